@@ -1,0 +1,104 @@
+"""`python -m segtrain [verb] [overrides…]`: the verb is taken off, Hydra reads the rest, mistakes become messages."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+from segtrain.config import conf_dir, register_resolvers
+from segtrain.errors import UserError
+from segtrain.help import help_text
+
+VERBS = {
+    "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
+    "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
+    "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
+}
+
+
+def main() -> None:
+    """Run one verb; exit status 0 done, 1 a failure of ours, 2 a mistake of the user's, 130 interrupted."""
+    try:
+        verb, arguments = split_verb(sys.argv[1:])
+        if {"--help", "-h"} & set(arguments):
+            print(help_text(VERBS, arguments))
+            return
+        register_resolvers()
+        # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        sys.argv = [f"segtrain {verb}", *map(quoted, arguments)]
+        run(verb)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        report(error, sys.argv[1:])
+
+
+def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
+    """Verb and remaining arguments; the first argument is a verb when it is a bare word.
+
+    Raises:
+        UserError: the bare word is no verb; all verbs are listed.
+    """
+    first = arguments[0] if arguments else ""
+    if not first or first.startswith(("-", "+", "~")) or "=" in first:
+        return "train", arguments
+    if first not in VERBS:
+        listed = "".join(f"\n  {verb:10s} {what}" for verb, what in VERBS.items())
+        raise UserError(f"there is no verb '{first}'; the verbs are:{listed}")
+    return first, arguments[1:]
+
+
+def quoted(argument: str) -> str:
+    """`resume=PATH` and the like in quotes: folders and samples may have `=` and `,` in their names, Hydra's signs."""
+    key, equals, value = argument.partition("=")
+    if key in ("resume", "replay", "sample") and value and value[0] not in "'\"" and value != "null":
+        return f"{key}{equals}'{value.rstrip('/')}'"
+    return argument
+
+
+def run(verb: str) -> None:
+    """Hand the command line to Hydra and the composed config to the verb's page, `segtrain.app.<verb>`.
+
+    Of several jobs (-m) every one is tried; the first failure is raised when all are done.
+    """
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import DictConfig
+
+    failures: list[Exception] = []
+    stops: list[SystemExit] = []
+
+    def task(config: DictConfig) -> object:
+        try:
+            page: Callable[[DictConfig], object] = getattr(importlib.import_module(f"segtrain.app.{verb}"), verb)
+            return page(config)
+        except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
+            stops.append(stop)
+            return None
+        except Exception as error:
+            failures.append(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                print(f"failed: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr)
+            return None
+
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(task)()
+    if failures or stops:
+        raise (failures or stops)[0]
+
+
+def report(error: Exception, arguments: list[str]) -> None:
+    """Print a mistake as one message and exit 2; with debug=true, or when it is no mistake, raise it."""
+    from segtrain.mistakes import explain
+
+    message = explain(error)
+    if message is None or "debug=true" in [a.lower() for a in arguments]:
+        raise error
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

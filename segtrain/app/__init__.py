@@ -1,0 +1,1 @@
+"""One page a verb, and the assembly they share."""

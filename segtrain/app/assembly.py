@@ -1,0 +1,136 @@
+"""From config nodes to the parts of a run. The only place that knows both."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from segtrain.app import device
+from segtrain.app.recorder import AtomicCheckpoints, Recorder
+from segtrain.app.sources import build_dataset, build_schedule, build_split, where
+from segtrain.app.terminal import Progress, Terminal
+from segtrain.config import build
+from segtrain.data.datamodule import DataModule, statistics
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.errors import UserError
+from segtrain.lightning import L
+from segtrain.model.module import Segmentation
+from segtrain.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of."""
+
+    config: DictConfig
+    dataset: SegmentationDataset
+    data: DataModule
+    module: Segmentation
+    trainer: L.Trainer
+    device: str
+
+
+def assemble(config: DictConfig, run: RunFolder, terminal: Terminal) -> Parts:
+    """Build every part, in the order in which data flows."""
+    dataset = build_dataset(config)
+    data = build_data(config, dataset)
+    module = build_module(config, dataset, data)
+    trainer = build_trainer(config, run, terminal)
+    return Parts(config, dataset, data, module, trainer, device.describe(config.trainer.accelerator))
+
+
+def build_data(config: DictConfig, dataset: SegmentationDataset) -> DataModule:
+    """The data module: split assigned, policy built."""
+    return DataModule(
+        dataset,
+        build_split(config, dataset),
+        build_schedule(config, dataset),
+        seed=config.seed,
+        batch_size=config.data.batch_size,
+        steps_per_epoch=config.data.steps_per_epoch,
+        num_workers=config.data.num_workers,
+    )
+
+
+def build_network(config: DictConfig, dataset: SegmentationDataset) -> nn.Module:
+    """The network for the dataset's channels and classes.
+
+    Raises:
+        UserError: pretrained weights that cannot be had; says what to do offline.
+    """
+    shape = {"in_channels": dataset.channels, "classes": len(dataset.classes), **config.model}
+    shape = {key: shape[key] for key in ("in_channels", "classes")}  # model.classes=1: one logit for two classes
+    try:
+        network: nn.Module = build(config.model, where(config, "model"), **shape)
+    except UserError as error:
+        weights = config.model.get("encoder_weights")
+        if weights is None:
+            raise
+        raise UserError(
+            f"the weights model.encoder_weights={weights} for {config.model.get('encoder_name')} cannot be had: "
+            f"{error}; expected a download from the model hub or a copy in its cache; without a network, run once "
+            "where there is one and carry the folder named by HF_HOME (or TORCH_HOME) over, or train from random weights with "
+            "model.encoder_weights=null"
+        ) from error
+    return network
+
+
+def build_module(config: DictConfig, dataset: SegmentationDataset, data: DataModule) -> Segmentation:
+    """The module: network, loss, optimizer, scheduler, and normalisation from the training images."""
+    mean, std = statistics(dataset, data.split.train)
+    optimizer, scheduler = build_descent(config)
+    return Segmentation(
+        build_network(config, dataset),
+        build(config.loss, where(config, "loss"), ignore_index=dataset.ignore_index),
+        optimizer=optimizer,
+        scheduler=scheduler,
+        steps=config.trainer.max_epochs * math.ceil(data.steps_per_epoch / config.trainer.accumulate_grad_batches),
+        classes=dataset.classes,
+        ignore_index=dataset.ignore_index,
+        mean=mean,
+        std=std,
+    )
+
+
+def build_descent(config: DictConfig) -> tuple[Any, Any]:
+    """Optimizer and scheduler, still without parameters and length.
+
+    Raises:
+        UserError: one of them refuses its values; found now, on one parameter, not after the data is loaded.
+    """
+    optimizer = build(config.optimizer, where(config, "optimizer"))
+    scheduler = build(config.scheduler, where(config, "scheduler"))
+    group = "optimizer"
+    try:
+        trial = optimizer([nn.Parameter(torch.zeros(1))])
+        group = "scheduler"
+        scheduler(trial, steps=10)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where(config, group)} is refused: {error}") from error
+    return optimizer, scheduler
+
+
+def build_trainer(config: DictConfig, run: RunFolder, terminal: Terminal) -> L.Trainer:
+    """Lightning's Trainer with our recorder and progress in place of its own bar, logger and checkpoints."""
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
+    callbacks: list[L.Callback] = [Recorder(run), Progress(terminal)]
+    if config.early_stopping is not None:
+        callbacks.append(L.pytorch.callbacks.EarlyStopping("val/dice", patience=config.early_stopping, mode="max"))
+    logger = build(config.logger, where(config, "logger"), save_dir=str(run.path)) if config.logger else False
+    trainer: L.Trainer = build(
+        config.trainer,
+        where(config, "trainer"),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
+        logger=logger,
+        deterministic=config.deterministic,
+        default_root_dir=str(run.path),
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    return trainer

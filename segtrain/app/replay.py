@@ -1,0 +1,102 @@
+"""`preview replay=RUN sample=ID epoch=3`: one training sample as the network of that run got it, bit for bit."""
+
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.app.opening import find_run
+from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
+from segtrain.app.sources import build_dataset, build_schedule, build_split, find_sample
+from segtrain.aug.policy import planes
+from segtrain.aug.trace import traced
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.sampler import EpochSampler
+from segtrain.errors import UserError
+from segtrain.runs.folder import RunFolder, folder_name
+
+OWN = ("replay", "sample", "epoch", "view", "outputs", "debug")  # what may be typed beside replay
+
+
+def replay(wanted: DictConfig, typed: list[str]) -> Path:
+    """Rebuild dataset and policy from the run's config.yaml, draw the sample again, write what came out.
+
+    Returns:
+        The folder of image.npy (C, H, W) and mask.npy (H, W), the arrays before batching, and of the pictures.
+
+    Raises:
+        UserError: changed data, a sample that does not exist, or one that the run did not see in that epoch.
+    """
+    others = [o for o in typed if o.split("=")[0] not in OWN]
+    run = find_run(wanted.replay, Path(wanted.outputs))
+    if others:
+        raise UserError(
+            f"replay takes everything from {run.path}/config.yaml; got also {', '.join(others)}; leave them out"
+        )
+    config = DictConfig(OmegaConf.create(run.config_text()))
+    dataset = build_dataset(config)
+    _require_same_data(run, dataset)
+    if wanted.sample is None:
+        raise UserError(f"replay shows one sample; give sample=ID, such as sample={dataset.ids[0]}")
+    index = find_sample(dataset, str(wanted.sample))
+    key = (config.seed, wanted.epoch, index, wanted.view)
+    _require_seen(config, dataset, key)
+
+    image, mask = dataset.read(index)
+    policy = build_schedule(config, dataset).at(wanted.epoch)
+    seen, drawn = traced(policy, image, mask, key)
+    cells = [
+        Cell("as stored", (image, mask), {}),
+        Cell(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
+    ]
+    folder = Path(wanted.outputs) / "preview" / "replay" / run.path.name
+    folder /= folder_name([dataset.ids[index], f"epoch={wanted.epoch}", f"view={wanted.view}"])
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "image.npy", network_input(seen[0]))
+    np.save(folder / "mask.npy", seen[1])
+    text = "Left as stored, right as the network of this run got it, before normalisation and padding to the batch."
+    sheet = Sheet("replay", f"Sample {dataset.ids[index]}", text, [Strip(dataset.ids[index], cells)])
+    facts = f"run {run.path.as_posix()}, seed {config.seed}, strength {config.aug.strength:g}, crop {config.data.crop}"
+    title = f"aug={config.choices.aug} on dataset={config.choices.dataset}, replayed"
+    write_sheets(folder, [sheet], dataset)
+    write_json(folder, {"run": run.path.as_posix(), "key": list(key)}, [sheet])
+    page = write_page(folder, title, facts, [sheet], dataset)
+    print(f"look at {page}: the sample as stored, and as the network of {run.path} saw it; class contours in colour")
+    print(f"also in {folder}/: image.npy and mask.npy (its very arrays), replay.png, draws.json (drawn parameters)")
+    return folder
+
+
+def network_input(image: np.ndarray) -> np.ndarray:
+    """(H, W, C) as training batches hold it: (C, H, W), uint8 or float32."""
+    return planes(image if image.dtype == np.uint8 else image.astype(np.float32))
+
+
+def _require_same_data(run: RunFolder, dataset: SegmentationDataset) -> None:
+    if run.read_json("split.json")["fingerprint"] != dataset.fingerprint():
+        raise UserError(
+            f"the data of {run.path} has changed since the run (another fingerprint than in its split.json), so what "
+            "its network saw cannot be shown; restore the data, or look at the new data without replay"
+        )
+
+
+def _require_seen(config: DictConfig, dataset: SegmentationDataset, key: tuple[int, int, int, int]) -> None:
+    """Raise UserError unless the sampler of that run yields the key."""
+    _, epoch, index, view = key
+    split, name = build_split(config, dataset), dataset.ids[index]
+    if index not in split.train:
+        side = next(side for side in ("val", "test", "unused") if index in getattr(split, side))
+        raise UserError(f"sample '{name}' was not trained on, its side is {side}; take one of train in split.json")
+    data = config.data
+    length = (data.steps_per_epoch or max(1, len(split.train) // data.batch_size)) * data.batch_size
+    sampler = EpochSampler(split.train, config.seed, length)
+    visits = []
+    for each in range(config.trainer.max_epochs):
+        sampler.set_epoch(each)
+        visits += [(each, number) for _, which, number in sampler if which == index]
+    if (epoch, view) not in visits:
+        near = sorted(visits, key=lambda visit: (abs(visit[0] - epoch), visit))[:3]
+        told = ", ".join(f"epoch={e} view={v}" for e, v in near) or "none of its epochs"
+        raise UserError(
+            f"the run did not see sample '{name}' in epoch={epoch} view={view} (epochs count from 0, views are the "
+            f"visits within one, {length} samples an epoch); it saw it in {told}"
+        )

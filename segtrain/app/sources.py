@@ -1,0 +1,91 @@
+"""From config nodes to dataset, split and policy, without torch: what every verb that looks at data needs."""
+
+import difflib
+import importlib
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.aug import Partners, Policy, ScheduledPolicy
+from segtrain.aug.schedule import factor
+from segtrain.config import build
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.split import Split
+from segtrain.errors import UserError
+
+
+def where(config: DictConfig, group: str) -> str:
+    """The file of a group's choice, for messages: "aug/flips.yaml"."""
+    return f"{group}/{config.choices[group]}.yaml"
+
+
+def build_dataset(config: DictConfig) -> SegmentationDataset:
+    """The dataset, without its split."""
+    dataset: SegmentationDataset = build(config.dataset, where(config, "dataset"), leave_out=["split"])
+    return dataset
+
+
+def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
+    """Which sample trains, validates and tests."""
+    splitter = build(config.dataset.split, where(config, "dataset") + ", split")
+    split: Split = splitter.assign(dataset.ids, dataset.splits)
+    return split
+
+
+def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None) -> Policy:
+    """The augmentation policy at `aug.strength`, with the training crop and, where it mixes samples, partners.
+
+    Partners are samples of the training split only; they are found here where none are handed in.
+    """
+    if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
+        importlib.import_module("segtrain.compat").register_torchvision_operators()
+    crop = config.data.crop if isinstance(config.data.crop, int | None) else list(config.data.crop)
+    handed_in = {"crop": crop, "ignore_index": dataset.ignore_index}
+    policy: Policy = build(config.aug, where(config, "aug"), leave_out=["schedule"], **handed_in)
+    if policy.needs_partner:
+        policy.partners = partners or Partners(dataset.read, build_split(config, dataset).train, dataset.ignore_index)
+        if any(hasattr(transform, "needs_survey") for transform in policy.transforms):
+            policy.partners.survey()
+    return policy
+
+
+def build_schedule(config: DictConfig, dataset: SegmentationDataset) -> Policy | ScheduledPolicy:
+    """What training augments with: the policy of each epoch under `aug.schedule`, `.at(epoch)`.
+
+    Raises:
+        UserError: no such schedule, or a schedule without a number of epochs.
+    """
+    policy, epochs = build_policy(config, dataset), config.trainer.max_epochs
+    if config.aug.schedule == "constant":
+        return policy
+    if not isinstance(epochs, int) or epochs < 1:
+        raise UserError(
+            f"aug.schedule={config.aug.schedule} needs the length of the training; expected trainer.max_epochs ≥ 1; "
+            f"got {epochs}; give it, or use aug.schedule=constant"
+        )
+    factors = [factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
+    at = config.copy()
+    built = {1.0: policy}
+    for part in sorted({*factors} - {1.0}):
+        at.aug.strength = config.aug.strength * part
+        built[part] = build_policy(at, dataset, policy.partners)
+    return ScheduledPolicy([built[part] for part in factors])
+
+
+def spread(indices: Sequence[int], count: int) -> list[int]:
+    """Up to `count` of the indices, evenly spaced."""
+    count = min(count, len(indices))
+    return [indices[i * len(indices) // count] for i in range(count)]
+
+
+def find_sample(dataset: SegmentationDataset, name: str) -> int:
+    """The index of a sample by its id.
+
+    Raises:
+        UserError: there is none; names the nearest id.
+    """
+    ids = list(dataset.ids)
+    if name in ids:
+        return ids.index(name)
+    near = difflib.get_close_matches(name, ids, 1, 0.0)[0]
+    raise UserError(f"there is no sample '{name}'; expected one of {len(ids)} ids; did you mean sample={near}?")

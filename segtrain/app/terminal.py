@@ -1,0 +1,159 @@
+"""What a run says: to the terminal as fits it, and to train.log as plain text."""
+
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from segtrain.lightning import L
+from segtrain.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from segtrain.app.assembly import Parts
+
+COMPARED = ("aug", "aug.strength", "seed", "name")  # keys that the next command sets itself
+REFRESH = 0.25  # seconds between updates of the bar: fast enough for the eye, too rare to cost anything
+
+
+class Terminal:
+    """Standard output, doubled into a log file; colours and a bar only where standard output is a terminal."""
+
+    def __init__(self, log: Path) -> None:
+        """Append to `log`."""
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._file = log.open("a", encoding="utf-8")
+        self._log = Console(file=self._file, highlight=False, soft_wrap=True, width=120)
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._log.print(f"ended by {type(error).__name__}: {error}", markup=False)
+        self._file.close()
+
+    def say(self, what: RenderableType) -> None:
+        """Print to both."""
+        self.console.print(what)
+        self._log.print(what)
+        self._file.flush()
+
+    def note(self, what: str, *, on_screen: bool) -> None:
+        """Print to the log, and to the screen on demand."""
+        if on_screen:
+            self.console.print(what)
+        self._log.print(what)
+        self._file.flush()
+
+    def header(self, parts: "Parts", resumed_from: Path | None) -> None:
+        """What will run: data with counts, augmentation with strength, model with parameters, device."""
+        config, data, dataset = parts.config, parts.data, parts.dataset
+        sizes = ", ".join(f"{side} {len(getattr(data.split, side))}" for side in ("train", "val", "test"))
+        parameters = sum(p.numel() for p in parts.module.network.parameters()) / 1e6
+        rows = {
+            "run": f"{parts.trainer.default_root_dir}" + (f"  (going on from {resumed_from})" if resumed_from else ""),
+            "dataset": f"{config.choices.dataset}: {len(dataset.classes)} classes, channels {dataset.channels}; "
+            f"images: {sizes}",
+            "aug": f"{config.choices.aug}, strength {config.aug.strength:g}",
+            "model": f"{config.choices.model}, {parameters:.1f} M parameters",
+            "device": f"{parts.device}; {config.threads} threads, {config.data.num_workers} loader workers, "
+            f"{config.trainer.precision}, deterministic {str(config.deterministic).lower()}",
+            "training": f"{config.trainer.max_epochs} epochs of {data.steps_per_epoch} steps, "
+            f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
+        }
+        for name, value in rows.items():
+            self.say(f"[bold]{name:9s}[/bold]{escape(value)}")
+
+    def summary(self, parts: "Parts", run: RunFolder, results: Mapping[str, float]) -> None:
+        """The scores a class, where everything is, what to try next."""
+        epoch = results["best_epoch"] + 1
+        table = Table(title=f"test, {len(parts.data.split.test)} images, checkpoint of epoch {epoch}")
+        kinds = ("dice", "iou", "precision", "recall")
+        for heading in ("class", *kinds):
+            table.add_column(heading, justify="left" if heading == "class" else "right")
+        for name in parts.dataset.classes:
+            table.add_row(name, *(f"{results[f'test/{kind}/{name}']:.4f}" for kind in kinds))
+        table.add_section()
+        table.add_row("mean of foreground", *(f"{results[f'test/{kind}']:.4f}" for kind in kinds))
+        self.say(table)
+        self.say(escape(f"took {results['seconds']:.0f} s; all of it is in {run.path}/"))
+        self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
+        self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.ckpt")
+        arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
+        same = [shlex.quote(o) for o in run.overrides() if o.split("=")[0] not in COMPARED]
+        arms = f"aug=none,{arm} aug.strength=0.5,1 seed=0,1,2 name=compare"
+        self.say("next: is it better than no augmentation, or half of it? Compare over seeds (with your --config-dir):")
+        self.say(escape(f"  python -m segtrain -m {' '.join([*same, arms])}"))
+
+
+class Progress(L.Callback):
+    """A bar over all steps with loss, val/dice and time left; without a terminal one line an epoch."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        """Report to `terminal`."""
+        self.terminal, self._drawn = terminal, 0.0
+        self._bar: Bar | None = None
+        self._task: Any = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the bar."""
+        if not self.terminal.console.is_terminal:
+            return
+        text = TextColumn("epoch {task.fields[epoch]}  loss {task.fields[loss]}  val/dice {task.fields[dice]}")
+        self._bar = Bar(BarColumn(), MofNCompleteColumn(), text, TimeRemainingColumn(), console=self.terminal.console)
+        total = int(trainer.max_epochs or 1) * int(trainer.num_training_batches)
+        done = trainer.current_epoch * int(trainer.num_training_batches)
+        self._task = self._bar.add_task("", total=total, completed=done, epoch=1, loss="-", dice="-")
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar, at most four times a second."""
+        if self._bar is None or time.monotonic() - self._drawn < REFRESH:
+            return
+        self._drawn = time.monotonic()
+        done = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
+        loss = f"{pl_module.running_loss():.3f}"  # type: ignore[operator]
+        self._bar.update(self._task, completed=done, epoch=trainer.current_epoch + 1, loss=loss)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show val/dice."""
+        dice = float(trainer.callback_metrics["val/dice"])
+        if self._bar is not None:
+            self._bar.update(self._task, dice=f"{dice:.4f}")
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say how the last epoch went, in the log and where there is no bar."""
+        self._line(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Close the bar."""
+        self._line(trainer)
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that the message stands below it."""
+        self._close()
+
+    def _line(self, trainer: L.Trainer) -> None:
+        metrics = trainer.callback_metrics
+        if "train/loss" not in metrics:
+            return
+        shown = "  ".join(f"{key} {float(metrics[key]):.4f}" for key in ("train/loss", "val/loss", "val/dice"))
+        self.terminal.note(f"epoch {trainer.current_epoch}/{trainer.max_epochs}  {shown}", on_screen=self._bar is None)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

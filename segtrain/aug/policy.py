@@ -1,0 +1,230 @@
+"""A policy: transforms as data, applied to image and mask through one keyed draw."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from segtrain.aug.exact import Window, move
+from segtrain.aug.geometry import Geometry
+from segtrain.aug.keys import Key, restream, stream
+from segtrain.aug.partners import Pair, Partners
+from segtrain.aug.photometry import Photometry
+from segtrain.errors import UserError
+
+__all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "planes", "stream"]
+Augment = Callable[[np.ndarray, np.ndarray, Key], Pair]  # a Policy, or one chosen by the key's epoch
+
+
+class Policy:
+    """Random transforms for one training sample, with a random crop; strength 0 leaves only the crop.
+
+    Each transform draws from a stream of its own, named by its class and how often the class occurred before.
+    So adding a transform changes no other draw, and policies that share ops share their draws.
+    Crop positions are drawn apart, alike for every policy. The crop is taken with, or right after, the last transform
+    that moves pixels: what follows works on the crop alone, and a Geometry interpolates only what the crop keeps.
+    An object may serve several threads, unless it lists plain albumentations transforms, which hold their generator.
+    """
+
+    def __init__(
+        self,
+        transforms: Sequence[Any] = (),
+        strength: float = 1.0,
+        crop: int | Sequence[int] | None = None,
+        ignore_index: int = 255,
+        partners: Partners | None = None,
+    ) -> None:
+        """Check the transforms and tie mask filling to ignore_index.
+
+        Args:
+            transforms: albumentations transforms or compositions, ours included, or any object with
+                `draw(rng, shape)` and `act(image, mask, draw)`, in order of application.
+            strength: ≥ 0; 0 switches every transform off. Magnitudes come scaled already (config resolvers).
+            crop: side, or (height, width), in pixels of the training crop; None keeps whole images.
+                Smaller images are continued: image reflected, mask ignore_index.
+            ignore_index: label of pixels that come from outside the image.
+            partners: other training samples, for transforms that mix.
+
+        Raises:
+            UserError: a mask that is not resampled by nearest neighbour, or filled with a label.
+        """
+        self.transforms = list(transforms) if strength > 0 else []
+        self.crop = (crop, crop) if isinstance(crop, int) else crop and (crop[0], crop[1])
+        self.ignore_index, self.partners = ignore_index, partners
+        self.names = _names(self.transforms)
+        moving = [i for i, t in enumerate(self.transforms) if not isinstance(t, A.ImageOnlyTransform)]
+        self.last = moving[-1] if moving else -1
+        for transform in self.transforms:
+            _tie_mask(transform, ignore_index)
+
+    @property
+    def needs_partner(self) -> bool:
+        """Whether a transform mixes samples, and so the policy must be given `partners`."""
+        return any(hasattr(t, "needs_partner") for t in self.transforms)
+
+    def at(self, epoch: int) -> "Policy":
+        """The policy of an epoch: itself, as it has no schedule."""
+        return self
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        """The augmented pair, contiguous and in memory of its own.
+
+        Args:
+            image: (H, W, C) uint8, uint16 or float32.
+            mask: (H, W) uint8 labels and ignore_index.
+            key: see `stream`.
+
+        Returns:
+            image (h, w, C) of the same dtype, mask (h, w) uint8, labels those of the input and ignore_index.
+        """
+        new_image, new_mask = self._augmented(image, mask, key)
+        return _own(new_image, image), _own(new_mask, mask)
+
+    def tensors(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        """The same pair with the image's channels first, (C, h, w), ready for torch.from_numpy."""
+        new_image, new_mask = self._augmented(image, mask, key)
+        return planes(new_image), _own(new_mask, mask)
+
+    def _augmented(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        source = image
+        if self.last < 0:
+            image, mask = self._cropped(image, mask, key)
+        for i, (name, transform) in enumerate(zip(self.names, self.transforms, strict=True)):
+            if isinstance(transform, Geometry):
+                image, mask = self._geometry(transform, name, image, mask, key, i == self.last)
+                continue
+            if isinstance(transform, Photometry):
+                image = _photometry(transform, name, image, key, not np.may_share_memory(image, source))
+            elif hasattr(transform, "act"):
+                image, mask = self._member(transform, name, image, mask, key)
+            else:
+                image, mask = _apply(transform, name, image, mask, key)
+            if i == self.last:
+                image, mask = self._cropped(image, mask, key)
+        return image, mask
+
+    def _geometry(
+        self, transform: Geometry, name: str, image: np.ndarray, mask: np.ndarray, key: Key, last: bool
+    ) -> Pair:
+        rng = restream(key, name)[0]
+        if rng.random() >= transform.p:
+            return self._cropped(image, mask, key) if last else (image, mask)
+        draw = transform.draw(rng, mask.shape)
+        window = self._window(draw.size, key) if last else None
+        return transform.act(image, mask, draw, window, self.ignore_index)
+
+    def _member(self, transform: Any, name: str, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        """A transform with draw and act, handed the partners where it mixes; the key's third part is the sample."""
+        mixes = hasattr(transform, "needs_partner")
+        if mixes and self.partners is None:
+            raise UserError(
+                f"transform {name} mixes samples; expected a policy with partners to draw from; got none; "
+                "give Policy(…, partners=Partners(dataset.read, indices_of_the_training_samples))"
+            )
+        rng = restream(key, name)[0]
+        if rng.random() >= transform.p:
+            return image, mask
+        shared = (self.partners,) if mixes else ()
+        sample = (key[2] if len(key) > 2 else None,) if mixes else ()
+        draw = transform.draw(rng, image.shape, *shared, *sample)
+        pair: Pair = transform.act(image, mask, draw, *shared)
+        return pair
+
+    def _window(self, size: tuple[int, int], key: Key) -> Window | None:
+        """Where the crop lies in an image of `size`; at its top left, and beyond, where it is larger."""
+        if self.crop is None:
+            return None
+        u, v = restream(key, "crop")[0].random(2).tolist()
+        h, w = self.crop
+        return int(u * max(1, size[0] - h + 1)), int(v * max(1, size[1] - w + 1)), h, w
+
+    def _cropped(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        window = self._window(mask.shape, key)
+        if window is None:
+            return image, mask
+        image = move(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
+        return image, move(mask, 0, False, False, window, cv2.BORDER_CONSTANT, self.ignore_index)
+
+
+def pad_to(
+    image: np.ndarray, mask: np.ndarray, size: tuple[int, int], ignore_index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and mask grown at the bottom and right to at least size (h, w): image reflected, mask ignore_index."""
+    down, right = max(0, size[0] - image.shape[0]), max(0, size[1] - image.shape[1])
+    if not down and not right:
+        return image, mask
+    image = np.pad(image, ((0, down), (0, right), (0, 0)), mode="reflect")
+    return image, np.pad(mask, ((0, down), (0, right)), constant_values=ignore_index)
+
+
+def planes(image: np.ndarray) -> np.ndarray:
+    """(H, W, C) as a new contiguous (C, H, W)."""
+    height, width, channels = image.shape
+    if channels > 4:
+        return np.array(image.transpose(2, 0, 1), order="C")
+    result = np.empty((channels, height, width), image.dtype)
+    cv2.split(image, list(result))
+    return result
+
+
+def _own(pixels: np.ndarray, source: np.ndarray) -> np.ndarray:
+    flags = pixels.flags
+    if flags.owndata and flags.c_contiguous and pixels is not source:
+        return pixels
+    return np.array(pixels, order="C") if np.may_share_memory(pixels, source) else np.ascontiguousarray(pixels)
+
+
+def _photometry(transform: Photometry, name: str, image: np.ndarray, key: Key, in_place: bool) -> np.ndarray:
+    rng = restream(key, name)[0]
+    if rng.random() >= transform.p:
+        return image
+    return transform.act(image, transform.draw(rng, image.shape), in_place)
+
+
+def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+    transform.set_random_state(*restream(key, name))
+    try:
+        out = transform(image=image, mask=mask)
+    except Exception as error:
+        raise UserError(
+            f"transform {name} failed on an image of shape {image.shape}, dtype {image.dtype}: {error}; "
+            "see its documentation for the channels and dtypes that it takes"
+        ) from error
+    new_image, new_mask = out["image"], out["mask"]
+    return new_image if new_image.ndim == 3 else new_image[..., None], new_mask
+
+
+def _names(transforms: Sequence[Any]) -> list[str]:
+    seen: Counter[str] = Counter()
+    names = []
+    for transform in transforms:
+        kind = type(transform).__name__
+        names.append(f"{kind}.{seen[kind]}")
+        seen[kind] += 1
+    return names
+
+
+def _tie_mask(transform: Any, ignore_index: int) -> None:
+    """Make a transform, and those inside it, fill the mask with ignore_index instead of class 0."""
+    if isinstance(transform, A.BaseCompose):
+        for inner in transform.transforms:
+            _tie_mask(inner, ignore_index)
+        return
+    if hasattr(transform, "act") and hasattr(transform, "ignore_index"):  # ours
+        transform.ignore_index = ignore_index
+        return
+    kind = type(transform).__name__
+    if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
+        raise UserError(f"{kind}: mask_interpolation must be 0 (nearest): any other invents labels")
+    fill = getattr(transform, "fill_mask", None)
+    if fill is None:  # no such argument, or a dropout told to leave the mask alone
+        return
+    if fill not in (0, ignore_index):
+        raise UserError(
+            f"{kind}: fill_mask={fill} would paint a label; segtrain fills with ignore_index {ignore_index}: "
+            "leave it out"
+        )
+    transform.fill_mask = float(ignore_index)

@@ -1,0 +1,178 @@
+"""Where conf/ lies, what `${…}` means in it, and how a node of it becomes an object."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from segtrain.errors import UserError
+
+
+def conf_dir() -> Path:
+    """The folder of shipped choices: inside an installed package, beside it in a checkout."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
+
+
+def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
+    """The config of a verb as the command line composes it, with the choice of each group below `choices`."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose(verb, list(overrides), return_hydra_config=True)
+    with open_dict(config):
+        config.choices = choices_of(config.pop("hydra"))
+        config.name = config.choices.dataset if "${hydra:" in str(config._get_node("name")) else config.name
+    return config
+
+
+def choices_of(hydra: Any) -> dict[str, str]:
+    """Group to the name of its file, Hydra's own groups left out."""
+    return {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra")}
+
+
+def register_resolvers() -> None:
+    """Register `${amount:}`, `${span:}` and `${chance:}`, which scale with `aug.strength`, and `${cores:}`."""
+    OmegaConf.register_new_resolver("amount", _amount, replace=True)
+    OmegaConf.register_new_resolver("span", _span, replace=True)
+    OmegaConf.register_new_resolver("chance", _chance, replace=True)
+    OmegaConf.register_new_resolver("cores", _cores, replace=True)
+
+
+def _strength(root: DictConfig) -> float:
+    strength = root.aug.strength
+    if not isinstance(strength, int | float) or isinstance(strength, bool) or not 0 <= strength < float("inf"):
+        raise UserError(f"aug.strength is one number ≥ 0 (0 none, 1 as published); got {strength!r}")
+    return float(strength)
+
+
+def _amount(value: float, *, _root_: DictConfig) -> float:
+    """A magnitude: value x strength, in the unit of the value."""
+    return value * _strength(_root_)
+
+
+def _span(centre: float, half: float, *, _root_: DictConfig) -> list[float]:
+    """A range [centre - half x strength, centre + half x strength], for factors about a neutral centre."""
+    reach = half * _strength(_root_)
+    return [centre - reach, centre + reach]
+
+
+def _chance(p: float, *, _root_: DictConfig) -> float:
+    """A probability of an op without a magnitude: p x min(strength, 1)."""
+    return p * min(_strength(_root_), 1.0)
+
+
+def _cores() -> int:
+    """CPU cores this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
+    """The config as plain containers, all resolved but `aug`, whose amounts stay functions of aug.strength.
+
+    Raises:
+        UserError: a value that must be given (`???`) is missing.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        key = missing[0]
+        group = key.split(".")[0]
+        raise UserError(
+            f"{key} has no value; {group}={file_names.get(group, '…')} needs one; give it as {key}=… "
+            f"or in a file of your own (--config-dir my_conf, my_conf/{group}/NAME.yaml)"
+        )
+    container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    container["aug"] = OmegaConf.to_container(config.aug, resolve=False)
+    return container
+
+
+def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = (), **handed_in: Any) -> Any:
+    """The object that a config node describes: every `_target_` below it called, plain lists and dicts in.
+
+    Args:
+        node: the node; `handed_in` are further keyword arguments of the outermost call.
+        where: what the node is called in messages, e.g. "aug/flips.yaml".
+        leave_out: keys of the node that are no arguments of its call.
+
+    Raises:
+        UserError: a target that cannot be imported, an argument that its signature lacks, a refused value.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    container = OmegaConf.to_container(node, resolve=True)
+    if isinstance(container, dict):
+        container = {key: value for key, value in container.items() if key not in leave_out}
+    _check(container, where, "", handed_in)
+    try:
+        return instantiate(container, **handed_in, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        if isinstance(cause, ImportError) and (extra := _missing_extra(where, cause)):
+            raise UserError(extra) from error
+        raise UserError(f"{where} is refused: {' '.join(str(cause or error).split())}") from error
+
+
+def _check(node: Any, where: str, key: str, handed_in: Mapping[str, Any]) -> None:
+    """Bind every `_target_` below node to its signature, so that a misspelt key is named, file and all."""
+    if isinstance(node, list):
+        for i, item in enumerate(node):
+            _check(item, where, f"{key}[{i}]", {})
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        _check_call(node, where, key, handed_in)
+    for name, item in node.items():
+        _check(item, where, f"{key}.{name}" if key else str(name), {})
+
+
+def _check_call(node: dict[str, Any], where: str, key: str, handed_in: Mapping[str, Any]) -> None:
+    target = _locate(node["_target_"], where, key)
+    parameters = inspect.signature(target).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return  # the target takes any keyword and checks it itself
+    for name in [*node, *handed_in]:
+        if name in parameters or str(name).startswith("_"):
+            continue
+        near = difflib.get_close_matches(str(name), parameters, 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UserError(
+            f"{where}: unknown key '{f'{key}.' if key else ''}{name}' for {node['_target_']}; {hint}"
+            f"its arguments are {', '.join(parameters)}"
+        )
+
+
+@functools.cache
+def _locate(target: str, where: str, key: str) -> Any:
+    from hydra.utils import get_object
+
+    try:
+        return get_object(target)
+    except Exception as error:
+        raise UserError(
+            _missing_extra(where, error)
+            or f"{where}: {key + '.' if key else ''}_target_ is '{target}', which cannot be imported; expected the "
+            f"dotted name of a class or function on the Python path; got: {' '.join(str(error).split())}"
+        ) from error
+
+
+# Distribution or module that is missing -> the extra of segtrain that installs it.
+EXTRAS = {"nilearn": "demo", "nibabel": "demo", "tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
+
+
+def _missing_extra(where: str, error: Exception) -> str | None:
+    for package, extra in EXTRAS.items():
+        if package in str(error).lower():
+            return f'{where} needs the package {package}, which is not installed; pip install "segtrain[{extra}]"'
+    return None

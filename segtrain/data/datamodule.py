@@ -1,0 +1,164 @@
+"""From a dataset, its split and a policy to batches: the fixed tail behind the random head."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from segtrain.aug.policy import Augment, pad_to
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.sampler import EpochSampler
+from segtrain.data.split import Split
+from segtrain.lightning import L
+
+Batch = dict[str, torch.Tensor]
+
+STRIDE = 32  # the deepest encoders halve the image five times
+STATISTICS_IMAGES = 256  # mean and standard deviation settle long before; bounds start-up on large sets
+
+
+class TrainSamples(Dataset[Batch]):
+    """Augmented samples by key (epoch, index, view); same key, same sample, in any process."""
+
+    def __init__(self, dataset: SegmentationDataset, policy: Augment, seed: int) -> None:
+        """Samples of `dataset` through `policy`; `seed` is the first part of every key."""
+        self.dataset, self.policy, self.seed = dataset, policy, seed
+
+    def __getitem__(self, key: tuple[int, int, int]) -> Batch:
+        epoch, index, view = key
+        image, mask = self.dataset.read(index)
+        image, mask = self.policy(image, mask, (self.seed, epoch, index, view))
+        return to_tensors(image, mask, index)
+
+
+class PlainSamples(Dataset[Batch]):
+    """Samples of a split as they are, padded to a multiple of the network's stride."""
+
+    def __init__(self, dataset: SegmentationDataset, indices: Sequence[int]) -> None:
+        """The samples `indices` of `dataset`, in that order."""
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Batch:
+        index = self.indices[position]
+        image, mask = self.dataset.read(index)
+        size = _up(mask.shape[0]), _up(mask.shape[1])
+        return to_tensors(*pad_to(image, mask, size, self.dataset.ignore_index), index)
+
+
+def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
+    """The pair as tensors: image (C, H, W) uint8 or float32, mask (H, W) uint8, index () int64.
+
+    uint8 travels as it is and is normalised by the module, on its device; uint16 becomes float32.
+    """
+    image = image if image.dtype == np.uint8 else image.astype(np.float32)
+    return {
+        "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+        "mask": torch.from_numpy(np.ascontiguousarray(mask)),
+        "index": torch.tensor(index),
+    }
+
+
+def stack(samples: Sequence[Batch]) -> Batch:
+    """One batch: image (N, C, H, W), mask (N, H, W), index (N,); smaller samples are padded to the largest."""
+    size = tuple(max(_up(s["mask"].shape[i]) for s in samples) for i in (0, 1))
+    return {key: torch.stack([_grown(s, size)[key] for s in samples]) for key in samples[0]}
+
+
+def stack_by_size(samples: Sequence[Batch]) -> list[Batch]:
+    """Batches of equal size each, so that a prediction never depends on its neighbours in the batch."""
+    groups: dict[tuple[int, ...], list[Batch]] = defaultdict(list)
+    for sample in samples:
+        groups[tuple(sample["mask"].shape)].append(sample)
+    return [{key: torch.stack([s[key] for s in group]) for key in group[0]} for group in groups.values()]
+
+
+def _grown(sample: Batch, size: tuple[int, ...]) -> Batch:
+    if tuple(sample["mask"].shape) == size:
+        return sample
+    image = sample["image"].numpy().transpose(1, 2, 0)
+    image, mask = pad_to(image, sample["mask"].numpy(), (size[0], size[1]), 255)
+    return to_tensors(image, mask, int(sample["index"]))
+
+
+def _up(length: int) -> int:
+    return -(-length // STRIDE) * STRIDE
+
+
+def statistics(dataset: SegmentationDataset, indices: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation a channel over up to 256 evenly spaced images of the given indices.
+
+    In the units of the stored pixels; a constant channel gets standard deviation 1.
+    """
+    step = max(1, len(indices) // STATISTICS_IMAGES)
+    count, total, squares = 0, np.zeros(dataset.channels), np.zeros(dataset.channels)
+    for index in list(indices)[::step][:STATISTICS_IMAGES]:
+        pixels = dataset.read(index).image.reshape(-1, dataset.channels).astype(np.float64)
+        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
+
+
+class DataModule(L.LightningDataModule):
+    """Loaders of the three splits; training goes through the policy, evaluation sees whole images."""
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        split: Split,
+        policy: Augment,
+        *,
+        seed: int,
+        batch_size: int,
+        steps_per_epoch: int | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        """Hold the parts.
+
+        Args:
+            dataset, split, policy: what to read, which sample goes where, how training samples are augmented.
+            seed: of order and augmentation.
+            batch_size: samples a batch, in training and evaluation.
+            steps_per_epoch: training batches an epoch; None is one pass over the data, the odd rest left out.
+            num_workers: loader processes; 0 loads in the training process. Results do not depend on it.
+        """
+        super().__init__()
+        self.dataset, self.split, self.policy = dataset, split, policy
+        self.seed, self.batch_size, self.num_workers = seed, batch_size, num_workers
+        self.steps_per_epoch = steps_per_epoch or max(1, len(split.train) // batch_size)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches `stack`ed from keyed samples."""
+        sampler = EpochSampler(self.split.train, self.seed, self.steps_per_epoch * self.batch_size)
+        samples = TrainSamples(self.dataset, self.policy, self.seed)
+        return self._loader(samples, stack, sampler=sampler, persistent_workers=self.num_workers > 0)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Lists of batches of equal size, in the order of the split."""
+        return self._loader(PlainSamples(self.dataset, self.split.val), stack_by_size)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """As `val_dataloader`, for the test split."""
+        return self._loader(PlainSamples(self.dataset, self.split.test), stack_by_size)
+
+    def _loader(self, samples: Dataset[Batch], collate: Any, **options: Any) -> DataLoader[Any]:
+        return DataLoader(
+            samples,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)  # processes are the parallelism here; OpenCV's own threads would fight for the same cores

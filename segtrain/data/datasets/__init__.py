@@ -1,0 +1,8 @@
+"""Datasets: each a class that reads samples, described by one file in conf/dataset. No torch below here."""
+
+from segtrain.data.datasets.brain_tissue import BrainTissue
+from segtrain.data.datasets.contract import Sample, SegmentationDataset, colours
+from segtrain.data.datasets.folder import Folder
+from segtrain.data.datasets.shapes import Shapes
+
+__all__ = ["BrainTissue", "Folder", "Sample", "SegmentationDataset", "Shapes", "colours"]

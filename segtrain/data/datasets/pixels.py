@@ -1,0 +1,163 @@
+"""The one place that turns a PNG, JPEG, TIFF or BMP file into pixels: images as RGB or grey, masks as stored.
+
+PIL decodes, because it refuses a truncated file; cv2 returns one with its missing rows black. cv2 only reads
+colour of 16 bits a channel, which PIL would cut to 8, and only after PIL has decoded the file without
+complaint.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image, ImageFile
+
+from segtrain.errors import UserError
+
+Pixels = np.ndarray[Any, Any]
+
+GREY_MODES = {
+    "1",
+    "L",
+    "LA",
+    "La",
+    "I",
+    "F",
+}  # beside these "I;16" and its kin; every other PIL mode is a colour mode
+RAW_MODES = {"1", "L", "P", "I", "F", "RGB"}  # modes whose numbers are those of the file
+ORIENTATION = 0x0112  # EXIF tag: 1 as stored, 2 to 8 the turns and mirrorings of _upright
+UNSCALE = {"L;2": 85, "L;4": 17}  # PIL stretches 2- and 4-bit grey to 0..255 by these factors
+
+
+class Header(NamedTuple):
+    """Size in pixels, after EXIF orientation, and channels (1 or 3) that `read_image` will return."""
+
+    height: int
+    width: int
+    channels: int
+
+
+def read_header(path: Path) -> Header:
+    """What `read_image` will return the shape of, without decoding.
+
+    Raises:
+        UserError: the file cannot be opened as an image.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        stored = image.format == "TIFF" or "exif" not in image.info  # PIL itself turns a TIFF
+        turned = not stored and image.getexif().get(ORIENTATION, 1) >= 5
+        return Header(width, height, _channels(image)) if turned else Header(height, width, _channels(image))
+
+
+def read_image(path: Path) -> Pixels:
+    """The image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored.
+
+    EXIF orientation is applied, alpha is dropped, palettes are expanded to RGB, 1-bit pixels become 0 and
+    255.
+
+    Raises:
+        UserError: the file is truncated, broken, of several pages, or has pixels of another type.
+    """
+    with _opened(path) as image:
+        pixels = _deep_colour(path, image) if _is_deep_colour(image) else _upright(_shallow(image), image)
+    if pixels.dtype.name not in ("uint8", "uint16", "float32"):
+        raise UserError(
+            f"image '{path}' has {pixels.dtype.name} pixels; expected 8-bit, 16-bit or float32; save it as one of these"
+        )
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def read_mask(path: Path) -> Pixels:
+    """The mask as stored: (H, W), or (H, W, 3) for colour, whose alpha is dropped.
+
+    Palette masks give their indices; 1-, 2- and 4-bit masks 0..1, 0..3 and 0..15; 8 bits uint8, 16 bits
+    uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to images.
+
+    Raises:
+        UserError: the file is truncated, broken, or of several pages.
+    """
+    with _opened(path) as image:
+        if _is_deep_colour(image):
+            return _deep_colour(path, image)
+        factor = UNSCALE.get(_raw_mode(image), 1)
+        raw = image.mode in RAW_MODES or image.mode.startswith("I;16")
+        pixels = _upright(_native(image) if raw else _shallow(image), image)
+        return pixels if factor == 1 else pixels // np.uint8(factor)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    try:
+        with Image.open(path) as image:
+            if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+                raise UserError(f"'{path}' has several pages; expected one image a file; save each page as a file")
+            yield image
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise nearly anything on a broken file
+        raise UserError(
+            f"'{path}' cannot be read; expected a whole PNG, JPEG, TIFF or BMP file; "
+            f"got {type(error).__name__}: {error}; replace the file, or remove it together with its partner"
+        ) from error
+
+
+def _channels(image: Image.Image) -> int:
+    return 1 if image.mode in GREY_MODES or image.mode.startswith("I;16") else 3
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """How the file packs its pixels, in PIL's words, such as "L;4" or "RGB;16B"; empty once decoded."""
+    if not image.tile:
+        return ""
+    arguments = image.tile[0].args
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _is_deep_colour(image: ImageFile.ImageFile) -> bool:
+    return ";16" in _raw_mode(image) and image.mode in ("RGB", "RGBA", "RGBX", "LA")
+
+
+def _deep_colour(path: Path, image: ImageFile.ImageFile) -> Pixels:
+    """Pixels of 16 bits a channel, (H, W, 3) or, where the colour modes hold grey and alpha, (H, W)."""
+    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) >= 5:
+        raise ValueError("cv2 does not read 16-bit colour on its side (orientation 5 to 8)")
+    image.load()  # raises on a truncated file
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3:
+        raise ValueError("its 16-bit colour pixels cannot be decoded")
+    if image.format != "TIFF":  # a TIFF has been turned by cv2
+        pixels = _upright(pixels, image)
+    channels = pixels[..., 0] if image.mode == "LA" else pixels[..., 2::-1]
+    return np.ascontiguousarray(channels)
+
+
+def _shallow(image: Image.Image) -> Pixels:
+    """Grey (H, W) or RGB (H, W, 3), palette expanded and alpha dropped."""
+    if image.mode in ("L", "F", "I", "RGB") or image.mode.startswith("I;16"):
+        return _native(image)
+    if image.mode in GREY_MODES:
+        return np.array(image.convert("L"))
+    # by way of RGBA: PIL warns when a palette with transparency goes to RGB in one step
+    return np.array((image.convert("RGBA") if image.mode in ("P", "PA") else image).convert("RGB"))
+
+
+def _native(image: Image.Image) -> Pixels:
+    pixels: Pixels = np.array(image)
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _upright(pixels: Pixels, image: Image.Image) -> Pixels:
+    """Pixels turned as EXIF orientation asks; PIL has turned a TIFF already. Source: EXIF 2.32, tag 274."""
+    orientation = image.getexif().get(ORIENTATION, 1)
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,50 @@
+"""What `python -m segtrain --help` prints: verbs, examples, groups with their choices.
+
+Our own text: Hydra's copies its whole config repository twice for each group, which costs more than a bare app.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segtrain.config import conf_dir
+
+TEXT = """\
+segtrain - which augmentation, and how much of it, helps your segmentation data
+
+python -m segtrain [verb] [key=value ...]
+
+Verbs
+{verbs}
+
+Examples
+  python -m segtrain aug=medical_elastic                              train, elastic augmentation
+  python -m segtrain aug=medical_elastic aug.strength=0.5 seed=1      half of it, another seed
+  python -m segtrain preview aug=medical_elastic                      look at it, without training
+  python -m segtrain -m aug=none,flips,medical_elastic seed=0,1,2     nine runs, a folder each
+  python -m segtrain --config-dir my_conf dataset=cells               your data: my_conf/dataset/cells.yaml
+  python -m segtrain resume=outputs/brain_tissue/aug=medical_elastic  go on, from the run's own config
+
+Groups and their choices (group=choice)
+{groups}
+
+All keys with their values:  python -m segtrain --cfg job      Hydra's own flags:  --hydra-help"""
+
+
+def help_text(verbs: Mapping[str, str], arguments: Sequence[str]) -> str:
+    """The text; a user's own folder (--config-dir) adds its choices."""
+    choices: dict[str, set[str]] = {}
+    for folder in (conf_dir(), *_own_folders(arguments)):
+        for path in folder.glob("*/*.yaml"):
+            choices.setdefault(path.parent.name, set()).add(path.stem)
+    choices.pop("hydra", None)
+    groups = [f"  {group:10s} {', '.join(sorted(names))}" for group, names in sorted(choices.items())]
+    return TEXT.format(
+        verbs="\n".join(f"  {verb:10s} {what}" for verb, what in verbs.items()), groups="\n".join(groups)
+    )
+
+
+def _own_folders(arguments: Sequence[str]) -> list[Path]:
+    """The values of --config-dir X, --config-dir=X and -cd X."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    apart = [Path(after) for flag, after in pairs if flag in ("--config-dir", "-cd")]
+    return apart + [Path(a.partition("=")[2]) for a in arguments if a.startswith("--config-dir=")]

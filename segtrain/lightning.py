@@ -1,0 +1,19 @@
+"""Lightning as `L`, imported after `compat` has made its own imports (torchmetrics, torchvision) possible."""
+
+import logging
+import warnings
+
+from segtrain.compat import register_torchvision_operators
+
+register_torchvision_operators()
+# Of its own calls into torch: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+# Loading in the training process is a choice (data.num_workers), and the results are the same.
+warnings.filterwarnings("ignore", ".*does not have many workers.*")
+
+import lightning as L  # noqa: E402
+
+# It tells of stages that our own header and bar show, and advertises.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+__all__ = ["L"]

@@ -1,0 +1,118 @@
+"""The LightningModule: network, loss, optimizer and scheduler are handed in; it adds normalisation and metrics."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from segtrain.lightning import L
+from segtrain.model import metrics
+
+Batch = dict[str, Tensor]
+
+
+class Segmentation(L.LightningModule):
+    """A segmentation network in training: normalises, applies the network, scores by a streaming confusion matrix."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        *,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        scheduler: Callable[..., Any],
+        steps: int,
+        classes: Sequence[str],
+        ignore_index: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        """Hold the parts.
+
+        Args:
+            network: images (N, C, H, W) float to logits (N, classes, H, W), or (N, 1, H, W) for two classes.
+            loss: (logits, mask) to a scalar.
+            optimizer: parameters to optimizer.
+            scheduler: (optimizer, steps=) to a scheduler stepped after each optimizer step (plateau: each epoch).
+            steps: optimizer steps of the whole training.
+            classes: names in label order.
+            ignore_index: label without meaning, left out of loss and metrics.
+            mean, std: a value a channel, in the units of the stored pixels.
+        """
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss, self.optimizer, self.scheduler, self.steps = loss, optimizer, scheduler, steps
+        self.classes, self.ignore_index = tuple(classes), ignore_index
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
+        self.image_matrices: dict[int, Tensor] = {}  # sample index -> (classes, classes) confusion matrix
+        self._losses: list[Tensor] = []
+        self._losses_eval: list[tuple[Tensor, int]] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (N, classes, H, W) of images (N, C, H, W) as stored: uint8 or float, not yet normalised."""
+        image = (image.float() - self.mean) / self.std
+        logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The loss of a batch."""
+        loss: Tensor = self.loss(self(batch["image"]), batch["mask"])
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss."""
+        self.log("train/loss", torch.stack(self._losses).mean())
+        self._losses.clear()
+
+    def running_loss(self, last: int = 50) -> float:
+        """Mean of the last losses of the running epoch, for a progress bar; NaN before the first."""
+        return float(torch.stack(self._losses[-last:]).mean()) if self._losses else float("nan")
+
+    def validation_step(self, groups: list[Batch], _: int) -> None:
+        """Score batches of equal size each."""
+        for batch in groups:
+            logits = self(batch["image"])
+            self._losses_eval.append((self.loss(logits, batch["mask"]), len(batch["index"])))
+            matrices = metrics.per_image(
+                metrics.prediction(logits), batch["mask"], len(self.classes), self.ignore_index
+            )
+            self.image_matrices.update(zip(batch["index"].tolist(), matrices.cpu(), strict=True))
+
+    test_step = validation_step
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last evaluation."""
+        self.image_matrices.clear()
+        self._losses_eval.clear()
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def on_validation_epoch_end(self) -> None:
+        """Log val/*."""
+        self.log_dict({f"val/{key}": value for key, value in self.evaluation().items()})
+
+    def on_test_epoch_end(self) -> None:
+        """Log test/*."""
+        self.log_dict({f"test/{key}": value for key, value in self.evaluation().items()})
+
+    def evaluation(self) -> dict[str, float]:
+        """Scores of the last evaluation: `loss` (mean over images) and those of `metrics.scores`."""
+        images = sum(n for _, n in self._losses_eval)
+        loss = sum(float(loss) * n for loss, n in self._losses_eval) / images
+        matrix = torch.stack(list(self.image_matrices.values())).sum(0)
+        return {"loss": loss, **metrics.scores(matrix, self.classes)}
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and scheduler as handed in; lengths come from `steps`."""
+        optimizer = self.optimizer(self.network.parameters())
+        scheduler = self.scheduler(optimizer, steps=self.steps)
+        by_epoch = isinstance(scheduler, ReduceLROnPlateau)
+        interval = {"interval": "epoch", "monitor": "val/dice"} if by_epoch else {"interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **interval}}

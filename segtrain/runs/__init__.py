@@ -1,0 +1,1 @@
+"""The run folder: its files, its environment record and its checkpoints, each written whole."""

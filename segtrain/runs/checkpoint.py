@@ -1,0 +1,197 @@
+"""Checkpoints written whole, with their sha256 beside them, and which one to go on from.
+
+`last.ckpt.sha256` has the form of sha256sum. While a checkpoint is replaced it lists two sums, the old
+content's and the new one's; a content is whole when its sum is listed. So a crash between any two
+renames leaves a file that verifies:
+
+    write .last.ckpt.part → list old and new sum → rename to last.ckpt → list the new sum only
+"""
+
+import hashlib
+import os
+import pickle
+import shutil
+import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+
+from segtrain.errors import UserError
+from segtrain.runs.files import part, put, to_disk, write_whole
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+PLAIN = (
+    *(bool, int, float, complex, str, bytes, type(None)),
+    *(dict, OrderedDict, Counter, list, tuple, set),
+    *(torch.Tensor, torch.nn.Parameter, torch.Size, torch.dtype, torch.device),
+)
+
+
+def write(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Writes a checkpoint and its sum; at every moment `path` holds the old one or the new one, whole.
+
+    Raises:
+        UserError: full disk, read-only file system, missing folder or permission; `path` is unchanged.
+        TypeError: it holds an object that reading with weights_only=True would refuse; names its key.
+    """
+    _check_plain(checkpoint, "checkpoint")
+    with part(path) as temporary:
+        digest = _save(checkpoint, temporary)
+        _replace(temporary, path, [digest])
+
+
+def read(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """The checkpoint, verified by its sum and loaded as data: no code in it can run.
+
+    Raises:
+        UserError: missing, damaged, or holding more than plain data.
+    """
+    if problem := _problem(path):
+        raise UserError(f"{problem}; give a checkpoint that segtrain wrote, with its .sha256 file beside it")
+    try:
+        loaded: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"checkpoint '{path}' was not loaded; expected tensors and plain values; got: {reason}; "
+            "give a checkpoint that segtrain wrote"
+        ) from error
+    return loaded
+
+
+def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
+    """Writes last.ckpt; the last.ckpt there was becomes previous.ckpt.
+
+    The new one is renamed into place first, so that a damaged old one never displaces the only whole one;
+    an old one that is cut off does not replace previous.ckpt at all.
+
+    Raises:
+        UserError, TypeError: as `write`.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    if not zipfile.is_zipfile(last):  # reads only the end: the sum of the whole would cost time every epoch
+        write(checkpoint, last)
+        return
+    with part(previous) as twin:
+        sums = _sums(last)
+        _link(last, twin)
+        write(checkpoint, last)
+        _replace(twin, previous, sums)
+
+
+def save_best(folder: Path) -> None:
+    """Makes best.ckpt the same as last.ckpt; costs no space where the file system has hard links."""
+    with part(folder / BEST) as twin:
+        _link(folder / LAST, twin)
+        _replace(twin, folder / BEST, _sums(folder / LAST))
+
+
+def newest(folder: Path) -> tuple[Path, str | None]:
+    """The checkpoint to go on from, and a warning that names last.ckpt when it is previous.ckpt.
+
+    Raises:
+        UserError: neither is whole.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    problem = _problem(last)
+    if problem is None:
+        return last, None
+    older = _problem(previous)
+    if older is None:
+        return previous, f"{problem}; going on from '{previous}'"
+    raise UserError(f"no checkpoint to go on from: {problem}; {older}; delete the run folder and run again")
+
+
+def _save(checkpoint: Mapping[str, Any], temporary: Path) -> str:
+    """Writes to the disk and returns the sha256 of what was written."""
+    with open(temporary, "xb") as file:
+        summed = _Summed(file)
+        try:
+            torch.save(checkpoint, cast(IO[bytes], summed))
+        except RuntimeError as error:
+            raise summed.failure or error from error  # torch buries the disk's error under its own
+        to_disk(file)
+    return summed.digest.hexdigest()
+
+
+class _Summed:
+    """A file to write to that keeps the sum of its content and the error of a failed write."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+        self.failure: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        try:
+            self.file.write(content)
+        except OSError as error:
+            self.failure = error
+            raise
+        self.digest.update(content)
+        return len(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _replace(temporary: Path, path: Path, sums: list[str]) -> None:
+    """Puts the temporary file, whose sum is listed in `sums`, in the place of `path`."""
+    _list_sums(path, sums + (_sums(path) if path.exists() else []))
+    put(temporary, path)
+    _list_sums(path, sums)
+
+
+def _link(source: Path, temporary: Path) -> None:
+    """A second name for the same content, or a copy where the file system has no hard links."""
+    try:
+        os.link(source, temporary)
+    except OSError:
+        with open(source, "rb") as old, open(temporary, "xb") as new:
+            shutil.copyfileobj(old, new)
+            to_disk(new)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _sums(path: Path) -> list[str]:
+    beside = _beside(path)
+    lines = beside.read_text(encoding="utf-8", errors="replace").splitlines() if beside.exists() else []
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _list_sums(path: Path, sums: Iterable[str]) -> None:
+    write_whole(_beside(path), "".join(f"{digest}  {path.name}\n" for digest in dict.fromkeys(sums)))
+
+
+def _problem(path: Path) -> str | None:
+    """What is wrong with the checkpoint, naming it; None when it is there and whole."""
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"checkpoint '{path}' cannot be read: {error.strerror}"
+    sums = _sums(path)
+    if digest in sums:
+        return None
+    expected = sums[0][:12] if sums else f"a sum in '{_beside(path).name}'"
+    return f"checkpoint '{path}' is damaged: expected sha256 {expected}; got {digest[:12]}"
+
+
+def _check_plain(value: object, where: str) -> None:
+    """Raises at writing what would only be noticed at reading, after the run died."""
+    if type(value) not in PLAIN:
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise TypeError(f"{where} is a {kind}; a checkpoint holds tensors and plain values only: convert it")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_plain(key, f"a key of {where}")
+            _check_plain(item, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple | set):
+        for index, item in enumerate(value):
+            _check_plain(item, f"{where}[{index}]")

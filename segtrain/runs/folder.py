@@ -1,0 +1,188 @@
+"""The run folder: what it holds, its status, and its readable name."""
+
+import hashlib
+import json
+import math
+import os
+import re
+import socket
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from segtrain.errors import UserError
+from segtrain.runs.files import clear_parts, explained, write_whole
+from segtrain.runs.metrics_csv import MetricsTable
+
+State = Literal["queued", "running", "finished", "failed", "interrupted"]
+
+# Overrides that do not change the result, or that the path says already.
+UNNAMED = re.compile(r"(name|outputs|debug|resume|data\.num_workers|logger.*|hydra([./].*)?)(@.*)?")
+LONGEST = 120  # characters of a folder name: leaves room for the path before it on every file system
+LONGEST_BYTES = 200  # file systems allow 255 bytes a name; a temporary file adds to it
+
+
+class RunFolder:
+    """One run's folder. Every file in it is written whole; metrics.csv grows by whole lines."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Over a folder that need not exist yet."""
+        self.path = Path(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was created here."""
+        return (self.path / "status.json").exists()
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of best.ckpt, last.ckpt and previous.ckpt."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> MetricsTable:
+        """The table in metrics.csv."""
+        return MetricsTable(self.path / "metrics.csv")
+
+    def create(self, config: str, overrides: Sequence[str]) -> None:
+        """Makes the folder with config.yaml (the YAML text as given), overrides.yaml and status queued.
+
+        A run that never reached a checkpoint is started over: its metrics.csv is removed.
+
+        Raises:
+            UserError: the folder holds a run that is finished or running, or one that can go on from a
+                checkpoint; or the disk does not take it.
+        """
+        if self.exists:
+            self._refuse_to_replace()
+        with explained(self.path):
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self.metrics.path.unlink(missing_ok=True)
+        write_whole(self.path / "config.yaml", config)
+        write_whole(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
+        self.set_status("queued")  # last: a folder with a status is a complete one
+
+    def config_text(self) -> str:
+        """The run's own config.yaml.
+
+        Raises:
+            UserError: not a run folder.
+        """
+        return self._text("config.yaml")
+
+    def overrides(self) -> list[str]:
+        """What was typed, from overrides.yaml."""
+        typed = OmegaConf.to_container(OmegaConf.create(self._text("overrides.yaml")), resolve=False)
+        return [str(override) for override in typed] if isinstance(typed, list) else []
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Keys state, queued_at, started_at, ended_at (ISO times with zone, or None), pid, host, error.
+
+        Raises:
+            UserError: not a run folder, or its status.json is damaged.
+        """
+        return self.read_json("status.json")
+
+    def set_status(self, state: State, **info: Any) -> None:
+        """Records the state and the time it began; `info` (error="…") is added to what is known.
+
+        running also records this process and host, and removes temporary files of a killed process.
+        """
+        now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+        blank = dict.fromkeys(("state", "queued_at", "started_at", "ended_at", "pid", "host", "error"))
+        old = self.status if self.exists and state != "queued" else blank
+        if state == "queued":
+            new: dict[str, Any] = {"queued_at": now}
+        elif state == "running":
+            clear_parts(self.path)
+            clear_parts(self.checkpoints)
+            here = {"pid": os.getpid(), "host": socket.gethostname()}
+            new = {"started_at": now, "ended_at": None, "error": None, **here}
+        else:
+            new = {"ended_at": now}
+        self.write_json("status.json", {**old, "state": state, **new, **info})
+
+    def write_json(self, name: str, mapping: Mapping[str, Any]) -> None:
+        """Writes a JSON file with the keys in the given order; NaN and infinity become null."""
+        text = json.dumps(_finite(mapping), indent=2, ensure_ascii=False, allow_nan=False)
+        write_whole(self.path / name, text + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The mapping in a JSON file; null (a NaN when it was written) comes back as None.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            mapping = json.loads(self._text(name))
+        except ValueError as error:
+            raise self._damaged(name, str(error)) from error
+        if not isinstance(mapping, dict):
+            raise self._damaged(name, type(mapping).__name__)
+        return mapping
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"'{self.path}' cannot be read as a run folder; expected {name} in it; "
+                f"got: {error.strerror}; give the folder of a run, outputs/NAME/RUN"
+            ) from error
+
+    def _damaged(self, name: str, got: str) -> UserError:
+        return UserError(
+            f"'{self.path / name}' is damaged; expected a JSON object; got: {got}; "
+            "restore the file, or delete the run folder and run again"
+        )
+
+    def _refuse_to_replace(self) -> None:
+        status = self.status
+        state, since = status["state"], status["started_at"] or status["queued_at"]
+        if state == "finished":
+            way_out = "its results are there; to run again choose another name=…, or delete the folder"
+        elif any(self.checkpoints.glob("*.ckpt")):
+            way_out = f"go on with it by resume='{self.path}', or choose another name=…, or delete the folder"
+        elif state == "running":
+            where = f"process {status['pid']} on {status['host']}"
+            way_out = f"wait for {where}; if that has died, delete the folder"
+        else:
+            return
+        raise UserError(
+            f"a run is here already: '{self.path}'; expected no run there; got one {state}, begun {since}; {way_out}"
+        )
+
+
+def _finite(value: Any) -> Any:
+    """The same tree with every float that JSON cannot hold replaced by None."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def folder_name(overrides: Sequence[str]) -> str:
+    """The run folder's readable name: what was typed, in typed order, joined by commas.
+
+    Leaves out what does not change the result or is said elsewhere. Spaces and quotes are dropped,
+    characters that some file system refuses become '-'; a long name is cut and ends in a hash of all
+    of it; no overrides give 'default'. One path component: no leading dot, at most 120 characters
+    and 200 bytes.
+    """
+    typed = [text.strip().lstrip("+") for text in overrides]
+    named = [text for text in typed if not UNNAMED.fullmatch(text.lstrip("~").partition("=")[0].strip())]
+    if not named:
+        return "default"
+    plain = unicodedata.normalize("NFC", re.sub(r"[\s'\"]", "", ",".join(named)))
+    name = re.sub(r"[^\w=.,+%@-]", "-", plain).strip(".")
+    if name and len(name) <= LONGEST and len(name.encode()) <= LONGEST_BYTES:
+        return name
+    mark = hashlib.sha256("\n".join(named).encode(errors="surrogatepass")).hexdigest()[:8]
+    cut = name[: LONGEST - 9].encode()[: LONGEST_BYTES - 9].decode(errors="ignore")
+    return f"{cut}-{mark}" if cut else mark

@@ -1,0 +1,115 @@
+"""Tables of numbers as CSV: metrics.csv, one row an epoch, and tables written once."""
+
+import csv
+import errno
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segtrain.errors import UserError
+from segtrain.runs.files import explained, to_disk, write_whole
+
+Number = float | int
+FIRST = ("epoch", "step")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Number | str]]) -> None:
+    """Writes a table whole; columns in first-seen order, a missing cell blank, NaN as `nan`, floats exact."""
+    columns = _columns((), rows)
+    write_whole(path, _text([columns, *_cells(columns, rows)]))
+
+
+class MetricsTable:
+    """metrics.csv: append-only, one row an epoch; columns are epoch, step, then the others as first seen.
+
+    A last line without its newline is one that a crash cut off; it counts as not written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Over a file that need not exist yet."""
+        self.path = path
+
+    def append(self, row: Mapping[str, Number]) -> None:
+        """Adds a row and returns when it is on the disk; a new column rewrites the file, blank in older rows.
+
+        Raises:
+            UserError: the disk does not take it; the rows before it stay.
+            ValueError: the row's epoch is not later than the last one.
+        """
+        table, torn = self._read()
+        old = table[0] if table else []
+        columns = _columns((*FIRST, *old), [row])
+        if len(table) > 1 and int(table[-1][0]) >= row["epoch"]:
+            raise ValueError(f"{self.path}: epoch {row['epoch']} came after epoch {table[-1][0]}")
+        (line,) = _cells(columns, [row])
+        if torn or columns != old:
+            padded = [cells + [""] * (len(columns) - len(cells)) for cells in table[1:]]
+            write_whole(self.path, _text([columns, *padded, line]))
+        else:
+            self._append_line(line)
+
+    def cut(self, after_epoch: int) -> None:
+        """Drops the rows of epochs later than the given one, so that a resumed run writes them again."""
+        table, torn = self._read()
+        kept = table[:1] + [cells for cells in table[1:] if int(cells[0]) <= after_epoch]
+        if torn or len(kept) < len(table):
+            write_whole(self.path, _text(kept))
+
+    def rows(self) -> list[dict[str, Number]]:
+        """The rows in order; a blank cell is left out, NaN is NaN; empty when the file does not exist."""
+        table, _ = self._read()
+        return [
+            {name: _number(cell) for name, cell in zip(table[0], cells, strict=True) if cell} for cells in table[1:]
+        ]
+
+    def _read(self) -> tuple[list[list[str]], bool]:
+        """The header and the whole lines as text, and whether a cut-off line follows them."""
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        whole, newline, torn = text.rpartition("\n")
+        table = list(csv.reader(io.StringIO(whole + newline)))
+        if any(len(cells) != len(table[0]) or not cells[0].isdigit() for cells in table[1:]):
+            raise UserError(
+                f"'{self.path}' is damaged: expected {len(table[0])} cells a line and a whole epoch in the "
+                "first; got another line; restore it, or delete the run folder and run again"
+            )
+        return table, bool(torn)
+
+    def _append_line(self, line: list[str]) -> None:
+        """One line in one write; what a failed write left of it is cut off again."""
+        content = _text([line]).encode()
+        with explained(self.path), open(self.path, "ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                if file.write(content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                to_disk(file)
+            except OSError:
+                file.truncate(end)
+                raise
+
+
+def _columns(first: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:
+    return list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
+
+
+def _cells(columns: list[str], rows: Sequence[Mapping[str, Number | str]]) -> list[list[str]]:
+    return [[_cell(row.get(name, "")) for name in columns] for row in rows]
+
+
+def _cell(value: Number | str) -> str:
+    """Text that reads back as the same number: repr of a float is exact, also of NumPy's float64."""
+    return float.__repr__(value) if isinstance(value, float) else str(value)
+
+
+def _number(cell: str) -> Number:
+    try:
+        return int(cell)
+    except ValueError:
+        return float(cell)
+
+
+def _text(table: Sequence[Sequence[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(table)
+    return stream.getvalue()

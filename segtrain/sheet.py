@@ -1,0 +1,106 @@
+"""A contact sheet: rows of tiles at their own pixels, titles above them, heads over the columns, a legend."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from segtrain.runs.files import write_whole
+
+DPI = 100
+GAP = 8  # pixels between tiles
+FONT = 9  # points
+LINE = 18  # pixels a line of text takes at FONT
+LETTER = 7.6  # pixels an average letter takes at FONT
+NARROWEST = 480  # pixels: room for a title over a single narrow image
+
+
+class Row(NamedTuple):
+    """A row of a sheet: a title above it (none when empty) and its RGB tiles (H,W,3) uint8."""
+
+    title: str
+    tiles: list[npt.NDArray[np.uint8]]
+
+
+class _Layout(NamedTuple):
+    """Where things go, in pixels from the top left."""
+
+    width: int
+    height: int
+    pitch: int  # from one column to the next
+    tops: list[int]  # of the rows' tiles
+    titles: list[list[str]]  # the lines above each row
+    legend_columns: int
+
+
+def write_sheet(path: Path, heads: Sequence[str], rows: Sequence[Row], legend: Sequence[Patch]) -> None:
+    """Writes the sheet as PNG; long titles are wrapped, never cut.
+
+    Raises:
+        UserError: the disk does not take it.
+    """
+    layout = _layout(heads, rows, legend)
+    canvas = np.full((layout.height, layout.width, 3), 255, np.uint8)
+    figure = Figure(figsize=(layout.width / DPI, layout.height / DPI), dpi=DPI)
+    for row, lines, top in zip(rows, layout.titles, layout.tops, strict=True):
+        for column, tile in enumerate(row.tiles):
+            left = GAP + column * layout.pitch
+            canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+        for index, line in enumerate(reversed(lines)):
+            _text(figure, layout, line, GAP, top - GAP // 2 - LINE * index)
+    for column, head in enumerate(heads):
+        _text(figure, layout, head, GAP + column * layout.pitch, GAP + LINE - 2, "bold")
+    figure.figimage(canvas)
+    _legend(figure, legend, layout.legend_columns)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as PNG, whole."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    write_whole(path, stream.getvalue())
+
+
+def patch(label: str, colour: tuple[int, int, int]) -> Patch:
+    """A legend entry; colour in 0..255."""
+    face = (colour[0] / 255, colour[1] / 255, colour[2] / 255)
+    return Patch(label=label, facecolor=face, edgecolor="0.3", linewidth=0.5)
+
+
+def _layout(heads: Sequence[str], rows: Sequence[Row], legend: Sequence[Patch]) -> _Layout:
+    pitch = GAP + max([1, *(tile.shape[1] for row in rows for tile in row.tiles)])
+    width = max(GAP + pitch * max([1, *(len(row.tiles) for row in rows)]), NARROWEST)
+    letters = int((width - 2 * GAP) / LETTER)
+    titles = [textwrap.wrap(row.title, letters, break_on_hyphens=False) for row in rows]
+    tops, y = [], GAP + (LINE if heads else 0)
+    for row, lines in zip(rows, titles, strict=True):
+        y += (LINE * len(lines) + GAP // 2) if lines else 0
+        tops.append(y)
+        y += GAP + max([1, *(tile.shape[0] for tile in row.tiles)])
+    longest = max([1, *(len(str(entry.get_label())) for entry in legend)])
+    columns = max(1, int(width // (LETTER * longest + 52)))  # 52: the colour patch and the space between
+    height = y + (LINE * -(-len(legend) // columns) + GAP if legend else 0)
+    return _Layout(width, height, pitch, tops, titles, columns)
+
+
+def _text(figure: Figure, layout: _Layout, text: str, x: int, y: int, weight: str = "normal") -> None:
+    """Text with its lower edge `y` pixels below the top; '$' is a letter, not mathematics."""
+    style: dict[str, Any] = {"va": "bottom", "fontsize": FONT, "fontweight": weight, "parse_math": False}
+    figure.text(x / layout.width, 1 - y / layout.height, text, **style)
+
+
+def _legend(figure: Figure, entries: Sequence[Patch], columns: int) -> None:
+    if not entries:
+        return
+    style: dict[str, Any] = {"fontsize": FONT, "labelspacing": 0.3, "handlelength": 1.4, "frameon": False}
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 0), "borderaxespad": 0.2}
+    box = figure.legend(handles=list(entries), ncols=columns, **place, **style)
+    for text in box.get_texts():
+        text.set_parse_math(False)

@@ -1,0 +1,231 @@
+"""Pairing, labels, strength 0, independence of draws: what plain albumentations gets wrong."""
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import albumentations as A
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader
+
+from segtrain.app.sources import build_policy
+from segtrain.aug import CopyPaste, Partners, Policy, RandAugment
+from segtrain.aug.policy import pad_to, stream
+from segtrain.aug.random_policy import GEOMETRIC
+from segtrain.config import conf_dir
+from segtrain.data.datamodule import TrainSamples, stack
+from segtrain.data.datasets.shapes import Shapes
+from segtrain.data.sampler import EpochSampler
+from segtrain.errors import UserError
+
+PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))
+IGNORE = 255
+
+
+def pair(seed: int = 0, size: tuple[int, int] = (60, 76), channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth image with texture, and a mask of four labels in blobs."""
+    rng = np.random.default_rng(seed)
+    field = cv2.resize(rng.random((6, 7), dtype=np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
+    mask = np.clip(field * 4, 0, 3).astype(np.uint8)
+    image = (40 * mask[..., None] + rng.integers(0, 60, (*size, channels))).astype(np.uint8)
+    return image, mask
+
+
+def policy_of(composed: Callable[..., DictConfig], *overrides: str) -> Policy:
+    policy = build_policy(composed("dataset=shapes", "data.crop=null", *overrides), Shapes())
+    if policy.needs_partner:
+        policy.partners = Partners(pair, range(10))
+    return policy
+
+
+def samples(preset_policy: Policy, count: int = 30) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [preset_policy(*pair(i), (0, 0, i)) for i in range(count)]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_labels_out_are_labels_in_or_ignored(preset: str, composed: Callable[..., DictConfig]) -> None:
+    policy = policy_of(composed, f"aug={preset}", "aug.strength=2")
+    for i in range(30):
+        image, mask = pair(i)
+        _, out = policy(image, mask, (0, 0, i))
+        assert set(np.unique(out)) <= set(np.unique(mask)) | {IGNORE}
+        assert out.dtype == np.uint8
+
+
+def geometric(transform: object) -> object:
+    """What of a transform keeps a painted image painted: no photometry, no edge interpolated into its own label."""
+    if isinstance(transform, RandAugment):
+        transform.ops = {name: size for name, size in transform.ops.items() if name in GEOMETRIC}
+    if isinstance(transform, CopyPaste):
+        transform.scale = transform.translate = 0
+    return transform
+
+
+def painted(index: int) -> tuple[np.ndarray, np.ndarray]:
+    mask = pair(index, (120, 150))[1]
+    return (mask[..., None] * 60).astype(np.uint8), mask
+
+
+# opencv_elastic as stated scrambles the picture: no two neighbours stay neighbours. tests/aug/test_elastic.py has it.
+@pytest.mark.parametrize("preset", [p for p in PRESETS if p != "opencv_elastic"])
+def test_image_follows_the_mask_through_every_geometric_op(preset: str, composed: Callable[..., DictConfig]) -> None:
+    """An image painted from its mask still is, away from label borders, where interpolation mixes two labels."""
+    policy = policy_of(composed, f"aug={preset}", "aug.strength=1")
+    policy.transforms = [geometric(t) for t in policy.transforms if not isinstance(t, A.ImageOnlyTransform)]
+    policy.partners = Partners(painted, range(40, 50))
+    policy.names = [f"{type(t).__name__}.{i}" for i, t in enumerate(policy.transforms)]
+    changed = 0
+    for i in range(40):
+        image, mask = painted(i)
+        image, out = policy(image, mask, (0, 0, i))
+        around = np.pad(out, 2, constant_values=IGNORE)  # beyond the frame lies the fill of the image too
+        highest, lowest = (f(around, np.ones((5, 5)))[2:-2, 2:-2] for f in (cv2.dilate, cv2.erode))
+        inside = (highest == lowest) & (out != IGNORE)
+        assert inside.mean() > 0.05
+        assert np.abs(image[..., 0][inside].astype(int) - out[inside].astype(int) * 60).max() <= 1
+        changed += out.shape != mask.shape or bool((out != mask).any())
+    assert changed > 0 or not policy.transforms
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_strength_0_is_bit_identical_to_none(preset: str, dtype: type, composed: Callable[..., DictConfig]) -> None:
+    at_zero = policy_of(composed, f"aug={preset}", "aug.strength=0", "data.crop=32")
+    none = policy_of(composed, "aug=none", "data.crop=32")
+    for i in range(10):
+        image, mask = pair(i)
+        image = image if dtype == np.uint8 else image / np.float32(255)
+        for got, expected in zip(at_zero(image, mask, (0, 3, i)), none(image, mask, (0, 3, i)), strict=True):
+            assert np.array_equal(got, expected) and got.dtype == expected.dtype
+
+
+@pytest.mark.parametrize("preset", [p for p in PRESETS if p != "none"])
+def test_every_preset_changes_something_and_differs_by_epoch(preset: str, composed: Callable[..., DictConfig]) -> None:
+    policy = policy_of(composed, f"aug={preset}")
+    image, mask = pair()
+    views = {policy(image, mask, (0, epoch, 0))[0].tobytes() for epoch in range(12)}
+    assert len(views) > 3
+
+
+def test_draws_depend_on_the_key_alone() -> None:
+    policy = Policy([A.Affine(rotate=(-30, 30), p=0.7), A.GaussNoise(p=0.5)], crop=32)
+    keys = [(1, e, i) for e in range(3) for i in range(4)]
+    forward = {key: policy(*pair(key[2]), key)[0].tobytes() for key in keys}
+    backward = {key: policy(*pair(key[2]), key)[0].tobytes() for key in reversed(keys)}
+    assert forward == backward
+    assert len(set(forward.values())) == len(keys)
+
+
+def test_two_flips_of_one_half_are_independent() -> None:
+    """albumentations' Compose(seed=) gives 205 both, 195 none, 0 single in 400."""
+    image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    policy = Policy([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)])
+    corners = [int(policy(image, image[..., 0], (0, 0, i))[0][0, 0, 0]) for i in range(400)]
+    counts = np.array([corners.count(c) for c in (0, 3, 12, 15)])
+    assert counts.sum() == 400
+    assert ((counts - 100) ** 2 / 100).sum() < 16.3  # chi-square, 3 degrees of freedom, p = .001
+
+
+def test_adding_an_op_leaves_the_draws_of_the_others() -> None:
+    flips = Policy([A.HorizontalFlip(p=0.5)], crop=32)
+    more = Policy([A.GaussNoise(p=1), A.HorizontalFlip(p=0.5)], crop=32)
+    for i in range(20):
+        image, mask = pair(i)
+        assert np.array_equal(flips(image, mask, (0, 0, i))[1], more(image, mask, (0, 0, i))[1])
+
+
+def batches(workers: int, context: str | None, persistent: bool) -> list[bytes]:
+    dataset = Shapes(n=10, size=40)
+    transforms = [A.HorizontalFlip(p=0.5), A.Affine(rotate=(-20, 20), p=1), A.GaussNoise(p=0.5)]
+    sampler = EpochSampler(range(10), seed=3, length=12)
+    loader: DataLoader[object] = DataLoader(
+        TrainSamples(dataset, Policy(transforms, crop=32), seed=3),
+        batch_size=3,
+        sampler=sampler,
+        collate_fn=stack,
+        num_workers=workers,
+        multiprocessing_context=context if workers else None,
+        persistent_workers=persistent and workers > 0,
+    )
+    out = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        out += [b["image"].numpy().tobytes() + b["mask"].numpy().tobytes() for b in loader]  # type: ignore[index]
+    return out
+
+
+# More workers than cores is what is tested: https://docs.pytorch.org/docs/stable/data.html
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_batches_are_the_same_for_any_number_of_forked_workers(workers: int, persistent: bool) -> None:
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork on this platform")
+    expected = batches(0, None, False)
+    assert batches(workers, "fork", persistent) == expected
+    assert len(set(expected)) == len(expected)  # neither worker nor epoch repeats another
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("persistent", [False, True])
+def test_batches_are_the_same_for_spawned_workers(persistent: bool) -> None:
+    assert batches(2, "spawn", persistent) == batches(0, None, False)
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**40))
+@settings(deadline=None, max_examples=50)
+def test_crops_have_their_size_and_pad_with_ignore(height: int, width: int, side: int, index: int) -> None:
+    mask = np.ones((height, width), np.uint8)
+    image = np.full((height, width, 2), 7, np.uint8)
+    out_image, out = Policy(crop=side)(image, mask, (0, 0, index))
+    assert out_image.shape == (side, side, 2) and out.shape == (side, side)
+    assert (out == 1).sum() == min(side, height) * min(side, width)
+    assert (out_image == 7).all()
+    assert set(np.unique(out)) <= {1, IGNORE}
+
+
+def test_crop_positions_cover_the_image() -> None:
+    image = np.arange(100, dtype=np.uint8).reshape(10, 10, 1)
+    corners = {int(Policy(crop=8)(image, image[..., 0], (0, 0, i))[0][0, 0, 0]) for i in range(200)}
+    assert corners == {10 * y + x for y in range(3) for x in range(3)}
+
+
+def test_pad_reflects_the_image_and_ignores_the_mask() -> None:
+    image, mask = pad_to(np.arange(3, dtype=np.uint8).reshape(1, 3, 1), np.zeros((1, 3), np.uint8), (1, 5), IGNORE)
+    assert image[0, :, 0].tolist() == [0, 1, 2, 1, 0]
+    assert mask[0].tolist() == [0, 0, 0, IGNORE, IGNORE]
+
+
+def test_streams_of_two_names_are_independent_and_of_one_name_equal() -> None:
+    a, b, c = stream((0, 1, 2), "a").random(4), stream((0, 1, 2), "b").random(4), stream((0, 1, 2), "a").random(4)
+    assert np.array_equal(a, c) and not np.array_equal(a, b)
+
+
+def test_a_mask_that_would_be_interpolated_is_refused() -> None:
+    with pytest.raises(UserError, match="mask_interpolation must be 0"):
+        Policy([A.Affine(rotate=10, mask_interpolation=cv2.INTER_LINEAR)])
+
+
+def test_a_mask_filled_with_a_label_is_refused() -> None:
+    with pytest.raises(UserError, match="fill_mask=3"):
+        Policy([A.OneOf([A.Rotate(fill_mask=3)])])
+
+
+def test_a_failing_transform_is_named() -> None:
+    image, mask = pair(channels=5)
+    with pytest.raises(UserError, match=r"ToSepia.0 failed on an image of shape \(60, 76, 5\)"):
+        Policy([A.HorizontalFlip(p=1), A.ToSepia(p=1)])(image, mask, (0, 0, 0))
+
+
+def test_a_misspelt_argument_names_file_key_and_the_nearest(composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(UserError, match=r"aug/flips.yaml: unknown key 'transforms\[0\].prob'.*albumentations"):
+        policy_of(composed, "aug=flips", "+aug.transforms=[{_target_: albumentations.HorizontalFlip, prob: 1}]")
+
+
+def test_presets_are_files_in_conf(tmp_path: Path) -> None:
+    assert {"none", "flips", "geometric", "photometric", "medical_elastic", "natural"} <= set(PRESETS)

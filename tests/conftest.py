@@ -1,0 +1,61 @@
+"""Composed configs, and the command line as a user types it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from segtrain import compat, config
+from segtrain.__main__ import main
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+compat.register_torchvision_operators()
+config.register_resolvers()
+
+# A run of seconds: drawn images, a small network, one thread.
+SMALL = [
+    "dataset=shapes",
+    "dataset.n=16",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "data.batch_size=2",
+    "data.crop=32",
+    "data.steps_per_epoch=2",
+    "threads=1",
+    "model.encoder_name=tu-test_resnet",
+    "+model.decoder_channels=[8,8,8,8,8]",
+]
+
+
+@pytest.fixture
+def composed() -> Callable[..., DictConfig]:
+    """compose("aug=flips", …) -> the train config with these overrides."""
+    return lambda *overrides: config.composed("train", overrides)
+
+
+class CommandLine:
+    """`python -m segtrain …` in this process: exit status, and what came out."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+        self.monkeypatch, self.capfd, self.folder = monkeypatch, capfd, folder
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        self.monkeypatch.chdir(self.folder)
+        self.monkeypatch.setattr("sys.argv", ["segtrain", *arguments])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        self.out, self.err = self.capfd.readouterr()
+        return status
+
+
+@pytest.fixture
+def segtrain(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> CommandLine:
+    """The command line, in an empty folder; keeps HYDRA_FULL_ERROR from leaking into other tests."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    return CommandLine(monkeypatch, capfd, tmp_path)

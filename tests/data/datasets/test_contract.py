@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from segtrain.config import build
+from segtrain.data.datasets import SegmentationDataset, colours
+
+CONF = Path(__file__).parents[3] / "conf" / "dataset"
+
+
+def given_values(name, tmp_path):
+    """What a file leaves open (`???`) and the user gives."""
+    if name != "folder":
+        return {}
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        for i in range(10):
+            Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / folder / f"{i}.png")
+    return {"root": str(tmp_path), "classes": {"background": 0, "cell": 255}}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("*.yaml")))
+def test_every_file_in_conf_gives_a_dataset_that_keeps_the_contract(name, tmp_path):
+    if name == "brain_tissue":
+        pytest.importorskip("nibabel")
+    text = (CONF / f"{name}.yaml").read_text()
+    assert text.startswith("# ")
+    config = OmegaConf.merge(OmegaConf.create(text), given_values(name, tmp_path))
+    split = config.pop("split")
+    dataset: SegmentationDataset = build(config, f"dataset/{name}.yaml")
+    assert len(dataset.ids) == len(dataset.splits) == len(set(dataset.ids))
+    assert list(dataset.ids) == sorted(dataset.ids)
+    assert len(dataset.palette) == len(dataset.classes) == len(set(dataset.palette))
+    image, mask = dataset.read(0)
+    assert image.shape == (*mask.shape, dataset.channels)
+    assert set(np.unique(mask)) <= {*range(len(dataset.classes)), dataset.ignore_index}
+    assert int(dataset.fingerprint(), 16)
+    parts = build(split, f"dataset/{name}.yaml").assign(dataset.ids, dataset.splits)
+    assert sorted(i for part in parts for i in part) == list(range(len(dataset.ids)))
+
+
+def test_colours_differ_and_background_is_black():
+    names = [*(f"class {i}" for i in range(40)), "background"]
+    palette = colours(names)
+    assert palette[-1] == (0, 0, 0)
+    assert len(set(palette)) == 41
+    assert np.array(palette).min() >= 0 and np.array(palette).max() <= 255

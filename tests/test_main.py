@@ -1,0 +1,136 @@
+"""The command line as a user meets it: help, verbs, and mistakes that end in one message and exit status 2."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import SMALL, CommandLine
+
+
+def folder_data(root: Path, values: tuple[int, int] = (0, 255), count: int = 12) -> list[str]:
+    """A folder dataset in its real layout; the overrides that name it."""
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        mask = np.where(rng.random((40, 48)) < 0.5, *values).astype(np.uint8)
+        Image.fromarray(mask // 2 + 20).save(root / "images" / f"p{i:02d}.png")
+        Image.fromarray(mask).save(root / "masks" / f"p{i:02d}.png")
+    small = [o for o in SMALL if not o.startswith("dataset")]
+    return ["dataset=folder", f"dataset.root={root}", "dataset.classes={background:0,cell:255}", *small]
+
+
+def test_help_shows_verbs_groups_and_examples(segtrain: CommandLine) -> None:
+    assert segtrain("--help") == 0
+    assert "train      train a model" in segtrain.out
+    (aug,) = (line for line in segtrain.out.splitlines() if line.startswith("  aug "))
+    assert {"flips", "medical_elastic", "none"} <= set(aug.removeprefix("  aug").strip().split(", "))
+    assert segtrain.out.count("\n  python -m segtrain ") >= 5
+
+
+def test_help_shows_the_choices_of_the_users_own_folder(segtrain: CommandLine) -> None:
+    own = segtrain.folder / "my_conf" / "dataset"
+    own.mkdir(parents=True)
+    (own / "cells.yaml").write_text("defaults: [folder]\n")
+    for flags in (["--config-dir", "my_conf"], ["--config-dir=my_conf"]):
+        assert segtrain(*flags, "--help") == 0
+        assert "brain_tissue, cells, folder" in segtrain.out
+
+
+def test_config_is_shown_without_running(segtrain: CommandLine) -> None:
+    assert segtrain("--cfg", "job", "aug=flips", "seed=3") == 0
+    assert "seed: 3" in segtrain.out and "segtrain.aug.Geometry" in segtrain.out
+    assert list(segtrain.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
+def test_help_and_config_import_no_torch(flag: str) -> None:
+    code = (
+        "import sys; from segtrain.__main__ import main\n"
+        f"sys.argv = ['segtrain', *{flag.split('=')!r}]\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'lightning', 'albumentations', 'cv2', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+MISTAKES = {
+    "no such verb": (["trian"], ["there is no verb 'trian'", "train a model"]),
+    "no such choice": (["aug=medical_elastc"], ["did you mean aug=medical_elastic?", "photometric"]),
+    "unknown key": (["aug.strenght=2"], ["there is no key 'aug.strenght'", "did you mean aug.strength?"]),
+    "unknown group": (["agu=none"], ["there is no key 'agu'", "did you mean aug?"]),
+    "bad override": (["seed=[1"], ["seed=[1"]),
+    "negative strength": (["aug=flips", "aug.strength=-1"], ["aug.strength is one number ≥ 0", "-1"]),
+    "missing value": (["dataset=folder"], ["dataset.classes has no value", "dataset.classes=…"]),
+    "refused value": (["optimizer.lr=fast"], ["optimizer/adamw.yaml is refused"]),
+    "gpu without one": (["trainer=gpu"], ["torch sees no GPU", "trainer=cpu"]),
+    "no such run": (["resume=outputs/nothing"], ["'outputs/nothing' is no run folder", "config.yaml"]),
+    "missing extra": (["logger=wandb"], ['pip install "segtrain[wandb]"']),
+    "weights not to be had": (["model.encoder_weights=imagenet"], ["model.encoder_weights=null", "HF_HOME"]),
+    "no such weights": (["model.encoder_weights=imagnet"], ["imagnet"]),
+    "misspelt model key": (["+model.decoder_chanels=[8,8,8,8,8]"], ["model/unet_resnet18.yaml", "decoder_chanels"]),
+    "no such target": (["model._target_=segtrain.nothing"], ["segtrain.nothing", "cannot be imported"]),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_message_and_status_2(
+    case: str, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    if case == "gpu without one" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    if case == "missing extra" and importlib.util.find_spec("wandb"):
+        pytest.skip("the extra is installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    arguments, expected = MISTAKES[case]
+    small = [] if case in ("no such verb", "missing value", "no such run") else SMALL
+    keys = {a.split("=")[0] for a in arguments}
+    assert segtrain(*arguments, *(s for s in small if s.split("=")[0] not in keys)) == 2
+    assert segtrain.err.startswith("error: ") and "Traceback" not in segtrain.err
+    for text in expected:
+        assert text in segtrain.err
+
+
+def test_mistakes_in_the_data(segtrain: CommandLine) -> None:
+    root = segtrain.folder / "cells"
+    overrides = folder_data(root)
+    (root / "masks" / "p03.png").rename(root / "p03.png")
+    assert segtrain(*overrides) == 2 and "p03" in segtrain.err  # image without mask
+    (root / "p03.png").rename(root / "masks" / "p03.png")
+
+    Image.fromarray(np.full((40, 48), 7, np.uint8)).save(root / "masks" / "p03.png")
+    assert segtrain(*overrides) == 2
+    assert "p03" in segtrain.err and "7" in segtrain.err and "background" in segtrain.err  # label outside
+
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(root / "masks" / "p03.png")
+    assert segtrain(*overrides) == 2 and "p03" in segtrain.err and "9" in segtrain.err  # size mismatch
+
+    (root / "masks" / "p03.png").write_bytes((root / "masks" / "p04.png").read_bytes()[:60])
+    assert segtrain(*overrides) == 2 and "p03" in segtrain.err  # unreadable
+
+    assert segtrain(*overrides[:1], "dataset.root=nowhere", *overrides[2:]) == 2
+    assert "nowhere" in segtrain.err
+
+
+def test_debug_shows_the_traceback(segtrain: CommandLine) -> None:
+    with pytest.raises(Exception, match=r"aug\.strength is one number"):
+        segtrain("aug=flips", "aug.strength=-1", "debug=true", *SMALL)
+
+
+def test_a_users_own_conf_folder(segtrain: CommandLine) -> None:
+    overrides = folder_data(segtrain.folder / "data")
+    own = segtrain.folder / "my_conf" / "dataset"
+    own.mkdir(parents=True)
+    (own / "cells.yaml").write_text("defaults: [folder]\nroot: data\nclasses: {background: 0, cell: 255}\n")
+    small = [o for o in overrides if not o.startswith("dataset")]
+    assert segtrain("--config-dir", "my_conf", "dataset=cells", *small) == 0, segtrain.err
+    assert "cells: 2 classes" in segtrain.out
+    assert (segtrain.folder / "outputs" / "cells").is_dir()
