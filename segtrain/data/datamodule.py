@@ -1,15 +1,16 @@
 """From a dataset, its split and a policy to batches: the fixed tail behind the random head."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from segtrain.aug.policy import Augment, pad_to
+from segtrain.aug.policy import Key, Pair, pad_to, planes
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.sampler import EpochSampler
 from segtrain.data.split import Split
@@ -21,6 +22,16 @@ STRIDE = 32  # the deepest encoders halve the image five times
 STATISTICS_IMAGES = 256  # mean and standard deviation settle long before; bounds start-up on large sets
 
 
+class Augment(Protocol):
+    """A policy, or one chosen by the key's epoch."""
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        """Image (h, w, C) and mask (h, w) of a draw."""
+
+    def tensors(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        """The same with the image's channels first."""
+
+
 class TrainSamples(Dataset[Batch]):
     """Augmented samples by key (epoch, index, view); same key, same sample, in any process."""
 
@@ -30,9 +41,8 @@ class TrainSamples(Dataset[Batch]):
 
     def __getitem__(self, key: tuple[int, int, int]) -> Batch:
         epoch, index, view = key
-        image, mask = self.dataset.read(index)
-        image, mask = self.policy(image, mask, (self.seed, epoch, index, view))
-        return to_tensors(image, mask, index)
+        planes, mask = self.policy.tensors(*self.dataset.read(index), (self.seed, epoch, index, view))
+        return to_tensors(planes, mask, index)
 
 
 class PlainSamples(Dataset[Batch]):
@@ -49,26 +59,23 @@ class PlainSamples(Dataset[Batch]):
         index = self.indices[position]
         image, mask = self.dataset.read(index)
         size = _up(mask.shape[0]), _up(mask.shape[1])
-        return to_tensors(*pad_to(image, mask, size, self.dataset.ignore_index), index)
+        image, mask = pad_to(image, mask, size, self.dataset.ignore_index)
+        return to_tensors(planes(image), mask, index)
 
 
 def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
-    """The pair as tensors: image (C, H, W) uint8 or float32, mask (H, W) uint8, index () int64.
+    """Image (C, H, W) and mask (H, W) as tensors: uint8 or float32, and uint8; index () int64.
 
     uint8 travels as it is and is normalised by the module, on its device; uint16 becomes float32.
     """
     image = image if image.dtype == np.uint8 else image.astype(np.float32)
-    return {
-        "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-        "mask": torch.from_numpy(np.ascontiguousarray(mask)),
-        "index": torch.tensor(index),
-    }
+    return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "index": torch.tensor(index)}
 
 
-def stack(samples: Sequence[Batch]) -> Batch:
+def stack(samples: Sequence[Batch], ignore_index: int) -> Batch:
     """One batch: image (N, C, H, W), mask (N, H, W), index (N,); smaller samples are padded to the largest."""
     size = tuple(max(_up(s["mask"].shape[i]) for s in samples) for i in (0, 1))
-    return {key: torch.stack([_grown(s, size)[key] for s in samples]) for key in samples[0]}
+    return {key: torch.stack([_grown(s, size, ignore_index)[key] for s in samples]) for key in samples[0]}
 
 
 def stack_by_size(samples: Sequence[Batch]) -> list[Batch]:
@@ -79,12 +86,12 @@ def stack_by_size(samples: Sequence[Batch]) -> list[Batch]:
     return [{key: torch.stack([s[key] for s in group]) for key in group[0]} for group in groups.values()]
 
 
-def _grown(sample: Batch, size: tuple[int, ...]) -> Batch:
+def _grown(sample: Batch, size: tuple[int, ...], ignore_index: int) -> Batch:
     if tuple(sample["mask"].shape) == size:
         return sample
     image = sample["image"].numpy().transpose(1, 2, 0)
-    image, mask = pad_to(image, sample["mask"].numpy(), (size[0], size[1]), 255)
-    return to_tensors(image, mask, int(sample["index"]))
+    image, mask = pad_to(image, sample["mask"].numpy(), (size[0], size[1]), ignore_index)
+    return to_tensors(planes(image), mask, int(sample["index"]))
 
 
 def _up(length: int) -> int:
@@ -138,7 +145,8 @@ class DataModule(L.LightningDataModule):
         """Batches `stack`ed from keyed samples."""
         sampler = EpochSampler(self.split.train, self.seed, self.steps_per_epoch * self.batch_size)
         samples = TrainSamples(self.dataset, self.policy, self.seed)
-        return self._loader(samples, stack, sampler=sampler, persistent_workers=self.num_workers > 0)
+        collate = functools.partial(stack, ignore_index=self.dataset.ignore_index)
+        return self._loader(samples, collate, sampler=sampler, persistent_workers=self.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Lists of batches of equal size, in the order of the split."""

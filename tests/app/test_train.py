@@ -138,7 +138,7 @@ def test_config_yaml_is_the_whole_truth(segtrain: CommandLine) -> None:
     text = (only_run(segtrain.folder) / "config.yaml").read_text()
     config = OmegaConf.create(text)
     assert "auto" not in text and "hydra:" not in text
-    assert config.aug.transforms[1].rotate == [-7.5, 7.5]
+    assert config.aug.transforms[0].rotate == 7.5  # 15 degrees at strength 1
     assert config.choices.aug == "medical_elastic"
 
 

@@ -1,5 +1,7 @@
 """Mixing two samples: which, from what generator, and that masks follow."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -117,7 +119,7 @@ def test_batches_are_the_same_for_0_and_2_workers_and_hold_training_samples_only
             TrainSamples(dataset, policy, seed=3),
             batch_size=2,
             sampler=EpochSampler(train, seed=3, length=8),
-            collate_fn=stack,
+            collate_fn=partial(stack, ignore_index=255),
             num_workers=workers,
             multiprocessing_context="fork" if workers else None,
         )

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import albumentations as A
@@ -147,7 +148,7 @@ def batches(workers: int, context: str | None, persistent: bool) -> list[bytes]:
         TrainSamples(dataset, Policy(transforms, crop=32), seed=3),
         batch_size=3,
         sampler=sampler,
-        collate_fn=stack,
+        collate_fn=partial(stack, ignore_index=255),
         num_workers=workers,
         multiprocessing_context=context if workers else None,
         persistent_workers=persistent and workers > 0,

@@ -1,0 +1,75 @@
+"""From samples to batches: what is padded, how, and what normalisation is taken from."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segtrain.data.datamodule import PlainSamples, stack, stack_by_size, statistics, to_tensors
+from segtrain.data.datasets.contract import Sample
+from segtrain.data.datasets.shapes import Shapes
+
+
+class Stored:
+    """Samples in memory, all their labels 1."""
+
+    classes, palette, channels, ignore_index = ("background", "cell"), ((0, 0, 0), (255, 0, 0)), 2, 9
+
+    def __init__(self, images: list[np.ndarray]) -> None:
+        self.images, self.ids, self.splits = images, [str(i) for i in range(len(images))], [None] * len(images)
+
+    def read(self, index: int) -> Sample:
+        return Sample(self.images[index], np.ones(self.images[index].shape[:2], np.uint8))
+
+    def fingerprint(self) -> str:
+        return ""
+
+
+sides = st.integers(1, 70)
+
+
+@given(st.lists(st.tuples(sides, sides), min_size=1, max_size=4))
+def test_padding_is_ignored_and_the_sample_stands_in_its_corner(sizes: list[tuple[int, int]]) -> None:
+    rng = np.random.default_rng(0)
+    samples = [
+        to_tensors(rng.integers(0, 255, (2, h, w), dtype=np.uint8), np.ones((h, w), np.uint8), i)
+        for i, (h, w) in enumerate(sizes)
+    ]
+    batch = stack(samples, ignore_index=9)
+    assert batch["image"].shape[2:] == batch["mask"].shape[1:]
+    assert all(side % 32 == 0 for side in batch["mask"].shape[1:])
+    for i, (h, w) in enumerate(sizes):
+        assert torch.equal(batch["image"][i, :, :h, :w], samples[i]["image"])
+        mask = batch["mask"][i]
+        assert (mask[:h, :w] == 1).all() and (mask == 1).sum() == h * w and (mask == 9).sum() == mask.numel() - h * w
+
+
+def test_evaluation_pads_by_the_datasets_own_ignore_index_and_groups_by_size() -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(33, 40), (64, 64), (20, 64), (64, 33)]
+    dataset = Stored([rng.integers(0, 2**16, (*shape, 2), dtype=np.uint16) for shape in shapes])
+    samples = [PlainSamples(dataset, range(4))[i] for i in range(4)]
+    assert all(sample["image"].dtype == torch.float32 for sample in samples)  # uint16 has no arithmetic in torch
+    groups = stack_by_size(samples)
+    assert sorted(tuple(group["image"].shape) for group in groups) == [(1, 2, 32, 64), (3, 2, 64, 64)]
+    for group in groups:
+        for index, image, mask in zip(group["index"].tolist(), group["image"], group["mask"], strict=True):
+            h, w = shapes[index]
+            assert np.array_equal(image[:, :h, :w].numpy(), dataset.images[index].transpose(2, 0, 1))
+            assert set(mask.unique().tolist()) <= {1, 9} and int((mask == 1).sum()) == h * w
+
+
+def test_statistics_are_those_of_all_pixels_and_a_constant_channel_is_not_divided_by_nothing() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.normal(5, 3, (30 + i, 40, 2)).astype(np.float32) for i in range(5)]
+    for image in images:
+        image[..., 1] = 7
+    mean, std = statistics(Stored(images), [0, 2, 4])
+    pixels = np.concatenate([images[i].reshape(-1, 2) for i in (0, 2, 4)])
+    np.testing.assert_allclose(mean, pixels.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(std, [pixels[:, 0].std(), 1], rtol=1e-4)
+
+
+def test_an_image_of_the_size_of_the_stride_is_not_copied_into_padding() -> None:
+    sample = PlainSamples(Shapes(n=1, size=64), [0])[0]
+    assert sample["image"].shape == (1, 64, 64) and (sample["mask"] != 255).all()
