@@ -14,6 +14,8 @@ VERBS = {
     "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
+# Flags of Hydra whose value is the next argument; it may look like an override.
+VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
         register_resolvers()
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        sys.argv = [f"segtrain {verb}", *map(quoted, arguments)]
+        sys.argv = [f"segtrain {verb}", *overrides_first([quoted(argument) for argument in arguments])]
         run(verb)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -56,6 +58,13 @@ def quoted(argument: str) -> str:
     if key in ("resume", "replay", "sample") and value and value[0] not in "'\"" and value != "null":
         return f"{key}{equals}'{value.rstrip('/')}'"
     return argument
+
+
+def overrides_first(arguments: list[str]) -> list[str]:
+    """Overrides before flags: Hydra's parser refuses `aug=none -m seed=0,1`, and users type any order."""
+    flags = [a.startswith("-") or not ("=" in a or a[:1] in ("~", "+")) for a in arguments]
+    flags = [flag or before in VALUED for flag, before in zip(flags, ["", *arguments], strict=False)]
+    return [a for _, a in sorted(zip(flags, arguments, strict=True), key=lambda pair: pair[0])]
 
 
 def run(verb: str) -> None:

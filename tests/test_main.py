@@ -67,6 +67,18 @@ MISTAKES = {
     "unknown group": (["agu=none"], ["there is no key 'agu'", "did you mean aug?"]),
     "bad override": (["seed=[1"], ["seed=[1"]),
     "negative strength": (["aug=flips", "aug.strength=-1"], ["aug.strength is one number ≥ 0", "-1"]),
+    "negative seed": (["seed=-1"], ["seed is -1; expected a whole number from 0 to 4294967295"]),
+    "no threads": (["threads=0"], ["threads is 0; expected a whole number from 1"]),
+    "no such determinism": (["deterministic=maybe"], ["expected true, false or warn"]),
+    "patience in words": (
+        ["early_stopping=soon"],
+        ["early_stopping is 'soon'; expected a whole number from 1 or null"],
+    ),
+    "empty batch": (["data.batch_size=0"], ["data.batch_size is 0"]),
+    "empty crop": (["data.crop=[32,0]"], ["data.crop is [32, 0]; expected null, a side in pixels from 1"]),
+    "half a step": (["data.steps_per_epoch=0.5"], ["data.steps_per_epoch is 0.5"]),
+    "negative workers": (["data.num_workers=-1"], ["data.num_workers is -1; expected a whole number from 0 or auto"]),
+    "no epoch": (["trainer.max_epochs=0"], ["trainer.max_epochs is 0"]),
     "missing value": (["dataset=folder"], ["dataset.classes has no value", "dataset.classes=…"]),
     "refused value": (["optimizer.lr=fast"], ["optimizer/adamw.yaml is refused"]),
     "gpu without one": (["trainer=gpu"], ["torch sees no GPU", "trainer=cpu"]),
@@ -118,6 +130,17 @@ def test_mistakes_in_the_data(segtrain: CommandLine) -> None:
 
     assert segtrain(*overrides[:1], "dataset.root=nowhere", *overrides[2:]) == 2
     assert "nowhere" in segtrain.err
+
+
+def test_flags_and_overrides_come_in_any_order(segtrain: CommandLine) -> None:
+    for arguments in (["seed=3", "--cfg", "job", "aug=flips"], ["--cfg", "job", "seed=3", "aug=flips"]):
+        assert segtrain(*arguments) == 0, segtrain.err
+        assert "seed: 3" in segtrain.out and "hflip" in segtrain.out
+    own = segtrain.folder / "a=b" / "dataset"
+    own.mkdir(parents=True)
+    (own / "cells.yaml").write_text("defaults: [shapes]\nnoise: 7.5\n")
+    assert segtrain("seed=3", "--config-dir", "a=b", "dataset=cells", "--cfg", "job") == 0, segtrain.err
+    assert "noise: 7.5" in segtrain.out
 
 
 def test_debug_shows_the_traceback(segtrain: CommandLine) -> None:

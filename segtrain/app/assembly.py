@@ -72,8 +72,8 @@ def build_network(config: DictConfig, dataset: SegmentationDataset) -> nn.Module
         raise UserError(
             f"the weights model.encoder_weights={weights} for {config.model.get('encoder_name')} cannot be had: "
             f"{error}; expected a download from the model hub or a copy in its cache; without a network, run once "
-            "where there is one and carry the folder named by HF_HOME (or TORCH_HOME) over, or train from random weights with "
-            "model.encoder_weights=null"
+            "where there is one and carry the folder named by HF_HOME (or TORCH_HOME) over, or train from random weights "
+            "with model.encoder_weights=null"
         ) from error
     return network
 

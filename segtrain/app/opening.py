@@ -17,6 +17,7 @@ from segtrain.errors import UserError
 from segtrain.runs import checkpoint
 from segtrain.runs.environment import environment
 from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.values import check_values
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def open_run(config: DictConfig) -> Opened:
 
 def decided(config: DictConfig) -> dict[str, Any]:
     """The config as plain containers with every `auto` replaced by what this machine calls for."""
+    check_values(config)
     choices = choices_of(HydraConfig.get())
     container = {**plain(config, choices), "choices": choices}
     accelerator = container["trainer"]["accelerator"] = device.accelerator(container["trainer"]["accelerator"])

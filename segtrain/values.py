@@ -1,0 +1,67 @@
+"""What the values of the primary configs may be: checked once, where a config comes in and nothing is built yet."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from segtrain.errors import UserError
+
+
+class Rule(NamedTuple):
+    """What a value must be, in words and as a test."""
+
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _whole(least: int, *others: Any) -> Rule:
+    """A whole number from `least`, or one of the other values."""
+    words = [f"a whole number from {least}", *("null" if other is None else str(other).lower() for other in others)]
+    return Rule(" or ".join(words), lambda value: value in others or _is_whole(value, least))
+
+
+def _is_size(value: Any) -> bool:
+    sides = list(value) if isinstance(value, list | ListConfig) else [value, value]
+    return len(sides) == 2 and all(_is_whole(side, 1) for side in sides)
+
+
+def _are_strengths(value: Any) -> bool:
+    if not isinstance(value, list | ListConfig):
+        return False
+    return len(value) > 0 and all(type(n) in (int, float) and 0 <= n < float("inf") for n in value)
+
+
+RULES = {
+    "seed": Rule("a whole number from 0 to 4294967295", lambda value: _is_whole(value, 0) and value < 2**32),
+    "deterministic": Rule("true, false or warn", lambda value: value in (True, False, "warn")),
+    "threads": _whole(1),
+    "early_stopping": _whole(1, None),
+    "data.batch_size": _whole(1),
+    "data.crop": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
+    "data.steps_per_epoch": _whole(1, None),
+    "data.num_workers": _whole(0, "auto"),
+    "trainer.max_epochs": _whole(1),
+    "samples": _whole(1),
+    "draws": _whole(1),
+    "workers": _whole(1),
+    "epoch": _whole(0),
+    "view": _whole(0),
+    "strengths": Rule("a list of numbers ≥ 0 (0 none, 1 as published), such as [0,0.5,1,2]", _are_strengths),
+}
+
+
+def check_values(config: DictConfig) -> None:
+    """Nothing, when every value that the config has and a rule knows is what it may be.
+
+    Raises:
+        UserError: the first that is not.
+    """
+    for key, rule in RULES.items():
+        value = OmegaConf.select(config, key, default=rule)
+        if value is not rule and not rule.holds(value):
+            raise UserError(f"{key} is {value!r}; expected {rule.expected}; give {key}=…")
