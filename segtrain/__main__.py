@@ -1,19 +1,30 @@
 """`python -m segtrain [verb] [overrides…]`: the verb is taken off, Hydra reads the rest, mistakes become messages."""
 
 import importlib
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from segtrain.app.stops import Stopped
 from segtrain.config import conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.help import help_text
+from segtrain.trust import trust
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
     "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
+    "diff": "compare two runs in config, environment, data and results: diff RUN RUN",
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
+WITHOUT_HYDRA = ("diff",)  # verbs that take names, not overrides
+QUOTED = ("resume", "replay", "sample")
+BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Flags of Hydra whose value is the next argument; it may look like an override.
 VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
 
@@ -26,13 +37,20 @@ def main() -> None:
             print(help_text(VERBS, arguments))
             return
         register_resolvers()
+        if verb in WITHOUT_HYDRA:
+            page(verb)(arguments)
+            return
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        sys.argv = [f"segtrain {verb}", *overrides_first([quoted(argument) for argument in arguments])]
+        arguments = overrides_first([quoted(argument) for argument in arguments])
+        sys.argv = [f"segtrain {verb}", *(beside_resume(arguments) if verb == "train" else arguments)]
         run(verb)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Stopped as stop:
+        print(f"interrupted by {stop}; the same command goes on", file=sys.stderr)
+        sys.exit(stop.status)
     except Exception as error:
         report(error, sys.argv[1:])
 
@@ -55,7 +73,7 @@ def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
 def quoted(argument: str) -> str:
     """`resume=PATH` and the like in quotes: folders and samples may have `=` and `,` in their names, Hydra's signs."""
     key, equals, value = argument.partition("=")
-    if key in ("resume", "replay", "sample") and value and value[0] not in "'\"" and value != "null":
+    if key in QUOTED and value and value[0] not in "'\"" and value != "null":
         return f"{key}{equals}'{value.rstrip('/')}'"
     return argument
 
@@ -65,6 +83,21 @@ def overrides_first(arguments: list[str]) -> list[str]:
     flags = [a.startswith("-") or not ("=" in a or a[:1] in ("~", "+")) for a in arguments]
     flags = [flag or before in VALUED for flag, before in zip(flags, ["", *arguments], strict=False)]
     return [a for _, a in sorted(zip(flags, arguments, strict=True), key=lambda pair: pair[0])]
+
+
+def beside_resume(arguments: list[str]) -> list[str]:
+    """Other overrides than resume's own in `resume_with`: they change the run's config, not the one composed here."""
+    if not any(a.startswith("resume=") for a in arguments):
+        return arguments
+    others = [a for a in arguments if not a.startswith("-") and "=" in a and a.partition("=")[0] not in BESIDE]
+    kept = [a for a in arguments if a not in others]
+    return [f"resume_with={json.dumps(others)}", *kept] if others else kept
+
+
+def page(verb: str) -> Callable[[Any], object]:
+    """The function of a verb, in the module of its name below segtrain.app."""
+    function: Callable[[Any], object] = getattr(importlib.import_module(f"segtrain.app.{verb}"), verb)
+    return function
 
 
 def run(verb: str) -> None:
@@ -82,8 +115,8 @@ def run(verb: str) -> None:
 
     def task(config: DictConfig) -> object:
         try:
-            page: Callable[[DictConfig], object] = getattr(importlib.import_module(f"segtrain.app.{verb}"), verb)
-            return page(config)
+            trust_typed(config, HydraConfig.get().overrides.task)
+            return page(verb)(config)
         except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
             stops.append(stop)
             return None
@@ -93,9 +126,23 @@ def run(verb: str) -> None:
                 print(f"failed: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr)
             return None
 
+    if "--experimental-rerun" in sys.argv:
+        raise UserError("--experimental-rerun unpickles what it is given, and so runs it; use resume=RUN instead")
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(task)()
     if failures or stops:
         raise (failures or stops)[0]
+
+
+def trust_typed(config: "DictConfig", typed: Sequence[str]) -> None:
+    """Trust the packages of trust=[…]; from a file it would be the stranger's own word.
+
+    Raises:
+        UserError: it stands in a config file.
+    """
+    is_typed = any(override.lstrip("+").startswith("trust=") for override in typed)
+    if config.trust and not is_typed:
+        raise UserError("trust stands in a config file; expected it on the command line only; leave it out there")
+    trust(list(config.trust))
 
 
 def report(error: Exception, arguments: list[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from segtrain.errors import UserError
+from segtrain.trust import require_name, require_object
 
 
 def conf_dir() -> Path:
@@ -100,11 +101,12 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
 
     Args:
         node: the node; `handed_in` are further keyword arguments of the outermost call.
-        where: what the node is called in messages, e.g. "aug/flips.yaml".
+        where: what the node is called in messages, e.g. "aug/flips.yaml"; its first part is the role of every target.
         leave_out: keys of the node that are no arguments of its call.
 
     Raises:
-        UserError: a target that cannot be imported, an argument that its signature lacks, a refused value.
+        UserError: a target that is not allowed in its role (`segtrain.trust`) or cannot be imported, an argument that
+            its signature lacks, a refused value.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -138,7 +140,10 @@ def _check(node: Any, where: str, key: str, handed_in: Mapping[str, Any]) -> Non
 
 
 def _check_call(node: dict[str, Any], where: str, key: str, handed_in: Mapping[str, Any]) -> None:
+    role = where.partition("/")[0]
+    require_name(str(node["_target_"]), role, where)
     target = _locate(node["_target_"], where, key)
+    require_object(target, node["_target_"], role, where)
     parameters = inspect.signature(target).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return  # the target takes any keyword and checks it itself

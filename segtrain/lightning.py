@@ -10,6 +10,8 @@ register_torchvision_operators()
 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
 # Loading in the training process is a choice (data.num_workers), and the results are the same.
 warnings.filterwarnings("ignore", ".*does not have many workers.*")
+# Our sampler does resume within an epoch, which Lightning asks of a loader instead (training_epoch_loop.py, reset).
+warnings.filterwarnings("ignore", ".*ended before the epoch ended and your dataloader is not resumable.*")
 
 import lightning as L  # noqa: E402
 

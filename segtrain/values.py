@@ -1,5 +1,6 @@
 """What the values of the primary configs may be: checked once, where a config comes in and nothing is built yet."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -36,11 +37,22 @@ def _are_strengths(value: Any) -> bool:
     return len(value) > 0 and all(type(n) in (int, float) and 0 <= n < float("inf") for n in value)
 
 
+def _is_interval(value: Any) -> bool:
+    return value is None or _is_whole(value, 1) or bool(re.fullmatch(r"\d+(\.\d+)?min", str(value)))
+
+
+def _is_one(value: Any) -> bool:
+    return value in (1, "1") or (isinstance(value, list | ListConfig) and len(value) == 1)
+
+
 RULES = {
     "seed": Rule("a whole number from 0 to 4294967295", lambda value: _is_whole(value, 0) and value < 2**32),
     "deterministic": Rule("true, false or warn", lambda value: value in (True, False, "warn")),
     "threads": _whole(1),
     "early_stopping": _whole(1, None),
+    "checkpoint.every": Rule("null, a whole number of steps from 1, or minutes such as 15min", _is_interval),
+    "resume_allow": Rule("a list of keys, such as [optimizer.lr]", lambda value: isinstance(value, list | ListConfig)),
+    "trainer.devices": Rule("1: a run trains on one device; several runs share several", _is_one),
     "data.batch_size": _whole(1),
     "data.crop": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
     "data.steps_per_epoch": _whole(1, None),

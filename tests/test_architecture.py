@@ -19,7 +19,9 @@ ALLOWED = {
     "segtrain.errors": (),
     "segtrain.compat": (),
     "segtrain.lightning": ("segtrain.compat",),
-    "segtrain.config": (),
+    "segtrain.config": ("segtrain.trust",),
+    "segtrain.trust": (),
+    "segtrain.values": (),
     "segtrain.data": ("segtrain.aug.policy", "segtrain.lightning"),
     "segtrain.data.datasets": (),
     "segtrain.model": ("segtrain.lightning",),
@@ -38,6 +40,7 @@ ONLY_IN = {
 # Layers that must work, and start fast, without torch: not even through a module of ours that they import.
 WITHOUT_TORCH = (
     *("segtrain.__main__", "segtrain.config", "segtrain.errors", "segtrain.mistakes", "segtrain.plots"),
+    *("segtrain.app.diff", "segtrain.app.changes", "segtrain.app.finding", "segtrain.app.stops"),
     *("segtrain.data.datasets", "segtrain.runs", "segtrain.sheet", "segtrain.sweeps"),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")

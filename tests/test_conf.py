@@ -39,12 +39,12 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
     elif group == "model":
         build_network(config, dataset)
     elif group == "loss":
-        build(config.loss, choice, ignore_index=255)
+        build(config.loss, f"loss/{choice}", ignore_index=255)
     elif group in ("optimizer", "scheduler"):
-        assert callable(build(config[group], choice))
+        assert callable(build(config[group], f"{group}/{choice}"))
     elif group == "trainer":
         config.trainer.precision = "32-true"
-        build(config.trainer, choice, logger=False, enable_checkpointing=False)
+        build(config.trainer, f"trainer/{choice}", logger=False, enable_checkpointing=False)
     else:
         raise AssertionError(f"the group {group} is not tested")
 

@@ -14,10 +14,12 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from segtrain.app.assembly import Parts, assemble
-from segtrain.app.opening import open_run
+from segtrain.app.opening import open_run, run_of
+from segtrain.app.stops import Stops
 from segtrain.app.terminal import Terminal
 from segtrain.config import conf_dir, register_resolvers
 from segtrain.lightning import L
+from segtrain.trust import trust
 
 DISTINCT_BATCHES = 8  # more would only cost memory: nothing here depends on the pixels
 
@@ -44,7 +46,9 @@ def training(overrides: Sequence[str], changes: dict[str, Any], folder: Path) ->
 
     `overrides` are those of the command line; `changes` replace whole nodes of the decided config.
     """
-    opened = open_run(composed([*overrides, f"outputs={folder}"]))
+    trust(["benchmarks"])
+    config = composed([*overrides, f"outputs={folder}"])
+    opened = open_run(config, run_of(config))
     config = opened.config
     for key, node in changes.items():
         config[key] = node
@@ -52,7 +56,7 @@ def training(overrides: Sequence[str], changes: dict[str, Any], folder: Path) ->
         terminal.console = Console(file=void, force_terminal=True)
         torch.set_num_threads(config.threads)
         L.seed_everything(config.seed, verbose=False)
-        parts = assemble(config, opened.run, terminal)
+        parts = assemble(config, opened.run, terminal, Stops())
         yield parts, ReadyBatches(parts.data, config.data.steps_per_epoch)
 
 

@@ -9,8 +9,11 @@ from omegaconf import DictConfig
 from torch import nn
 
 from segtrain.app import device
-from segtrain.app.recorder import AtomicCheckpoints, Recorder
+from segtrain.app.logbook import Logbook
+from segtrain.app.nonfinite import NonFinite
+from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
 from segtrain.app.sources import build_dataset, build_schedule, build_split, where
+from segtrain.app.stops import Stops, leave_to_parent
 from segtrain.app.terminal import Progress, Terminal
 from segtrain.config import build
 from segtrain.data.datamodule import DataModule, statistics
@@ -26,20 +29,24 @@ class Parts:
     """What a run is made of."""
 
     config: DictConfig
+    run: RunFolder
     dataset: SegmentationDataset
     data: DataModule
     module: Segmentation
     trainer: L.Trainer
+    logbook: Logbook
     device: str
 
 
-def assemble(config: DictConfig, run: RunFolder, terminal: Terminal) -> Parts:
+def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops) -> Parts:
     """Build every part, in the order in which data flows."""
     dataset = build_dataset(config)
     data = build_data(config, dataset)
     module = build_module(config, dataset, data)
-    trainer = build_trainer(config, run, terminal)
-    return Parts(config, dataset, data, module, trainer, device.describe(config.trainer.accelerator))
+    logbook = Logbook(config, run)
+    callbacks = [NonFinite(run), Recorder(run, Every(config.checkpoint.every), logbook, stops), Progress(terminal)]
+    trainer = build_trainer(config, run, callbacks)
+    return Parts(config, run, dataset, data, module, trainer, logbook, device.describe(config.trainer.accelerator))
 
 
 def build_data(config: DictConfig, dataset: SegmentationDataset) -> DataModule:
@@ -52,6 +59,7 @@ def build_data(config: DictConfig, dataset: SegmentationDataset) -> DataModule:
         batch_size=config.data.batch_size,
         steps_per_epoch=config.data.steps_per_epoch,
         num_workers=config.data.num_workers,
+        in_worker=leave_to_parent,
     )
 
 
@@ -72,8 +80,8 @@ def build_network(config: DictConfig, dataset: SegmentationDataset) -> nn.Module
         raise UserError(
             f"the weights model.encoder_weights={weights} for {config.model.get('encoder_name')} cannot be had: "
             f"{error}; expected a download from the model hub or a copy in its cache; without a network, run once "
-            "where there is one and carry the folder named by HF_HOME (or TORCH_HOME) over, or train from random weights "
-            "with model.encoder_weights=null"
+            "where there is one and carry the folder named by HF_HOME (or TORCH_HOME) over, or train from random "
+            "weights with model.encoder_weights=null"
         ) from error
     return network
 
@@ -113,19 +121,18 @@ def build_descent(config: DictConfig) -> tuple[Any, Any]:
     return optimizer, scheduler
 
 
-def build_trainer(config: DictConfig, run: RunFolder, terminal: Terminal) -> L.Trainer:
-    """Lightning's Trainer with our recorder and progress in place of its own bar, logger and checkpoints."""
+def build_trainer(config: DictConfig, run: RunFolder, callbacks: list[L.Callback]) -> L.Trainer:
+    """Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
-    callbacks: list[L.Callback] = [Recorder(run), Progress(terminal)]
     if config.early_stopping is not None:
-        callbacks.append(L.pytorch.callbacks.EarlyStopping("val/dice", patience=config.early_stopping, mode="max"))
-    logger = build(config.logger, where(config, "logger"), save_dir=str(run.path)) if config.logger else False
+        stopping = L.pytorch.callbacks.EarlyStopping("val/dice", patience=config.early_stopping, mode="max")
+        callbacks = [*callbacks, stopping]
     trainer: L.Trainer = build(
         config.trainer,
         where(config, "trainer"),
         callbacks=callbacks,
         plugins=[AtomicCheckpoints()],
-        logger=logger,
+        logger=False,  # the recorder feeds ours: Lightning's would lose or double what a crash falls into
         deterministic=config.deterministic,
         default_root_dir=str(run.path),
         use_distributed_sampler=False,

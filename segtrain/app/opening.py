@@ -1,7 +1,6 @@
-"""Which folder a run gets, and whether it begins, goes on, or is refused."""
+"""Which folder a run gets, and whether it begins, goes on, is there already, or is refused."""
 
 import contextlib
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app import device
+from segtrain.app import changes, device
 from segtrain.app.assembly import Parts
+from segtrain.app.finding import find_run
+from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
 from segtrain.errors import UserError
 from segtrain.runs import checkpoint
@@ -27,6 +28,7 @@ class Opened:
     run: RunFolder
     config: DictConfig
     checkpoint: Path | None
+    finished: bool = False  # nothing is left to do
 
     @contextlib.contextmanager
     def status(self) -> Iterator[None]:
@@ -34,9 +36,9 @@ class Opened:
         self.run.set_status("running")
         try:
             yield
-        except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into SystemExit
+        except Stopped:
             self.run.set_status("interrupted")
-            raise KeyboardInterrupt from stop
+            raise
         except BaseException as error:
             self.run.set_status("failed", error=f"{type(error).__name__}: {error}")
             raise
@@ -58,35 +60,42 @@ class Opened:
             )
         self.run.write_json("split.json", {"fingerprint": fingerprint, **sides})
         known = {"device": parts.device, "threads": self.config.threads, "precision": self.config.trainer.precision}
-        self.run.write_json(
-            "env.json", environment({**known, "seed": self.config.seed, "data_fingerprint": fingerprint})
-        )
+        known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
+        self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))
 
 
-def open_run(config: DictConfig) -> Opened:
-    """The run that the command means: a named folder to go on with, or the one its overrides name.
+def run_of(config: DictConfig) -> RunFolder:
+    """The run that the command means: the folder to go on with, or the one that its overrides name.
 
     Raises:
-        UserError: it is finished, or exists with another config, or `resume` comes with other overrides.
+        UserError: a value that cannot be, or no such run.
+    """
+    check_values(config)
+    if config.resume is not None:
+        return find_run(config.resume, Path(config.outputs))
+    return RunFolder(Path(config.outputs) / config.name / folder_name(list(HydraConfig.get().overrides.task)))
+
+
+def open_run(config: DictConfig, run: RunFolder) -> Opened:
+    """Begin the run or go on with it; this process must hold the lock of its folder.
+
+    Raises:
+        UserError: resume of a finished run without more to do; a change that would mix two runs into one.
     """
     typed = list(HydraConfig.get().overrides.task)
     if config.resume is not None:
-        return _resume(find_run(config.resume, Path(config.outputs)), typed)
-    run = RunFolder(Path(config.outputs) / config.name / folder_name(typed))
-    container = decided(config)
-    text = OmegaConf.to_yaml(container)
-    if run.exists and run.status["state"] == "finished":
-        raise _finished(run)
-    if run.exists and (run.checkpoints / "last.ckpt").exists():
-        _require_same(run, text)
-        return _resume(run, [])
-    run.create(text, typed)
-    return Opened(run, DictConfig(container), None)
+        saved = run.config()
+        return _go_on(run, saved, changes.with_typed(saved, config.resume_with, check_values), config)
+    now = DictConfig(decided(config))
+    if not _has_begun(run):
+        run.create(OmegaConf.to_yaml(now), typed)
+        return Opened(run, now, None)
+    saved = run.config()
+    return _go_on(run, saved, changes.keeping_decided(saved, now, typed), config)
 
 
 def decided(config: DictConfig) -> dict[str, Any]:
     """The config as plain containers with every `auto` replaced by what this machine calls for."""
-    check_values(config)
     choices = choices_of(HydraConfig.get())
     container = {**plain(config, choices), "choices": choices}
     accelerator = container["trainer"]["accelerator"] = device.accelerator(container["trainer"]["accelerator"])
@@ -97,62 +106,33 @@ def decided(config: DictConfig) -> dict[str, Any]:
     return container
 
 
-def find_run(name: str, outputs: Path) -> RunFolder:
-    """The run folder of that path, or of that unique name below `outputs`.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
-    if (Path(name) / "config.yaml").is_file():
-        return RunFolder(name)
-    runs = [p.parent for p in outputs.glob("*/*/config.yaml")]
-    matches = [p for p in runs if p.name == name or p.as_posix().endswith(f"/{name}")]
-    if len(matches) == 1:
-        return RunFolder(matches[0])
-    if matches:
-        raise UserError(f"'{name}' is {len(matches)} runs: {', '.join(map(str, matches))}; give the whole path")
-    near = difflib.get_close_matches(name, [str(p) for p in runs], 1, 0.3)
-    raise UserError(
-        f"'{name}' is no run folder: expected a folder with a config.yaml in it, or the unique name of one below "
-        f"{outputs}/{'; did you mean ' + near[0] + '?' if near else ''}"
-    )
+def _has_begun(run: RunFolder) -> bool:
+    """Whether there is something to go on with: results or a checkpoint; else a run is begun again."""
+    return run.exists and (run.status["state"] == "finished" or any(run.checkpoints.glob("*.ckpt")))
 
 
-def _resume(run: RunFolder, typed: list[str]) -> Opened:
-    others = [o for o in typed if o.split("=")[0] not in ("resume", "debug", "outputs")]
-    if others:
+def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfig) -> Opened:
+    found = changes.differences(saved, now)
+    if bad := changes.refused(found, config.resume_allow):
         raise UserError(
-            f"resume takes everything from {run.path}/config.yaml; got also {', '.join(others)}; "
-            "leave them out, or start a new run without resume"
+            f"{run.path} was begun with another config, and going on would mix the two; the difference:"
+            f"{changes.shown(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or allow it with "
+            f"resume_allow=[{','.join(bad)}], which the run records"
         )
-    if run.status["state"] == "finished":
-        raise _finished(run)
-    config = DictConfig(OmegaConf.create(run.config_text()))
-    if not (run.checkpoints / "last.ckpt").exists():
-        return Opened(run, config, None)  # stopped before its first checkpoint: from the start, same draws
-    path, warning = checkpoint.newest(run.checkpoints)
-    if warning:
-        print(f"warning: {warning}")
-    run.metrics.cut(checkpoint.read(path)["epoch"])
-    return Opened(run, config, path)
-
-
-def _finished(run: RunFolder) -> UserError:
-    return UserError(
-        f"{run.path} is already finished (its results.json is there); nothing was run; "
-        "to run again choose another name=… or seed=…, or move the folder away"
-    )
-
-
-def _require_same(run: RunFolder, text: str) -> None:
-    changed = [
-        line
-        for line in difflib.unified_diff(run.config_text().splitlines(), text.splitlines(), lineterm="", n=0)
-        if line[0] in "+-" and line[:3] not in ("+++", "---")
-    ]
-    if changed:
-        difference = "\n  ".join(changed)
-        raise UserError(
-            f"{run.path} was begun with another config, and going on would mix the two; the difference (- there, "
-            f"+ now):\n  {difference}\nchoose another name=…, or go on as it was with resume={run.path}"
-        )
+    longer = now.trainer.max_epochs > saved.trainer.max_epochs
+    if run.status["state"] == "finished" and not longer:
+        if config.resume is not None:
+            raise UserError(
+                f"{run.path} is already finished (its results.json is there); nothing was run; to train it longer give "
+                f"trainer.max_epochs above {saved.trainer.max_epochs}; to run again choose another name=… or seed=…"
+            )
+        return Opened(run, saved, None, finished=True)
+    path = None
+    if any(run.checkpoints.glob("*.ckpt")):
+        path, warning = checkpoint.newest(run.checkpoints)
+        if warning:
+            print(f"warning: {warning}")
+        run.metrics.cut(checkpoint.read(path)["DataModule"]["epoch"] - 1)
+    if found:
+        run.change(OmegaConf.to_yaml(now), {key: list(pair) for key, pair in found.items()})
+    return Opened(run, now, path)

@@ -28,14 +28,14 @@ def write_pictures(run: RunFolder, parts: Parts) -> None:
     )
 
 
-def write_results(run: RunFolder, parts: Parts, *, best_epoch: int, seconds: float) -> dict[str, Any]:
+def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str, Any]:
     """results.json, per_image.csv, predictions.png and curves.png of a tested module.
 
     Returns:
         The content of results.json, which is written last: its presence means that the run is whole.
     """
     results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation().items()}
-    results |= {"test/images": len(parts.data.split.test), "best_epoch": best_epoch, "seconds": round(seconds, 1)}
+    results |= {"test/images": len(parts.data.split.test), "best_epoch": best_epoch}
     results["val/dice"] = parts.trainer.checkpoint_callback.best  # type: ignore[union-attr]
     write_csv(run.path / "per_image.csv", _per_image(parts))
     _write_predictions(run, parts)

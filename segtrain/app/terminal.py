@@ -74,7 +74,7 @@ class Terminal:
         for name, value in rows.items():
             self.say(f"[bold]{name:9s}[/bold]{escape(value)}")
 
-    def summary(self, parts: "Parts", run: RunFolder, results: Mapping[str, float]) -> None:
+    def summary(self, parts: "Parts", run: RunFolder, results: Mapping[str, float], seconds: float) -> None:
         """The scores a class, where everything is, what to try next."""
         epoch = results["best_epoch"] + 1
         table = Table(title=f"test, {len(parts.data.split.test)} images, checkpoint of epoch {epoch}")
@@ -86,7 +86,7 @@ class Terminal:
         table.add_section()
         table.add_row("mean of foreground", *(f"{results[f'test/{kind}']:.4f}" for kind in kinds))
         self.say(table)
-        self.say(escape(f"took {results['seconds']:.0f} s; all of it is in {run.path}/"))
+        self.say(escape(f"took {seconds:.0f} s; all of it is in {run.path}/"))
         self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
         self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.ckpt")
         arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
@@ -124,7 +124,7 @@ class Progress(L.Callback):
             return
         self._drawn = time.monotonic()
         done = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
-        loss = f"{pl_module.running_loss():.3f}"  # type: ignore[operator]
+        loss = f"{pl_module.losses(50).mean():.3f}"  # type: ignore[operator]
         self._bar.update(self._task, completed=done, epoch=trainer.current_epoch + 1, loss=loss)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

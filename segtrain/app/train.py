@@ -1,38 +1,51 @@
 """`python -m segtrain train`: one run, from config to results."""
 
 import time
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 
 from segtrain.app.assembly import assemble
-from segtrain.app.opening import open_run
+from segtrain.app.failures import explained
+from segtrain.app.opening import open_run, run_of
 from segtrain.app.outcome import write_pictures, write_results
+from segtrain.app.stops import Stops
 from segtrain.app.terminal import Terminal
 from segtrain.lightning import L
 from segtrain.runs import checkpoint
+from segtrain.runs.lock import Lock
 
 
-def train(config: DictConfig) -> dict[str, float]:
+def train(config: DictConfig) -> dict[str, Any]:
     """Train, keep the best checkpoint by val/dice, test it once; everything that comes out is in the run folder.
+
+    The same command again goes on where a run stopped, and repeats none that is finished.
 
     Returns:
         The flat results, as in results.json.
     """
-    began = time.monotonic()
-    opened = open_run(config)
-    run, config = opened.run, opened.config
-    with opened.status(), Terminal(run.path / "train.log") as terminal:
-        torch.set_num_threads(config.threads)
-        L.seed_everything(config.seed, verbose=False)
-        parts = assemble(config, run, terminal)
-        terminal.header(parts, resumed_from=opened.checkpoint)
-        opened.record(parts)
-        write_pictures(run, parts)
-        parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
-        best = checkpoint.read(run.checkpoints / "best.ckpt")
-        parts.module.load_state_dict(best["state_dict"])
-        parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
-        results = write_results(run, parts, best_epoch=best["epoch"], seconds=time.monotonic() - began)
-        terminal.summary(parts, run, results)
+    began, run = time.monotonic(), run_of(config)
+    with Stops() as stops, Lock(run.path):
+        opened = open_run(config, run)
+        if opened.finished:
+            print(f"{run.path} is finished already; nothing was run, its results are as they were")
+            return run.read_json("results.json")
+        config = opened.config
+        with opened.status(), Terminal(run.path / "train.log") as terminal:
+            torch.set_num_threads(config.threads)
+            L.seed_everything(config.seed, verbose=False)
+            parts = assemble(config, run, terminal, stops)
+            terminal.header(parts, resumed_from=opened.checkpoint)
+            opened.record(parts)
+            with explained(parts, stops):
+                write_pictures(run, parts)
+                with stops.deferred():
+                    parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
+                best = checkpoint.read(run.checkpoints / checkpoint.BEST)
+                parts.module.load_state_dict(best["state_dict"])
+                parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
+            results = write_results(run, parts, best_epoch=best["epoch"])
+            parts.logbook.close(results)
+            terminal.summary(parts, run, results, time.monotonic() - began)
     return results

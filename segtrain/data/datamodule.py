@@ -1,8 +1,9 @@
 """From a dataset, its split and a policy to batches: the fixed tail behind the random head."""
 
 import functools
+import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import cv2
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from segtrain.aug.policy import Key, Pair, pad_to, planes
+from segtrain.aug.policy import Key, Pair, Policy, pad_to, planes
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.reading import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.data.split import Split
 from segtrain.lightning import L
@@ -31,16 +33,23 @@ class Augment(Protocol):
     def tensors(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
         """The same with the image's channels first."""
 
+    def at(self, epoch: int) -> Policy:
+        """The policy of an epoch."""
+
 
 class TrainSamples(Dataset[Batch]):
     """Augmented samples by key (epoch, index, view); same key, same sample, in any process."""
 
-    def __init__(self, dataset: SegmentationDataset, policy: Augment, seed: int) -> None:
+    def __init__(
+        self, dataset: SegmentationDataset, policy: Augment, seed: int, reading: Reading | None = None
+    ) -> None:
         """Samples of `dataset` through `policy`; `seed` is the first part of every key."""
         self.dataset, self.policy, self.seed = dataset, policy, seed
+        self.reading = reading or Reading(0)
 
     def __getitem__(self, key: tuple[int, int, int]) -> Batch:
         epoch, index, view = key
+        self.reading.note(index)
         planes, mask = self.policy.tensors(*self.dataset.read(index), (self.seed, epoch, index, view))
         return to_tensors(planes, mask, index)
 
@@ -48,15 +57,17 @@ class TrainSamples(Dataset[Batch]):
 class PlainSamples(Dataset[Batch]):
     """Samples of a split as they are, padded to a multiple of the network's stride."""
 
-    def __init__(self, dataset: SegmentationDataset, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: SegmentationDataset, indices: Sequence[int], reading: Reading | None = None) -> None:
         """The samples `indices` of `dataset`, in that order."""
         self.dataset, self.indices = dataset, indices
+        self.reading = reading or Reading(0)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Batch:
         index = self.indices[position]
+        self.reading.note(index)
         image, mask = self.dataset.read(index)
         size = _up(mask.shape[0]), _up(mask.shape[1])
         image, mask = pad_to(image, mask, size, self.dataset.ignore_index)
@@ -126,6 +137,7 @@ class DataModule(L.LightningDataModule):
         batch_size: int,
         steps_per_epoch: int | None = None,
         num_workers: int = 0,
+        in_worker: Callable[[], None] | None = None,
     ) -> None:
         """Hold the parts.
 
@@ -135,26 +147,48 @@ class DataModule(L.LightningDataModule):
             batch_size: samples a batch, in training and evaluation.
             steps_per_epoch: training batches an epoch; None is one pass over the data, the odd rest left out.
             num_workers: loader processes; 0 loads in the training process. Results do not depend on it.
+            in_worker: called in each loader process as it starts.
         """
         super().__init__()
         self.dataset, self.split, self.policy = dataset, split, policy
         self.seed, self.batch_size, self.num_workers = seed, batch_size, num_workers
         self.steps_per_epoch = steps_per_epoch or max(1, len(split.train) // batch_size)
+        self.epoch, self.batches = 0, 0  # where training stands: batches done of an epoch; who trains keeps it
+        self.reading, self.in_worker = Reading(num_workers), in_worker
+
+    def sampler(self) -> EpochSampler:
+        """The keys of training from where it stands."""
+        length = self.steps_per_epoch * self.batch_size
+        return EpochSampler(self.split.train, self.seed, length, self.epoch, self.batches * self.batch_size)
+
+    def keys(self, epoch: int, number: int) -> list[tuple[int, int]]:
+        """(index, view) of the samples of batch `number` of an epoch, both from 0."""
+        length = self.steps_per_epoch * self.batch_size
+        first = number * self.batch_size
+        sampler = EpochSampler(self.split.train, self.seed, length, epoch, first)
+        return [(index, view) for _, index, view in itertools.islice(sampler, self.batch_size)]
+
+    def state_dict(self) -> dict[str, int]:
+        """Where training stands, for a checkpoint."""
+        return {"epoch": self.epoch, "batches": self.batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on from there: the next `train_dataloader` begins with the batch that would have come."""
+        self.epoch, self.batches = state_dict["epoch"], state_dict["batches"]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches `stack`ed from keyed samples."""
-        sampler = EpochSampler(self.split.train, self.seed, self.steps_per_epoch * self.batch_size)
-        samples = TrainSamples(self.dataset, self.policy, self.seed)
+        samples = TrainSamples(self.dataset, self.policy, self.seed, self.reading)
         collate = functools.partial(stack, ignore_index=self.dataset.ignore_index)
-        return self._loader(samples, collate, sampler=sampler, persistent_workers=self.num_workers > 0)
+        return self._loader(samples, collate, sampler=self.sampler(), persistent_workers=self.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Lists of batches of equal size, in the order of the split."""
-        return self._loader(PlainSamples(self.dataset, self.split.val), stack_by_size)
+        return self._loader(PlainSamples(self.dataset, self.split.val, self.reading), stack_by_size)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """As `val_dataloader`, for the test split."""
-        return self._loader(PlainSamples(self.dataset, self.split.test), stack_by_size)
+        return self._loader(PlainSamples(self.dataset, self.split.test, self.reading), stack_by_size)
 
     def _loader(self, samples: Dataset[Batch], collate: Any, **options: Any) -> DataLoader[Any]:
         return DataLoader(
@@ -162,11 +196,14 @@ class DataModule(L.LightningDataModule):
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             collate_fn=collate,
-            worker_init_fn=_one_thread,
+            worker_init_fn=functools.partial(_start_worker, self.in_worker),
+            generator=torch.Generator(),  # a loader's own draw, of seeds we do not use, must not move torch's state
             pin_memory=torch.cuda.is_available(),
             **options,
         )
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(also: Callable[[], None] | None, _: int) -> None:
+    if also is not None:
+        also()
     cv2.setNumThreads(0)  # processes are the parallelism here; OpenCV's own threads would fight for the same cores

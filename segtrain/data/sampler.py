@@ -13,22 +13,27 @@ class EpochSampler(Sampler[Key]):
 
     The order is a permutation of the indices drawn from (seed, epoch, view); an epoch longer than the data goes on
     with the permutation of the next view, so that a sample seen twice in an epoch is drawn afresh.
+    A resumed epoch begins at `start`: what came before is skipped by number, no sample of it is read.
     """
 
-    def __init__(self, indices: Sequence[int], seed: int, length: int) -> None:
-        """Sampler over `indices` with `length` keys an epoch."""
-        self.indices, self.seed, self.length, self.epoch = np.asarray(indices), seed, length, 0
+    def __init__(self, indices: Sequence[int], seed: int, length: int, epoch: int = 0, start: int = 0) -> None:
+        """Sampler over `indices` with `length` keys an epoch, at first those of `epoch` from number `start` on."""
+        self.indices, self.seed, self.length = np.asarray(indices), seed, length
+        self.epoch, self.start = epoch, start
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each."""
-        self.epoch = epoch
+        """Choose the epoch; Lightning calls this before each. Another epoch begins at its beginning."""
+        if epoch != self.epoch:
+            self.epoch, self.start = epoch, 0
 
     def __len__(self) -> int:
+        """Keys of a whole epoch, skipped ones included: Lightning counts them as done."""
         return self.length
 
     def __iter__(self) -> Iterator[Key]:
-        for position in range(self.length):
+        epoch, order = self.epoch, np.empty(0, np.int64)
+        for position in range(self.start, self.length):
             view, i = divmod(position, len(self.indices))
-            if i == 0:
-                order = np.random.default_rng([self.seed, self.epoch, view]).permutation(self.indices)
-            yield self.epoch, int(order[i]), view
+            if i == 0 or position == self.start:
+                order = np.random.default_rng([self.seed, epoch, view]).permutation(self.indices)
+            yield epoch, int(order[i]), view

@@ -12,6 +12,8 @@ from segtrain.model import metrics
 
 Batch = dict[str, Tensor]
 
+NEVER = 2**62  # epochs
+
 
 class Segmentation(L.LightningModule):
     """A segmentation network in training: normalises, applies the network, scores by a streaming confusion matrix."""
@@ -68,12 +70,21 @@ class Segmentation(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss."""
-        self.log("train/loss", torch.stack(self._losses).mean())
+        self.log("train/loss", self.losses().mean())
         self._losses.clear()
 
-    def running_loss(self, last: int = 50) -> float:
-        """Mean of the last losses of the running epoch, for a progress bar; NaN before the first."""
-        return float(torch.stack(self._losses[-last:]).mean()) if self._losses else float("nan")
+    def losses(self, last: int = 0) -> Tensor:
+        """The losses of the batches of the running epoch so far, or the `last` of them: (n,), on the CPU."""
+        taken = self._losses[-last:]
+        return torch.stack([loss.to(self.device) for loss in taken]).cpu() if taken else torch.empty(0)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the losses of an epoch that is not over."""
+        checkpoint["losses"] = self.losses()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them up again."""
+        self._losses = list(checkpoint["losses"].unbind())
 
     def validation_step(self, groups: list[Batch], _: int) -> None:
         """Score batches of equal size each."""
@@ -96,7 +107,11 @@ class Segmentation(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log val/*."""
-        self.log_dict({f"val/{key}": value for key, value in self.evaluation().items()})
+        scores = self.evaluation()
+        self.log_dict({f"val/{key}": value for key, value in scores.items()})
+        scheduler = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(scores["dice"])
 
     def on_test_epoch_end(self) -> None:
         """Log test/*."""
@@ -110,9 +125,13 @@ class Segmentation(L.LightningModule):
         return {"loss": loss, **metrics.scores(matrix, self.classes)}
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and scheduler as handed in; lengths come from `steps`."""
+        """Optimizer and scheduler as handed in; lengths come from `steps`.
+
+        A plateau is stepped by us, after each validation: Lightning steps it after the epoch's checkpoint is written,
+        so that a resumed training would lack the step.
+        """
         optimizer = self.optimizer(self.network.parameters())
         scheduler = self.scheduler(optimizer, steps=self.steps)
-        by_epoch = isinstance(scheduler, ReduceLROnPlateau)
-        interval = {"interval": "epoch", "monitor": "val/dice"} if by_epoch else {"interval": "step"}
+        plateau = {"interval": "epoch", "monitor": "val/dice", "frequency": NEVER}
+        interval = plateau if isinstance(scheduler, ReduceLROnPlateau) else {"interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **interval}}

@@ -8,6 +8,7 @@ renames leaves a file that verifies:
 """
 
 import hashlib
+import json
 import os
 import pickle
 import shutil
@@ -17,12 +18,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
+import safetensors.torch
 import torch
 
 from segtrain.errors import UserError
 from segtrain.runs.files import part, put, to_disk, write_whole
 
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+LAST, PREVIOUS, BEST, WEIGHTS = "last.ckpt", "previous.ckpt", "best.ckpt", "best.safetensors"
 PLAIN = (
     *(bool, int, float, complex, str, bytes, type(None)),
     *(dict, OrderedDict, Counter, list, tuple, set),
@@ -82,8 +84,17 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
         _replace(twin, previous, sums)
 
 
-def save_best(folder: Path) -> None:
-    """Makes best.ckpt the same as last.ckpt; costs no space where the file system has hard links."""
+def save_best(folder: Path, weights: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
+    """Makes best.ckpt the same as last.ckpt, and writes its weights as best.safetensors with `about` as JSON metadata.
+
+    best.ckpt costs no space where the file system has hard links.
+
+    Raises:
+        UserError: the disk does not take it.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    metadata = {"segtrain": json.dumps(about)}  # one entry: the order of several is another in each process
+    write_whole(folder / WEIGHTS, safetensors.torch.save(plain, metadata))
     with part(folder / BEST) as twin:
         _link(folder / LAST, twin)
         _replace(twin, folder / BEST, _sums(folder / LAST))

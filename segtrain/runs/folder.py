@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from segtrain.errors import UserError
 from segtrain.runs.files import clear_parts, explained, write_whole
@@ -51,11 +51,12 @@ class RunFolder:
     def create(self, config: str, overrides: Sequence[str]) -> None:
         """Makes the folder with config.yaml (the YAML text as given), overrides.yaml and status queued.
 
-        A run that never reached a checkpoint is started over: its metrics.csv is removed.
+        A run that never reached a checkpoint is started over: its metrics.csv is removed. Whether another process is
+        in the folder is the lock's to say (`segtrain.runs.lock`).
 
         Raises:
-            UserError: the folder holds a run that is finished or running, or one that can go on from a
-                checkpoint; or the disk does not take it.
+            UserError: the folder holds a run that is finished, or one that can go on from a checkpoint; or the disk
+                does not take it.
         """
         if self.exists:
             self._refuse_to_replace()
@@ -66,13 +67,33 @@ class RunFolder:
         write_whole(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
         self.set_status("queued")  # last: a folder with a status is a complete one
 
-    def config_text(self) -> str:
-        """The run's own config.yaml.
+    def change(self, config: str, differences: Mapping[str, Any]) -> None:
+        """Replaces config.yaml, and adds key -> [there, now] with the time to changes.yaml; old results are kept.
+
+        results.json of a run that goes on is renamed to results-before-N.json: its presence means finished.
+        """
+        path = self.path / "changes.yaml"
+        entry = {"at": _now(), "changed": dict(differences)}
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        write_whole(path, before + OmegaConf.to_yaml(OmegaConf.create([entry])))
+        write_whole(self.path / "config.yaml", config)
+        results = self.path / "results.json"
+        if results.exists():
+            number = len(list(self.path.glob("results-before-*.json"))) + 1
+            with explained(results):
+                results.rename(self.path / f"results-before-{number}.json")
+
+    def config(self) -> DictConfig:
+        """The run's own config.yaml, read as data: plain values and interpolations, no other YAML tags.
 
         Raises:
-            UserError: not a run folder.
+            UserError: not a run folder, or no such YAML.
         """
-        return self._text("config.yaml")
+        text = self._text("config.yaml")
+        try:
+            return DictConfig(OmegaConf.create(text))
+        except Exception as error:  # of the YAML parser or of OmegaConf
+            raise self._damaged("config.yaml", " ".join(str(error).split())) from error
 
     def overrides(self) -> list[str]:
         """What was typed, from overrides.yaml."""
@@ -93,7 +114,7 @@ class RunFolder:
 
         running also records this process and host, and removes temporary files of a killed process.
         """
-        now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+        now = _now()
         blank = dict.fromkeys(("state", "queued_at", "started_at", "ended_at", "pid", "host", "error"))
         old = self.status if self.exists and state != "queued" else blank
         if state == "queued":
@@ -136,8 +157,9 @@ class RunFolder:
             ) from error
 
     def _damaged(self, name: str, got: str) -> UserError:
+        expected = "plain YAML" if name.endswith("yaml") else "a JSON object"
         return UserError(
-            f"'{self.path / name}' is damaged; expected a JSON object; got: {got}; "
+            f"'{self.path / name}' is damaged; expected {expected}; got: {got}; "
             "restore the file, or delete the run folder and run again"
         )
 
@@ -148,14 +170,15 @@ class RunFolder:
             way_out = "its results are there; to run again choose another name=…, or delete the folder"
         elif any(self.checkpoints.glob("*.ckpt")):
             way_out = f"go on with it by resume='{self.path}', or choose another name=…, or delete the folder"
-        elif state == "running":
-            where = f"process {status['pid']} on {status['host']}"
-            way_out = f"wait for {where}; if that has died, delete the folder"
         else:
             return
         raise UserError(
             f"a run is here already: '{self.path}'; expected no run there; got one {state}, begun {since}; {way_out}"
         )
+
+
+def _now() -> str:
+    return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
 
 
 def _finite(value: Any) -> Any:

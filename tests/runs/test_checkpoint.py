@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import random
 import resource
@@ -9,6 +10,7 @@ from collections import OrderedDict, defaultdict
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 
 from segtrain.errors import UserError
@@ -19,6 +21,9 @@ from segtrain.runs.checkpoint import newest, read, save_best, save_last, write
 def quick_disk(monkeypatch):
     """No real syncing, milliseconds a call: only a power cut would show its effect."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+BEST_OF = ({"w": torch.arange(12.0).view(3, 4).t()}, {"epoch": 3, "val/dice": 0.5})
 
 
 def made(step):
@@ -137,9 +142,9 @@ def test_save_best_killed_anywhere_leaves_a_whole_one(tmp_path, monkeypatch, don
         folder = tmp_path / str(at)
         folder.mkdir()
         save_last(made(1), folder)
-        save_best(folder)
+        save_best(folder, *BEST_OF)
         save_last(made(2), folder)
-        died = killed_at(monkeypatch, at, done_first, lambda: save_best(folder))  # noqa: B023
+        died = killed_at(monkeypatch, at, done_first, lambda: save_best(folder, *BEST_OF))  # noqa: B023
         seen.add(step_of(folder / "best.ckpt"))
         if not died:
             break
@@ -150,11 +155,23 @@ def test_last_becomes_previous_and_best_stays(tmp_path):
     for step in range(4):
         save_last(made(step), tmp_path)
         if step == 1:
-            save_best(tmp_path)
+            save_best(tmp_path, *BEST_OF)
     steps = [step_of(tmp_path / f"{name}.ckpt") for name in ("best", "previous", "last")]
     assert steps == [1, 2, 3]
-    assert len(list(tmp_path.iterdir())) == 6
+    assert len(list(tmp_path.iterdir())) == 7  # three checkpoints, their sums, the weights
     assert newest(tmp_path) == (tmp_path / "last.ckpt", None)
+
+
+def test_best_weights_are_safetensors_with_what_they_are_the_best_of(tmp_path):
+    save_last(made(1), tmp_path)
+    written = []
+    for _ in range(2):
+        save_best(tmp_path, *BEST_OF)
+        written.append((tmp_path / "best.safetensors").read_bytes())
+    assert written[0] == written[1]
+    with safetensors.safe_open(tmp_path / "best.safetensors", "pt") as file:
+        assert torch.equal(file.get_tensor("w"), BEST_OF[0]["w"])
+        assert json.loads(file.metadata()["segtrain"]) == BEST_OF[1]
 
 
 def test_without_hard_links(tmp_path, monkeypatch):

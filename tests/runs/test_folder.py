@@ -9,6 +9,7 @@ from datetime import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder, folder_name
@@ -25,7 +26,7 @@ def run(tmp_path):
 
 def test_created_run_holds_what_it_was_given(run):
     assert run.exists and run.checkpoints.is_dir()
-    assert run.config_text() == CONFIG
+    assert run.config() == {"aug": {"strength": 0.5}}
     assert run.overrides() == ["aug=none", "+x='${y}'"]
     assert run.status["state"] == "queued"
     assert not list(run.path.rglob("*.part"))
@@ -70,7 +71,7 @@ def test_damaged_json_is_named(run, content):
 
 def test_folder_of_something_else_is_named(tmp_path):
     with pytest.raises(UserError, match=r"expected config\.yaml.*give the folder of a run"):
-        RunFolder(tmp_path).config_text()
+        RunFolder(tmp_path).config()
     assert not RunFolder(tmp_path).exists
 
 
@@ -78,7 +79,7 @@ def test_finished_run_is_not_replaced(run):
     run.set_status("finished")
     with pytest.raises(UserError, match=r"one finished.*another name="):
         run.create("other: 1\n", [])
-    assert run.config_text() == CONFIG
+    assert run.config() == {"aug": {"strength": 0.5}}
 
 
 def test_run_with_a_checkpoint_is_not_thrown_away(run):
@@ -88,18 +89,29 @@ def test_run_with_a_checkpoint_is_not_thrown_away(run):
         run.create("other: 1\n", [])
 
 
-def test_running_run_is_left_alone(run):
-    run.set_status("running")
-    with pytest.raises(UserError, match=f"wait for process {os.getpid()}"):
-        run.create("other: 1\n", [])
-
-
-def test_failed_run_without_a_checkpoint_starts_over(run):
+@pytest.mark.parametrize("state", ["failed", "running", "interrupted"])  # running: its process was killed
+def test_run_without_a_checkpoint_starts_over(run, state):
     run.metrics.append({"epoch": 0, "step": 1})
-    run.set_status("failed", error="x")
+    run.set_status(state, error="x")
     run.create("other: 1\n", [])
-    assert run.config_text() == "other: 1\n" and run.overrides() == [] and run.metrics.rows() == []
+    assert run.config() == {"other": 1} and run.overrides() == [] and run.metrics.rows() == []
     assert run.status["error"] is None
+
+
+def test_a_change_is_recorded_and_keeps_old_results(run):
+    run.write_json("results.json", {"test/dice": 0.5})
+    run.change("a: 2\n", {"a": [1, 2]})
+    run.change("a: 3\n", {"a": [2, 3], "b": ["${x}", None]})
+    entries = OmegaConf.to_container(OmegaConf.load(run.path / "changes.yaml"), resolve=False)
+    assert [entry["changed"] for entry in entries] == [{"a": [1, 2]}, {"a": [2, 3], "b": ["${x}", None]}]
+    assert run.config() == {"a": 3} and run.read_json("results-before-1.json") == {"test/dice": 0.5}
+    assert not (run.path / "results.json").exists()
+
+
+def test_config_is_data(run):
+    (run.path / "config.yaml").write_text("a: !!python/object/apply:os.mkdir [made]\n")
+    with pytest.raises(UserError, match=r"config\.yaml' is damaged; expected plain YAML"):
+        run.config()
 
 
 def test_place_that_cannot_be_made_is_named(tmp_path):

@@ -1,0 +1,96 @@
+"""What may change when a run goes on, what differs between two configs, and what is typed beside resume."""
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from segtrain.config import composed, conf_dir
+from segtrain.errors import UserError
+
+Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
+
+# Keys that change no result, or that another check guards: the data's fingerprint that of its paths.
+HARMLESS = (
+    *("trainer.accelerator", "trainer.devices", "choices.trainer", "data.num_workers", "checkpoint.*"),
+    *("logger", "logger.*", "choices.logger", "dataset.root", "dataset.images", "dataset.masks"),
+    *("resume*", "debug", "outputs", "trust"),
+)
+# Values that the machine decides where they are not typed: a run keeps those it began with.
+DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
+
+
+def differences(there: DictConfig, now: DictConfig) -> Differences:
+    """The leaves in which two configs differ, by dotted key, amounts that depend on aug.strength unresolved."""
+    old, new = _leaves(there), _leaves(now)
+    return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+
+
+def refused(found: Differences, allow: Sequence[str]) -> Differences:
+    """The differences that a run may not go on with: neither harmless, nor more epochs, nor named in `allow`."""
+
+    def is_allowed(key: str, there: Any, now: Any) -> bool:
+        longer = key == "trainer.max_epochs" and isinstance(now, int) and now > there
+        named = any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in allow)
+        return longer or named or any(fnmatch.fnmatchcase(key, pattern) for pattern in HARMLESS)
+
+    return {key: pair for key, pair in found.items() if not is_allowed(key, *pair)}
+
+
+def shown(found: Differences) -> str:
+    """The differences, a line each."""
+    return "".join(f"\n  {key}: {there!r} there, {now!r} now" for key, (there, now) in found.items())
+
+
+def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictConfig], None]) -> DictConfig:
+    """The saved config of a run with the overrides that were typed beside resume.
+
+    Raises:
+        UserError: an override that is none, names no key of the run, or a value that `check` refuses.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    config = saved.copy()
+    groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        key, value = override.key_or_group, override.value()
+        if override.is_sweep_override() or override.is_delete():
+            raise UserError(f"resume takes single values; got {override.input_line}; give key=value")
+        if key in groups and isinstance(value, str):
+            OmegaConf.update(config, f"choices.{key}", value, force_add=True)
+            value = composed("train", [f"{key}={value}"])[key]
+            config[key] = {}
+        elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
+            raise UserError(f"the run's config has no key '{key}'; expected one of its config.yaml; +{key}=… adds one")
+        OmegaConf.update(config, key, value, force_add=True, merge=False)
+    check(config)
+    return config
+
+
+def keeping_decided(saved: DictConfig, now: DictConfig, typed: Sequence[str]) -> DictConfig:
+    """`now` with what its machine decided replaced by what the saved run began with, unless it was typed."""
+    keys = {override.partition("=")[0].lstrip("+") for override in typed}
+    config = now.copy()
+    for key in DECIDED:
+        if not any(key == name or key.startswith(f"{name}.") for name in keys):
+            OmegaConf.update(config, key, OmegaConf.select(saved, key))
+    return config
+
+
+def _leaves(config: DictConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def walk(node: Any, key: str) -> None:
+        if isinstance(node, Mapping) and node:
+            for name, item in node.items():
+                walk(item, f"{key}.{name}" if key else str(name))
+        elif isinstance(node, list) and node:
+            for i, item in enumerate(node):
+                walk(item, f"{key}[{i}]")
+        else:
+            found[key] = node
+
+    plain = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig | ListConfig) else config
+    walk(plain, "")
+    return found

@@ -1,0 +1,111 @@
+"""`python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results. Without torch."""
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from segtrain.app.changes import differences
+from segtrain.app.finding import find_run
+from segtrain.errors import UserError
+from segtrain.runs.folder import RunFolder
+
+SIDES = ("train", "val", "test", "unused")
+
+
+def diff(arguments: Sequence[str]) -> None:
+    """Print a table of what differs; "none" for a part that is the same.
+
+    Raises:
+        UserError: not two runs.
+    """
+    options = dict(a.split("=", 1) for a in arguments if a.startswith("outputs="))
+    names = [a for a in arguments if not a.startswith("outputs=")]
+    if len(names) != 2 or any(name.startswith("-") for name in names):
+        raise UserError(
+            f"diff compares two runs; expected `python -m segtrain diff RUN RUN`, each a run folder or its name below "
+            f"outputs; got {' '.join(names) or 'nothing'}"
+        )
+    one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(escape(f"a  {one.path}\nb  {other.path}"))
+    for title, rows in parts(one, other).items():
+        table = Table("", "a", "b", title=title, title_justify="left", pad_edge=False)
+        for row in rows:
+            table.add_row(*(escape(_text(cell)) for cell in row))
+        console.print(table if rows else f"{title}: no difference")
+
+
+def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
+    """Title to (what, in a, in b), of what differs."""
+    found = differences(one.config(), other.config())
+    return {
+        "config": [(key, *pair) for key, pair in found.items()],
+        "environment": list(_unequal(_flat(one.read_json("env.json")), _flat(other.read_json("env.json")))),
+        "data and split": list(_data(one.read_json("split.json"), other.read_json("split.json"))),
+        "results": list(_results(one, other)),
+    }
+
+
+def _unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for key in dict.fromkeys([*a, *b]):
+        if a.get(key) != b.get(key):
+            yield key, a.get(key), b.get(key)
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in mapping.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _data(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    if a["fingerprint"] != b["fingerprint"]:
+        yield "fingerprint", a["fingerprint"], b["fingerprint"]
+    for side in SIDES:
+        only_a, only_b = sorted({*a[side]} - {*b[side]}), sorted({*b[side]} - {*a[side]})
+        if only_a or only_b:
+            yield side, f"{len(a[side])}, {len(only_a)} of them only here", f"{len(b[side])}, {len(only_b)} only here"
+
+
+def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]:
+    a, b = ({**run.read_json("results.json")} if _is_finished(run) else {} for run in (one, other))
+    yield from _unequal(a, b)
+    rows, others = one.metrics.rows(), other.metrics.rows()
+    same = next((i for i, (x, y) in enumerate(zip(rows, others, strict=False)) if not _equal(x, y)), None)
+    if same is not None or len(rows) != len(others):
+        first = "the same as far as both go" if same is None else f"first differs in epoch {same}"
+        yield "metrics.csv", f"{len(rows)} epochs", f"{len(others)} epochs, {first}"
+    worst = _furthest_image(one.path / "per_image.csv", other.path / "per_image.csv")
+    if worst:
+        yield worst
+
+
+def _is_finished(run: RunFolder) -> bool:
+    return (run.path / "results.json").exists()
+
+
+def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
+    return x.keys() == y.keys() and all(a == y[key] or (math.isnan(a) and math.isnan(y[key])) for key, a in x.items())
+
+
+def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
+    """The test image whose mean Dice differs most, where both runs tested it."""
+    texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in (a, b)]
+    tables = [{row["id"]: float(row["dice"]) for row in csv.DictReader(text.splitlines())} for text in texts]
+    gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
+    gaps = {name: gap for name, gap in gaps.items() if gap > 0}
+    if not gaps:
+        return None
+    name = max(gaps, key=lambda each: gaps[each])
+    return f"dice of {name} (differs most of {len(gaps)})", f"{tables[0][name]:.4f}", f"{tables[1][name]:.4f}"
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

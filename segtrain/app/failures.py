@@ -1,0 +1,82 @@
+"""What ends a training though no line of ours is wrong: memory, shared memory, a loader process that dies."""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import torch
+
+from segtrain.app.assembly import Parts
+from segtrain.app.stops import Stops
+from segtrain.errors import UserError
+
+# How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
+NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")
+LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) (.*)", re.DOTALL)
+
+
+@contextlib.contextmanager
+def explained(parts: Parts, stops: Stops) -> Iterator[None]:
+    """Turns such an end of the block into a message; after a signal, whatever it broke, into Stopped.
+
+    Raises:
+        UserError: with what to lower, or which sample was being read.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        stops.check()
+        if message := _message(error, parts):
+            raise UserError(message) from error
+        raise
+    finally:
+        if not (parts.run.path / "results.json").exists():
+            parts.logbook.pause()
+
+
+def _message(error: Exception, parts: Parts) -> str | None:
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return _out_of_memory(text, parts)
+    if any(sign in text for sign in NO_SHARED_MEMORY):
+        return _no_shared_memory(parts)
+    if died := LOADER_DIED.search(text):
+        return _loader_died(int(died[1]), died[2], parts)
+    return None
+
+
+def _out_of_memory(text: str, parts: Parts) -> str:
+    config = parts.config
+    got = " ".join(text.split())[:200]
+    return (
+        f"{parts.device} ran out of memory in training {config.choices.model} on batches of {config.data.batch_size} "
+        f"with crop {config.data.crop} in {config.trainer.precision}; got: {got}; lower data.batch_size (with "
+        "trainer.accumulate_grad_batches=2 the optimizer sees as many samples), or data.crop, or choose a smaller "
+        "model.encoder_name; in another run (name=…), since results depend on these"
+    )
+
+
+def _no_shared_memory(parts: Parts) -> str:
+    size = ""
+    if os.path.isdir("/dev/shm"):
+        usage = shutil.disk_usage("/dev/shm")
+        size = f" /dev/shm has {usage.free / 2**20:.0f} of {usage.total / 2**20:.0f} MiB free;"
+    return (
+        f"the {parts.config.data.num_workers} loader processes ran out of shared memory, by which batches reach the "
+        f"training process;{size} give the container more (docker run --shm-size=8g), or load in the training process "
+        "with data.num_workers=0, or with fewer processes: results stay the same, and the run goes on"
+    )
+
+
+def _loader_died(process: int, how: str, parts: Parts) -> str:
+    index = parts.data.reading.of(process)
+    sample = "no sample yet" if index is None else f"the sample '{parts.dataset.ids[index]}'"
+    return (
+        f"a loader process died ({' '.join(how.split())[:120]}) while it was reading {sample}; expected it to live; "
+        "look at that sample's files, or at the machine's memory (dmesg says if the system killed the process); "
+        "data.num_workers=0 loads in the training process; the run goes on with the same command"
+    )

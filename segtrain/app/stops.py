@@ -1,0 +1,73 @@
+"""Being asked to stop: the first signal lets a step be finished and kept, the second one ends at once."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Stopped(BaseException):
+    """The process was asked to stop; `status` is its exit status, 130 for Ctrl-C and 143 for the others."""
+
+    def __init__(self, number: int) -> None:
+        """Stopped by the signal of that number."""
+        super().__init__(signal.Signals(number).name)
+        self.status = 130 if number == signal.SIGINT else 143
+
+
+class Stops:
+    """While entered, SIGINT, SIGTERM and, under Slurm, SIGUSR1 raise Stopped: at once, or when `check` is called.
+
+    Outside the main thread, where Python takes no signals, nothing changes.
+    """
+
+    def __init__(self) -> None:
+        """Not asked yet."""
+        self.asked: int | None = None
+        self._deferring = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stops":
+        if threading.current_thread() is threading.main_thread():
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            numbers += [signal.SIGUSR1] if "SLURM_JOB_ID" in os.environ else []  # sent ahead of the time limit
+            self._before = {number: signal.signal(number, self._handle) for number in numbers}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """In the block a signal waits for `check`."""
+        self._deferring = True
+        try:
+            yield
+            self.check()
+        finally:
+            self._deferring = False
+
+    def check(self) -> None:
+        """Raise Stopped if that was asked for."""
+        if self.asked is not None:
+            raise Stopped(self.asked)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.asked is not None:
+            os._exit(Stopped(number).status)
+        self.asked = number
+        if not self._deferring:
+            raise Stopped(number)
+        os.write(2, b"\nstopping after this step, with a checkpoint; once more leaves at once\n")
+
+
+def leave_to_parent() -> None:
+    """For a loader process: Ctrl-C reaches the whole group and is the parent's to answer; SIGTERM ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

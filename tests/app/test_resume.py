@@ -1,0 +1,230 @@
+"""Going on: from anywhere, with the same bits, and with nothing mixed that does not belong together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from segtrain.app.recorder import Every, Recorder
+from segtrain.runs import checkpoint
+from tests.conftest import SMALL, CommandLine
+
+FEW = [o for o in SMALL if not o.startswith(("trainer.max_epochs", "data.steps_per_epoch"))]
+TRAINING = [*FEW, "trainer.max_epochs=2", "data.steps_per_epoch=5", "checkpoint.every=1"]
+SAME = ("metrics.csv", "per_image.csv", "results.json", "split.json", "checkpoints/best.safetensors")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours answers to it."""
+
+
+def run_in(folder: Path, name: str) -> Path:
+    (run,) = (folder / "outputs" / name).iterdir()
+    return run
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = checkpoint.read(run / "checkpoints" / "last.ckpt")["state_dict"]
+    return state
+
+
+def killed_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next training dies when that many batches are done and, where due, in a checkpoint."""
+    original, seen = Recorder.on_train_batch_end, [0]
+
+    def dies(self, *args):
+        original(self, *args)
+        seen[0] += 1
+        if seen[0] == batches:
+            raise Killed
+
+    monkeypatch.setattr(Recorder, "on_train_batch_end", dies)
+
+
+OPTIONS = {
+    "plain": [],
+    "plateau and early stopping": ["scheduler=plateau", "scheduler.patience=0", "early_stopping=1"],
+    "accumulated": ["trainer.accumulate_grad_batches=2"],
+    "dropout": ["model=fpn", "model.encoder_name=tu-test_resnet"],  # its head drops feature maps: torch's own draws
+    "scheduled strength": ["aug=geometric", "aug.schedule=linear_up"],
+    "validated now and then": ["+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"],
+}
+
+
+@pytest.mark.parametrize("batches", [2, 5, 8])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_killed_anywhere_it_ends_with_the_same_bits(
+    option: str, batches: int, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = [o for o in TRAINING if not (option == "dropout" and "decoder" in o)]
+    typed = ["aug=medical_elastic", *typed, *(o.replace("+trainer.check", "trainer.check") for o in OPTIONS[option])]
+    keys = [o.partition("=")[0] for o in typed]
+    typed = [o for i, o in enumerate(typed) if o.partition("=")[0] not in keys[i + 1 :]]
+    assert segtrain(*typed, "name=whole") == 0, segtrain.err
+    with monkeypatch.context() as patch:
+        killed_after(batches, patch)
+        with pytest.raises(Killed):
+            segtrain(*typed, "name=cut")
+    assert segtrain(*typed, "name=cut", "data.num_workers=1") == 0, segtrain.err
+    whole, cut = run_in(segtrain.folder, "whole"), run_in(segtrain.folder, "cut")
+    assert all(torch.equal(weights(whole)[key], weights(cut)[key]) for key in weights(whole))
+    for name in SAME:
+        assert (whole / name).read_bytes() == (cut / name).read_bytes(), name
+    assert not list(cut.rglob("*.part")) and not list(cut.rglob(".lock"))
+
+
+def test_only_what_changes_no_result_may_change(segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        killed_after(3, patch)
+        with pytest.raises(Killed):
+            segtrain(*TRAINING, "name=a")
+    run = run_in(segtrain.folder, "a")
+    before = (run / "config.yaml").read_bytes()
+    for typed in (["optimizer.lr=0.5"], ["trainer.max_epochs=1"], ["dataset.noise=3.0"], ["aug=flips"]):
+        assert segtrain(f"resume={run}", *typed) == 2, typed
+        key = typed[0].partition("=")[0] + (".transforms" if typed == ["aug=flips"] else "")
+        assert f"\n  {key}" in segtrain.err and "there," in segtrain.err and "resume_allow=[" in segtrain.err
+    assert segtrain(f"resume={run}", "optimizer.no=1") == 2 and "no key 'optimizer.no'" in segtrain.err
+    assert segtrain(f"resume={run}", "data.batch_size=0") == 2 and "expected a whole number" in segtrain.err
+    assert (run / "config.yaml").read_bytes() == before and not (run / "changes.yaml").exists()
+
+    typed = ["optimizer.lr=0.0005", "resume_allow=[optimizer.lr]", "trainer.max_epochs=3", "data.num_workers=1"]
+    assert segtrain("resume=a/" + run.name, *typed) == 0, segtrain.err
+    (entry,) = OmegaConf.load(run / "changes.yaml")
+    assert dict(entry.changed)["optimizer.lr"] == [0.002, 0.0005]
+    assert dict(entry.changed)["trainer.max_epochs"] == [2, 3]
+    assert OmegaConf.load(run / "config.yaml").trainer.max_epochs == 3
+    assert len((run / "metrics.csv").read_text().splitlines()) == 4
+
+
+def test_a_finished_run_goes_on_with_more_epochs_and_keeps_its_results(segtrain: CommandLine) -> None:
+    assert segtrain(*TRAINING, "name=a") == 0, segtrain.err
+    run = run_in(segtrain.folder, "a")
+    results = (run / "results.json").read_bytes()
+    assert segtrain(f"resume={run}", "trainer.max_epochs=4") == 0, segtrain.err
+    assert (run / "results-before-1.json").read_bytes() == results
+    assert [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]] == ["0", "1", "2", "3"]
+    assert json.loads((run / "status.json").read_text())["state"] == "finished"
+
+
+def test_the_same_name_with_another_config_is_refused_with_the_difference(
+    segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = segtrain.folder / "my_conf" / "aug"
+    own.mkdir(parents=True)
+    policy = "defaults: [none, _self_]\ntransforms: [{_target_: segtrain.aug.Geometry, rotate: '${amount:%d}'}]\n"
+    (own / "mine.yaml").write_text(policy % 10)
+    command = ["--config-dir", "my_conf", "aug=mine", *TRAINING, "name=a"]
+    killed_after(2, monkeypatch)
+    with pytest.raises(Killed):
+        segtrain(*command)
+    (own / "mine.yaml").write_text(policy % 20)
+    assert segtrain(*command) == 2
+    assert "aug.transforms[0].rotate: '${amount:10}' there, '${amount:20}' now" in segtrain.err
+
+
+def test_a_run_that_failed_before_it_began_is_tried_again_as_it_now_is(segtrain: CommandLine) -> None:
+    command = [
+        "dataset=folder",
+        "dataset.root=data",
+        "dataset.classes={background:0,cell:255}",
+        *FEW[2:],
+        *TRAINING[-3:],
+        "name=a",
+    ]
+    assert segtrain(*command) == 2 and "there is no folder 'data'" in segtrain.err
+    assert json.loads((run_in(segtrain.folder, "a") / "status.json").read_text())["state"] == "failed"
+    from tests.test_main import folder_data
+
+    folder_data(segtrain.folder / "data")
+    assert segtrain(*command, "--config-dir", ".") == 0, segtrain.err
+
+
+def process(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "segtrain", *overrides]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=-1, stderr=-1, text=True)
+
+
+def training(folder: Path, name: str, *overrides: str) -> tuple[subprocess.Popen[str], Path]:
+    """A long training in a process of its own, in its first epoch."""
+    long = [*FEW, "trainer.max_epochs=50", "data.steps_per_epoch=100", "checkpoint.every=2", f"name={name}"]
+    child = process(folder, *long, *overrides)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and child.poll() is None:
+        if found := list((folder / "outputs" / name).glob("*/checkpoints/previous.ckpt")):
+            return child, found[0].parents[1]
+        time.sleep(0.05)
+    child.kill()
+    raise AssertionError(f"it did not begin: {child.communicate()}")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "slurm"), [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, ""), (signal.SIGUSR1, 143, "1")]
+)
+def test_a_signal_leaves_a_checkpoint_and_a_run_that_goes_on(
+    number: int, status: int, slurm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if slurm:
+        monkeypatch.setenv("SLURM_JOB_ID", slurm)
+    child, run = training(tmp_path, "a", "data.num_workers=1")
+    os.kill(child.pid, number)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == status, out + err
+    assert "interrupted by SIG" in err and "Traceback" not in err
+    assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
+    state = checkpoint.read(run / "checkpoints" / "last.ckpt")
+    assert state["DataModule"]["batches"] > 0 and len(state["losses"]) == state["DataModule"]["batches"]
+    assert not (run / ".lock").exists()
+
+
+def test_a_second_process_is_kept_out_while_the_first_lives(tmp_path: Path) -> None:
+    child, run = training(tmp_path, "a")
+    try:
+        second = process(tmp_path, f"resume={run}")
+        err = second.communicate(timeout=120)[1]
+        assert second.returncode == 2 and f"in use: process {child.pid} on" in err
+    finally:
+        child.kill()
+        child.communicate()
+    third = process(tmp_path, f"resume={run}", "trainer.max_epochs=51")  # the first is dead: it is let in at once
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not (run / "changes.yaml").exists():
+        time.sleep(0.05)
+    third.kill()
+    out = third.communicate()
+    assert (run / "changes.yaml").exists(), out
+
+
+def test_every_is_steps_or_minutes_or_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [step for step in range(1, 8) if Every(3).due(step)] == [3, 6]
+    assert not Every(None).due(1)
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    every = Every("0.5min")
+    assert not every.due(1)
+    now[0] = 30.0
+    assert every.due(1)
+    every.done()
+    assert not every.due(2)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_batch(segtrain: CommandLine) -> None:
+    broken = ["optimizer=sgd", "optimizer.lr=1e30", "optimizer.weight_decay=1e30", "trainer.gradient_clip_val=null"]
+    assert segtrain("aug=medical_elastic", *TRAINING, *broken, "name=a") == 2
+    run = run_in(segtrain.folder, "a")
+    found = json.loads((run / "nonfinite.json").read_text())
+    ids = [sample["id"] for sample in found["samples"]]
+    assert len(ids) == 2 and f"samples {', '.join(ids)}" in segtrain.err and "nonfinite.json" in segtrain.err
+    assert "Geometry.0" in found["samples"][0]["drawn"]
+    command = next(line for line in segtrain.err.splitlines() if "preview replay=" in line).split("segtrain ")[1]
+    assert segtrain(*(word.replace("'", "") for word in command.split(" "))) == 0, segtrain.err
+    assert list(segtrain.folder.rglob("replay.png"))
+    assert not any(torch.isnan(w.float()).any() for p in run.rglob("last.ckpt") for w in weights(run).values())

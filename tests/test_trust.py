@@ -1,0 +1,144 @@
+"""A config is data: whatever its `_target_` names, nothing runs but what the role asks for."""
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from omegaconf import OmegaConf
+
+from segtrain import trust
+from segtrain.config import build
+from segtrain.errors import UserError
+from tests.conftest import SMALL, CommandLine
+
+# Everything here would do something if it were called, or leads to what would.
+DANGEROUS = [
+    "builtins.open",
+    "os.system",
+    "posix.system",
+    "subprocess.run",
+    "torch.load",
+    "torch.hub.load",
+    "torch.utils.cpp_extension.load_inline",
+    "functools.partial",
+    "pathlib.Path.unlink",
+    "shutil.rmtree",
+    "hydra.utils.instantiate",
+    "urllib.request.urlretrieve",
+    "segtrain.config.Path.unlink",  # by way of a package that is allowed
+    "segtrain.aug.audit_ops.time.sleep",
+    "segtrain.data.datasets.folder.Path",
+    "segtrain.model.losses.torch.load",
+    "torch.nn.modules.module.functools.partial",
+    "torch.optim.optimizer.functools.partial",
+    "albumentations.core.serialization.load",
+    "albumentations.core.composition.random.Random",
+    "lightning.pytorch.loggers.tensorboard.os.system",
+    "segmentation_models_pytorch.from_pretrained",
+    "timm.models.load_checkpoint",
+]
+ROLES = sorted(trust.ROLES)
+
+
+@pytest.fixture(autouse=True)
+def no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "_trusted", set())
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("target", DANGEROUS)
+def test_nothing_dangerous_is_called(target: str, role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sure = {"aug": "segtrain.aug.Policy", "model": "torch.nn.Sequential"}.get(role, target)
+    node = {"_target_": target, "_args_": ["made.txt", "w"]}
+    for config in (node, {"_target_": sure, "_args_": [[{"deeper": [node]}]]}, {**node, "_partial_": True}):
+        with pytest.raises(UserError, match=r"_target_ is|cannot be imported"):
+            build(OmegaConf.create(config), f"{role}/mine.yaml")
+    interpolated = OmegaConf.create({"name": target, "node": {"_target_": "${name}", "_args_": ["made.txt", "w"]}})
+    with pytest.raises(UserError):
+        build(interpolated.node, f"{role}/mine.yaml")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_name_is_not_even_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stranger.py").write_text("raise SystemExit('ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"trust=\[stranger\]"):
+        build(OmegaConf.create({"_target_": "stranger.Net"}), "model/mine.yaml")
+    assert "stranger" not in sys.modules
+
+
+def test_an_alias_in_an_allowed_package_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    alias = ModuleType("segtrain.model.alias")
+    alias.run = os.system  # type: ignore[attr-defined]
+    alias.Opened = type("Opened", (), {"__module__": "segtrain.model.alias"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "segtrain.model.alias", alias)
+    for name in ("run", "Opened"):  # not at home there; at home, but no network
+        with pytest.raises(UserError, match="expected a class of"):
+            build(OmegaConf.create({"_target_": f"segtrain.model.alias.{name}"}), "model/mine.yaml")
+
+
+def test_a_role_takes_only_its_own() -> None:
+    with pytest.raises(UserError, match=r"derived from torch\.optim"):
+        build(OmegaConf.create({"_target_": "torch.nn.Linear", "in_features": 1}), "optimizer/mine.yaml")
+
+
+def own_package(folder: Path) -> None:
+    """A package of the user's own, with a network and a policy of a run's config."""
+    (folder / "own_package.py").write_text(
+        "import torch\n\ndef net(in_channels, classes):\n    return torch.nn.Conv2d(in_channels, classes, 1)\n"
+    )
+
+
+def test_trust_is_given_on_the_command_line_only_and_again_at_resume(
+    segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_package(segtrain.folder)
+    monkeypatch.syspath_prepend(segtrain.folder)
+    small = [o for o in SMALL if "model." not in o]
+    own = segtrain.folder / "my_conf" / "model"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("_target_: own_package.net\n")
+    command = ["--config-dir", "my_conf", "model=mine", *small]
+    assert segtrain(*command) == 2 and "trust=[own_package]" in segtrain.err
+    assert segtrain(*command, "trust=[own_package]") == 0, segtrain.err
+    (run,) = (segtrain.folder / "outputs" / "shapes").glob("*/results.json")
+    longer = [f"resume={run.parent}", "trainer.max_epochs=3"]
+    assert segtrain(*longer) == 2 and "trust=[own_package]" in segtrain.err  # its config.yaml does not count
+    assert segtrain(*longer, "trust=[own_package]") == 0, segtrain.err
+
+    experiment = segtrain.folder / "my_conf" / "experiment"
+    experiment.mkdir()
+    (experiment / "theirs.yaml").write_text("# @package _global_\ntrust: [os]\n")
+    assert segtrain("--config-dir", "my_conf", "experiment=theirs", *small) == 2
+    assert "trust stands in a config file" in segtrain.err
+
+
+def test_a_tampered_run_runs_nothing(segtrain: CommandLine) -> None:
+    assert segtrain(*SMALL) == 0, segtrain.err
+    (results,) = (segtrain.folder / "outputs" / "shapes").glob("*/results.json")
+    path = results.parent / "config.yaml"
+    made = segtrain.folder / "made"
+    saved = path.read_text()
+    for key, node in {
+        "model": {"_target_": "os.mkdir", "_args_": [str(made)]},
+        "loss": {"_target_": "pathlib.Path.touch", "_args_": [str(made)]},
+        "hydra": {"launcher": {"_target_": "os.mkdir", "_args_": [str(made)]}, "output_subdir": str(made)},
+    }.items():
+        config = OmegaConf.create(saved)
+        config[key] = node
+        config.trust = ["os", "posix", "pathlib"]
+        path.write_text(OmegaConf.to_yaml(config))
+        segtrain(f"resume={results.parent}", "trainer.max_epochs=3")
+        assert not made.exists(), key
+    path.write_text(saved + "\nevil: !!python/object/apply:os.mkdir ['" + str(made) + "']\n")
+    assert segtrain(f"resume={results.parent}", "trainer.max_epochs=3") == 2
+    assert "config.yaml' is damaged" in segtrain.err and not made.exists()
+
+
+def test_a_pickle_is_not_rerun(segtrain: CommandLine) -> None:
+    (segtrain.folder / "config.pickle").write_bytes(b"cos\nmkdir\n(S'made'\ntR.")
+    assert segtrain("--experimental-rerun", "config.pickle") == 2
+    assert "unpickles" in segtrain.err and not (segtrain.folder / "made").exists()
