@@ -20,11 +20,12 @@ from segtrain.aug.audit_draws import repeats_line
 from segtrain.aug.audit_lines import worst
 from segtrain.config import choices_of, plain
 from segtrain.errors import UserError
-from segtrain.runs.files import write_whole
+from segtrain.runs.files import explained, write_whole
 from segtrain.runs.folder import folder_name
+from segtrain.values import check_values
 
 WIDTH = 160  # letters of a line where standard output is no terminal
-COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+COLOURS = {"unmeasured": "dim", "ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def check(config: DictConfig) -> None:
@@ -35,8 +36,10 @@ def check(config: DictConfig) -> None:
     """
     began, typed = time.monotonic(), list(HydraConfig.get().overrides.task)
     choices = choices_of(HydraConfig.get())
-    config = DictConfig({**plain(config, choices), "choices": choices})
-    _check_numbers(config)
+    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
+    config = DictConfig(decided)
+    check_values(config)
+    _check_seconds(config.seconds)
     cv2.setNumThreads(1)  # speed is said for one core
     dataset = build_dataset(config)
     policy = build_policy(config, dataset)
@@ -57,7 +60,8 @@ def check(config: DictConfig) -> None:
     folder = Path(config.outputs) / "check" / config.name / folder_name(typed)
     report = {"title": title, "verdict": worst(lines), "seed": config.seed, "images": len(dataset.ids), **sampled}
     report |= {"workers": config.workers, "seconds": round(time.monotonic() - began, 1)}
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     lines_json = [line.to_json() for line in lines]
     write_whole(folder / "check.json", json.dumps({**report, "lines": lines_json}, indent=1).encode())
     _print(lines, report, folder)
@@ -65,10 +69,9 @@ def check(config: DictConfig) -> None:
         raise SystemExit(1)
 
 
-def _check_numbers(config: DictConfig) -> None:
-    for key, least in (("samples", 1), ("draws", 1), ("workers", 1), ("seed", 0)):
-        if type(config[key]) is not int or config[key] < least:
-            raise UserError(f"{key} is a whole number from {least}; got {config[key]!r}")
+def _check_seconds(seconds: Any) -> None:
+    if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
+        raise UserError(f"seconds is {seconds!r}; expected a number above 0; give seconds=…")
 
 
 def _order(count: int, wanted: int, seed: int) -> list[int]:

@@ -14,7 +14,9 @@ from segtrain.aug.trace import alone, traced
 from segtrain.config import choices_of, plain
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
+from segtrain.runs.files import explained
 from segtrain.runs.folder import folder_name
+from segtrain.values import check_values
 
 
 def preview(config: DictConfig) -> Path:
@@ -31,7 +33,7 @@ def preview(config: DictConfig) -> Path:
     choices = choices_of(HydraConfig.get())
     decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
     config = DictConfig(decided)
-    _check(config)
+    check_values(config)
     dataset = build_dataset(config)
     policies, refused = _policies(config, dataset)
     single = alone(policies[config.aug.strength])
@@ -50,7 +52,8 @@ def preview(config: DictConfig) -> Path:
         _strips(config, dataset, indices, {"original": _original(policies[config.aug.strength]), **single}),
     )
     folder = Path(config.outputs, "preview", config.name, folder_name(typed))
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     sheets = [at_strengths, ops] if single else [at_strengths]
     facts = f"seed {config.seed}, epoch {config.epoch}, crop {config.data.crop or 'none: whole images'}"
     title = f"aug={choices['aug']} on dataset={choices['dataset']}"
@@ -61,15 +64,6 @@ def preview(config: DictConfig) -> Path:
     print(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
     print(f"also in {folder}/: {', '.join(f'{sheet.name}.png' for sheet in sheets)}, draws.json (all drawn parameters)")
     return folder
-
-
-def _check(config: DictConfig) -> None:
-    for key, least in (("samples", 1), ("epoch", 0), ("view", 0), ("seed", 0)):
-        if type(config[key]) is not int or config[key] < least:
-            raise UserError(f"{key} is a whole number from {least}; got {config[key]!r}")
-    bad = [s for s in config.strengths if not isinstance(s, int | float) or isinstance(s, bool) or not s >= 0]
-    if bad:
-        raise UserError(f"strengths are numbers ≥ 0 (0 none, 1 as published), such as [0,0.5,1,2]; got {bad[0]!r}")
 
 
 def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
@@ -94,7 +88,7 @@ def _shown(config: DictConfig, dataset: SegmentationDataset) -> list[int]:
 
 
 def _original(policy: Policy) -> Policy:
-    return Policy([], 0, policy.crop, policy.ignore_index)
+    return Policy([], 0, policy.crop, policy.ignore_index, crop_class=policy.crop_class)
 
 
 def _strips(

@@ -65,6 +65,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
         self.run, self.every, self.logbook, self.stops = run, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
+        self.row: dict[str, float | int] = {}  # the newest of metrics.csv
         self._loaded: dict[str, Any] | None = None
         self._validated = False
 
@@ -111,7 +112,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         is_best = row.get("val/dice", float("nan")) > self.best or self.best_epoch < 0
         if is_best:
             self.best, self.best_epoch = row.get("val/dice", float("-inf")), trainer.current_epoch
-        self._validated = False
+        self._validated, self.row = False, row
         self.run.metrics.append(row)  # first: a row without its checkpoint is cut off when the run goes on
         self._save(trainer, trainer.current_epoch + 1, 0)
         if is_best:

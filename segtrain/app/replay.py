@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from segtrain.app.opening import find_run
+from segtrain.app.finding import find_run
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.app.sources import build_dataset, build_schedule, build_split, find_sample
 from segtrain.aug.policy import planes
@@ -13,9 +13,10 @@ from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
+from segtrain.runs.files import explained
 from segtrain.runs.folder import RunFolder, folder_name
 
-OWN = ("replay", "sample", "epoch", "view", "outputs", "debug")  # what may be typed beside replay
+OWN = ("replay", "sample", "epoch", "view", "outputs", "debug", "trust")  # what may be typed beside replay
 
 
 def replay(wanted: DictConfig, typed: list[str]) -> Path:
@@ -33,7 +34,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
         raise UserError(
             f"replay takes everything from {run.path}/config.yaml; got also {', '.join(others)}; leave them out"
         )
-    config = DictConfig(OmegaConf.create(run.config_text()))
+    config = run.config()
     dataset = build_dataset(config)
     _require_same_data(run, dataset)
     if wanted.sample is None:
@@ -51,9 +52,10 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
     ]
     folder = Path(wanted.outputs) / "preview" / "replay" / run.path.name
     folder /= folder_name([dataset.ids[index], f"epoch={wanted.epoch}", f"view={wanted.view}"])
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "image.npy", network_input(seen[0]))
-    np.save(folder / "mask.npy", seen[1])
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "image.npy", network_input(seen[0]))
+        np.save(folder / "mask.npy", seen[1])
     text = "Left as stored, right as the network of this run got it, before normalisation and padding to the batch."
     sheet = Sheet("replay", f"Sample {dataset.ids[index]}", text, [Strip(dataset.ids[index], cells)])
     facts = f"run {run.path.as_posix()}, seed {config.seed}, strength {config.aug.strength:g}, crop {config.data.crop}"

@@ -12,12 +12,15 @@ import numpy as np
 
 from segtrain import plots
 from segtrain.aug.policy import Pair
-from segtrain.aug.trace import Drawn
+from segtrain.aug.trace import OPS, Drawn
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.runs.files import write_whole
 
-LARGEST = 320  # pixels, longest side of a picture in the page: a page of 100 stays below 20 MB
+LARGEST = 320  # pixels, longest side of a picture in the page
 SMALLEST = 160  # smaller ones are enlarged by whole pixels, so that no browser blurs them
+UNSAID = ("shape", "elastic_length", "noise_seed")  # of draws.json, left out of the page's tables
+UNITS = {op: reads.partition("{:g}")[2] for ops in OPS.values() for op, reads in ops.items()}
+SHRUNK = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 STYLE = """
 :root { color-scheme: light }
@@ -105,32 +108,40 @@ def _legend(dataset: SegmentationDataset) -> str:
 def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
     """Each version: head, whether it differs from the first, image and overlay; the grey scale is that of the first."""
     first, first_mask = strip.cells[0].pair
-    limits = plots.shown_range([first])
+    limits = None if first.dtype == np.uint8 else plots.shown_range([first])  # bytes are shown as they are
     for number, cell in enumerate(strip.cells):
         image, mask = cell.pair
         same = np.array_equal(mask, first_mask) and np.array_equal(image, first)
         note = "untouched" if number == 0 else "unchanged" if same else "changed"
-        rgb = plots.to_rgb(image, limits)
-        yield f"<figure><figcaption><b>{html.escape(cell.head)}</b>{note}</figcaption>{_picture(rgb, cell.head)}"
-        yield _picture(plots.overlay(rgb, mask, dataset.palette, dataset.ignore_index), f"{cell.head}, mask drawn")
+        whole = max(mask.shape) <= LARGEST
+        rgb, mask = _sized(plots.to_rgb(image, limits), mask)
+        drawn = plots.overlay(rgb, mask, dataset.palette, dataset.ignore_index)
+        yield f"<figure><figcaption><b>{html.escape(cell.head)}</b>{note}</figcaption>"
+        yield _picture(rgb, cell.head, whole)
+        yield _picture(drawn, f"{cell.head}, mask drawn", whole)
         yield "</figure>"
 
 
-def _picture(rgb: np.ndarray, words: str) -> str:
-    height, width = rgb.shape[:2]
-    scale = LARGEST / max(height, width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    elif max(height, width) < SMALLEST:
-        times = -(-SMALLEST // max(height, width))
-        rgb = rgb.repeat(times, 0).repeat(times, 1)
-    png = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))[1].tobytes()
-    return f"<img alt='{html.escape(words)}' src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
+def _sized(rgb: np.ndarray, mask: np.ndarray) -> Pair:
+    """Both at the size at which the page shows them; labels stay labels."""
+    longest = max(mask.shape)
+    if longest > LARGEST:
+        height, width = (max(1, round(side * LARGEST / longest)) for side in mask.shape)
+        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+        return rgb, cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+    times = -(-SMALLEST // longest)
+    return rgb.repeat(times, 0).repeat(times, 1), mask.repeat(times, 0).repeat(times, 1)
+
+
+def _picture(rgb: np.ndarray, words: str, whole: bool) -> str:
+    """PNG of whole pixels, JPEG of averaged ones: a page of large pictures is then a quarter as large."""
+    kind, options = ("png", []) if whole else ("jpeg", SHRUNK)
+    data = cv2.imencode(f".{kind}", np.ascontiguousarray(rgb[..., ::-1]), options)[1].tobytes()
+    return f"<img alt='{html.escape(words)}' src='data:image/{kind};base64,{base64.b64encode(data).decode()}'>"
 
 
 def _table(strip: Strip) -> str:
-    """The drawn parameters, a row each, a column a version, folded; of arrays the shape."""
+    """The drawn parameters that are not zero, a row each, a column a version, folded; of arrays the shape."""
     columns = [dict(_flat(cell.drawn)) for cell in strip.cells]
     names = list(dict.fromkeys(name for column in columns for name in column))
     names = [n for n in names if any(column.get(n) not in (None, "0", "no", "none") for column in columns)]
@@ -149,18 +160,22 @@ def _table(strip: Strip) -> str:
 
 
 def _flat(drawn: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values as a reader wants them; of RandAugment its ops, not what they amount to."""
     if isinstance(drawn, Mapping) and drawn:
-        for key, value in drawn.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+        for key, value in {"ops": drawn["ops"]}.items() if "ops" in drawn else drawn.items():
+            if key not in UNSAID:
+                yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(drawn, list) and len(drawn) > 4:
         yield prefix, f"{' × '.join(map(str, np.shape(drawn)))} numbers"
     elif prefix:
-        yield prefix, _words(drawn)
+        yield prefix, _words(drawn, UNITS.get(prefix.rpartition(".")[2].partition("_")[0], ""))
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_words(item) for item in value) if np.any(value) else "0"
+def _words(value: Any, unit: str = "") -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(item, unit) for item in value) if np.any(value) else "0"
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    return "0" if not value else f"{value}{unit}" if isinstance(value, int) else f"{value:.4g}{unit}"

@@ -147,11 +147,11 @@ class Progress(L.Callback):
         self._close()
 
     def _line(self, trainer: L.Trainer) -> None:
-        metrics = trainer.callback_metrics
-        if "train/loss" not in metrics:
-            return
-        shown = "  ".join(f"{key} {float(metrics[key]):.4f}" for key in ("train/loss", "val/loss", "val/dice"))
-        self.terminal.note(f"epoch {trainer.current_epoch}/{trainer.max_epochs}  {shown}", on_screen=self._bar is None)
+        row = trainer.checkpoint_callback.row  # type: ignore[union-attr]  # the recorder's
+        if row:
+            shown = "  ".join(f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", "val/dice") if key in row)
+            epoch = f"epoch {row['epoch'] + 1}/{trainer.max_epochs}"
+            self.terminal.note(f"{epoch}  {shown}", on_screen=self._bar is None)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -1,10 +1,26 @@
 """`python -m segtrain check` as a user types it."""
 
 import json
+from typing import Any
+
+import numpy as np
+import pytest
 
 from tests.conftest import CommandLine
 
 QUICK = ("dataset=shapes", "dataset.n=6", "dataset.channels=3", "seconds=3")
+
+
+class FlippedApart:
+    """The article's example 3 as a user's own transform: image and mask flipped by draws of their own."""
+
+    p = 1.0
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+        return rng.random(2) < 0.5
+
+    def act(self, image: np.ndarray, mask: np.ndarray, draw: Any) -> tuple[np.ndarray, np.ndarray]:
+        return image[:, :: -1 if draw[0] else 1], mask[:, :: -1 if draw[1] else 1]
 
 
 def test_a_sound_policy_passes_with_a_table_and_a_report(segtrain: CommandLine) -> None:
@@ -28,6 +44,36 @@ def test_a_failing_policy_ends_with_status_1(segtrain: CommandLine) -> None:
     assert "fail" in segtrain.out and not segtrain.err
 
 
-def test_a_wrong_number_is_a_message(segtrain: CommandLine) -> None:
-    assert segtrain("check", "samples=0", *QUICK) == 2
-    assert "samples is a whole number from 1; got 0" in segtrain.err
+MADE_UP = "aug.transforms=[{_target_: tests.app.test_check.FlippedApart}]"
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [(["aug=opencv_elastic"], "elastic"), (["aug=none", MADE_UP, "trust=[tests]"], "pairing")],
+    ids=["elastic of the article", "flips of the article"],
+)
+def test_the_article_s_examples_fail(typed: list[str], line: str, segtrain: CommandLine) -> None:
+    assert segtrain("check", *typed, *QUICK) == 1, segtrain.out + segtrain.err
+    (file,) = (segtrain.folder / "outputs" / "check" / "shapes").glob("*/check.json")
+    assert line in [found["check"] for found in json.loads(file.read_text())["lines"] if found["verdict"] == "fail"]
+
+
+MISTAKES = {
+    "no samples": (["samples=0"], "samples is 0; expected a whole number from 1"),
+    "no time": (["seconds=0"], "seconds is 0; expected a number above 0"),
+    "no number": (["seconds=soon"], "seconds is 'soon'"),
+    "no side": (["data.crop=-5"], "data.crop is -5"),
+    "no transform": (
+        ["aug.transforms=[3]"],
+        "expected albumentations transforms, or objects with p, draw and act; got 3",
+    ),
+    "nowhere to write": (["outputs=/proc/nowhere"], "could not write '/proc/nowhere/"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_message(case: str, segtrain: CommandLine) -> None:
+    typed, message = MISTAKES[case]
+    quick = [given for given in QUICK if given.split("=")[0] != typed[0].split("=")[0]]
+    assert segtrain("check", *quick, *typed) == 2
+    assert message in segtrain.err and segtrain.err.count("\n") == 1

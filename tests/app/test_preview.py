@@ -1,5 +1,7 @@
 """Preview: sheets without training, and the replay of what a run saw."""
 
+import base64
+import io
 import json
 import re
 import subprocess
@@ -50,7 +52,28 @@ def test_the_page_needs_no_network_and_shows_every_version(segtrain: CommandLine
     sources = re.findall(r"(?:src|href)=['\"]?([^'\" >]{0,10})", text)
     versions = sum(len(columns) for sheet in ("strengths", "ops") for columns in draws[sheet].values())
     assert sources == ["data:image"] * 2 * versions and "http" not in text
-    assert "<details>" in text and "Geometry.0.rotate" in text
+    assert re.search(r"Geometry\.0\.rotate(<td>[^<]*)*?<td>-?[0-9.]+°", text) and "<details>" in text
+    assert not re.search(r"noise_seed|\.shape|\(0\.0, 0\.0\)|<td>-0\b(?!\.)", text)  # what says nothing to a reader
+
+
+def test_large_pictures_are_shrunk_in_the_page(segtrain: CommandLine) -> None:
+    assert segtrain("preview", "aug=flips", "dataset=shapes", "dataset.size=[400,700]", "samples=1") == 0, segtrain.err
+    text = only(segtrain.folder, "preview.html").read_text()
+    pictures = [base64.b64decode(data) for data in re.findall(r"data:image/jpeg;base64,([^']+)", text)]
+    assert len(pictures) == 2 * 8  # image and overlay of four strengths, the original and three ops
+    assert {Image.open(io.BytesIO(picture)).size for picture in pictures} <= {(320, 183), (183, 320)}
+
+
+def test_ops_of_other_libraries_and_of_randaugment_are_told_apart(segtrain: CommandLine) -> None:
+    flips = "aug.transforms=[{_target_:albumentations.HorizontalFlip},{_target_:albumentations.HorizontalFlip}]"
+    heads = {}
+    for typed in (["aug=torchvision_flips"], ["aug=randaugment"], ["aug=none", flips]):
+        assert segtrain("preview", *typed, *SHAPES, f"name={typed[0][4:]}") == 0, segtrain.err
+        draws = json.loads(only(segtrain.folder / "outputs/preview" / typed[0][4:], "draws.json").read_text())
+        heads[typed[0]] = set(next(iter(draws["ops"].values())))
+    assert {"RandomHorizontalFlip", "RandomVerticalFlip"} < heads["aug=torchvision_flips"]
+    assert {"rotate ±15°", "translate_x ±22.5 %", "noise 0.05", "blur 1 px"} < heads["aug=randaugment"]
+    assert {"HorizontalFlip (HorizontalFlip.0)", "HorizontalFlip (HorizontalFlip.1)"} < heads["aug=none"]
 
 
 def test_an_op_alone_fires_always_and_changes_what_it_is_for(segtrain: CommandLine) -> None:
@@ -99,8 +122,16 @@ def test_no_augmentation_has_one_sheet(segtrain: CommandLine) -> None:
 
 
 MISTAKES = {
-    "negative strength": (["strengths=[0,-1]"], ["strengths are numbers ≥ 0", "-1"]),
-    "no samples": (["samples=0"], ["samples is a whole number from 1"]),
+    "negative strength": (["strengths=[0,-1]"], ["strengths is [0, -1]", "numbers ≥ 0"]),
+    "no strengths": (["strengths=[]"], ["strengths is []", "numbers ≥ 0"]),
+    "one strength": (["strengths=1"], ["strengths is 1", "a list of numbers"]),
+    "no samples": (["samples=0"], ["samples is 0", "a whole number from 1"]),
+    "no side": (["data.crop=0"], ["data.crop is 0", "a side in pixels from 1"]),
+    "grey images, colour policy": (["aug=natural"], ["images of 3 channels (RGB); got 1"]),
+    "a crop that does not fit": (
+        ["aug=none", "aug.transforms=[{_target_:albumentations.RandomCrop,height:90,width:90}]"],
+        ["RandomCrop.0 failed on an image of shape (64, 64, 1)"],
+    ),
     "no such sample": (["sample=shape_0003"], ["there is no sample 'shape_0003'", "did you mean sample="]),
     "no such run": (["replay=outputs/nothing"], ["'outputs/nothing' is no run folder"]),
 }

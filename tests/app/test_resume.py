@@ -58,8 +58,10 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("batches", [2, 5, 8])
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(
+    ("option", "batches"),
+    [("plain", 2), ("plain", 5), *(pytest.param(option, 8, marks=pytest.mark.slow) for option in OPTIONS)],
+)
 def test_killed_anywhere_it_ends_with_the_same_bits(
     option: str, batches: int, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +169,12 @@ def training(folder: Path, name: str, *overrides: str) -> tuple[subprocess.Popen
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "slurm"), [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, ""), (signal.SIGUSR1, 143, "1")]
+    ("number", "status", "slurm"),
+    [
+        (signal.SIGINT, 130, ""),
+        pytest.param(signal.SIGTERM, 143, "", marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, 143, "1", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_leaves_a_checkpoint_and_a_run_that_goes_on(
     number: int, status: int, slurm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

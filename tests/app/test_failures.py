@@ -1,0 +1,94 @@
+"""Ends of a training that no line of ours is to blame for: each is a message with its way out."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from segtrain.app.failures import explained
+from segtrain.app.stops import Stopped, Stops
+from segtrain.aug import Policy
+from segtrain.data.datamodule import DataModule
+from segtrain.data.datasets.shapes import Sample, Shapes
+from segtrain.data.split import Split
+from segtrain.errors import UserError
+
+
+class Deadly(Shapes):
+    """Reading one sample kills the process that reads it, unless that is the training process."""
+
+    def __init__(self) -> None:
+        super().__init__(n=12, size=32)
+        self.parent = os.getpid()
+
+    def read(self, index: int) -> Sample:
+        if index == 7 and os.getpid() != self.parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(index)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    dataset = Deadly()
+    split = Split(tuple(range(8)), (8, 9), (10, 11), ())
+    config = {
+        "choices": {"model": "unet_resnet18"},
+        "data": {"batch_size": 2, "crop": 96, "num_workers": 1},
+        "trainer": {"precision": "32-true"},
+    }
+    data = DataModule(dataset, split, Policy(), seed=0, batch_size=2, num_workers=1)
+    logbook = SimpleNamespace(pause=lambda: None)
+    run = SimpleNamespace(path=tmp_path)
+    return SimpleNamespace(
+        config=OmegaConf.create(config), dataset=dataset, data=data, device="a GPU", logbook=logbook, run=run
+    )
+
+
+def test_a_loader_process_that_dies_names_its_sample(parts):
+X
+            for _ in parts.data.train_dataloader():
+                pass
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            r"a GPU ran out of memory.*batches of 2 with crop 96.*Tried to allocate 2 GiB; lower data\.batch_size",
+        ),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), r"lower data\.batch_size"),
+        (
+            RuntimeError("unable to write to file </torch_1_2>: No space left on device (28)"),
+            r"--shm-size.*num_workers=0",
+        ),
+        (RuntimeError("DataLoader worker (pid 3) is killed by signal: Bus error. out of shared memory"), "--shm-size"),
+    ],
+)
+def test_memory_that_is_too_small_says_what_to_lower(error, message, parts):
+    with pytest.raises(UserError, match=message), explained(parts, Stops()):
+        raise error
+
+
+def test_other_errors_stay_what_they_are(parts):
+    for error in (ValueError("x"), UserError("y")):
+        with pytest.raises(type(error)) as raised, explained(parts, Stops()):
+            raise error
+        assert raised.value is error
+
+
+def test_what_breaks_after_a_signal_is_the_stop(parts):
+    stops = Stops()
+    stops.asked = signal.SIGTERM
+    with pytest.raises(Stopped) as raised, explained(parts, stops):
+        raise RuntimeError("DataLoader worker (pid(s) 3) exited unexpectedly")
+    assert raised.value.status == 143
+
+
+def test_a_process_that_reads_nothing_is_not_blamed_on_a_sample(parts):
+    assert parts.data.reading.of(os.getpid()) is None
+    assert np.array_equal(parts.data.reading.of(1) or -1, -1)
