@@ -1,4 +1,4 @@
-"""What docs/augmentation.md shows runs as it stands, and names what there is."""
+"""What docs/augmentation.md and the README show of augmentation runs as it stands, and names what there is."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,8 @@ from segtrain.config import conf_dir
 from segtrain.data.datasets.shapes import Shapes
 
 PAGE = (Path(__file__).parent.parent / "docs" / "augmentation.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -57,4 +58,4 @@ def test_the_page_has_every_preset_and_no_other() -> None:
 
 def test_its_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((\.\./[^)]+)\)", PAGE):
-        assert (Path(__file__).parent.parent / "docs" / target).exists(), target
+        assert (Path(__file__).parent.parent / "docs" / target.partition("#")[0]).exists(), target

@@ -46,6 +46,13 @@ def training(overrides: Sequence[str], changes: dict[str, Any], folder: Path) ->
 
     `overrides` are those of the command line; `changes` replace whole nodes of the decided config.
     """
+    with assembled(overrides, changes, folder) as (parts, _):
+        yield parts, ReadyBatches(parts.data, parts.config.data.steps_per_epoch)
+
+
+@contextmanager
+def assembled(overrides: Sequence[str], changes: dict[str, Any], folder: Path) -> Iterator[tuple[Parts, Path | None]]:
+    """The parts of the run below `folder`, and the checkpoint from which it goes on, if there is one."""
     trust(["benchmarks"])
     config = composed([*overrides, f"outputs={folder}"])
     opened = open_run(config, run_of(config))
@@ -56,8 +63,7 @@ def training(overrides: Sequence[str], changes: dict[str, Any], folder: Path) ->
         terminal.console = Console(file=void, force_terminal=True)
         torch.set_num_threads(config.threads)
         L.seed_everything(config.seed, verbose=False)
-        parts = assemble(config, opened.run, terminal, Stops())
-        yield parts, ReadyBatches(parts.data, config.data.steps_per_epoch)
+        yield assemble(config, opened.run, terminal, Stops()), opened.checkpoint
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:

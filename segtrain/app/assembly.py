@@ -21,6 +21,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
+from segtrain.runs.checkpoint import Writer
 from segtrain.runs.folder import RunFolder
 
 
@@ -44,8 +45,9 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     data = build_data(config, dataset)
     module = build_module(config, dataset, data)
     logbook = Logbook(config, run)
-    callbacks = [NonFinite(run), Recorder(run, Every(config.checkpoint.every), logbook, stops), Progress(terminal)]
-    trainer = build_trainer(config, run, callbacks)
+    writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
+    callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), Progress(terminal)]
+    trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
     return Parts(config, run, dataset, data, module, trainer, logbook, device.describe(config.trainer.accelerator))
 
 
@@ -121,7 +123,9 @@ def build_descent(config: DictConfig) -> tuple[Any, Any]:
     return optimizer, scheduler
 
 
-def build_trainer(config: DictConfig, run: RunFolder, callbacks: list[L.Callback]) -> L.Trainer:
+def build_trainer(
+    config: DictConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
+) -> L.Trainer:
     """Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
     if config.early_stopping is not None:
@@ -131,7 +135,7 @@ def build_trainer(config: DictConfig, run: RunFolder, callbacks: list[L.Callback
         config.trainer,
         where(config, "trainer"),
         callbacks=callbacks,
-        plugins=[AtomicCheckpoints()],
+        plugins=[checkpoints],
         logger=False,  # the recorder feeds ours: Lightning's would lose or double what a crash falls into
         deterministic=config.deterministic,
         default_root_dir=str(run.path),

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.app.sources import build_dataset, build_policy, build_split, find_sample, spread
 from segtrain.aug import Policy
-from segtrain.aug.trace import alone, traced
+from segtrain.aug.trace import alone, traced, untouched
 from segtrain.config import choices_of, plain
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
@@ -49,7 +49,7 @@ def preview(config: DictConfig) -> Path:
         "ops",
         "Each op alone",
         f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
-        _strips(config, dataset, indices, {"original": _original(policies[config.aug.strength]), **single}),
+        _strips(config, dataset, indices, {"original": untouched(policies[config.aug.strength]), **single}),
     )
     folder = Path(config.outputs, "preview", config.name, folder_name(typed))
     with explained(folder):
@@ -85,10 +85,6 @@ def _shown(config: DictConfig, dataset: SegmentationDataset) -> list[int]:
     if config.sample is not None:
         return [find_sample(dataset, str(config.sample))]
     return spread(build_split(config, dataset).train, config.samples)
-
-
-def _original(policy: Policy) -> Policy:
-    return Policy([], 0, policy.crop, policy.ignore_index, crop_class=policy.crop_class)
 
 
 def _strips(

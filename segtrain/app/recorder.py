@@ -21,9 +21,13 @@ from segtrain.runs.folder import RunFolder
 class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
     """Lightning's checkpoints, written whole with a checksum and read back only if undamaged."""
 
+    def __init__(self, writer: checkpoint.Writer) -> None:
+        """Hand them to `writer`."""
+        self.writer = writer
+
     def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Make `path` the newest checkpoint of its folder."""
-        checkpoint.save_last(checkpoint_, Path(path).parent)
+        """Begin to make it the newest checkpoint of the writer's folder."""
+        self.writer.last(checkpoint_)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """The checkpoint at `path`, on the CPU; plain tensors and containers only."""
@@ -61,9 +65,9 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     A Lightning Checkpoint callback, because those run after the module and every other callback.
     """
 
-    def __init__(self, run: RunFolder, every: Every, logbook: Logbook, stops: Stops) -> None:
+    def __init__(self, run: RunFolder, writer: checkpoint.Writer, every: Every, logbook: Logbook, stops: Stops) -> None:
         """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
-        self.run, self.every, self.logbook, self.stops = run, every, logbook, stops
+        self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
         self.row: dict[str, float | int] = {}  # the newest of metrics.csv
         self._loaded: dict[str, Any] | None = None
@@ -79,7 +83,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self.logbook.catch_up(done)
         at_epochs_end = trainer.datamodule.batches == 0  # type: ignore[attr-defined]
         if done and at_epochs_end and self.best_epoch == done[-1]["epoch"]:
-            self._keep_best(trainer)  # the crash may have come between last and best
+            self.writer.best()  # the crash may have come between last and best
         stopping = trainer.early_stopping_callbacks
         trainer.should_stop = any(s.wait_count >= s.patience for s in stopping)
 
@@ -116,7 +120,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self.run.metrics.append(row)  # first: a row without its checkpoint is cut off when the run goes on
         self._save(trainer, trainer.current_epoch + 1, 0)
         if is_best:
-            self._keep_best(trainer)
+            self.writer.best()
         self.logbook.log(row)
         self.stops.check()
 
@@ -131,10 +135,13 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         trainer.save_checkpoint(self.run.checkpoints / checkpoint.LAST)
         self.every.done()
 
-    def _keep_best(self, trainer: L.Trainer) -> None:
-        weights = trainer.lightning_module.state_dict()
-        about = {"epoch": self.best_epoch, "val/dice": self.best}
-        checkpoint.save_best(self.run.checkpoints, weights, about)
+    def on_train_end(self, *_: Any) -> None:
+        """Return when the last checkpoint is on the disk."""
+        self.writer.wait()
+
+    def on_exception(self, *_: Any) -> None:
+        """The same, before the run is left."""
+        self.writer.wait()
 
     def state_dict(self) -> dict[str, Any]:
         """The best val/dice so far and its epoch, and the state of every random generator."""

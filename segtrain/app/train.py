@@ -44,6 +44,7 @@ def train(config: DictConfig) -> dict[str, Any]:
                     parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
                 best = checkpoint.read(run.checkpoints / checkpoint.BEST)
                 parts.module.load_state_dict(best["state_dict"])
+                checkpoint.save_weights(run.checkpoints, best["state_dict"], {"epoch": best["epoch"]})
                 parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
             results = write_results(run, parts, best_epoch=best["epoch"])
             parts.logbook.close(results)

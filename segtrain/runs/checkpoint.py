@@ -15,6 +15,7 @@ import shutil
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -84,10 +85,15 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
         _replace(twin, previous, sums)
 
 
-def save_best(folder: Path, weights: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
-    """Makes best.ckpt the same as last.ckpt, and writes its weights as best.safetensors with `about` as JSON metadata.
+def save_best(folder: Path) -> None:
+    """Makes best.ckpt the same as last.ckpt; costs no space where the file system has hard links."""
+    with part(folder / BEST) as twin:
+        _link(folder / LAST, twin)
+        _replace(twin, folder / BEST, _sums(folder / LAST))
 
-    best.ckpt costs no space where the file system has hard links.
+
+def save_weights(folder: Path, weights: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
+    """Writes best.safetensors, with `about` as JSON in its metadata.
 
     Raises:
         UserError: the disk does not take it.
@@ -95,9 +101,40 @@ def save_best(folder: Path, weights: Mapping[str, torch.Tensor], about: Mapping[
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     metadata = {"segtrain": json.dumps(about)}  # one entry: the order of several is another in each process
     write_whole(folder / WEIGHTS, safetensors.torch.save(plain, metadata))
-    with part(folder / BEST) as twin:
-        _link(folder / LAST, twin)
-        _replace(twin, folder / BEST, _sums(folder / LAST))
+
+
+class Writer:
+    """Writes a folder's checkpoints one after the other in a thread of its own: training goes on meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is being written yet."""
+        self.folder = folder
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: list[Future[None]] = []
+
+    def last(self, checkpoint: Mapping[str, Any]) -> None:
+        """Begins to write last.ckpt from a copy, after what was begun before.
+
+        Raises:
+            UserError, TypeError: of what was begun before; or it holds more than plain values.
+        """
+        _check_plain(checkpoint, "checkpoint")
+        self.wait()
+        self._pending.append(self._thread.submit(save_last, _copied(checkpoint), self.folder))
+
+    def best(self) -> None:
+        """Begins to make best.ckpt the same as the last.ckpt begun before."""
+        self._pending.append(self._thread.submit(save_best, self.folder))
+
+    def wait(self) -> None:
+        """Returns when all that was begun is on the disk.
+
+        Raises:
+            UserError: the disk did not take it.
+        """
+        pending, self._pending = self._pending, []
+        for writing in pending:
+            writing.result()
 
 
 def newest(folder: Path) -> tuple[Path, str | None]:
@@ -192,6 +229,17 @@ def _problem(path: Path) -> str | None:
         return None
     expected = sums[0][:12] if sums else f"a sum in '{_beside(path).name}'"
     return f"checkpoint '{path}' is damaged: expected sha256 {expected}; got {digest[:12]}"
+
+
+def _copied(value: Any) -> Any:
+    """The same tree with every tensor copied, on the CPU: training changes its own in place."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return type(value)((key, _copied(item)) for key, item in value.items())  # type: ignore[call-arg]
+    if type(value) in (list, tuple, set):
+        return type(value)(_copied(item) for item in value)
+    return value
 
 
 def _check_plain(value: object, where: str) -> None:

@@ -14,7 +14,7 @@ import safetensors
 import torch
 
 from segtrain.errors import UserError
-from segtrain.runs.checkpoint import newest, read, save_best, save_last, write
+from segtrain.runs.checkpoint import Writer, newest, read, save_best, save_last, save_weights, write
 
 
 @pytest.fixture(autouse=True)
@@ -142,9 +142,9 @@ def test_save_best_killed_anywhere_leaves_a_whole_one(tmp_path, monkeypatch, don
         folder = tmp_path / str(at)
         folder.mkdir()
         save_last(made(1), folder)
-        save_best(folder, *BEST_OF)
+        save_best(folder)
         save_last(made(2), folder)
-        died = killed_at(monkeypatch, at, done_first, lambda: save_best(folder, *BEST_OF))  # noqa: B023
+        died = killed_at(monkeypatch, at, done_first, lambda: save_best(folder))  # noqa: B023
         seen.add(step_of(folder / "best.ckpt"))
         if not died:
             break
@@ -155,23 +155,42 @@ def test_last_becomes_previous_and_best_stays(tmp_path):
     for step in range(4):
         save_last(made(step), tmp_path)
         if step == 1:
-            save_best(tmp_path, *BEST_OF)
+            save_best(tmp_path)
     steps = [step_of(tmp_path / f"{name}.ckpt") for name in ("best", "previous", "last")]
     assert steps == [1, 2, 3]
-    assert len(list(tmp_path.iterdir())) == 7  # three checkpoints, their sums, the weights
+    assert len(list(tmp_path.iterdir())) == 6
     assert newest(tmp_path) == (tmp_path / "last.ckpt", None)
 
 
 def test_best_weights_are_safetensors_with_what_they_are_the_best_of(tmp_path):
-    save_last(made(1), tmp_path)
     written = []
     for _ in range(2):
-        save_best(tmp_path, *BEST_OF)
+        save_weights(tmp_path, *BEST_OF)
         written.append((tmp_path / "best.safetensors").read_bytes())
     assert written[0] == written[1]
     with safetensors.safe_open(tmp_path / "best.safetensors", "pt") as file:
         assert torch.equal(file.get_tensor("w"), BEST_OF[0]["w"])
         assert json.loads(file.metadata()["segtrain"]) == BEST_OF[1]
+
+
+def test_writer_keeps_the_order_and_what_a_tensor_was_when_it_was_handed_over(tmp_path):
+    writer, weights = Writer(tmp_path), torch.zeros(300)
+    for step in range(4):
+        weights.fill_(step)
+        writer.last({"step": step, "weights": OrderedDict(w=weights), "best": None})
+        if step == 2:
+            writer.best()
+    weights.fill_(9)
+    writer.wait()
+    assert [step_of(tmp_path / name) for name in ("last.ckpt", "previous.ckpt", "best.ckpt")] == [3, 2, 2]
+
+
+def test_writer_tells_of_a_full_disk_once_asked(tmp_path):
+    writer = Writer(tmp_path / "missing")
+    writer.last(made(0))
+    with pytest.raises(UserError, match="could not write"):
+        writer.wait()
+    writer.wait()
 
 
 def test_without_hard_links(tmp_path, monkeypatch):
