@@ -83,6 +83,6 @@ class Logbook:
     def close(self, results: Mapping[str, Any]) -> None:
         """Log the test results; the run is done."""
         if self.logger is not None:
-            numbers = {key: float(v) for key, v in results.items() if isinstance(v, int | float) and v == v}
+            numbers = {key: float(v) for key, v in results.items() if key.startswith("test/") and v == v}
             self.logger.log_metrics(numbers, int(self.run.metrics.rows()[-1]["step"]))
             self.logger.finalize("success")
