@@ -11,11 +11,14 @@ import numpy as np
 from segtrain.aug.audit_lines import Line, percent
 from segtrain.aug.audit_parts import Leaf
 from segtrain.aug.draws import GeometryDraw
+from segtrain.aug.photometry import PhotometryDraw
+from segtrain.aug.random_policy import RandomDraw
 
 _AFFINE = ("rotate", "scale", "shear", "translate")
 _FEATURES = 8  # numbers of one draw that are compared with another op's
 _LEAST = 20  # draws in which both fired before their numbers are compared
-Record = dict[str, tuple[float, ...]]  # op -> the numbers it drew, where it fired
+Name = tuple[str, str]  # path of a leaf, and which of its ops; the op is empty for the whole
+Record = dict[Name, tuple[float, ...]]  # the numbers that each drew, where it fired
 
 
 class Watched:
@@ -24,23 +27,19 @@ class Watched:
     def __init__(self, leaves: Sequence[Leaf]) -> None:
         """Watch these."""
         self.leaves, self.records = leaves, list[Record]()
-        self.groups: dict[str, str] = {}  # op -> what it is tied to on purpose
-        self.known = {leaf.name for leaf in leaves if hasattr(leaf.transform, "apply_with_params")}
+        self.groups: dict[Name, str] = {}  # what an op that fired is tied to on purpose
+        self.hooks = [(leaf, hook) for leaf in leaves if (hook := _hook(leaf.transform))]
 
     def __enter__(self) -> "Watched":
-        for leaf in self.leaves:
-            if hasattr(leaf.transform, "draw"):
-                leaf.transform.draw = self._draws(leaf, leaf.transform.draw)
-            elif leaf.name in self.known:
-                leaf.transform.apply_with_params = self._applies(leaf, leaf.transform.apply_with_params)
+        for leaf, hook in self.hooks:
+            setattr(leaf.transform, hook, self._noting(leaf, hook, getattr(leaf.transform, hook)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for leaf in self.leaves:
-            for name in ("draw", "apply_with_params"):
-                vars(leaf.transform).pop(name, None)
+        for leaf, hook in self.hooks:
+            vars(leaf.transform).pop(hook, None)
 
     def next(self) -> None:
         """The next draw begins."""
@@ -51,72 +50,67 @@ class Watched:
         """How many draws were watched."""
         return len(self.records)
 
-    def chance(self, label: str) -> float | None:
-        """How often the op of that name (and magnitude) fired; None where it cannot be watched."""
-        head, _, rest = label.partition(" ")
-        leaf = rest.rpartition("(")[2].rstrip(")") if rest.endswith(")") else ""
-        fired = [name for name in self.groups if head in (name, name.partition(" ")[0]) and (not leaf or leaf in name)]
-        if not fired:
-            return None if head.partition(".")[0] not in {name.partition(".")[0] for name in self._watchable()} else 0.0
-        return sum(any(name in record for name in fired) for record in self.records) / max(1, self.count)
+    def chance(self, path: str, op: str) -> float | None:
+        """How often an op of the leaf at `path` fired, any where it is empty; None where it cannot be watched."""
+        if path not in {leaf.path for leaf, _ in self.hooks}:
+            return None
+        fired = [any(name[0] == path and op in ("", name[1]) for name in record) for record in self.records]
+        return sum(fired) / max(1, self.count)
 
-    def _watchable(self) -> set[str]:
-        ops = {"hflip", "vflip", "turn", *_AFFINE, "elastic"}
-        ours = any(type(leaf.transform).__name__ in ("Geometry", "Photometry") for leaf in self.leaves)
-        photometric = {"brightness", "contrast", "gamma", "saturation", "hue", "noise", "blur", "lowres", "bias"}
-        return self.known | (ops | photometric if ours else set())
-
-    def _draws(self, leaf: Leaf, draw: Callable[..., Any]) -> Callable[..., Any]:
-        twice = len({other.name for other in self.leaves if type(other.transform) is type(leaf.transform)}) > 1
-
+    def _noting(self, leaf: Leaf, hook: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*args: Any, **kwargs: Any) -> Any:
-            result = draw(*args, **kwargs)
-            for op, numbers in _numbers(result, leaf).items():
-                name = f"{op} ({leaf.name})" if twice and op != leaf.name else op
-                self._note(name, _tied(leaf, op, result) or _group(leaf, name), numbers)
+            result = call(*args, **kwargs)
+            for op, numbers in _FIRED[hook](args, result).items():
+                self.groups[leaf.path, op] = _tied(leaf, op, result)
+                if self.records:
+                    self.records[-1][leaf.path, op] = numbers[:_FEATURES]
             return result
 
         return noted
 
-    def _applies(self, leaf: Leaf, apply: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(params: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-            self._note(leaf.name, _group(leaf, leaf.name), tuple(_flat(params))[:_FEATURES])
-            return apply(params, *args, **kwargs)
 
-        return noted
-
-    def _note(self, name: str, group: str, numbers: tuple[float, ...]) -> None:
-        self.groups[name] = group
-        if self.records:
-            self.records[-1][name] = numbers
+Ops = dict[str, tuple[float, ...]]  # op -> the numbers it drew
 
 
-def _tied(leaf: Leaf, op: str, draw: Any) -> str:
-    """What ties an op of ours to others on purpose: one draw of several ops, or the chance of all affine ones."""
-    if hasattr(draw, "ops"):
-        return leaf.name
-    affine = isinstance(draw, GeometryDraw) and op in _AFFINE and leaf.transform.chances.get("affine", 1.0) < 1
-    return f"{leaf.name}/affine" if affine else ""
+def _hook(transform: Any) -> str:
+    """The method that is called when the transform fires: ours, albumentations', torchvision's; empty for others."""
+    return next((name for name in _FIRED if hasattr(transform, name)), "")
 
 
-def _group(leaf: Leaf, name: str) -> str:
-    """Ops of one top-level composition are tied by it; others stand alone."""
-    alone = leaf.group.partition(".")[0] == type(leaf.transform).__name__
-    return name if alone else leaf.group
-
-
-def _numbers(draw: Any, leaf: Leaf) -> Record:
-    """The ops of a draw of ours that fired, with their numbers."""
-    if hasattr(draw, "ops"):  # one magnitude for all, on purpose: no numbers to compare
+def _drawn(args: tuple[Any, ...], draw: Any) -> Ops:
+    """The ops of a draw of ours that fired."""
+    if isinstance(draw, RandomDraw):  # one magnitude for all, on purpose: no numbers to compare
         return {op: () for op in draw.ops}
-    plain = draw._asdict()
     if isinstance(draw, GeometryDraw):
-        plain = {"turn": plain["turns"], **{op: plain[op] for op in ("hflip", "vflip", *_AFFINE, "elastic")}}
-    elif "noise_seed" in plain:
-        del plain["noise_seed"]
+        plain = {"turn": draw.turns, **{op: getattr(draw, op) for op in ("hflip", "vflip", *_AFFINE, "elastic")}}
+    elif isinstance(draw, PhotometryDraw):
+        plain = {op: value for op, value in draw._asdict().items() if op != "noise_seed"}
     else:
-        return {leaf.name: ()}
-    return {op: tuple(_flat(value))[:_FEATURES] for op, value in plain.items() if value is not None and np.any(value)}
+        return {"": ()}
+    return {op: tuple(_flat(value)) for op, value in plain.items() if value is not None and np.any(value)}
+
+
+def _applied(args: tuple[Any, ...], result: Any) -> Ops:
+    """An albumentations transform that fired, with its parameters."""
+    return {"": tuple(_flat(args[0]))}
+
+
+def _forwarded(args: tuple[Any, ...], result: Any) -> Ops:
+    """A torchvision transform, where it did not hand on what it got."""
+    handed_on = isinstance(result, tuple) and all(new is old for new, old in zip(result, args, strict=False))
+    return {} if handed_on else {"": ()}
+
+
+_FIRED = {"draw": _drawn, "apply_with_params": _applied, "forward": _forwarded}
+
+
+def _tied(leaf: Leaf, op: str, result: Any) -> str:
+    """What ties an op to others on purpose: one draw of several, the chance of all affine ones, a composition."""
+    if isinstance(result, RandomDraw):
+        return leaf.path
+    if isinstance(result, GeometryDraw) and op in _AFFINE and leaf.transform.chances.get("affine", 1.0) < 1:
+        return f"{leaf.path}/affine"
+    return f"{leaf.path}/{op}" if leaf.group == leaf.path else leaf.group
 
 
 def _flat(value: Any) -> list[float]:
@@ -132,14 +126,14 @@ def _flat(value: Any) -> list[float]:
 
 def correlation_line(watched: Watched) -> Line:
     """The two ops that fire, or draw, most alike though nothing ties them."""
-    names, pair, worst = list(watched.groups), ("", ""), 0.0
+    names, pair, worst = list(watched.groups), "", 0.0
     if len(names) < 2:
         return Line.unmeasured("correlated ops", "fewer than two ops that can be watched fired")
     for a, b in itertools.combinations(names, 2):
         alike = _alike(watched, a, b)
         if alike > worst:
-            pair, worst = (a, b), alike
-    shown = f"r = {worst:.2f}" + (f", {pair[0]} and {pair[1]}" if worst > 0.5 else f" among {len(names)} ops")
+            pair, worst = f"{_shown(a)} and {_shown(b)}", alike
+    shown = f"r = {worst:.2f}" + (f", {pair}" if worst > 0.5 else f" among {len(names)} ops")
     return Line.below(
         "correlated ops",
         worst,
@@ -151,7 +145,12 @@ def correlation_line(watched: Watched) -> Line:
     )
 
 
-def _alike(watched: Watched, a: str, b: str) -> float:
+def _shown(name: Name) -> str:
+    path, op = name
+    return f"{op} ({path})" if op else path
+
+
+def _alike(watched: Watched, a: Name, b: Name) -> float:
     fired = np.array([[name in record for name in (a, b)] for record in watched.records], float)
     tied = watched.groups[a] == watched.groups[b]
     phi = 0.0 if tied else max(0.0, _correlation(fired[:, 0], fired[:, 1]))

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-VERDICTS = ("ok", "warn", "fail")
+VERDICTS = ("unmeasured", "ok", "warn", "fail")
 
 
 class Line(NamedTuple):
@@ -12,7 +12,7 @@ class Line(NamedTuple):
     value: float | None  # None where it could not be measured
     shown: str
     threshold: str
-    verdict: str  # ok, warn or fail
+    verdict: str  # one of VERDICTS
     meaning: str
 
     @classmethod
@@ -54,7 +54,7 @@ class Line(NamedTuple):
     @classmethod
     def unmeasured(cls, check: str, why: str) -> "Line":
         """A line without a value, where nothing of the kind is there to measure."""
-        return cls(check, None, "–", "none", "ok", why)
+        return cls(check, None, "–", "none", "unmeasured", why)
 
     def to_json(self) -> dict[str, Any]:
         """The line as a JSON-ready dict."""

@@ -46,7 +46,8 @@ class Pairing:
     def line(self) -> Line:
         """The share of pixels that show another class than their label."""
         if not self.pixels:
-            return Line.unmeasured("pairing", "not measured: no sampled mask holds two classes with an interior")
+            why = "it leaves no region of one class" if self.draws else "no sampled mask holds two classes"
+            return Line.unmeasured("pairing", f"not measured: {why}")
         share = self.wrong / self.pixels
         return Line.below(
             "pairing",
@@ -74,24 +75,31 @@ class Labels:
     def __init__(self, classes: Sequence[str], ignore_index: int, mixed: bool) -> None:
         """Without any yet; `mixed` samples may hold every class."""
         self.mixed, self.classes, self.ignore_index = mixed, classes, ignore_index
-        self.before, self.after, self.present, self.gone = (np.zeros(len(classes)) for _ in range(4))
+        self.before, self.after, self.present, self.gone, self.cut = (np.zeros(len(classes)) for _ in range(5))
         self.invented: set[int] = set()
         self.draws = self.bad = 0
         self.ignored = list[float]()
 
-    def add(self, mask: np.ndarray, out: np.ndarray) -> None:
-        """One draw: the mask and what became of it."""
-        before, after = (np.bincount(m.reshape(-1).astype(np.int64), minlength=256) for m in (mask, out))
+    def add(self, mask: np.ndarray, outs: Sequence[np.ndarray], crops: Sequence[np.ndarray]) -> None:
+        """What became of a mask in some draws, and what the crop alone had left of it in each."""
+        before = _counts(mask)
+        for out, crop in zip(outs, crops, strict=True):
+            self._add(mask, before, out, before if crop is mask else _counts(crop), crop.size)
+
+    def _add(self, mask: np.ndarray, before: np.ndarray, out: np.ndarray, cropped: np.ndarray, size: int) -> None:
+        after = _counts(out)
         new = set(np.nonzero((after > 0) & (before[: len(after)] == 0))[0].tolist()) - {self.ignore_index}
         new -= set(range(len(self.classes))) if self.mixed else set()
         self.invented |= new
         self.bad += bool(new)
         self.draws += 1
         n = len(self.classes)
-        self.before += before[:n] / mask.size
-        self.after += np.where(before[:n] > 0, after[:n], 0) / out.size
-        self.present += before[:n] > 0
-        self.gone += (before[:n] > 0) & (after[:n] == 0)
+        present = before[:n] > 0
+        self.before += np.where(present, cropped[:n], 0) / size
+        self.after += np.where(present, after[:n], 0) / out.size
+        self.present += present
+        self.gone += present & (after[:n] == 0)
+        self.cut += present & (cropped[:n] == 0)
         self.ignored.append(max(0.0, after[self.ignore_index] / out.size - before[self.ignore_index] / mask.size))
 
     def lines(self) -> list[Line]:
@@ -123,15 +131,22 @@ class Labels:
             if not self.present[i]:
                 found.append(Line.unmeasured(f"class {name}", "not measured: in no sampled mask"))
                 continue
-            kept, gone = self.after[i] / self.before[i], self.gone[i] / self.present[i]
-            meaning = "share of its area kept; samples that held the class and lost it whole"
+            kept, cut = self.after[i] / max(self.before[i], 1e-12), self.cut[i] / self.present[i]
+            gone = max(0.0, self.gone[i] / self.present[i] - cut)
+            meaning = "share of its area kept; samples that held the class and lost it whole, beyond those of the crop"
             shown = f"{100 * kept:.0f} % kept, gone in {percent(gone)}"
+            shown += f", {percent(cut)} by the crop" if cut else ""
             line = Line.below(f"class {name}", 100 * gone, shown, warn=5, fail=50, meaning=meaning)
             low = "fail" if kept < 0.1 else "warn" if kept < 0.5 else "ok"
             verdict = max(line.verdict, low, key=("ok", "warn", "fail").index)
-            thresholds = "warn < 50, > 5 %, fail < 10, > 50 %"
+            thresholds = "warn kept < 50 %, gone > 5 %; fail kept < 10 %, gone > 50 %"
             found.append(line._replace(verdict=verdict, threshold=thresholds))
         return found
+
+
+def _counts(mask: np.ndarray) -> np.ndarray:
+    flat = mask.reshape(-1)
+    return np.bincount(flat if flat.dtype.kind in "ui" else flat.astype(np.int64), minlength=256)
 
 
 class Intensity:

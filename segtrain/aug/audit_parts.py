@@ -1,7 +1,7 @@
 """A transform taken apart for the audit: what moves pixels, what changes grey values, each op alone."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import albumentations as A
@@ -9,7 +9,9 @@ import numpy as np
 
 from segtrain.aug import trace
 from segtrain.aug.keys import Key
+from segtrain.aug.listed import names_of
 from segtrain.aug.policy import Pair, Policy
+from segtrain.aug.random_policy import PHOTOMETRIC
 
 Transform = Callable[[np.ndarray, np.ndarray, Key], Pair]
 
@@ -17,36 +19,65 @@ Transform = Callable[[np.ndarray, np.ndarray, Key], Pair]
 class Leaf(NamedTuple):
     """A transform that holds no others."""
 
-    name: str
-    group: str  # of leaves in one OneOf, SomeOf or Sequential, whose firing is tied on purpose; else its name
+    path: str
+    group: str  # of leaves in one OneOf, SomeOf or Sequential, whose firing is tied on purpose; else its path
     transform: Any
 
 
+class Op(NamedTuple):
+    """One op by itself, its chance set to 1, and where it stands in the whole."""
+
+    label: str
+    path: str  # of its leaf
+    op: str  # which of the leaf's ops; empty for the whole
+    alone: Transform  # without the policy's crop
+    timed: Transform  # with it
+
+
 class Parts(NamedTuple):
-    """A transform and its parts; the parts may draw otherwise than the whole where it holds its own generator."""
+    """A transform and its parts; the parts may draw otherwise than the whole where it holds its own generator.
+
+    A policy's crop is in the whole alone: where it lies is neither displacement nor a change of grey values.
+    """
 
     whole: Transform
     moving: Transform  # what moves pixels within an image; the whole where it cannot be taken apart
     pairing: Transform  # the same, and what mixes samples
     colouring: Transform | None  # what changes grey values and leaves pixels in place
-    ops: Mapping[str, Transform]  # each at chance 1
+    crop: Transform  # the policy's crop alone
+    ops: Sequence[Op]
     leaves: list[Leaf]  # whose draws can be watched
 
 
 def take_apart(transform: Any) -> Parts:
     """The parts of a Policy or an albumentations composition; of any other callable only itself."""
     if isinstance(transform, Policy):
-        tops = list(zip(transform.names, transform.transforms, strict=True))
-        moving, colouring = (_policy_half(transform, moving, False) for moving in (True, False))
-        pairing = _policy_half(transform, True, True)
-        return Parts(transform, moving, pairing, colouring, trace.alone(transform), _leaves(tops))
+        return _of_policy(transform)
     if isinstance(transform, A.BaseCompose):
-        tops = [(f"{type(t).__name__}.{i}", t) for i, t in enumerate(transform.transforms)]
-        leaves = _leaves(tops)
-        ops = {leaf.name: Called(_certain(leaf.transform)) for leaf in leaves}
-        moving, colouring = (Called(_half(transform, moving)) for moving in (True, False))
-        return Parts(Called(transform), moving, moving, colouring, ops, leaves)
-    return Parts(transform, transform, transform, None, {}, [])
+        return _of_composition(transform)
+    return Parts(transform, transform, transform, None, _untouched, [], [])
+
+
+def _untouched(image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+    return image, mask
+
+
+def _of_policy(policy: Policy) -> Parts:
+    tops = list(zip(policy.names, policy.transforms, strict=True))
+    whole = copy.copy(policy)
+    whole.crop = None
+    moving, colouring = (_policy_half(whole, moving, False) for moving in (True, False))
+    found = trace.each_op(tops)
+    ops = [Op(one.label, one.path, one.op, trace.only(whole, one), trace.only(policy, one)) for one in found]
+    pairing, crop = _policy_half(whole, True, True), trace.untouched(policy) if policy.crop else _untouched
+    return Parts(policy, moving, pairing, colouring, crop, ops, list(_leaves(tops)))
+
+
+def _of_composition(composition: A.BaseCompose) -> Parts:
+    tops = list(zip(names_of(composition.transforms), composition.transforms, strict=True))
+    places, greys = (Called(_half(composition, moving)) for moving in (True, False))
+    ops = [Op(one.label, one.path, one.op, *[Called(one.transform)] * 2) for one in trace.each_op(tops)]
+    return Parts(Called(composition), places, places, greys, _untouched, ops, list(_leaves(tops)))
 
 
 def with_painted_partners(transform: Transform, paint: Callable[[np.ndarray], np.ndarray]) -> Transform:
@@ -78,11 +109,10 @@ class Called:
         return out["image"] if out["image"].ndim == 3 else out["image"][..., None], out["mask"]
 
 
-def moves(op: Transform) -> bool:
+def moves(op: Op) -> bool:
     """Whether the op may move pixels: false for what declares to change images alone."""
-    if isinstance(op, Policy):
-        return op.last >= 0 or op.crop is not None
-    return not isinstance(getattr(op, "transform", None), A.ImageOnlyTransform)
+    still = isinstance(op.alone, Policy) and op.alone.last < 0
+    return not (still or op.op in PHOTOMETRIC or isinstance(getattr(op.alone, "transform", None), A.ImageOnlyTransform))
 
 
 def _policy_half(policy: Policy, moving: bool, mixing: bool) -> Policy:
@@ -117,25 +147,10 @@ def _without(draw: Callable[..., Any], part: str) -> Callable[..., Any]:
     return lambda *args: draw(*args)._replace(**{part: None})
 
 
-def _certain(transform: Any) -> Any:
-    sure = copy.deepcopy(transform)
-    sure.p = 1.0
-    return sure
-
-
-def _leaves(tops: list[tuple[str, Any]]) -> list[Leaf]:
-    """The innermost transforms, named by class, and by number where a class comes twice."""
-    found = [(name, inner) for name, top in tops for inner in _innermost(top)]
-    kinds = [type(inner).__name__ for _, inner in found]
-    leaves = []
-    for i, (top, inner) in enumerate(found):
-        kind = kinds[i]
-        name = kind if kinds.count(kind) == 1 else f"{kind}.{kinds[:i].count(kind)}"
-        leaves.append(Leaf(name, top, inner))
-    return leaves
-
-
-def _innermost(transform: Any) -> list[Any]:
-    if not isinstance(transform, A.BaseCompose):
-        return [transform]
-    return [leaf for inner in transform.transforms for leaf in _innermost(inner)]
+def _leaves(tops: Sequence[trace.Named]) -> Iterator[Leaf]:
+    """What can be watched: the innermost transforms, and those in a TorchVision."""
+    for path, transform in trace.leaves(tops):
+        for name, inner in trace.numbered(trace.holds(transform)):
+            yield Leaf(f"{path}/{name}", f"{path}/{name}", inner)
+        if not trace.holds(transform):
+            yield Leaf(path, path.partition("/")[0], transform)

@@ -5,7 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from segtrain.aug import spline
 from segtrain.aug.warp import Matrix
+
+_STEPS = 12  # at most, of a fixed point that is reached because nothing folds: five or so
+_NEAR = 0.05  # px
 
 
 def as_json(draw: Any) -> dict[str, Any]:
@@ -64,6 +68,27 @@ class GeometryDraw(NamedTuple):
             a, b, d, e = -d, -e, a, b
         x, y = (columns - 1) / 2, (rows - 1) / 2
         return a, b, x - a * x0 - b * y0, d, e, y - d * x0 - e * y0
+
+    def lands(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Where a source pixel (y, x) comes to lie in the result, or outside it: the inverse of the whole map."""
+        a, b, c, d, e, f = self.matrix()
+        y, x = point[0] - f, point[1] - c
+        y, x = (a * y - d * x) / (a * e - b * d), (e * x - b * y) / (a * e - b * d)
+        at = y, x  # without the displacement
+        for _ in range(0 if self.lattice is None else _STEPS):
+            before, (dy, dx) = at, self._displacement(*at)
+            at = y - dy, x - dx
+            if math.dist(at, before) < _NEAR:
+                break
+        return at
+
+    def _displacement(self, y: float, x: float) -> tuple[float, float]:
+        """The displacement (y, x) at one place of the result; beyond it, that of its edge."""
+        assert self.lattice is not None
+        (height, width), cell = self.size, spline.CELL * self.length
+        at = min(max(y, 0), height - 1) / cell, min(max(x, 0), width - 1) / cell
+        dx, dy = spline.value(self.lattice, *at)
+        return dy, dx
 
     def to_json(self) -> dict[str, Any]:
         """The draw as a JSON-ready dict."""

@@ -35,7 +35,8 @@ class OpenCVElastic(A.DualTransform):  # type: ignore[misc]  # albumentations ha
     """Noise U(-1, 1) a pixel, Gaussian blur, times alpha, cv2.remap: linear for the image, nearest for the mask.
 
     The RMS displacement depends on all three numbers and on no image size: for a kernel that holds its sigma it is
-    near 0.23·alpha/sigma pixels (white noise of variance 1/3 under a Gaussian keeps 1/(4π·sigma²) of it, on two axes);
+    near 0.23·alpha/sigma pixels (white noise of variance 1/3 under a Gaussian keeps 1/(4π·sigma²) of it, on two axes)
+    far from the border, which mirrors the noise and so adds to it: a seventh in all where a side is 13 sigma long;
     for a kernel much smaller than its sigma, which is then a box, near 0.82·alpha/kernel. `Geometry.elastic` says the
     displacement itself, is bounded against folding and about ten times as fast.
 

@@ -36,13 +36,28 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
 def low_resolution(image: np.ndarray, octaves: float) -> np.ndarray:
     """The image as if taken with 2^octaves times larger pixels, at its old size.
 
+    Whole octaves are resampled, others blended from their neighbours (Williams 1983, Pyramidal Parametrics), so that
+    the change grows with the octaves: resampling by 1.1 beats against the pixel grid and changes more than by 1.3.
+    """
+    below = int(octaves)
+    low, share = _halved(image, below), octaves - below
+    return (
+        low
+        if not share
+        else np.asarray(cv2.addWeighted(low, 1 - share, _halved(image, below + 1), share, 0)).reshape(image.shape)
+    )
+
+
+def _halved(image: np.ndarray, times: int) -> np.ndarray:
+    """Sides halved so many times and back.
+
     Averaged down (a sensor integrates; picking every n-th pixel as nnU-Net does would shift it against its mask),
     then up by cubic interpolation (nnU-Net, Isensee et al. 2021, supplement: simulation of low resolution).
     """
-    height, width = image.shape[:2]
-    small = max(1, round(width / 2**octaves)), max(1, round(height / 2**octaves))
-    if small == (width, height):
+    if not times:
         return image
+    height, width = image.shape[:2]
+    small = max(1, round(width / 2**times)), max(1, round(height / 2**times))
     parts = [
         cv2.resize(
             cv2.resize(np.ascontiguousarray(part), small, interpolation=cv2.INTER_AREA),

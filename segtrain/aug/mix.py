@@ -135,7 +135,7 @@ class CutMix:
         height, width = shape[0] * math.sqrt(area), shape[1] * math.sqrt(area)
         top, left = shape[0] * y - height / 2, shape[1] * x - width / 2
         edges = max(0, top), max(0, left), min(shape[0], top + height), min(shape[1], left + width)
-        return CutMixDraw(partners.draw(rng, index), tuple(map(round, edges)), (u, v))  # type: ignore[arg-type]  # four
+        return CutMixDraw(partners.draw(rng, index), tuple(map(round, edges)), (u, v))
 
     def act(self, image: np.ndarray, mask: np.ndarray, draw: CutMixDraw, partners: Partners) -> Pair:
         """A new image and mask with the box."""

@@ -86,4 +86,4 @@ def _one_of(indices: Sequence[int], rng: np.random.Generator, without: int | Non
     if others == 0 or others == len(indices):
         return indices[int(u * len(indices))]
     position = int(u * others)
-    return indices[position + (position >= indices.index(without))]  # type: ignore[arg-type]  # it is among them
+    return indices[position + (position >= indices.index(without))]

@@ -76,7 +76,7 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
             hue: degrees in the YIQ colour plane, uniform in ± this; luma kept; RGB only.
             noise: Gaussian, standard deviation uniform in 0..this, share of the full range.
             blur: Gaussian, standard deviation uniform in 0..this, pixels.
-            lowres: octaves, uniform in 0..this: pixels 2^v times as large, then back.
+            lowres: octaves, uniform in 0..this: pixels 2^v times as large, then back; blended between whole octaves.
             bias: MRI bias field: log gain between ± this, on a lattice of 4 x 4 cells (0.3: from ÷1.35 to x1.35).
             chances: of each op by name; 1 where not named.
             full_range: grey value that counts as full; 255 for uint8, 65535 for uint16, 1 for float32 where None.

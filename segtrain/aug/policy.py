@@ -1,6 +1,5 @@
 """A policy: transforms as data, applied to image and mask through one keyed draw."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,9 +7,12 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from segtrain.aug import aim
+from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.exact import Window, move
-from segtrain.aug.geometry import Geometry
+from segtrain.aug.geometry import Geometry, check_chances
 from segtrain.aug.keys import Key, restream, stream
+from segtrain.aug.listed import names_of, require_transform, tie_mask
 from segtrain.aug.partners import Pair, Partners
 from segtrain.aug.photometry import Photometry
 from segtrain.errors import UserError
@@ -36,6 +38,7 @@ class Policy:
         crop: int | Sequence[int] | None = None,
         ignore_index: int = 255,
         partners: Partners | None = None,
+        crop_class: float = 0.0,
     ) -> None:
         """Check the transforms and tie mask filling to ignore_index.
 
@@ -47,18 +50,24 @@ class Policy:
                 Smaller images are continued: image reflected, mask ignore_index.
             ignore_index: label of pixels that come from outside the image.
             partners: other training samples, for transforms that mix.
+            crop_class: chance that the crop is placed about a pixel of a class drawn among those of the mask but its
+                commonest; alike for every policy, as the other crops are. 0 leaves crops uniform.
 
         Raises:
-            UserError: a mask that is not resampled by nearest neighbour, or filled with a label.
+            UserError: a mask that is not resampled by nearest neighbour, or filled with a label; no size of a crop.
         """
+        check_chances("Policy", {}, (), crop_class=crop_class)
         self.transforms = list(transforms) if strength > 0 else []
-        self.crop = (crop, crop) if isinstance(crop, int) else crop and (crop[0], crop[1])
+        if crop_class and crop is None:
+            raise UserError("crop_class says where the crop lies; expected a crop beside it; got none; give data.crop")
+        self.crop, self.crop_class = _sides(crop), crop_class
         self.ignore_index, self.partners = ignore_index, partners
-        self.names = _names(self.transforms)
+        self.names = names_of(self.transforms)
         moving = [i for i, t in enumerate(self.transforms) if not isinstance(t, A.ImageOnlyTransform)]
         self.last = moving[-1] if moving else -1
         for transform in self.transforms:
-            _tie_mask(transform, ignore_index)
+            require_transform(transform)
+            tie_mask(transform, ignore_index)
 
     @property
     def needs_partner(self) -> bool:
@@ -113,7 +122,7 @@ class Policy:
         if rng.random() >= transform.p:
             return self._cropped(image, mask, key) if last else (image, mask)
         draw = transform.draw(rng, mask.shape)
-        window = self._window(draw.size, key) if last else None
+        window = self._window(mask, key, draw) if last else None
         return transform.act(image, mask, draw, window, self.ignore_index)
 
     def _member(self, transform: Any, name: str, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
@@ -133,16 +142,26 @@ class Policy:
         pair: Pair = transform.act(image, mask, draw, *shared)
         return pair
 
-    def _window(self, size: tuple[int, int], key: Key) -> Window | None:
-        """Where the crop lies in an image of `size`; at its top left, and beyond, where it is larger."""
+    def _window(self, mask: np.ndarray, key: Key, draw: GeometryDraw | None = None) -> Window | None:
+        """Where the crop lies in what `draw` makes of the mask; at its top left, and beyond, where it is larger."""
         if self.crop is None:
             return None
+        size = draw.size if draw else (mask.shape[0], mask.shape[1])
+        y, x = (self._aimed(mask, size, key, draw) if self.crop_class else None) or (None, None)
         u, v = restream(key, "crop")[0].random(2).tolist()
         h, w = self.crop
-        return int(u * max(1, size[0] - h + 1)), int(v * max(1, size[1] - w + 1)), h, w
+        return aim.start(u, size[0], h, y), aim.start(v, size[1], w, x), h, w
+
+    def _aimed(
+        self, mask: np.ndarray, size: tuple[int, int], key: Key, draw: GeometryDraw | None
+    ) -> tuple[int, int] | None:
+        rng = restream(key, "crop_class")[0]
+        if rng.random() >= self.crop_class:
+            return None
+        return aim.target(mask, size, self.ignore_index, rng, draw and draw.lands)
 
     def _cropped(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        window = self._window(mask.shape, key)
+        window = self._window(mask, key)
         if window is None:
             return image, mask
         image = move(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
@@ -170,6 +189,22 @@ def planes(image: np.ndarray) -> np.ndarray:
     return result
 
 
+def _sides(crop: Any) -> tuple[int, int] | None:
+    """(height, width) of a crop.
+
+    Raises:
+        UserError: it is no side, and no two.
+    """
+    if crop is None:
+        return None
+    sides = tuple(crop) if isinstance(crop, list | tuple) else (crop, crop)
+    if len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
+        raise UserError(
+            f"the crop is its side, or [height, width], in whole pixels from 1, or null for whole images; got {crop!r}"
+        )
+    return sides
+
+
 def _own(pixels: np.ndarray, source: np.ndarray) -> np.ndarray:
     flags = pixels.flags
     if flags.owndata and flags.c_contiguous and pixels is not source:
@@ -195,36 +230,3 @@ def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, key: 
         ) from error
     new_image, new_mask = out["image"], out["mask"]
     return new_image if new_image.ndim == 3 else new_image[..., None], new_mask
-
-
-def _names(transforms: Sequence[Any]) -> list[str]:
-    seen: Counter[str] = Counter()
-    names = []
-    for transform in transforms:
-        kind = type(transform).__name__
-        names.append(f"{kind}.{seen[kind]}")
-        seen[kind] += 1
-    return names
-
-
-def _tie_mask(transform: Any, ignore_index: int) -> None:
-    """Make a transform, and those inside it, fill the mask with ignore_index instead of class 0."""
-    if isinstance(transform, A.BaseCompose):
-        for inner in transform.transforms:
-            _tie_mask(inner, ignore_index)
-        return
-    if hasattr(transform, "act") and hasattr(transform, "ignore_index"):  # ours
-        transform.ignore_index = ignore_index
-        return
-    kind = type(transform).__name__
-    if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
-        raise UserError(f"{kind}: mask_interpolation must be 0 (nearest): any other invents labels")
-    fill = getattr(transform, "fill_mask", None)
-    if fill is None:  # no such argument, or a dropout told to leave the mask alone
-        return
-    if fill not in (0, ignore_index):
-        raise UserError(
-            f"{kind}: fill_mask={fill} would paint a label; segtrain fills with ignore_index {ignore_index}: "
-            "leave it out"
-        )
-    transform.fill_mask = float(ignore_index)

@@ -81,11 +81,12 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
         super().__init__(p=p)
         self.ops, self.n, self.uniform = dict(ops), n, uniform
         self.border, self.elastic_length, self.ignore_index = border, elastic_length, ignore_index
-        pose: dict[str, float] = {}
+        pose: dict[str, Any] = {}
         for name in GEOMETRIC:
             pose[AXES.get(name, name)] = max(pose.get(AXES.get(name, name), 0.0), ops.get(name, 0.0), key=abs)
         self.geometry = Geometry(**pose, elastic_length=elastic_length, border=border)
-        self.photometry = Photometry(**{name: ops.get(name, 0.0) for name in PHOTOMETRIC})
+        light: dict[str, Any] = {name: ops.get(name, 0.0) for name in PHOTOMETRIC}
+        self.photometry = Photometry(**light)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> RandomDraw:
         """What to do with one image of `shape` (height, width, channels).
@@ -121,7 +122,7 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
         full = self.photometry.draw(rng, shape)
         if not any(name in ops for name in PHOTOMETRIC):
             return None
-        drawn = {name: ops.get(name, 0.0) for name in PHOTOMETRIC if name != "bias"}
+        drawn: dict[str, Any] = {name: ops.get(name, 0.0) for name in PHOTOMETRIC if name != "bias"}
         gain = ops.get("bias", 0.0)
         field = None if full.bias is None or not gain else full.bias * np.float32(gain / self.photometry.bias)
         return full._replace(**drawn, bias=field)

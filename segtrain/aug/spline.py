@@ -31,6 +31,17 @@ def cubic(x: np.ndarray, count: int) -> np.ndarray:
     return table
 
 
+def value(lattice: np.ndarray, y: float, x: float) -> list[float]:
+    """The fields of coefficients (n, ky, kx) at one place, in cells."""
+    cells = [min(max(int(at), 0), count - 4) for at, count in ((y, lattice.shape[1]), (x, lattice.shape[2]))]
+    weights = []
+    for t in (y - cells[0], x - cells[1]):
+        weights.append(np.array([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]) / 6)
+    near = lattice[:, cells[0] : cells[0] + 4, cells[1] : cells[1] + 4]
+    result: list[float] = (weights[0] @ near @ weights[1]).tolist()
+    return result
+
+
 def coefficients(side: int, cell: float) -> int:
     """How many coefficients span `side` pixels."""
     return int(side / cell) + 4

@@ -99,8 +99,8 @@ class TorchVision:
         moved, labels = (part.numpy() for part in out)
         if moved.shape[1:] != labels.shape:
             raise UserError(
-                f"the transforms of TorchVision gave an image of {moved.shape[1:]} and a mask of {labels.shape} pixels; "
-                "expected one size; list only transforms that take masks"
+                f"the transforms of TorchVision gave an image of {moved.shape[1:]} and a mask of {labels.shape} "
+                "pixels; expected one size; list only transforms that take masks"
             )
         return np.ascontiguousarray(moved.transpose(1, 2, 0)), labels
 

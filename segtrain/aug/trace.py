@@ -1,8 +1,9 @@
 """A policy taken apart for people to look at: what it drew for a sample, and each of its ops by itself."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import albumentations as A
 import numpy as np
@@ -11,7 +12,7 @@ from segtrain.aug.geometry import Geometry
 from segtrain.aug.keys import Key
 from segtrain.aug.photometry import Photometry
 from segtrain.aug.policy import Pair, Policy
-from segtrain.aug.random_policy import RandAugment
+from segtrain.aug.random_policy import AXES, RandAugment
 
 # Every op of Geometry and Photometry in the order of their arguments, and how its magnitude reads.
 OPS = {
@@ -25,9 +26,21 @@ OPS = {
         **{"bias": "±{:g}"},
     },
 }
+# RandAugment's ops have the units of ours, and exactly their magnitude or, in TrivialAugment, up to it.
+_READS = {op: reads.removeprefix("0–") for ops in OPS.values() for op, reads in ops.items()}
 _LARGEST = 512  # numbers of an array that are still worth writing out: a lattice is, a noise image is not
 
 Drawn = dict[str, dict[str, Any] | None]
+Named = tuple[str, Any]  # a transform and what it is called
+
+
+class Alone(NamedTuple):
+    """One op by itself, its chance set to 1."""
+
+    label: str  # name and magnitude
+    path: str  # of the transform that holds it: "Geometry.0", "OneOf.0/Blur.1"
+    op: str  # which of its ops; empty for the whole
+    transform: Any
 
 
 def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tuple[Pair, Drawn]:
@@ -40,9 +53,9 @@ def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tup
         not fire. Of a plain albumentations transform the parameters that are numbers, words or short arrays.
     """
     drawn: Drawn = {}
-    leaves = list(_leaves(policy))
+    inner = list(leaves(zip(policy.names, policy.transforms, strict=True)))
     try:
-        for name, transform in leaves:
+        for name, transform in inner:
             drawn[name] = None
             if hasattr(transform, "draw"):
                 transform.draw = _noting(transform.draw, name, drawn)
@@ -50,38 +63,57 @@ def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tup
                 transform.params = {}
         pair = policy(image, mask, key)
     finally:
-        for _, transform in leaves:
-            vars(transform).pop("draw", None)
-    for name, transform in leaves:
+        for _, transform in inner:
+            transform.__dict__.pop("draw", None)
+    for name, transform in inner:
         if getattr(transform, "params", None) and not hasattr(transform, "draw"):
             drawn[name] = _plain(transform.params)
     return pair, drawn
 
 
 def alone(policy: Policy) -> dict[str, Policy]:
-    """Every op by itself, by name and magnitude, its chance set to 1; draws and crop are those of the policy.
+    """Every op by itself, by name and magnitude, its chance set to 1; draws and crop are those of the policy."""
+    tops = zip(policy.names, policy.transforms, strict=True)
+    return {one.label: only(policy, one) for one in each_op(tops)}
 
-    The ops of a Geometry, Photometry or RandAugment whose magnitude or chance is above 0; others as a whole.
+
+def each_op(tops: Iterable[Named]) -> list[Alone]:
+    """The ops in these transforms, each in a transform of its own.
+
+    Those of a Geometry, Photometry or RandAugment whose magnitude or chance is above 0, each of torchvision's; others
+    as a whole. Labels that would come twice name the transform, too.
     """
-    found: dict[str, Policy] = {}
-    for name, transform in _leaves(policy):
-        for label, single in _singles(transform):
-            head = label if label not in found else f"{label} ({name})"
-            found[head] = _with(policy, name.rpartition("/")[2], single)
-    return found
+    found = [Alone(*single) for path, transform in leaves(tops) for single in _singles(path, transform)]
+    count = Counter(one.label for one in found)
+    return [one._replace(label=f"{one.label} ({one.path})") if count[one.label] > 1 else one for one in found]
 
 
-def _leaves(policy: Policy) -> Iterator[tuple[str, Any]]:
-    for name, transform in zip(policy.names, policy.transforms, strict=True):
-        yield from _inside(name, transform)
+def untouched(policy: Policy) -> Policy:
+    """The policy's crop alone."""
+    return Policy([], 0, policy.crop, policy.ignore_index, crop_class=policy.crop_class)
 
 
-def _inside(name: str, transform: Any) -> Iterator[tuple[str, Any]]:
-    if not isinstance(transform, A.BaseCompose):
-        yield name, transform
-        return
-    for i, inner in enumerate(transform.transforms):
-        yield from _inside(f"{name}/{type(inner).__name__}.{i}", inner)
+def only(policy: Policy, op: Alone) -> Policy:
+    """The policy with this op alone, which draws from the stream that it had."""
+    one, inner = copy.copy(policy), isinstance(op.transform, A.BasicTransform)
+    one.transforms, one.names = [op.transform], [op.path.rpartition("/")[2] if inner else op.path.partition("/")[0]]
+    one.last = -1 if isinstance(op.transform, A.ImageOnlyTransform) else 0
+    return one
+
+
+def leaves(tops: Iterable[Named]) -> Iterator[Named]:
+    """The transforms that hold no others, by their path."""
+    for name, transform in tops:
+        if isinstance(transform, A.BaseCompose):
+            yield from leaves((f"{name}/{kind}", inner) for kind, inner in numbered(transform.transforms))
+        else:
+            yield name, transform
+
+
+def numbered(transforms: Iterable[Any]) -> Iterator[Named]:
+    """Each transform with its class and place."""
+    for i, transform in enumerate(transforms):
+        yield f"{type(transform).__name__}.{i}", transform
 
 
 def _noting(draw: Callable[..., Any], name: str, drawn: Drawn) -> Callable[..., Any]:
@@ -93,35 +125,48 @@ def _noting(draw: Callable[..., Any], name: str, drawn: Drawn) -> Callable[..., 
     return noted
 
 
-def _singles(transform: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(transform, RandAugment):
+def holds(transform: Any) -> list[Any]:
+    """The transforms in one of ours that lists some, as TorchVision does."""
+    return list(getattr(transform, "transforms", ())) if hasattr(transform, "act") else []
+
+
+def _singles(path: str, transform: Any) -> Iterator[tuple[str, str, str, Any]]:
+    """Label, path, op and transform of each op."""
+    ops = next((ops for kind, ops in OPS.items() if isinstance(transform, kind)), None)
+    if ops is not None:
+        yield from _ours(path, transform, ops)
+    elif isinstance(transform, RandAugment):
         for op, size in transform.ops.items():
             if size:
-                single = copy.copy(transform)
-                single.ops, single.n, single.p = {op: size}, 1, 1.0
-                yield f"{op} {size:g}", single
-        return
-    ops = next((ops for kind, ops in OPS.items() if isinstance(transform, kind)), None)
-    if ops is None:
-        single = copy.copy(transform)
-        single.p = 1.0
-        yield type(transform).__name__, single
-        return
+                yield (
+                    f"{op} {_READS[AXES.get(op, op)].format(size)}",
+                    path,
+                    op,
+                    _changed(transform, ops={op: size}, n=1),
+                )
+    elif holds(transform):
+        for name, inner in numbered(holds(transform)):
+            yield type(inner).__name__, f"{path}/{name}", "", _changed(transform, transforms=[_changed(inner)])
+    else:
+        yield type(transform).__name__, path, "", _changed(transform)
+
+
+def _changed(transform: Any, **changes: Any) -> Any:
+    """A copy that always fires, with these attributes."""
+    one = copy.copy(transform)
+    vars(one).update(changes)
+    if hasattr(one, "p"):
+        one.p = 1.0
+    return one
+
+
+def _ours(path: str, transform: Any, ops: Mapping[str, str]) -> Iterator[tuple[str, str, str, Any]]:
     for op, reads in ops.items():
         size = getattr(transform, op)
         if not size:
             continue
-        single = copy.copy(transform)
-        vars(single).update(dict.fromkeys(ops, 0.0), chances={}, p=1.0)
-        setattr(single, op, 1.0 if reads == "always" else size)
-        yield f"{op} {reads.format(size)}", single
-
-
-def _with(policy: Policy, name: str, transform: Any) -> Policy:
-    one = copy.copy(policy)
-    one.transforms, one.names = [transform], [name]
-    one.last = -1 if isinstance(transform, A.ImageOnlyTransform) else 0
-    return one
+        alone = {**dict.fromkeys(ops, 0.0), op: 1.0 if reads == "always" else size}
+        yield f"{op} {reads.format(size)}", path, op, _changed(transform, **alone, chances={})
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from segtrain.aug import CopyPaste, CutMix, Mosaic, Partners, Policy
 from segtrain.data.datamodule import TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
+from segtrain.data.reading import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 
@@ -116,7 +117,7 @@ def test_batches_are_the_same_for_0_and_2_workers_and_hold_training_samples_only
 
     def batches(workers: int) -> list[bytes]:
         loader: DataLoader[dict[str, object]] = DataLoader(
-            TrainSamples(dataset, policy, seed=3),
+            TrainSamples(dataset, policy, 3, Reading(workers)),
             batch_size=2,
             sampler=EpochSampler(train, seed=3, length=8),
             collate_fn=partial(stack, ignore_index=255),

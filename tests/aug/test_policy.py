@@ -21,6 +21,7 @@ from segtrain.aug.random_policy import GEOMETRIC
 from segtrain.config import conf_dir
 from segtrain.data.datamodule import TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
+from segtrain.data.reading import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 
@@ -94,15 +95,16 @@ def test_image_follows_the_mask_through_every_geometric_op(preset: str, composed
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_strength_0_is_bit_identical_to_none(preset: str, dtype: type, composed: Callable[..., DictConfig]) -> None:
-    at_zero = policy_of(composed, f"aug={preset}", "aug.strength=0", "data.crop=32")
-    none = policy_of(composed, "aug=none", "data.crop=32")
-    for i in range(10):
-        image, mask = pair(i)
-        image = image if dtype == np.uint8 else image / np.float32(255)
+@pytest.mark.parametrize("crop", ["null", "32", "[70,50]"])
+def test_strength_0_is_bit_identical_to_none(preset: str, crop: str, composed: Callable[..., DictConfig]) -> None:
+    at_zero = policy_of(composed, f"aug={preset}", "aug.strength=0", f"data.crop={crop}")
+    none = policy_of(composed, "aug=none", f"data.crop={crop}")
+    for i in range(9):
+        image, mask = pair(i, channels=(1, 3, 6)[i // 3])
+        image = (image, image.astype(np.uint16) * 200, image / np.float32(255))[i % 3]
         for got, expected in zip(at_zero(image, mask, (0, 3, i)), none(image, mask, (0, 3, i)), strict=True):
             assert np.array_equal(got, expected) and got.dtype == expected.dtype
+        assert crop != "null" or np.array_equal(at_zero(image, mask, (0, 3, i))[0], image)
 
 
 @pytest.mark.parametrize("preset", [p for p in PRESETS if p != "none"])
@@ -145,7 +147,7 @@ def batches(workers: int, context: str | None, persistent: bool) -> list[bytes]:
     transforms = [A.HorizontalFlip(p=0.5), A.Affine(rotate=(-20, 20), p=1), A.GaussNoise(p=0.5)]
     sampler = EpochSampler(range(10), seed=3, length=12)
     loader: DataLoader[object] = DataLoader(
-        TrainSamples(dataset, Policy(transforms, crop=32), seed=3),
+        TrainSamples(dataset, Policy(transforms, crop=32), 3, Reading(workers)),
         batch_size=3,
         sampler=sampler,
         collate_fn=partial(stack, ignore_index=255),

@@ -77,5 +77,5 @@ def test_epochs_of_a_mixing_policy_share_their_partners(composed: Callable[..., 
 
 
 def test_a_training_without_end_has_no_schedule(composed: Callable[..., DictConfig]) -> None:
-    with pytest.raises(UserError, match="trainer.max_epochs ≥ 1"):
+    with pytest.raises(UserError, match=r"trainer\.max_epochs ≥ 1"):
         built(composed, "aug=flips", "trainer.max_epochs=-1", "aug.schedule=linear_up")
