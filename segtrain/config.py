@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,7 @@ def _check_call(node: dict[str, Any], where: str, key: str, handed_in: Mapping[s
 def _locate(target: str, where: str, key: str) -> Any:
     from hydra.utils import get_object
 
+    logging.getLogger("hydra.utils").disabled = True  # it logs what the message below says
     try:
         return get_object(target)
     except Exception as error:

@@ -84,7 +84,8 @@ def augmented_sheet(
     """
     tiled = []
     for title, views in rows:
-        limits = shown_range([image for image, _ in views])
+        images = [image for image, _ in views]
+        limits = None if images[0].dtype == np.uint8 else shown_range(images)  # bytes are shown as they are
         tiles = [_tile(to_rgb(image, limits), mask, TILE) for image, mask in views]
         tiled.append(Row(title, [image for image, _ in tiles]))
         tiled.append(Row("", [overlay(*tile, palette, ignore_index) for tile in tiles]))

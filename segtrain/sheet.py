@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -46,19 +48,29 @@ def write_sheet(path: Path, heads: Sequence[str], rows: Sequence[Row], legend: S
         UserError: the disk does not take it.
     """
     layout = _layout(heads, rows, legend)
-    canvas = np.full((layout.height, layout.width, 3), 255, np.uint8)
     figure = Figure(figsize=(layout.width / DPI, layout.height / DPI), dpi=DPI)
-    for row, lines, top in zip(rows, layout.titles, layout.tops, strict=True):
-        for column, tile in enumerate(row.tiles):
-            left = GAP + column * layout.pitch
-            canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    for lines, top in zip(layout.titles, layout.tops, strict=True):
         for index, line in enumerate(reversed(lines)):
             _text(figure, layout, line, GAP, top - GAP // 2 - LINE * index)
     for column, head in enumerate(heads):
         _text(figure, layout, head, GAP + column * layout.pitch, GAP + LINE - 2, "bold")
-    figure.figimage(canvas)
     _legend(figure, legend, layout.legend_columns)
-    save(figure, path)
+    canvas = _drawn(figure, layout)
+    for row, top in zip(rows, layout.tops, strict=True):
+        for column, tile in enumerate(row.tiles):
+            left = GAP + column * layout.pitch
+            canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    write_whole(path, cv2.imencode(".png", canvas[..., ::-1])[1].tobytes())
+
+
+def _drawn(figure: Figure, layout: _Layout) -> npt.NDArray[np.uint8]:
+    """The letters as RGB; tiles are laid over them by hand, as matplotlib takes seconds to draw and pack large ones."""
+    canvas = np.full((layout.height, layout.width, 3), 255, np.uint8)
+    agg: Any = FigureCanvasAgg(figure)  # matplotlib types neither draw nor buffer_rgba
+    agg.draw()
+    letters = np.asarray(agg.buffer_rgba())[: layout.height, : layout.width, :3]
+    canvas[: letters.shape[0], : letters.shape[1]] = letters
+    return canvas
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -31,10 +31,14 @@ def _is_size(value: Any) -> bool:
     return len(sides) == 2 and all(_is_whole(side, 1) for side in sides)
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < float("inf")
+
+
 def _are_strengths(value: Any) -> bool:
     if not isinstance(value, list | ListConfig):
         return False
-    return len(value) > 0 and all(type(n) in (int, float) and 0 <= n < float("inf") for n in value)
+    return len(value) > 0 and all(_is_number(n) and n >= 0 for n in value)
 
 
 def _is_interval(value: Any) -> bool:
@@ -55,10 +59,12 @@ RULES = {
     "trainer.devices": Rule("1: a run trains on one device; several runs share several", _is_one),
     "data.batch_size": _whole(1),
     "data.crop": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
+    "data.crop_class": Rule("a chance in 0..1", lambda value: _is_number(value) and 0 <= value <= 1),
     "data.steps_per_epoch": _whole(1, None),
     "data.num_workers": _whole(0, "auto"),
     "trainer.max_epochs": _whole(1),
     "samples": _whole(1),
+    "seconds": Rule("a number above 0", lambda value: _is_number(value) and value > 0),
     "draws": _whole(1),
     "workers": _whole(1),
     "epoch": _whole(0),

@@ -19,7 +19,6 @@ from segtrain.aug.audit import Line, audit
 from segtrain.aug.audit_draws import repeats_line
 from segtrain.aug.audit_lines import worst
 from segtrain.config import choices_of, plain
-from segtrain.errors import UserError
 from segtrain.runs.files import explained, write_whole
 from segtrain.runs.folder import folder_name
 from segtrain.values import check_values
@@ -39,7 +38,6 @@ def check(config: DictConfig) -> None:
     decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
     config = DictConfig(decided)
     check_values(config)
-    _check_seconds(config.seconds)
     cv2.setNumThreads(1)  # speed is said for one core
     dataset = build_dataset(config)
     policy = build_policy(config, dataset)
@@ -67,11 +65,6 @@ def check(config: DictConfig) -> None:
     _print(lines, report, folder)
     if report["verdict"] == "fail":
         raise SystemExit(1)
-
-
-def _check_seconds(seconds: Any) -> None:
-    if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
-        raise UserError(f"seconds is {seconds!r}; expected a number above 0; give seconds=…")
 
 
 def _order(count: int, wanted: int, seed: int) -> list[int]:

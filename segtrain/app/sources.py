@@ -40,7 +40,7 @@ def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Par
     if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
         importlib.import_module("segtrain.compat").register_torchvision_operators()
     crop = config.data.crop if isinstance(config.data.crop, int | None) else list(config.data.crop)
-    handed_in = {"crop": crop, "ignore_index": dataset.ignore_index}
+    handed_in = {"crop": crop, "crop_class": config.data.crop_class, "ignore_index": dataset.ignore_index}
     policy: Policy = build(config.aug, where(config, "aug"), leave_out=["schedule"], **handed_in)
     if policy.needs_partner:
         policy.partners = partners or Partners(dataset.read, build_split(config, dataset).train, dataset.ignore_index)

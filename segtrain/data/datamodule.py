@@ -45,11 +45,12 @@ class TrainSamples(Dataset[Batch]):
     ) -> None:
         """Samples of `dataset` through `policy`; `seed` is the first part of every key."""
         self.dataset, self.policy, self.seed = dataset, policy, seed
-        self.reading = reading or Reading(0)
+        self.reading = reading
 
     def __getitem__(self, key: tuple[int, int, int]) -> Batch:
         epoch, index, view = key
-        self.reading.note(index)
+        if self.reading is not None:
+            self.reading.note(index)
         planes, mask = self.policy.tensors(*self.dataset.read(index), (self.seed, epoch, index, view))
         return to_tensors(planes, mask, index)
 
@@ -60,14 +61,15 @@ class PlainSamples(Dataset[Batch]):
     def __init__(self, dataset: SegmentationDataset, indices: Sequence[int], reading: Reading | None = None) -> None:
         """The samples `indices` of `dataset`, in that order."""
         self.dataset, self.indices = dataset, indices
-        self.reading = reading or Reading(0)
+        self.reading = reading
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Batch:
         index = self.indices[position]
-        self.reading.note(index)
+        if self.reading is not None:
+            self.reading.note(index)
         image, mask = self.dataset.read(index)
         size = _up(mask.shape[0]), _up(mask.shape[1])
         image, mask = pad_to(image, mask, size, self.dataset.ignore_index)

@@ -49,7 +49,7 @@ def parts(tmp_path):
 
 
 def test_a_loader_process_that_dies_names_its_sample(parts):
-    expected = r"died.*Killed.*reading the sample 'shape_07'.*data\.num_workers=0"
+    expected = r"loader process died.*reading the sample 'shape_07'.*data\.num_workers=0"
     with pytest.raises(UserError, match=expected), explained(parts, Stops()):
         list(parts.data.train_dataloader())
 
