@@ -1,6 +1,7 @@
-"""What `aug` measures, and how a peer's elastic is set to the stated displacement; needs numpy alone."""
+"""What `aug` measures, and what a peer's elastic does to the pixels; needs numpy alone."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 RMS, SIGMA = 0.02, 0.08  # displacement and sigma of the equivalent Gaussian kernel, share of the short side
 ROTATE, SCALE = 30.0, (0.8, 1.25)
 TONE, GAMMA, NOISE = 0.2, (0.8, 1.25), 0.05  # ± share of brightness and contrast; exponent; largest deviation
+MOST = 200  # draws to measure a displacement
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Push = Callable[[np.ndarray], np.ndarray]
 Call = Callable[[int], object]
@@ -32,16 +34,15 @@ class Case(NamedTuple):
 
 
 class Peer(Protocol):
-    """One library; `unit` is a first guess of its elastic's magnitude at a side, to be calibrated."""
+    """One library."""
 
     packages: tuple[str, ...]
 
-    def unit(self, side: int) -> float: ...
-    def push(self, side: int, magnitude: float) -> Push:
+    def push(self, side: int) -> Push:
         """Its elastic alone, on float32 (H, W, 3)."""
         ...
 
-    def build(self, case: Case, magnitude: float) -> Call | None:
+    def build(self, case: Case) -> Call | None:
         """One sample, from decoded uint8 (H, W, 3) and mask (H, W); None where the library has no such thing."""
         ...
 
@@ -64,21 +65,22 @@ def displacement(push: Push, side: int) -> np.ndarray:
     return (np.asarray(moved)[..., :2] * side - np.stack([x, y], 2))[middle, middle]
 
 
-def statistics_of(push: Push, side: int, draws: int) -> tuple[float, float]:
-    """RMS displacement and the distance at which its correlation falls to 1/e, both in % of the side."""
+def statistics_of(push: Push, side: int, seconds: float) -> tuple[float, float, int]:
+    """RMS displacement and the distance at which its correlation falls to 1/e, in % of the side; and how many draws."""
     lags = np.arange(0, int(0.4 * side), max(1, side // 128))
-    power, products = 0.0, np.zeros(len(lags))
-    for _ in range(draws):
+    products, draws, end = np.zeros(len(lags)), 0, time.monotonic() + seconds
+    while draws < 2 or (draws < MOST and time.monotonic() < end):
         field = displacement(push, side)
         n = field.shape[1]
-        power += float((field**2).sum(-1).mean())
         products += [(field[:, : n - lag] * field[:, lag:]).sum(-1).mean() for lag in lags]
-    correlation = products / products[0]
-    below = int(np.argmax(correlation < 1 / math.e)) or len(lags) - 1
-    return 100 * math.sqrt(power / draws) / side, 100 * float(lags[below]) / side
+        draws += 1
+    below = int(np.argmax(products < products[0] / math.e)) or len(lags) - 1
+    return 100 * math.sqrt(products[0] / draws) / side, 100 * float(lags[below]) / side, draws
 
 
-def calibrated(peer: Peer, side: int, draws: int) -> float:
-    """The magnitude with RMS displacement `RMS`: every peer's displacement is proportional to its magnitude."""
-    unit = peer.unit(side)
-    return unit * 100 * RMS / statistics_of(peer.push(side, unit), side, draws)[0]
+def blurred(side: int) -> float:
+    """px to scale uniform deviates in ±1, one a pixel, blurred by a Gaussian of SIGMA, so that they move by RMS.
+
+    Of variance v they come out with v / (4 pi sigma²) in each of two directions, and v is 1/3.
+    """
+    return RMS * side * SIGMA * side * math.sqrt(6 * math.pi)

@@ -1,6 +1,6 @@
 """One peer in a process of its own: answers requests on its pipe, one JSON line each, with CPU time.
 
-    python _augworker.py PEER          started by benchmarks/_augpeers.py in the peer's environment
+python _augworker.py PEER          started by benchmarks/_augpeers.py in the peer's environment
 """
 
 import importlib
@@ -32,31 +32,34 @@ class Worker:
     def __init__(self, name: str) -> None:
         module, kind = MODULES[name].split(":")
         self.peer = getattr(importlib.import_module(module), kind)()
-        self.magnitudes: dict[int, float] = {}
         self.calls: dict[Any, Any] = {}
         self.done: dict[Any, int] = {}
 
     def versions(self) -> dict[str, str]:
         return {name: importlib.metadata.version(name) for name in self.peer.packages}
 
-    def calibrate(self, side: int, draws: int) -> list[float]:
-        """RMS displacement and correlation length in % of the side, measured after setting the magnitude."""
-        self.magnitudes[side] = cases.calibrated(self.peer, side, draws)
-        return list(cases.statistics_of(self.peer.push(side, self.magnitudes[side]), side, draws))
+    def displacement(self, side: int, seconds: float) -> tuple[float, float, int]:
+        """What its elastic does: see _augcases.statistics_of."""
+        return cases.statistics_of(self.peer.push(side), side, seconds)
 
     def time(self, case: list[Any], count: int) -> float | None:
-        """CPU µs of one of `count` calls in a row, after two that are not counted; None where the peer has no such."""
+        """CPU µs of one of `count` calls in a row; None where the peer has no such.
+
+        Two more go first and are not counted; one, or none, where that would take long.
+        """
         key = cases.Case(*case)
         if key not in self.calls:
-            self.calls[key] = self.peer.build(key, self.magnitudes.get(key.side, 0.0))
+            self.calls[key] = self.peer.build(key)
             self.done[key] = 0
         call, first = self.calls[key], self.done[key]
         if call is None:
             return None
-        self.done[key] = first + count + 2
-        call(first), call(first + 1)
+        warm = first + min(2, count - 1)
+        self.done[key] = warm + count
+        for i in range(first, warm):
+            call(i)
         start, own = time.process_time_ns(), 0
-        for i in range(first + 2, first + 2 + count):
+        for i in range(warm, warm + count):
             spent = call(i)
             own += spent if isinstance(spent, int) else 0
         return (own or time.process_time_ns() - start) / count / 1e3  # a call may name the share that it asks about
@@ -87,6 +90,7 @@ def serve(name: str) -> None:
     for line in sys.stdin:
         what, *arguments = json.loads(line)
         answers.write(json.dumps(getattr(worker, what)(*arguments)) + "\n")
+    os._exit(0)  # no teardown: it takes a second
 
 
 if __name__ == "__main__":

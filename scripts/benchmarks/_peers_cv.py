@@ -1,6 +1,8 @@
 """albumentations 2.0.8, AlbumentationsX (same module name, an environment of its own) and the article's elastic."""
 
+import math
 import os
+from statistics import NormalDist
 from typing import Any
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -10,22 +12,21 @@ import albumentations as A
 import cv2
 import numpy as np
 import torch
-from _augcases import GAMMA, MEAN, NOISE, ROTATE, SCALE, SIGMA, STD, TONE, Call, Case, Push, pair
+from _augcases import GAMMA, MEAN, NOISE, RMS, ROTATE, SCALE, SIGMA, STD, TONE, Call, Case, Push, blurred, pair
 from albumentations.pytorch import ToTensorV2
 
 BORDER = cv2.BORDER_REFLECT_101
 
 
 class Albumentations:
-    """Its elastic blurs one normal deviate a pixel."""
+    """Its elastic blurs one normal deviate a pixel, after dividing by the largest."""
 
     packages: tuple[str, ...] = ("albumentations", "albucore", "opencv-python-headless", "numpy", "stringzilla")
 
-    def unit(self, side: int) -> float:
-        return 2.0 * side
-
-    def elastic(self, side: int, magnitude: float, p: float = 1.0) -> Any:
-        return A.ElasticTransform(alpha=magnitude, sigma=SIGMA * side, border_mode=BORDER, p=p)
+    def elastic(self, side: int, p: float = 1.0) -> Any:
+        largest = NormalDist().inv_cdf(1 - math.log(2) / (4 * side**2))  # its median, of 2 side²
+        alpha = blurred(side) / math.sqrt(3) * largest  # variance 1, not 1/3
+        return A.ElasticTransform(alpha=alpha, sigma=SIGMA * side, border_mode=BORDER, p=p)
 
     def tone(self, case: Case) -> list[Any]:
         return [
@@ -34,12 +35,12 @@ class Albumentations:
             A.GaussNoise(std_range=(0.0, NOISE), p=case.chance("noise")),
         ]
 
-    def push(self, side: int, magnitude: float) -> Push:
-        transform = A.Compose([self.elastic(side, magnitude)])
+    def push(self, side: int) -> Push:
+        transform = A.Compose([self.elastic(side)])
         return lambda image: transform(image=image)["image"]
 
-    def build(self, case: Case, magnitude: float) -> Call | None:
-        steps = self.steps(case, magnitude)
+    def build(self, case: Case) -> Call | None:
+        steps = self.steps(case)
         if steps is None:
             return None
         if case.result == "tensor":
@@ -47,32 +48,30 @@ class Albumentations:
         image, mask = pair(case.side)
         return finished(A.Compose(steps), image, mask)
 
-    def steps(self, case: Case, magnitude: float) -> list[Any] | None:
+    def steps(self, case: Case) -> list[Any] | None:
         cut = [A.RandomCrop(case.crop, case.crop)] if case.crop else []
         if case.kind == "pipeline":
             return [
                 A.HorizontalFlip(p=0.5),
                 A.Affine(rotate=(-ROTATE, ROTATE), scale=SCALE, border_mode=BORDER, p=case.chance("affine")),
-                self.elastic(case.side, magnitude, case.chance("elastic")),
+                self.elastic(case.side, case.chance("elastic")),
                 *cut,
                 *self.tone(case),
                 A.Normalize(MEAN, STD),
             ]
-        alone = {"elastic": [self.elastic(case.side, magnitude)], "flip": [A.HorizontalFlip(p=1.0)], "crop": cut}
+        alone = {"elastic": [self.elastic(case.side)], "flip": [A.HorizontalFlip(p=1.0)], "crop": cut}
         return alone.get(case.kind)
 
 
 class AlbumentationsX(Albumentations):
-    """Its elastic interpolates a coarse grid of displacements."""
+    """Its elastic is a cubic B-spline on a coarse grid; a finer one it refuses at this displacement, as it may fold."""
 
     packages = ("albumentationsx", "albucore", "opencv-python-headless", "numpy", "stringzilla", "numkong")
 
-    def unit(self, side: int) -> float:
-        return 0.02
-
-    def elastic(self, side: int, magnitude: float, p: float = 1.0) -> Any:
+    def elastic(self, side: int, p: float = 1.0) -> Any:
+        radius = RMS * math.sqrt(2) * 315 / 151  # deviates in a disk: 1/2; their spline, each way: 151/315
         return A.ElasticTransform(
-            displacement_range=(magnitude, magnitude), control_grid_shape=(7, 7), border_mode=BORDER, p=p
+            displacement_range=(radius, radius), control_grid_shape=(7, 7), border_mode=BORDER, p=p
         )
 
     def tone(self, case: Case) -> list[Any]:
@@ -89,29 +88,26 @@ class OpenCV:
 
     packages = ("opencv-python-headless", "numpy")
 
-    def unit(self, side: int) -> float:
-        return 2.0 * side
-
-    def push(self, side: int, magnitude: float) -> Push:
+    def push(self, side: int) -> Push:
         def apply(image: np.ndarray) -> np.ndarray:
-            return cv2.remap(image, *self.maps(side, magnitude), cv2.INTER_LINEAR, borderMode=BORDER)
+            return cv2.remap(image, *self.maps(side), cv2.INTER_LINEAR, borderMode=BORDER)
 
         return apply
 
-    def maps(self, side: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    def maps(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         y, x = np.mgrid[:side, :side]
-        kernel = int(6 * SIGMA * side) | 1
+        kernel, alpha = int(6 * SIGMA * side) | 1, blurred(side)
         shifts = [
             cv2.GaussianBlur(np.random.uniform(-1, 1, (side, side)), (kernel, kernel), SIGMA * side) * alpha
             for _ in range(2)
         ]
         return (x + shifts[0]).astype(np.float32), (y + shifts[1]).astype(np.float32)
 
-    def build(self, case: Case, magnitude: float) -> Call | None:
+    def build(self, case: Case) -> Call | None:
         image, mask = pair(case.side)
 
         def call(i: int) -> object:
-            maps = self.maps(case.side, magnitude)
+            maps = self.maps(case.side)
             return (
                 cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=BORDER),
                 cv2.remap(mask, *maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=255),

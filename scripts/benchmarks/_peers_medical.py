@@ -7,7 +7,7 @@ import monai.data
 import monai.transforms as M
 import numpy as np
 import torch
-from _augcases import GAMMA, MEAN, NOISE, ROTATE, SCALE, SIGMA, STD, TONE, Call, Case, Push, pair
+from _augcases import GAMMA, MEAN, NOISE, RMS, ROTATE, SCALE, SIGMA, STD, TONE, Call, Case, Push, pair
 from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
 from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
 from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
@@ -30,15 +30,12 @@ class Monai:
     def __init__(self) -> None:
         monai.data.set_track_meta(False)
 
-    def unit(self, side: int) -> float:
-        return 0.02 * side
+    def elastic(self, side: int, p: float = 1.0, **more: Any) -> Any:
+        cell, deviation = math.sqrt(3) * SIGMA * side, 0.782 * RMS * side  # 0.782: measured
+        return M.Rand2DElasticd(KEYS, (cell, cell), (deviation, deviation), prob=p, mode=MODES, **more)
 
-    def elastic(self, side: int, magnitude: float, p: float = 1.0, **more: Any) -> Any:
-        cell = math.sqrt(3) * SIGMA * side
-        return M.Rand2DElasticd(KEYS, (cell, cell), (magnitude, magnitude), prob=p, mode=MODES, **more)
-
-    def push(self, side: int, magnitude: float) -> Push:
-        transform = self.elastic(side, magnitude)
+    def push(self, side: int) -> Push:
+        transform = self.elastic(side)
 
         def apply(image: np.ndarray) -> np.ndarray:
             planes = torch.from_numpy(image).permute(2, 0, 1)
@@ -46,24 +43,24 @@ class Monai:
 
         return apply
 
-    def build(self, case: Case, magnitude: float) -> Call | None:
-        steps = self.steps(case, magnitude)
+    def build(self, case: Case) -> Call | None:
+        steps = self.steps(case)
         return steps and started(M.Compose(steps), case, "mask", lambda t, d: t(d))
 
-    def steps(self, case: Case, magnitude: float) -> list[Any] | None:
+    def steps(self, case: Case) -> list[Any] | None:
         cut = [M.RandSpatialCropd(KEYS, (case.crop, case.crop), random_size=False)] if case.crop else []
         if case.result == "array":
             return None
         if case.kind == "pipeline":
             tone, angle = case.chance("tone"), math.radians(ROTATE)
-            both = {"rotate_range": angle, "scale_range": (SCALE[0] - 1, SCALE[1] - 1)}
+            both = {"rotate_range": angle, "scale_range": ((SCALE[0] - 1, SCALE[1] - 1),) * 2}
             apart = [
                 M.RandAffined(KEYS, prob=case.chance("affine"), mode=MODES, padding_mode="reflection", **both),
-                self.elastic(case.side, magnitude, case.chance("elastic")),
+                self.elastic(case.side, case.chance("elastic")),
             ]
             return [
                 M.RandFlipd(KEYS, prob=0.5, spatial_axis=1),
-                *(apart if case.usual else [self.elastic(case.side, magnitude, **both)]),
+                *(apart if case.usual else [self.elastic(case.side, **both)]),
                 *cut,
                 M.RandShiftIntensityd("image", TONE, prob=tone),  # brightness
                 M.RandScaleIntensityd("image", TONE, prob=tone),  # contrast, about 0: it has none about the mean
@@ -72,7 +69,7 @@ class Monai:
                 M.NormalizeIntensityd("image", MEAN, STD, channel_wise=True),
             ]
         alone = {
-            "elastic": [self.elastic(case.side, magnitude)],
+            "elastic": [self.elastic(case.side)],
             "flip": [M.RandFlipd(KEYS, prob=1.0, spatial_axis=1)],
             "crop": cut,
         }
@@ -84,10 +81,7 @@ class BatchGenerators:
 
     packages = ("batchgeneratorsv2", "torch", "numpy", "scipy")
 
-    def unit(self, side: int) -> float:
-        return 0.05 * side
-
-    def spatial(self, case: Case, magnitude: float, affine: float, elastic: float) -> Any:
+    def spatial(self, case: Case, affine: float, elastic: float) -> Any:
         patch = case.crop or case.side
         return SpatialTransform(
             (patch, patch),
@@ -95,7 +89,7 @@ class BatchGenerators:
             random_crop=bool(case.crop),
             p_elastic_deform=elastic,
             elastic_deform_scale=SIGMA * case.side / patch,
-            elastic_deform_magnitude=magnitude,
+            elastic_deform_magnitude=2 * RMS * case.side,  # of the largest displacement; 2: measured
             p_rotation=affine,
             rotation=(-math.radians(ROTATE), math.radians(ROTATE)),
             p_scaling=affine,
@@ -107,26 +101,26 @@ class BatchGenerators:
             padding_mode_image="reflection",
         )
 
-    def push(self, side: int, magnitude: float) -> Push:
-        transform = self.spatial(Case("elastic", side), magnitude, 0, 1)
+    def push(self, side: int) -> Push:
+        transform = self.spatial(Case("elastic", side), 0, 1)
         return lambda image: transform(image=torch.from_numpy(image).permute(2, 0, 1))["image"].permute(1, 2, 0).numpy()
 
-    def build(self, case: Case, magnitude: float) -> Call | None:
-        steps = self.steps(case, magnitude)
+    def build(self, case: Case) -> Call | None:
+        steps = self.steps(case)
         return steps and started(ComposeTransforms(steps), case, "segmentation", lambda t, d: t(**d))
 
-    def steps(self, case: Case, magnitude: float) -> list[Any] | None:
+    def steps(self, case: Case) -> list[Any] | None:
         if case.result == "array" or case.kind not in ("pipeline", "elastic", "crop"):
             return None
         if case.kind != "pipeline":
-            return [self.spatial(case, magnitude, 0, float(case.kind == "elastic"))]
+            return [self.spatial(case, 0, float(case.kind == "elastic"))]
         c, shared = case.chance, {"synchronize_channels": True}
         return [
-            self.spatial(case, magnitude, c("affine"), c("elastic")),
+            self.spatial(case, c("affine"), c("elastic")),
             MirrorTransform((1,)),
             RandomTransform(MultiplicativeBrightnessTransform(BGContrast(SPAN), True), c("tone")),
             RandomTransform(ContrastTransform(BGContrast(SPAN), True, True), c("tone")),
-            RandomTransform(GammaTransform(BGContrast(GAMMA), 0, True, 1, 1), c("tone")),
+            RandomTransform(GammaTransform(BGContrast(GAMMA), 0, True, 1, 0), c("tone")),
             RandomTransform(GaussianNoiseTransform((0, NOISE**2), **shared), c("noise")),
             normalise,
         ]

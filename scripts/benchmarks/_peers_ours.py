@@ -24,15 +24,12 @@ class Ours:
 
     packages = ("numpy", "opencv-python-headless", "torch", "stringzilla")
 
-    def unit(self, side: int) -> float:
-        return 100 * RMS
-
-    def push(self, side: int, magnitude: float) -> Push:
-        policy = Policy([Geometry(elastic=magnitude, elastic_length=100 * SIGMA)])
+    def push(self, side: int) -> Push:
+        policy = elastic(Case("elastic", side))
         mask, count = np.zeros((side, side), np.uint8), iter(range(10**9))
         return lambda image: policy(image, mask, (1, 0, next(count)))[0]
 
-    def build(self, case: Case, magnitude: float) -> Call | None:
+    def build(self, case: Case) -> Call | None:
         image, mask = pair(case.side)
         if case.kind == "floor":
             return floor(image, mask)

@@ -185,7 +185,7 @@ def planes(image: np.ndarray) -> np.ndarray:
     if channels > 4:
         return np.array(image.transpose(2, 0, 1), order="C")
     result = np.empty((channels, height, width), image.dtype)
-    cv2.split(image, list(result))
+    cv2.split(np.ascontiguousarray(image), list(result))  # of a view, row by row, it takes twice the time of a copy
     return result
 
 
