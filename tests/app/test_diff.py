@@ -1,0 +1,32 @@
+"""`python -m segtrain diff RUN RUN` says in what two runs differ."""
+
+import subprocess
+import sys
+
+from tests.app.test_resume import FEW, run_in
+from tests.conftest import CommandLine
+
+TRAINING = [*FEW, "trainer.max_epochs=2", "data.steps_per_epoch=2"]
+
+
+def test_what_differs_is_shown_and_what_does_not_is_said(segtrain: CommandLine) -> None:
+    for name, typed in (("a", []), ("b", ["data.num_workers=1"]), ("c", ["seed=1", "dataset.noise=21.0"])):
+        assert segtrain(*TRAINING, *typed, f"name={name}") == 0, segtrain.err
+    a, b, c = (run_in(segtrain.folder, name) for name in "abc")
+    assert segtrain("diff", str(a), str(b)) == 0, segtrain.err
+    assert "data.num_workers" in segtrain.out and segtrain.out.count("no difference") == 3
+
+    assert segtrain("diff", str(a), f"c/{c.name}") == 0, segtrain.err
+    for shown in ("seed", "dataset.noise", "fingerprint", "test/dice", "first differs in epoch 0", "differs most of"):
+        assert shown in segtrain.out, shown
+
+
+def test_what_is_no_pair_of_runs_is_a_message(segtrain: CommandLine) -> None:
+    for typed in ([], ["a"], ["a", "b", "c"]):
+        assert segtrain("diff", *typed) == 2 and "diff compares two runs" in segtrain.err
+    assert segtrain("diff", "a", "b") == 2 and "'a' is no run folder" in segtrain.err
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys; from segtrain.app import diff; assert not {'torch', 'lightning', 'cv2'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,15 @@
+"""The torture test in its short form: killed at random moments, a training ends with the same bits."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "torture.py"
+
+
+@pytest.mark.slow
+def test_three_kills_change_nothing() -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT), "--kills", "3", "--quick"], capture_output=True, text=True)
+    assert done.returncode == 0 and "1 of 1 identical, 3 kills each" in done.stdout, done.stdout + done.stderr
