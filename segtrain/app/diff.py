@@ -15,6 +15,7 @@ from segtrain.app.finding import find_run
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 
+WIDTH = 200  # letters of a line where standard output is no terminal
 SIDES = ("train", "val", "test", "unused")
 
 
@@ -32,8 +33,9 @@ def diff(arguments: Sequence[str]) -> None:
             f"outputs; got {' '.join(names) or 'nothing'}"
         )
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(escape(f"a  {one.path}\nb  {other.path}"))
+    console = Console(highlight=False)
+    console.width = console.width if console.is_terminal else WIDTH
+    console.print(escape(f"a  {one.path}\nb  {other.path}"), soft_wrap=True)
     for title, rows in parts(one, other).items():
         table = Table("", "a", "b", title=title, title_justify="left", pad_edge=False)
         for row in rows:
