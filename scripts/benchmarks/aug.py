@@ -16,6 +16,7 @@ docs/benchmarks/augmentation.md; --quick leaves out kornia, opencv and torchvisi
 
 import math
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def measured(peers: dict[str, Process], seconds: float, quick: bool) -> Iterator
     cases = [BIG, SMALL, CROP, USUAL[0], *MOVES] if quick else [BIG, SMALL, CROP, *USUAL, *ELASTIC, *MOVES]
     for case in cases:
         slow = ("torchvision",) if quick and case.kind == "pipeline" else ()
+        print(f"measuring {label(case)}", file=sys.stderr, flush=True)  # a full run says nothing else for long
         able = {name: peer for name, peer in peers.items() if name not in slow}
         found = in_turn(case, able, seconds * (2 if case.usual else 0.5 if case in MOVES else 1))
         ours = found.pop("ours")

@@ -26,7 +26,9 @@ class NonFinite(L.Callback):
     ) -> None:
         """Look at the newest losses."""
         if pl_module.device.type == "cpu":
-            self.look(trainer, pl_module, 1)
+            assert isinstance(pl_module, Segmentation)
+            if not math.isfinite(pl_module.newest_loss()):
+                self.look(trainer, pl_module, 1)
         elif batch_idx % EVERY == EVERY - 1:
             self.look(trainer, pl_module, EVERY)
 

@@ -78,6 +78,10 @@ class Segmentation(L.LightningModule):
         taken = self._losses[-last:]
         return torch.stack([loss.to(self.device) for loss in taken]).cpu() if taken else torch.empty(0)
 
+    def newest_loss(self) -> float:
+        """The loss of the batch before, which a GPU must be waited for."""
+        return float(self._losses[-1])
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the losses of an epoch that is not over."""
         checkpoint["losses"] = self.losses()
