@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segtrain.app import logbook, recorder
+from segtrain.app import logbook
 from tests.app.test_resume import FEW, Killed, run_in
 from tests.conftest import CommandLine
 
@@ -76,4 +76,3 @@ def test_mlflow_has_one_run_and_every_epoch_once(
 def test_without_a_logger_nothing_is_left(segtrain: CommandLine) -> None:
     assert segtrain(*TRAINING, "trainer.max_epochs=1", "name=a") == 0, segtrain.err
     assert not (run_in(segtrain.folder, "a") / "logger.json").exists()
-    assert recorder.Every(None).due(3) is False
