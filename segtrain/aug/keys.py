@@ -4,6 +4,7 @@ import hashlib
 import random
 import struct
 import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ _HALVES = struct.Struct("<2Q")
 _LOCAL = threading.local()
 
 
-def _philox_key(key: Key, name: str) -> tuple[int, int]:
-    packed = _PACKERS[len(key)].pack(*key) + name.encode()
-    low, high = _HALVES.unpack(hashlib.blake2b(packed, digest_size=16).digest())
+def _packed(key: Key) -> bytes:
+    return _PACKERS[len(key)].pack(*key)
+
+
+def _philox_key(packed: bytes, name: str) -> tuple[int, int]:
+    low, high = _HALVES.unpack(hashlib.blake2b(packed + name.encode(), digest_size=16).digest())
     return low, high
 
 
@@ -30,7 +34,7 @@ def stream(key: Key, name: str) -> np.random.Generator:
 
     Source: a counter-based generator under a hashed key (Salmon et al. 2011, Philox4x64-10).
     """
-    return np.random.Generator(np.random.Philox(key=np.array(_philox_key(key, name), np.uint64)))
+    return np.random.Generator(np.random.Philox(key=np.array(_philox_key(_packed(key), name), np.uint64)))
 
 
 class KeyedRandom(random.Random):
@@ -55,13 +59,14 @@ class KeyedRandom(random.Random):
         return int.from_bytes(self.generator.bytes(size), "little") >> (8 * size - k)
 
 
-class _Reused:
+class Stream:
     """One generator and its start state, reset for every sample: 2 µs instead of 10 µs for a new one.
 
     The state holds plain ints: numpy's setter reads each by itself, four times as fast as from arrays.
     """
 
     def __init__(self) -> None:
+        """A generator that waits for its key."""
         self.bits = np.random.Philox(key=0)
         state = self.bits.state
         counter = {"counter": state["state"]["counter"].tolist(), "key": [0, 0]}
@@ -69,20 +74,23 @@ class _Reused:
         self.generator = np.random.Generator(self.bits)
         self.python = KeyedRandom(self.generator)
 
-    def reset(self, key: Key, name: str) -> None:
-        self.start["state"]["key"] = _philox_key(key, name)
+    def reset(self, packed: bytes, name: str) -> None:
+        """Begin the numbers of a packed key and a name."""
+        self.start["state"]["key"] = _philox_key(packed, name)
         self.bits.state = self.start
         self.python.gauss_next = None
 
 
-def restream(key: Key, name: str) -> tuple[np.random.Generator, KeyedRandom]:
-    """The numbers of `stream(key, name)`, from this thread's generator for that name.
+def restream(key: Key, names: Iterable[str]) -> Mapping[str, Stream]:
+    """The numbers of `stream(key, name)` for each name, from this thread's generators for those names.
 
-    It is good until the next call with the same name in the same thread.
+    All of a sample's are set in one go, while the code is in the caches. They are good until the next call with the
+    same names in the same thread.
     """
-    pool: dict[str, _Reused] = _LOCAL.__dict__
-    reused = pool.get(name)
-    if reused is None:
-        reused = pool[name] = _Reused()
-    reused.reset(key, name)
-    return reused.generator, reused.python
+    pool: dict[str, Stream] = _LOCAL.__dict__
+    packed = _packed(key)
+    for name in names:
+        if name not in pool:
+            pool[name] = Stream()
+        pool[name].reset(packed, name)
+    return pool

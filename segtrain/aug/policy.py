@@ -1,6 +1,6 @@
 """A policy: transforms as data, applied to image and mask through one keyed draw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import albumentations as A
@@ -11,13 +11,14 @@ from segtrain.aug import aim
 from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.exact import Window, move
 from segtrain.aug.geometry import Geometry, check_chances
-from segtrain.aug.keys import Key, restream, stream
+from segtrain.aug.keys import Key, Stream, restream, stream
 from segtrain.aug.listed import names_of, require_transform, tie_mask
 from segtrain.aug.partners import Pair, Partners
 from segtrain.aug.photometry import Photometry
 from segtrain.errors import UserError
 
 __all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "planes", "stream"]
+Streams = Mapping[str, Stream]
 Augment = Callable[[np.ndarray, np.ndarray, Key], Pair]  # a Policy, or one chosen by the key's epoch
 
 
@@ -63,6 +64,7 @@ class Policy:
         self.crop, self.crop_class = _sides(crop), crop_class
         self.ignore_index, self.partners = ignore_index, partners
         self.names = names_of(self.transforms)
+        self.crop_streams = [*(["crop"] if crop else []), *(["crop_class"] if crop_class else [])]
         moving = [i for i, t in enumerate(self.transforms) if not isinstance(t, A.ImageOnlyTransform)]
         self.last = moving[-1] if moving else -1
         for transform in self.transforms:
@@ -98,34 +100,36 @@ class Policy:
         return planes(new_image), _own(new_mask, mask)
 
     def _augmented(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        source = image
+        source, streams = image, restream(key, [*self.names, *self.crop_streams])
         if self.last < 0:
-            image, mask = self._cropped(image, mask, key)
+            image, mask = self._cropped(image, mask, streams)
         for i, (name, transform) in enumerate(zip(self.names, self.transforms, strict=True)):
             if isinstance(transform, Geometry):
-                image, mask = self._geometry(transform, name, image, mask, key, i == self.last)
+                image, mask = self._geometry(transform, name, image, mask, streams, i == self.last)
                 continue
             if isinstance(transform, Photometry):
-                image = _photometry(transform, name, image, key, not np.may_share_memory(image, source))
+                image = _photometry(transform, streams[name], image, not np.may_share_memory(image, source))
             elif hasattr(transform, "act"):
-                image, mask = self._member(transform, name, image, mask, key)
+                image, mask = self._member(transform, name, image, mask, streams, key)
             else:
-                image, mask = _apply(transform, name, image, mask, key)
+                image, mask = _apply(transform, name, image, mask, streams[name])
             if i == self.last:
-                image, mask = self._cropped(image, mask, key)
+                image, mask = self._cropped(image, mask, streams)
         return image, mask
 
     def _geometry(
-        self, transform: Geometry, name: str, image: np.ndarray, mask: np.ndarray, key: Key, last: bool
+        self, transform: Geometry, name: str, image: np.ndarray, mask: np.ndarray, streams: Streams, last: bool
     ) -> Pair:
-        rng = restream(key, name)[0]
+        rng = streams[name].generator
         if rng.random() >= transform.p:
-            return self._cropped(image, mask, key) if last else (image, mask)
+            return self._cropped(image, mask, streams) if last else (image, mask)
         draw = transform.draw(rng, mask.shape)
-        window = self._window(mask, key, draw) if last else None
+        window = self._window(mask, streams, draw) if last else None
         return transform.act(image, mask, draw, window, self.ignore_index)
 
-    def _member(self, transform: Any, name: str, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+    def _member(
+        self, transform: Any, name: str, image: np.ndarray, mask: np.ndarray, streams: Streams, key: Key
+    ) -> Pair:
         """A transform with draw and act, handed the partners where it mixes; the key's third part is the sample."""
         mixes = hasattr(transform, "needs_partner")
         if mixes and self.partners is None:
@@ -133,7 +137,7 @@ class Policy:
                 f"transform {name} mixes samples; expected a policy with partners to draw from; got none; "
                 "give Policy(…, partners=Partners(dataset.read, indices_of_the_training_samples))"
             )
-        rng = restream(key, name)[0]
+        rng = streams[name].generator
         if rng.random() >= transform.p:
             return image, mask
         shared = (self.partners,) if mixes else ()
@@ -142,26 +146,26 @@ class Policy:
         pair: Pair = transform.act(image, mask, draw, *shared)
         return pair
 
-    def _window(self, mask: np.ndarray, key: Key, draw: GeometryDraw | None = None) -> Window | None:
+    def _window(self, mask: np.ndarray, streams: Streams, draw: GeometryDraw | None = None) -> Window | None:
         """Where the crop lies in what `draw` makes of the mask; at its top left, and beyond, where it is larger."""
         if self.crop is None:
             return None
         size = draw.size if draw else (mask.shape[0], mask.shape[1])
-        y, x = (self._aimed(mask, size, key, draw) if self.crop_class else None) or (None, None)
-        u, v = restream(key, "crop")[0].random(2).tolist()
+        y, x = (self._aimed(mask, size, streams, draw) if self.crop_class else None) or (None, None)
+        u, v = streams["crop"].generator.random(2).tolist()
         h, w = self.crop
         return aim.start(u, size[0], h, y), aim.start(v, size[1], w, x), h, w
 
     def _aimed(
-        self, mask: np.ndarray, size: tuple[int, int], key: Key, draw: GeometryDraw | None
+        self, mask: np.ndarray, size: tuple[int, int], streams: Streams, draw: GeometryDraw | None
     ) -> tuple[int, int] | None:
-        rng = restream(key, "crop_class")[0]
+        rng = streams["crop_class"].generator
         if rng.random() >= self.crop_class:
             return None
         return aim.target(mask, size, self.ignore_index, rng, draw and draw.lands)
 
-    def _cropped(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        window = self._window(mask, key)
+    def _cropped(self, image: np.ndarray, mask: np.ndarray, streams: Streams) -> Pair:
+        window = self._window(mask, streams)
         if window is None:
             return image, mask
         image = move(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
@@ -212,15 +216,15 @@ def _own(pixels: np.ndarray, source: np.ndarray) -> np.ndarray:
     return np.array(pixels, order="C") if np.may_share_memory(pixels, source) else np.ascontiguousarray(pixels)
 
 
-def _photometry(transform: Photometry, name: str, image: np.ndarray, key: Key, in_place: bool) -> np.ndarray:
-    rng = restream(key, name)[0]
+def _photometry(transform: Photometry, numbers: Stream, image: np.ndarray, in_place: bool) -> np.ndarray:
+    rng = numbers.generator
     if rng.random() >= transform.p:
         return image
     return transform.act(image, transform.draw(rng, image.shape), in_place)
 
 
-def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-    transform.set_random_state(*restream(key, name))
+def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, numbers: Stream) -> Pair:
+    transform.set_random_state(numbers.generator, numbers.python)
     try:
         out = transform(image=image, mask=mask)
     except Exception as error:
