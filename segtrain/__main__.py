@@ -42,7 +42,7 @@ def main() -> None:
             return
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        arguments = overrides_first([quoted(argument) for argument in arguments])
+        arguments = swept(overrides_first([quoted(argument) for argument in arguments]))
         sys.argv = [f"segtrain {verb}", *(beside_resume(arguments) if verb == "train" else arguments)]
         run(verb)
     except KeyboardInterrupt:
@@ -83,6 +83,12 @@ def overrides_first(arguments: list[str]) -> list[str]:
     flags = [a.startswith("-") or not ("=" in a or a[:1] in ("~", "+")) for a in arguments]
     flags = [flag or before in VALUED for flag, before in zip(flags, ["", *arguments], strict=False)]
     return [a for _, a in sorted(zip(flags, arguments, strict=True), key=lambda pair: pair[0])]
+
+
+def swept(arguments: list[str]) -> list[str]:
+    """With -m where a sweep file is chosen: without it, one run would leave the file's axes out in silence."""
+    chosen = any(a.startswith("sweep=") and a != "sweep=null" for a in arguments)
+    return [*arguments, "--multirun"] if chosen and not {"-m", "--multirun"} & set(arguments) else arguments
 
 
 def beside_resume(arguments: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ import difflib
 import functools
 import inspect
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
         config = compose(verb, list(overrides), return_hydra_config=True)
     with open_dict(config):
         config.choices = choices_of(config.pop("hydra"))
-        config.name = config.choices.dataset if "${hydra:" in str(config._get_node("name")) else config.name
+        config.name = config.choices.dataset if "${" in str(config._get_node("name")) else config.name
     return config
 
 
@@ -41,11 +42,12 @@ def choices_of(hydra: Any) -> dict[str, str]:
 
 
 def register_resolvers() -> None:
-    """Register `${amount:}`, `${span:}` and `${chance:}`, which scale with `aug.strength`, and `${cores:}`."""
+    """Register `${amount:}`, `${span:}`, `${chance:}`, which scale with aug.strength, `${threads:}`, `${run_name:}`."""
     OmegaConf.register_new_resolver("amount", _amount, replace=True)
     OmegaConf.register_new_resolver("span", _span, replace=True)
     OmegaConf.register_new_resolver("chance", _chance, replace=True)
-    OmegaConf.register_new_resolver("cores", _cores, replace=True)
+    OmegaConf.register_new_resolver("threads", _threads, replace=True)
+    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
 
 
 def _strength(root: DictConfig) -> float:
@@ -71,11 +73,26 @@ def _chance(p: float, *, _root_: DictConfig) -> float:
     return p * min(_strength(_root_), 1.0)
 
 
-def _cores() -> int:
+def cores() -> int:
     """CPU cores this process may use."""
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads() -> int:
+    """All cores for a single run; one thread for a job of a sweep, whose jobs share them: on every machine alike."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return 1 if in_sweep else cores()
+
+
+def _run_name() -> str:
+    """The dataset's, and with a sweep file that one's too."""
+    from hydra.core.hydra_config import HydraConfig
+
+    choices = HydraConfig.get().runtime.choices
+    return choices["dataset"] if choices.get("sweep") is None else f"{choices['dataset']}-{choices['sweep']}"
 
 
 def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:

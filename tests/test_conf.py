@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app.assembly import build_data, build_network
 from segtrain.app.sources import build_dataset, build_policy
+from segtrain.app.sweeping import planned
 from segtrain.config import build, conf_dir, plain
 
 GROUPS = sorted(p for p in conf_dir().iterdir() if p.is_dir() and p.name != "hydra")
@@ -45,6 +47,13 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
     elif group == "trainer":
         config.trainer.precision = "32-true"
         build(config.trainer, f"trainer/{choice}", logger=False, enable_checkpointing=False)
+    elif group == "sweep":
+        params = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{choice}.yaml"))
+        jobs = planned(params, [], OverridesParser.create(), lambda overrides: composed(*overrides))
+        seeds = [override for job in jobs for override in job if override.startswith("seed=")]
+        assert seeds == sorted(seeds, key=lambda seed: int(seed[5:])) and len({*map(tuple, jobs)}) == len(jobs) > 1
+        for job in [job for job in jobs if seeds[0] in job]:
+            assert build_policy(composed("dataset=shapes", *job), dataset)
     else:
         raise AssertionError(f"the group {group} is not tested")
 

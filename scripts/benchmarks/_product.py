@@ -14,7 +14,8 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from segtrain.app.assembly import Parts, assemble
-from segtrain.app.opening import open_run, run_of
+from segtrain.app.finding import run_of
+from segtrain.app.opening import open_run
 from segtrain.app.stops import Stops
 from segtrain.app.terminal import Terminal
 from segtrain.config import conf_dir, register_resolvers

@@ -131,6 +131,8 @@ def build_trainer(
     if config.early_stopping is not None:
         stopping = L.pytorch.callbacks.EarlyStopping("val/dice", patience=config.early_stopping, mode="max")
         callbacks = [*callbacks, stopping]
+    if config.ema is not None:
+        callbacks = [*callbacks, L.pytorch.callbacks.EMAWeightAveraging(decay=config.ema)]
     trainer: L.Trainer = build(
         config.trainer,
         where(config, "trainer"),

@@ -1,10 +1,27 @@
-"""A run by its folder, or by its name below outputs."""
+"""A run by what was typed, by its folder, or by its name below outputs."""
 
+import copy
 import difflib
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict, read_write
+
 from segtrain.errors import UserError
-from segtrain.runs.folder import RunFolder
+from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.values import check_values
+
+
+def run_of(config: DictConfig) -> RunFolder:
+    """The run that the command means: the folder to go on with, or the one that its overrides name.
+
+    Raises:
+        UserError: a value that cannot be, or no such run.
+    """
+    check_values(config)
+    if config.resume is not None:
+        return find_run(config.resume, Path(config.outputs))
+    return RunFolder(Path(config.outputs) / config.name / folder_name(list(HydraConfig.get().overrides.task)))
 
 
 def find_run(name: str, outputs: Path) -> RunFolder:
@@ -26,3 +43,11 @@ def find_run(name: str, outputs: Path) -> RunFolder:
         f"'{name}' is no run folder: expected a folder with a config.yaml in it, or the unique name of one below "
         f"{outputs}/{'; did you mean ' + near[0] + '?' if near else ''}"
     )
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """The config of a job as the app takes it: Hydra's own part is in HydraConfig."""
+    plain = copy.deepcopy(config)
+    with read_write(plain), open_dict(plain):
+        del plain["hydra"]
+    return plain

@@ -11,13 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app import changes, device
 from segtrain.app.assembly import Parts
-from segtrain.app.finding import find_run
 from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
 from segtrain.errors import UserError
 from segtrain.runs import checkpoint
 from segtrain.runs.environment import environment
-from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
 
 
@@ -62,18 +61,6 @@ class Opened:
         known = {"device": parts.device, "threads": self.config.threads, "precision": self.config.trainer.precision}
         known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
         self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))
-
-
-def run_of(config: DictConfig) -> RunFolder:
-    """The run that the command means: the folder to go on with, or the one that its overrides name.
-
-    Raises:
-        UserError: a value that cannot be, or no such run.
-    """
-    check_values(config)
-    if config.resume is not None:
-        return find_run(config.resume, Path(config.outputs))
-    return RunFolder(Path(config.outputs) / config.name / folder_name(list(HydraConfig.get().overrides.task)))
 
 
 def open_run(config: DictConfig, run: RunFolder) -> Opened:

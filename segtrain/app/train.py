@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from segtrain.app.assembly import assemble
 from segtrain.app.failures import explained
-from segtrain.app.opening import open_run, run_of
+from segtrain.app.finding import run_of
+from segtrain.app.opening import open_run
 from segtrain.app.outcome import write_pictures, write_results
 from segtrain.app.stops import Stops
 from segtrain.app.terminal import Terminal

@@ -25,6 +25,10 @@ TIMEOUT = 60.0  # seconds without a sign of life after which a holder on another
 BEAT = TIMEOUT / 6
 
 
+class InUse(UserError):
+    """Another process lives in the folder."""
+
+
 class Lock:
     """The lock of a run folder, held while entered."""
 
@@ -38,7 +42,8 @@ class Lock:
         """Take it.
 
         Raises:
-            UserError: another process lives in the folder, or the disk does not take the lock file.
+            InUse: another process lives in the folder.
+            UserError: the disk does not take the lock file.
         """
         with explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,8 +107,8 @@ class Lock:
             except OSError:
                 return
 
-    def _refusal(self, who: str) -> UserError:
-        return UserError(
+    def _refusal(self, who: str) -> InUse:
+        return InUse(
             f"'{self.path.parent}' is in use: {who} is running in it; expected a folder that no process is in; wait "
             f"for it, or stop it; if its host is gone, the folder is free {TIMEOUT:.0f} s after its last sign of life"
         )

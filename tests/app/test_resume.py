@@ -54,6 +54,7 @@ OPTIONS = {
     "accumulated": ["trainer.accumulate_grad_batches=2"],
     "dropout": ["model=fpn", "model.encoder_name=tu-test_resnet"],  # its head drops feature maps: torch's own draws
     "scheduled strength": ["aug=geometric", "aug.schedule=linear_up"],
+    "averaged weights": ["ema=0.9"],
     "validated now and then": ["+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"],
 }
 

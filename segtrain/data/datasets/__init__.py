@@ -1,8 +1,9 @@
 """Datasets: each a class that reads samples, described by one file in conf/dataset. No torch below here."""
 
+from segtrain.data.datasets.brain_scanners import BrainScanners
 from segtrain.data.datasets.brain_tissue import BrainTissue
 from segtrain.data.datasets.contract import Sample, SegmentationDataset, colours
 from segtrain.data.datasets.folder import Folder
 from segtrain.data.datasets.shapes import Shapes
 
-__all__ = ["BrainTissue", "Folder", "Sample", "SegmentationDataset", "Shapes", "colours"]
+__all__ = ["BrainScanners", "BrainTissue", "Folder", "Sample", "SegmentationDataset", "Shapes", "colours"]

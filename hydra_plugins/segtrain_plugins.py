@@ -1,0 +1,56 @@
+"""Where Hydra looks for launchers and sweepers; it imports this at every start, so nothing heavy stands here."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+
+class ProcessLauncher(Launcher):
+    """Jobs in processes of their own: see `segtrain.app.launching`."""
+
+    def __init__(self, n_jobs: int | None = None, timeout: float | None = None, retries: int = 0) -> None:
+        """Take the values of conf/hydra/launcher/processes.yaml."""
+        self.n_jobs, self.timeout, self.retries = n_jobs, timeout, retries
+
+    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
+        """Hydra's hook."""
+        self.context, self.config = hydra_context, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run them, and return when the last one has ended."""
+        from segtrain.app.launching import launch
+
+        return launch(self, job_overrides, initial_job_idx)
+
+
+class GridSweeper(Sweeper):
+    """Every combination, and zipped arms, all arms of a seed first: see `segtrain.app.sweeping`."""
+
+    config: "DictConfig"
+    launcher: Launcher
+
+    def __init__(self, params: Any) -> None:
+        """Take the values of a file in conf/sweep."""
+        self.params = params
+
+    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
+        """Hydra's hook."""
+        from hydra.core.plugins import Plugins
+
+        self.context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """Run the jobs that params and arguments describe."""
+        from segtrain.app.sweeping import sweep
+
+        return sweep(self, arguments)

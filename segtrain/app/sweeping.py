@@ -1,0 +1,53 @@
+"""A sweep: its jobs planned, run, and reported on: `hydra/sweeper=grid`, the default of -m."""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.sweeps import plan
+
+if TYPE_CHECKING:
+    from hydra_plugins.segtrain_plugins import GridSweeper
+
+ARMS = "arms"
+CHOOSE = ("aug", "experiment")  # groups that say which policy a job has
+
+
+def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> Sequence[JobReturn]:
+    """Run every job; in the end exit with status 1 if one failed."""
+    loader = sweeper.context.config_loader
+    jobs = planned(
+        OmegaConf.to_container(sweeper.params),
+        arguments,
+        OverridesParser.create(config_loader=loader),
+        lambda overrides: loader.load_sweep_config(sweeper.config, overrides),
+    )
+    returned: Sequence[JobReturn] = sweeper.launcher.launch(jobs, initial_job_idx=0)
+    if any(one.status is not JobStatus.COMPLETED for one in returned):
+        sys.exit(1)
+    return returned
+
+
+def planned(
+    params: Any,
+    arguments: Sequence[str],
+    parser: OverridesParser,
+    compose: Callable[[list[str]], DictConfig],
+) -> list[plan.Job]:
+    """The jobs of a sweep file's params and of what was typed, which takes the place of params of the same key."""
+    arms = params.get(ARMS, [])
+    given = [f"{key}={','.join(map(str, v)) if isinstance(v, list) else v}" for key, v in params.items() if key != ARMS]
+    parsed = parser.parse_overrides([*given, *arguments])
+
+    @functools.cache
+    def idle(chosen: tuple[str, ...]) -> bool:
+        return not compose(list(chosen)).aug.transforms
+
+    return plan.jobs(
+        plan.axes_of(parsed), arms, lambda job: idle(tuple(o for o in job if o.partition("=")[0] in CHOOSE))
+    )

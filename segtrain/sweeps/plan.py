@@ -1,0 +1,71 @@
+"""Which jobs a sweep is made of, and in which order."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from segtrain.errors import UserError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+Job = list[str]  # overrides, such as ["aug=flips", "seed=0"]
+SEED, STRENGTH = "seed", "aug.strength"
+
+
+def jobs(
+    axes: Mapping[str, Sequence[str]], arms: Sequence[Mapping[str, Any]], idle: Callable[[Job], bool]
+) -> list[Job]:
+    """Every combination of the axes' values and the arms, all arms of the first seed first.
+
+    So a sweep that is stopped early has compared its arms on the same seeds. Where a policy has nothing that a
+    strength could scale, its strengths are one job.
+
+    Args:
+        axes: key to its overrides, one or several: {"seed": ["seed=0", "seed=1"]}.
+        arms: each some keys with one value each, which vary together; empty for none.
+        idle: whether the policy of a job has no transforms.
+
+    Raises:
+        UserError: a key is both an axis and an arm's.
+    """
+    if twice := sorted({key for arm in arms for key in arm} & set(axes)):
+        raise UserError(
+            f"{twice[0]} is given both by the sweep's arms and beside them; expected one of the two; leave out "
+            f"{twice[0]}=… or take it from the arms"
+        )
+    listed = [[f"{key}={'null' if value is None else value}" for key, value in arm.items()] for arm in arms]
+    values = [[[override] for override in axis] for axis in axes.values()]
+    product = itertools.product(*([listed] if listed else []), *values)
+    found = [_kept([override for part in parts for override in part], idle) for parts in product]
+    seeds = axes.get(SEED, ())
+    found.sort(key=lambda job: next((i for i, seed in enumerate(seeds) if seed in job), 0))
+    return [list(job) for job in dict.fromkeys(map(tuple, found))]
+
+
+def _kept(job: Job, idle: Callable[[Job], bool]) -> Job:
+    scaled = [override for override in job if override.startswith(f"{STRENGTH}=")]
+    return [override for override in job if override not in scaled] if scaled and idle(job) else job
+
+
+def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:
+    """Key to its overrides, a value each; a later axis of the same key takes the place of an earlier one.
+
+    Raises:
+        UserError: a range without steps, which only a search can draw from.
+    """
+    axes: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if override.is_delete():
+            axes[key] = [str(override.input_line)]
+        elif not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise UserError(
+                f"'{override.input_line}' has no countable values; expected a list, choice(…), range(…) or glob(…); "
+                "for an interval search with hydra/sweeper=optuna"
+            )
+    return axes
