@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
     "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
-    "diff": "compare two runs in config, environment, data and results: diff RUN RUN",
+    "report": "what the runs of a sweep say together, and how sure that is: report outputs/NAME",
+    "compare": "two arms against each other by the report's statistics: compare RUN RUN",
+    "diff": "in what two runs differ: config, environment, data and results: diff RUN RUN",
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
-WITHOUT_HYDRA = ("diff",)  # verbs that take names, not overrides
+WITHOUT_HYDRA = ("report", "compare", "diff")  # verbs that take names, not overrides
 QUOTED = ("resume", "replay", "sample")
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Flags of Hydra whose value is the next argument; it may look like an override.

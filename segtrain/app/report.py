@@ -1,0 +1,36 @@
+"""`python -m segtrain report FOLDER…`: what the runs in a sweep's folder say together; also while it runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from segtrain.errors import UserError
+from segtrain.sweeps import verdict
+from segtrain.sweeps.report import write_report
+
+USAGE = "python -m segtrain report outputs/NAME [outputs/OTHER …] [to=FOLDER] [times=false]"
+SWITCH = {"true": True, "false": False}
+
+
+def report(arguments: Sequence[str]) -> None:
+    """Write report.html, report.md, runs.csv and figures/, and print the verdict.
+
+    Raises:
+        UserError: no folder is named, or there is no run in it.
+    """
+    options = dict(a.split("=", 1) for a in arguments if a.partition("=")[0] in ("to", "times"))
+    folders = [Path(a) for a in arguments if a.partition("=")[0] not in ("to", "times")]
+    times = SWITCH.get(options.get("times", "true").lower())
+    if not folders or times is None:
+        got = " ".join(arguments) or "nothing"
+        raise UserError(f"report reads the run folders of a sweep; expected: {USAGE}; got: {got}")
+    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise UserError(f"there is no folder {', '.join(missing)}; expected the folder of a sweep, outputs/NAME")
+    to = Path(options["to"]) if "to" in options else folders[0] if len(folders) == 1 else Path("outputs/report")
+    found = write_report(folders, to, times)
+    for warning in found.warnings:
+        print(f"careful: {warning}")
+    for sentence in verdict.sentences(found.choice, found.contrasts):
+        print(sentence)
+    for step in verdict.next_steps(found.choice, found.contrasts):
+        print(f"next: {step}")
+    print(f"the whole report: {to / 'report.html'} (also report.md, runs.csv, figures/)")

@@ -1,0 +1,98 @@
+"""The parts of a report's page: tables, figures, thumbnails and contact sheets, all inside the file."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from segtrain.sweeps.arms import Arm, Contrast
+
+THUMBNAILS = "thumbnails.jpg"  # of a run: its test images in the order of per_image.csv, truth beside prediction
+COLUMNS = 8  # of that sheet
+SHOWN = 4  # images that gain most, and that lose most
+WIDE = 900  # pixels of a contact sheet in the page
+CLASSES = {"better": "better", "worse": "worse"}
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that sorts by a click on a head."""
+    head = "".join(f'<th data-sort="none">{html.escape(text)}</th>' for text in heads)
+    body = "".join(f"<tr>{''.join(_cell(text) for text in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    number = text.split(" ")[0].replace("%", "").replace("−", "-")
+    try:
+        value = f' data-value="{float(number)}"'
+    except ValueError:
+        value = ""
+    kind = f' class="{CLASSES[text]}"' if text in CLASSES else ""
+    return f"<td{kind}{value}>{html.escape(text)}</td>"
+
+
+def figure(svg: str, caption: str) -> str:
+    """A figure from its SVG."""
+    data = base64.b64encode(svg.encode()).decode()
+    return _figure(f"data:image/svg+xml;base64,{data}", caption)
+
+
+def _figure(source: str, caption: str) -> str:
+    words = html.escape(caption)
+    return f'<figure><img alt="{words}" src="{source}"><figcaption>{words}</figcaption></figure>'
+
+
+def images_section(contrast: Contrast | None, svg: str | None, unit: float) -> str:
+    """Which test images win and lose under an arm, with the largest shown; empty without crossed images."""
+    if contrast is None or svg is None:
+        return ""
+    ordered = sorted(contrast.of_images, key=lambda name: -contrast.of_images[name])
+    parts = ["<h2>Image by image</h2>", figure(svg, f"{contrast.arm.name} against {contrast.baseline.name}")]
+    for words, names in (("Gain most", ordered[:SHOWN]), ("Lose most", ordered[: -SHOWN - 1 : -1])):
+        shown = [_thumbnail(contrast, name, unit) for name in names]
+        if any(shown):
+            parts.append(f'<h3>{words}</h3><div class="strip">{"".join(shown)}</div>')
+    parts.append('<p class="soft">Pairs: truth, then prediction; the baseline above, the arm below; first seed.</p>')
+    return "".join(parts)
+
+
+def _thumbnail(contrast: Contrast, name: str, unit: float) -> str:
+    seed = next(iter(contrast.of_seeds))
+    tiles = []
+    for arm in (contrast.baseline, contrast.arm):
+        run = arm.runs[seed]
+        sheet = run.path / THUMBNAILS
+        if not sheet.exists():
+            return ""
+        with Image.open(sheet) as opened:
+            tile = opened.size[0] // (2 * COLUMNS)
+            row, column = divmod(list(run.images).index(name), COLUMNS)
+            tiles.append(opened.crop((2 * tile * column, tile * row, 2 * tile * (column + 1), tile * (row + 1))))
+    both = Image.new("RGB", (tiles[0].width, 2 * tiles[0].height))
+    for i, cut in enumerate(tiles):
+        both.paste(cut, (0, i * tiles[0].height))
+    return _figure(_jpeg(both), f"{name}: {unit * contrast.of_images[name]:+.2f}")
+
+
+def sheets(arms: Sequence[Arm]) -> str:
+    """Each arm's augmented.png of its first seed."""
+    parts = []
+    for arm in arms:
+        path = next((run.path / "augmented.png" for run in arm.runs.values()), Path())
+        if not path.is_file():
+            continue
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        picture.thumbnail((WIDE, 10 * WIDE))
+        words = html.escape(arm.name)
+        parts.append(f"<details><summary>{words}</summary>{_figure(_jpeg(picture), arm.name)}</details>")
+    return "".join(parts)
+
+
+def _jpeg(picture: Image.Image) -> str:
+    memory = io.BytesIO()
+    picture.save(memory, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(memory.getvalue()).decode()}"
