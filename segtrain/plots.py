@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from segtrain.runs.files import write_whole
 from segtrain.sheet import DPI, Row, patch, save, write_sheet
 
 Image = npt.NDArray[Any]
@@ -24,6 +25,9 @@ STRIPES = ((96, 96, 96), (176, 176, 176))  # the two greys over ignored pixels
 # Kinds of error, told apart by colour-blind readers too. Source: Okabe and Ito, Color Universal Design.
 MISSED, EXTRA, CONFUSED = (213, 94, 0), (86, 180, 233), (240, 228, 66)
 TILE = 256  # longest side of an image in a sheet, pixels
+THUMBNAILS = "thumbnails.jpg"
+THUMBNAIL, THUMBNAIL_COLUMNS = 128, 8  # pixels a side; pairs a row
+MOST_THUMBNAILS = 64  # test images, evenly spread over all
 NO_BREAK = "\u00a0"  # a space that keeps a class and its score on one line
 
 
@@ -117,6 +121,26 @@ def predictions_sheet(
     ignored = any((mask == ignore_index).any() for _, _, mask, _, _ in items)
     legend = _class_legend(palette, class_names, ignored) + _error_legend(class_names)
     write_sheet(path, ("image", "truth", "prediction", "errors"), rows, legend)
+
+
+def thumbnails(
+    path: Path, items: Sequence[tuple[str, Image, Image, Image]], palette: Palette, ignore_index: int
+) -> None:
+    """Writes a JPEG without a word: a grid, row by row, of pairs of truth and prediction, `THUMBNAIL` pixels a side.
+
+    items: (id, image, mask, pred).
+    """
+    rows = -(-len(items) // THUMBNAIL_COLUMNS)
+    sheet = np.full((max(1, rows) * THUMBNAIL, 2 * THUMBNAIL_COLUMNS * THUMBNAIL, 3), 255, np.uint8)
+    for number, (_, image, mask, pred) in enumerate(items):
+        row, column = divmod(number, THUMBNAIL_COLUMNS)
+        for side, labels in enumerate((mask, pred)):
+            shown, over = _tile(to_rgb(image), labels, THUMBNAIL)
+            tile = overlay(shown, over, palette, ignore_index)
+            top, left = row * THUMBNAIL, (2 * column + side) * THUMBNAIL
+            sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    written = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    write_whole(path, written.tobytes())
 
 
 def curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -21,8 +21,10 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
+from segtrain.plots import MOST_THUMBNAILS
 from segtrain.runs.checkpoint import Writer
 from segtrain.runs.folder import RunFolder
+from segtrain.sheet import spread
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
     callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), Progress(terminal)]
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
+    module.keep = frozenset(spread(data.split.test, MOST_THUMBNAILS))
     return Parts(config, run, dataset, data, module, trainer, logbook, device.describe(config.trainer.accelerator))
 
 

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import torch
-
 from segtrain import plots
 from segtrain.app.assembly import Parts
 from segtrain.model import metrics
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
+from segtrain.sheet import spread
 
 SHOWN = 4  # samples on a sheet: fits one screen
 EPOCHS_SHOWN = 4
@@ -18,7 +17,7 @@ def write_pictures(run: RunFolder, parts: Parts) -> None:
     """augmented.png, before training: some training samples as the network sees them in the first epochs."""
     dataset, data = parts.dataset, parts.data
     rows = []
-    for index in _spread(data.split.train):
+    for index in spread(data.split.train, SHOWN):
         image, mask = dataset.read(index)
         views = [data.policy(image, mask, (data.seed, epoch, index, 0)) for epoch in range(EPOCHS_SHOWN)]
         rows.append((dataset.ids[index], views))
@@ -53,24 +52,16 @@ def _per_image(parts: Parts) -> list[dict[str, Any]]:
     return rows
 
 
-@torch.no_grad()
 def _write_predictions(run: RunFolder, parts: Parts) -> None:
-    module, dataset = parts.module.eval(), parts.dataset
+    """predictions.png of a few test images, thumbnails.jpg of those that the report may show."""
+    dataset, module = parts.dataset, parts.module
     items = []
-    for sample in (parts.data.test_dataloader().dataset[i] for i in _spread(range(len(parts.data.split.test)))):
-        pred = metrics.prediction(module(sample["image"][None].to(module.device)))[0].cpu().numpy()
-        index = int(sample["index"])
+    for index, pred in sorted(module.predictions.items()):
         image, mask = dataset.read(index)
-        matrix = parts.module.image_matrices.get(index)
-        if matrix is None:  # limit_test_batches left it out
-            continue
-        scores = metrics.scores(matrix, dataset.classes)
+        scores = metrics.scores(module.image_matrices[index], dataset.classes)
         dice = {name: scores[f"dice/{name}"] for name in dataset.classes}
-        items.append((dataset.ids[index], image, mask, pred[: mask.shape[0], : mask.shape[1]], dice))
-    plots.predictions_sheet(run.path / "predictions.png", items, dataset.palette, dataset.classes, dataset.ignore_index)
-
-
-def _spread(indices: Any) -> list[int]:
-    """Up to SHOWN of the indices, evenly spaced."""
-    count = min(SHOWN, len(indices))
-    return [indices[i * len(indices) // count] for i in range(count)]
+        guess = pred.numpy()[: mask.shape[0], : mask.shape[1]]
+        items.append((dataset.ids[index], image, mask, guess, dice))
+    path, classes = run.path / "predictions.png", dataset.classes
+    plots.predictions_sheet(path, spread(items, SHOWN), dataset.palette, classes, dataset.ignore_index)
+    plots.thumbnails(run.path / plots.THUMBNAILS, [item[:4] for item in items], dataset.palette, dataset.ignore_index)

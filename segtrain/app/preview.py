@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
-from segtrain.app.sources import build_dataset, build_policy, build_split, find_sample, spread
+from segtrain.app.sources import build_dataset, build_policy, build_split, find_sample
 from segtrain.aug import Policy
 from segtrain.aug.trace import alone, traced, untouched
 from segtrain.config import choices_of, plain
@@ -16,6 +16,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.runs.files import explained
 from segtrain.runs.folder import folder_name
+from segtrain.sheet import spread
 from segtrain.values import check_values
 
 

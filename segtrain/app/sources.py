@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -70,12 +69,6 @@ def build_schedule(config: DictConfig, dataset: SegmentationDataset) -> Policy |
         at.aug.strength = config.aug.strength * part
         built[part] = build_policy(at, dataset, policy.partners)
     return ScheduledPolicy([built[part] for part in factors])
-
-
-def spread(indices: Sequence[int], count: int) -> list[int]:
-    """Up to `count` of the indices, evenly spaced."""
-    count = min(count, len(indices))
-    return [indices[i * len(indices) // count] for i in range(count)]
 
 
 def find_sample(dataset: SegmentationDataset, name: str) -> int:

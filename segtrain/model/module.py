@@ -53,6 +53,8 @@ class Segmentation(L.LightningModule):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.image_matrices: dict[int, Tensor] = {}  # sample index -> (classes, classes) confusion matrix
+        self.keep: frozenset[int] = frozenset()  # test samples whose predictions are kept
+        self.predictions: dict[int, Tensor] = {}  # sample index -> predicted labels (H, W) uint8
         self._losses: list[Tensor] = []
         self._losses_eval: list[tuple[Tensor, int]] = []
 
@@ -95,10 +97,11 @@ class Segmentation(L.LightningModule):
         for batch in groups:
             logits = self(batch["image"])
             self._losses_eval.append((self.loss(logits, batch["mask"]), len(batch["index"])))
-            matrices = metrics.per_image(
-                metrics.prediction(logits), batch["mask"], len(self.classes), self.ignore_index
-            )
-            self.image_matrices.update(zip(batch["index"].tolist(), matrices.cpu(), strict=True))
+            pred, indices = metrics.prediction(logits), batch["index"].tolist()
+            matrices = metrics.per_image(pred, batch["mask"], len(self.classes), self.ignore_index)
+            self.image_matrices.update(zip(indices, matrices.cpu(), strict=True))
+            if self.trainer.testing:
+                self.predictions |= {i: pred[k].cpu() for k, i in enumerate(indices) if i in self.keep}
 
     test_step = validation_step
 

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -138,9 +136,9 @@ def write(drawn: Drawn, folder: Path) -> str:
         UserError: the disk does not take it.
     """
     png, svg = io.BytesIO(), io.StringIO()
-    FigureCanvasAgg(drawn.figure).print_png(png)
+    drawn.figure.savefig(png, format="png")
     with matplotlib.rc_context({"svg.hashsalt": drawn.name}):
-        FigureCanvasSVG(drawn.figure).print_svg(svg, metadata={"Date": None})
+        drawn.figure.savefig(svg, format="svg", metadata={"Date": None})
     write_whole(folder / f"{drawn.name}.png", png.getvalue())
     write_whole(folder / f"{drawn.name}.svg", svg.getvalue())
     return svg.getvalue()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from segtrain.plots import MOST_THUMBNAILS, THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS
+from segtrain.sheet import spread
 from segtrain.sweeps.arms import Arm, Contrast
 
-THUMBNAILS = "thumbnails.jpg"  # of a run: its test images in the order of per_image.csv, truth beside prediction
-COLUMNS = 8  # of that sheet
 SHOWN = 4  # images that gain most, and that lose most
 WIDE = 900  # pixels of a contact sheet in the page
 CLASSES = {"better": "better", "worse": "worse"}
@@ -25,7 +25,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    number = text.split(" ")[0].replace("%", "").replace("−", "-")
+    number = text.split(" ")[0].replace("%", "")
     try:
         value = f' data-value="{float(number)}"'
     except ValueError:
@@ -65,12 +65,13 @@ def _thumbnail(contrast: Contrast, name: str, unit: float) -> str:
     for arm in (contrast.baseline, contrast.arm):
         run = arm.runs[seed]
         sheet = run.path / THUMBNAILS
-        if not sheet.exists():
+        shown = spread(list(run.images), MOST_THUMBNAILS)
+        if name not in shown or not sheet.exists():
             return ""
+        row, column = divmod(shown.index(name), THUMBNAIL_COLUMNS)
+        left, top = 2 * THUMBNAIL * column, THUMBNAIL * row
         with Image.open(sheet) as opened:
-            tile = opened.size[0] // (2 * COLUMNS)
-            row, column = divmod(list(run.images).index(name), COLUMNS)
-            tiles.append(opened.crop((2 * tile * column, tile * row, 2 * tile * (column + 1), tile * (row + 1))))
+            tiles.append(opened.crop((left, top, left + 2 * THUMBNAIL, top + THUMBNAIL)))
     both = Image.new("RGB", (tiles[0].width, 2 * tiles[0].height))
     for i, cut in enumerate(tiles):
         both.paste(cut, (0, i * tiles[0].height))

@@ -134,7 +134,10 @@ class Pool:
         self.running.remove(job)
         self.free.append(job.device)
         status = job.process.exitcode
-        answer = job.answers.recv() if job.answers.poll() else Answer("failed", died(status))
+        try:
+            answer: Answer = job.answers.recv()
+        except EOFError:
+            answer = Answer("failed", died(status))
         job.answers.close()
         job.alive.close()
         if status == EX_BUSY and self._again_when_free(job.name):

@@ -176,9 +176,9 @@ def _intro(found: Findings) -> str:
 
 METHOD = (
     "The unit is the paired difference d(seed, image) between an arm and its baseline, of the mean foreground Dice of "
-    "one test image. Both runs of a seed share split, initial weights, order and shared draws. Seeds and images are both "
-    "samples, crossed: interval and p come from the two-way random-effects model (variance of the mean from the mean "
-    "squares of seeds and images less that of the rest, Satterthwaite's degrees of freedom); images of one group "
+    "one test image. Both runs of a seed share split, initial weights, order and shared draws. Seeds and images are "
+    "both samples, crossed: interval and p come from the two-way random-effects model (variance of the mean from the "
+    "mean squares of seeds and images less that of the rest, Satterthwaite's degrees of freedom); images of one group "
     "(patient) are averaged first. p is corrected for the number of arms (Holm). 'Wins in' is P(arm > baseline) over "
     "seeds, ties half. 'p, these images' is the sign-flip test over seeds: it answers for exactly these test images. "
     "Fewer than 5 seeds never yield 'better' or 'worse'. The arm is chosen on validation and confirmed on test. "

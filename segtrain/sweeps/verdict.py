@@ -11,8 +11,10 @@ from segtrain.sweeps.paired import BETTER, LEAST_SEEDS
 from segtrain.sweeps.reading import Run
 
 # Keys that may differ between runs of one arm without changing a result.
-HARMLESS = ("seed", "name", "outputs", "debug", "resume*", "trust*", "data.num_workers", "logger*", "choices.logger")
-HARMLESS += ("checkpoint.*", "trainer.accelerator", "choices.trainer", "choices.sweep", "dataset.split.seed")
+HARMLESS = (
+    *("seed", "name", "outputs", "debug", "resume*", "trust*", "data.num_workers", "logger*", "choices.logger"),
+    *("checkpoint.*", "trainer.accelerator", "choices.trainer", "choices.sweep", "dataset.split.seed"),
+)
 ENVIRONMENT = ("segtrain_commit", "packages", "device", "threads", "precision", "deterministic", "python")
 
 

@@ -1,0 +1,152 @@
+"""The report: what it says of sweeps whose truth is known, and that it needs the run folders alone."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segtrain.errors import UserError
+from segtrain.sweeps import verdict
+from segtrain.sweeps.arms import arms_of, contrasts
+from segtrain.sweeps.paired import LEAST_SEEDS
+from segtrain.sweeps.report import find, write_report
+from tests.conftest import CommandLine
+from tests.sweeps import made
+
+
+def verdicts(folder: Path) -> dict[str, str]:
+    return {c.arm.name: c.verdict for c in find([folder]).contrasts}
+
+
+def test_it_finds_what_helps_what_harms_and_what_to_take(tmp_path: Path) -> None:
+    found = find([made.sweep(tmp_path)])
+    assert verdicts(tmp_path) == {
+        "flips × 1": "better",
+        "elastic × 0.5": "better",
+        "elastic × 1": "better",
+        "elastic × 2": "worse",
+    }
+    said = " ".join(verdict.sentences(found.choice, found.contrasts))
+    assert found.choice is not None and found.choice.best.name == "elastic × 1"
+    assert "elastic × 1 is best on validation. On test it is better than none: +" in said
+    assert "Harms: elastic × 2 (-" in said and "elastic harms from strength 2 on" in said
+    assert found.warnings == []
+
+
+def test_arms_that_do_nothing_are_not_called_better(tmp_path: Path) -> None:
+    made.sweep(tmp_path, gain=lambda policy, strength: 0.0)
+    assert set(verdicts(tmp_path).values()) == {"not distinguishable"}
+
+
+def test_too_few_seeds_never_yield_better(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=LEAST_SEEDS - 1)
+    found = find([tmp_path])
+    assert {c.verdict for c in found.contrasts} <= {"looks better", "looks worse", "not distinguishable"}
+    assert "looks better" in {c.verdict for c in found.contrasts}
+    assert f"Run at least {LEAST_SEEDS} seeds" in verdict.next_steps(found.choice, found.contrasts)[0]
+
+
+def test_one_seed_says_so(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=1)
+    found = find([tmp_path])
+    assert {c.verdict for c in found.contrasts} == {"too few seeds"}
+    assert "With 1 seed it cannot be compared" in verdict.sentences(found.choice, found.contrasts)[0]
+
+
+def test_images_of_a_patient_count_as_one(tmp_path: Path) -> None:
+    made.sweep(tmp_path, group=r"^(p\d+)_")
+    assert {c.clusters for c in find([tmp_path]).contrasts} == {6}
+
+
+def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=5)
+    other = made.run(tmp_path, "flips", 1.0, 5, trainer={"max_epochs": 9, "accumulate_grad_batches": 1})
+    (other / "split.json").write_text((other / "split.json").read_text().replace('"f1"', '"f2"'))
+    (other / "env.json").write_text((other / "env.json").read_text().replace('"abc"', '"def"'))
+    made.run(tmp_path, "elastic", 1.0, 5, state="running")
+    (tmp_path / "sweep.yaml").write_text("'aug=flips,aug.strength=1,seed=6': []\n")
+    said = "\n".join(find([tmp_path]).warnings)
+    assert "several fingerprints" in said
+    assert "Runs of flips × 1 differ in more than the seed: trainer.max_epochs" in said
+    assert "segtrain commit in env.json differs" in said
+    assert "left out: aug=elastic,aug.strength=1,seed=5 (running)" in said
+    assert "not begun: aug=flips,aug.strength=1,seed=6" in said
+
+
+def test_seeds_with_test_sets_of_their_own_are_compared_over_seeds(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=5)
+    for table in tmp_path.glob("*seed=3/per_image.csv"):
+        rows = table.read_text().splitlines()
+        table.write_text("\n".join([*rows[:10], ""]))
+    found = find([tmp_path])
+    assert all(c.own_test_sets and c.estimate.images == 0 for c in found.contrasts)
+    assert any("test sets of their own" in warning for warning in found.warnings)
+
+
+def test_a_baseline_is_one_that_else_is_the_same(tmp_path: Path) -> None:
+    for model in ("fpn", "unet"):
+        for policy in ("none", "flips"):
+            for seed in range(5):
+                path = made.run(tmp_path / model, policy, 1.0, seed)
+                (path / "overrides.yaml").write_text(f"- aug={policy}\n- model={model}\n- seed={seed}\n")
+    found = find([tmp_path / "fpn", tmp_path / "unet"])
+    assert {(c.arm.name, c.baseline.name) for c in found.contrasts} == {
+        ("flips, model=fpn", "none, model=fpn"),
+        ("flips, model=unet", "none, model=unet"),
+    }
+
+
+def test_the_same_runs_make_the_same_bytes(tmp_path: Path) -> None:
+    made.sweep(tmp_path / "a", seeds=3, pictures=True)
+    shutil.copytree(tmp_path / "a", tmp_path / "b" / "a")
+    for folder in (tmp_path / "a", tmp_path / "b" / "a"):
+        write_report([folder], folder, times=False)
+    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
+    assert Path("report.html") in files and Path("figures/dose-response.svg") in files
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / "a" / file).read_bytes(), file
+
+
+def test_the_table_of_runs_has_them_all(tmp_path: Path) -> None:
+    write_report([made.sweep(tmp_path, seeds=2)], tmp_path)
+    rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
+    assert len(rows) == 10 and {row["arm"] for row in rows} == {a.name for a in find([tmp_path]).arms}
+    assert float(rows[0]["test/dice"]) == pytest.approx(float(rows[0]["dice (mean over images)"]))
+
+
+def test_the_command_prints_the_verdict(segtrain: CommandLine) -> None:
+    made.sweep(segtrain.folder / "outputs/s", seeds=5)
+    assert segtrain("report", "outputs/s") == 0, segtrain.err
+    assert "elastic × 1 is best on validation" in segtrain.out and "outputs/s/report.html" in segtrain.out
+    assert segtrain("report", "outputs/none") == 2 and "there is no folder outputs/none" in segtrain.err
+    assert segtrain("report") == 2 and "expected: python -m segtrain report" in segtrain.err
+    one, other = (f"outputs/s/aug={a},aug.strength=1,seed=0" for a in ("elastic", "flips"))
+    assert segtrain("compare", one, other) == 0, segtrain.err
+    assert "better" in segtrain.out and "dice/cell" in segtrain.out
+
+
+def test_a_damaged_run_is_named(tmp_path: Path) -> None:
+    path = made.run(tmp_path, "none", 1.0, 0)
+    (path / "config.yaml").write_text("a: [1\n")
+    with pytest.raises(UserError, match=r"config.yaml' cannot be read; expected plain YAML"):
+        find([tmp_path])
+
+
+def test_it_opens_without_torch(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=2)
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    command = [sys.executable, "-m", "segtrain", "report", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+
+
+def test_arms_are_told_by_what_differs(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=2)
+    arms = arms_of(find([tmp_path]).runs)
+    assert [arm.name for arm in arms] == ["none", "elastic × 0.5", "elastic × 1", "elastic × 2", "flips × 1"]
+    assert {len(arm.runs) for arm in arms} == {2}
+    assert len(contrasts(arms, "dice/cell")) == 4
