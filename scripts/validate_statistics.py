@@ -94,11 +94,12 @@ def holds(estimate: paired.Estimate) -> bool:
 
 
 def is_right(setting: Setting, found: Found) -> bool:
-    """Whether a setting with 8 seeds keeps the bounds."""
+    """Whether a setting with 8 seeds keeps the bounds; without any effect, as no experiment is, it may be too wide."""
     if setting.seeds - setting.missing != 8:
         return True
-    shares = {"false positives": found.false_positives, "coverage": found.coverage}
-    return all(low <= shares[name] <= high for name, (low, high) in BOUNDS.items())
+    least, most = BOUNDS["coverage"]
+    most = 1.0 if setting.seed_sd == setting.image_sd == 0 else most
+    return found.false_positives <= BOUNDS["false positives"][1] and least <= found.coverage <= most
 
 
 def main() -> int:
