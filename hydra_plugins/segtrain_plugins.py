@@ -54,3 +54,28 @@ class GridSweeper(Sweeper):
         from segtrain.app.sweeping import sweep
 
         return sweep(self, arguments)
+
+
+class OptunaSweeper(GridSweeper):
+    """A search with Optuna: see `segtrain.app.searching`."""
+
+    def __init__(
+        self,
+        params: Any,
+        n_trials: int = 20,
+        sampler: str = "tpe",
+        pruner: str = "none",
+        seed: int | None = 0,
+        storage: str | None = None,
+    ) -> None:
+        """Take the values of conf/hydra/sweeper/optuna.yaml."""
+        from segtrain.sweeps.search import Settings
+
+        super().__init__(params)
+        self.settings = Settings(n_trials, sampler, pruner, seed, storage)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Search."""
+        from segtrain.app.searching import run_search
+
+        return run_search(self, arguments)

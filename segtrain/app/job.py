@@ -24,11 +24,12 @@ PRELOAD = ("segtrain.app.train", "segtrain.aug", "segmentation_models_pytorch", 
 
 
 class Task(NamedTuple):
-    """What a job is handed: its config as Hydra composed it, its folder, and the packages that the user trusts."""
+    """What a job is handed."""
 
-    config: DictConfig
-    folder: str
-    trusted: tuple[str, ...]
+    config: DictConfig  # as Hydra composed it
+    folder: str  # of its run
+    trusted: tuple[str, ...]  # packages that the user trusts
+    overrides: tuple[str, ...]
 
 
 def work(task: Task, answer: Connection) -> None:

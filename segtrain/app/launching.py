@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,38 +16,63 @@ from segtrain.app.finding import run_of, without_hydra
 from segtrain.app.stops import Stops
 from segtrain.config import cores
 from segtrain.errors import UserError
-from segtrain.sweeps.pool import Outcome, Pool
+from segtrain.sweeps.pool import Outcome, Pool, Running
 from segtrain.sweeps.watch import Watch
 
 if TYPE_CHECKING:
     from hydra_plugins.segtrain_plugins import ProcessLauncher
 
+Look = Callable[[Sequence[Running], Sequence[Outcome]], None]
+
 
 def launch(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    """Run the jobs, some at a time; every one is tried, whatever becomes of the others.
+    """Hydra's launch.
 
     Returns:
         For each job, in their order, its results or what kept it from them.
     """
-    tasks = list(_tasks(launcher, job_overrides, first))
-    slots = _slots(launcher, tasks[0].config)
-    with Stops(), Watch(_names(tasks, job_overrides), len(slots)) as watch:
+    tasks = prepared(launcher, job_overrides, first)
+    outcomes = ran(launcher, tasks)
+    return [_returned(task, outcomes[task.folder]) for task in tasks]
+
+
+def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | None = None) -> dict[str, Outcome]:
+    """Run the jobs, some at a time; every one is tried, whatever becomes of the others.
+
+    Args:
+        launcher: how many at a time, for how long, how often.
+        tasks: the jobs.
+        also: called with what runs and what ended, beside the display.
+
+    Returns:
+        Folder to how its job ended.
+    """
+    slots = slots_of(launcher, tasks[0].config)
+    with Stops(), Watch(_names(tasks), len(slots)) as watch:
+
+        def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
+            watch(running, ended)
+            if also is not None:
+                also(running, ended)
+
         pool = Pool(
             job.work,
             slots,
             preload=job.PRELOAD,
             timeout=60 * launcher.timeout if launcher.timeout else None,
             retries=launcher.retries,
-            look=watch,
+            look=look,
         )
-        ended = pool.run((task.folder, task) for task in tasks)
-    outcomes = {outcome.name: outcome for outcome in ended}
-    return [_returned(task, list(o), outcomes[task.folder]) for task, o in zip(tasks, job_overrides, strict=True)]
+        return {outcome.name: outcome for outcome in pool.run((task.folder, task) for task in tasks)}
 
 
-def _tasks(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], first: int) -> Iterator[job.Task]:
-    """The jobs with their configs, all composed before the first one runs: a mistake in any is told at once."""
-    seen: dict[str, Sequence[str]] = {}
+def prepared(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], first: int) -> list[job.Task]:
+    """The jobs with their configs, all composed before the first one runs: a mistake in any is told at once.
+
+    Raises:
+        UserError: a value that cannot be, or two jobs in one folder.
+    """
+    tasks: dict[str, job.Task] = {}
     for number, overrides in enumerate(job_overrides):
         config = launcher.context.config_loader.load_sweep_config(launcher.config, list(overrides))
         with open_dict(config):
@@ -55,23 +80,23 @@ def _tasks(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], 
         HydraConfig.instance().set_config(config)
         plain = without_hydra(config)
         folder = str(run_of(plain).path)
-        if folder in seen:
+        if folder in tasks:
             raise UserError(
-                f"two jobs of the sweep would use the folder {folder}: {' '.join(seen[folder])} and "
+                f"two jobs of the sweep would use the folder {folder}: {' '.join(tasks[folder].overrides)} and "
                 f"{' '.join(overrides)}; expected a folder each; name the difference by a key that changes results"
             )
-        seen[folder] = overrides
-        yield job.Task(config, folder, tuple(plain.trust))
+        tasks[folder] = job.Task(config, folder, tuple(plain.trust), tuple(overrides))
+    return list(tasks.values())
 
 
-def _names(tasks: Sequence[job.Task], job_overrides: Sequence[Sequence[str]]) -> dict[str, str]:
+def _names(tasks: Sequence[job.Task]) -> dict[str, str]:
     """Folder to what tells the job from the others: the overrides that not all of them have."""
-    common = set.intersection(*map(set, job_overrides))
-    told = [",".join(o for o in overrides if o not in common) for overrides in job_overrides]
+    common = set.intersection(*(set(task.overrides) for task in tasks))
+    told = [",".join(o for o in task.overrides if o not in common) for task in tasks]
     return {task.folder: name or Path(task.folder).name for task, name in zip(tasks, told, strict=True)}
 
 
-def _slots(launcher: "ProcessLauncher", config: DictConfig) -> list[str | None]:
+def slots_of(launcher: "ProcessLauncher", config: DictConfig) -> list[str | None]:
     """A place for each job that runs at a time, and the GPU of the place: dealt out in turn."""
     gpus = _gpus() if config.trainer.accelerator in ("auto", "gpu", "cuda") else []
     number = launcher.n_jobs or len(gpus) or max(1, cores() // config.threads)
@@ -90,9 +115,9 @@ def _gpus() -> list[str]:
     return [str(i) for i in range(len(listed.stdout.splitlines()))] if listed.returncode == 0 else []
 
 
-def _returned(task: job.Task, overrides: list[str], outcome: Outcome) -> JobReturn:
+def _returned(task: job.Task, outcome: Outcome) -> JobReturn:
     done = outcome.answer.state in ("finished", "skipped")
-    returned = JobReturn(overrides, without_hydra(task.config), task.config.hydra, str(Path.cwd()))
+    returned = JobReturn(list(task.overrides), without_hydra(task.config), task.config.hydra, str(Path.cwd()))
     returned.status = JobStatus.COMPLETED if done else JobStatus.FAILED
     returned.return_value = outcome.answer.results if done else RuntimeError(outcome.answer.message)
     return returned

@@ -6,6 +6,7 @@ import importlib
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Partners, Policy, ScheduledPolicy
+from segtrain.aug.ablation import ablated
 from segtrain.aug.schedule import factor
 from segtrain.config import build
 from segtrain.data.datasets import SegmentationDataset
@@ -40,7 +41,11 @@ def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Par
         importlib.import_module("segtrain.compat").register_torchvision_operators()
     crop = config.data.crop if isinstance(config.data.crop, int | None) else list(config.data.crop)
     handed_in = {"crop": crop, "crop_class": config.data.crop_class, "ignore_index": dataset.ignore_index}
-    policy: Policy = build(config.aug, where(config, "aug"), leave_out=["schedule"], **handed_in)
+    chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
+    without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
+    if without or only:
+        chosen.transforms = ablated(OmegaConf.to_container(chosen.transforms), without, only)
+    policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
     if policy.needs_partner:
         policy.partners = partners or Partners(dataset.read, build_split(config, dataset).train, dataset.ignore_index)
         if any(hasattr(transform, "needs_survey") for transform in policy.transforms):

@@ -3,13 +3,16 @@
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.sweeps import plan
+from segtrain.runs.folder import folder_name
+from segtrain.sweeps import plan, report, verdict
 
 if TYPE_CHECKING:
     from hydra_plugins.segtrain_plugins import GridSweeper
@@ -27,10 +30,22 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> Sequence[JobRetur
         OverridesParser.create(config_loader=loader),
         lambda overrides: loader.load_sweep_config(sweeper.config, overrides),
     )
+    HydraConfig.instance().set_config(sweeper.config)
+    folder = Path(sweeper.config.outputs) / sweeper.config.name
+    report.write_plan(folder, {folder_name(job): job for job in jobs})
     returned: Sequence[JobReturn] = sweeper.launcher.launch(jobs, initial_job_idx=0)
+    conclude(folder)
     if any(one.status is not JobStatus.COMPLETED for one in returned):
         sys.exit(1)
     return returned
+
+
+def conclude(folder: Path) -> None:
+    """Write the report of a sweep's folder, and print its verdict."""
+    found = report.write_report([folder], folder)
+    for sentence in verdict.sentences(found.choice, found.contrasts):
+        print(sentence)
+    print(f"the whole report: {folder / 'report.html'}")
 
 
 def planned(

@@ -15,6 +15,7 @@ from segtrain.errors import UserError
 
 _AMOUNTS = ("rotate", "scale", "shear", "translate", "elastic")
 _CHANCES = (*_AMOUNTS, "affine")
+OPS = ("hflip", "vflip", "turn", *_AMOUNTS)
 _NONE = (0.0, 0.0)
 _DTYPES = "BHf"  # uint8, uint16, float32
 _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "constant": cv2.BORDER_CONSTANT}

@@ -13,7 +13,7 @@ from segtrain.aug.noise import add_noise
 from segtrain.aug.tone import apply_tone
 from segtrain.errors import UserError
 
-_OPS = ("brightness", "contrast", "gamma", "saturation", "hue", "noise", "blur", "lowres", "bias")
+OPS = ("brightness", "contrast", "gamma", "saturation", "hue", "noise", "blur", "lowres", "bias")
 _ONE_SIDED = ("noise", "blur", "lowres")
 _FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 
@@ -86,13 +86,13 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         Raises:
             UserError: a value out of range.
         """
-        check_chances("Photometry", chances or {}, _OPS, p=p)
+        check_chances("Photometry", chances or {}, OPS, p=p)
         super().__init__(p=p)
         self.brightness, self.contrast, self.gamma = brightness, contrast, gamma
         self.saturation, self.hue = saturation, hue
         self.noise, self.blur, self.lowres, self.bias = noise, blur, lowres, bias
         self.chances, self.full_range = dict(chances or {}), full_range
-        for name in _OPS:
+        for name in OPS:
             if getattr(self, name) < 0:
                 raise UserError(f"Photometry.{name} is a magnitude; expected a number ≥ 0; got {getattr(self, name)}")
         for name in ("contrast", "saturation"):
@@ -115,7 +115,7 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
             )
         u = rng.random(20).tolist()  # new ops append theirs: the order is part of the reproducibility
         drawn = {}
-        for i, name in enumerate(_OPS):
+        for i, name in enumerate(OPS):
             size = getattr(self, name) if u[2 * i] < self.chances.get(name, 1.0) else 0.0
             drawn[name] = size * (u[2 * i + 1] if name in _ONE_SIDED else 2 * u[2 * i + 1] - 1) if size else 0.0
         bias, lattice = drawn.pop("bias"), None

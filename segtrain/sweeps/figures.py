@@ -1,7 +1,7 @@
 """The figures of a report: dose-response, the arms' differences, learning curves, images that win and lose."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,6 +118,28 @@ def per_image(contrast: Contrast) -> Drawn:
         f"{contrast.arm.name} against {contrast.baseline.name}: {wins} of {len(values)} images gain, mean over seeds."
     )
     return Drawn("images", caption, figure)
+
+
+def history(points: Sequence[tuple[int, float]], goal: str) -> Drawn:
+    """The score of every trial of a search, and the best so far."""
+    figure, axes = _figure(3.0)
+    numbers, scores = [number for number, _ in points], [score for _, score in points]
+    axes.plot(numbers, scores, "o", color="0.55", markersize=4, label="trial")
+    axes.step(numbers, np.maximum.accumulate(scores), where="post", color=COLOURS[0], label="best so far")
+    axes.set_xlabel("trial")
+    axes.set_ylabel(goal)
+    axes.legend(frameon=False, fontsize=8)
+    return Drawn("history", "Score of every trial, and the best so far.", figure)
+
+
+def importance(shares: Mapping[str, float]) -> Drawn:
+    """How much each searched key matters for the score."""
+    figure, axes = _figure(0.9 + 0.35 * len(shares))
+    names = sorted(shares, key=lambda name: shares[name])
+    axes.barh(range(len(names)), [shares[name] for name in names], color=COLOURS[0], height=0.6)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("importance")
+    return Drawn("importance", "Share of each key in what separates good trials from the others.", figure)
 
 
 def _figure(height: float) -> tuple[Figure, Any]:

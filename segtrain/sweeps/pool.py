@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, NamedTuple
 
-State = Literal["finished", "skipped", "refused", "failed", "interrupted", "timed out"]
+State = Literal["finished", "skipped", "refused", "failed", "interrupted", "timed out", "pruned"]
 LOOK = 0.25  # seconds between looks at jobs that say nothing
 GRACE = 60.0  # seconds for a job that was asked to stop to write its checkpoint
 BUSY_WAIT = 5.0  # seconds until a job is tried again whose folder another process is still in
@@ -51,7 +51,14 @@ class Running:
     alive: Connection  # our end: closed by our death
     device: str | None
     began: float = field(default_factory=time.monotonic)
-    asked: bool = False  # to stop, for its time is over
+    stopped: float = float("inf")  # when it was asked to stop
+    why: State | None = None  # it was
+
+    def stop(self, why: State) -> None:
+        """Ask it to stop with a checkpoint; it has then ended by `why`."""
+        if self.why is None:
+            self.why, self.stopped = why, time.monotonic()
+            _signal(self, signal.SIGTERM)
 
 
 # What a process of the pool does: handed the pipe to answer on, it ends by returning.
@@ -143,8 +150,8 @@ class Pool:
         if status == EX_BUSY and self._again_when_free(job.name):
             waiting.append((job.name, payloads[job.name]))
             return
-        if job.asked:
-            answer = Answer("timed out", f"stopped after {time.monotonic() - job.began:.0f} s, resumable")
+        if job.why and answer.state != "finished":
+            answer = Answer(job.why, f"stopped after {time.monotonic() - job.began:.0f} s, resumable")
         elif answer.state == "failed" and self.tries.get(job.name, 0) < self.retries:
             self.tries[job.name] = self.tries.get(job.name, 0) + 1
             waiting.appendleft((job.name, payloads[job.name]))
@@ -158,18 +165,16 @@ class Pool:
 
     def _stop_late(self) -> None:
         for job in self.running:
-            late = time.monotonic() - job.began - (self.timeout or float("inf"))
-            if late > 0 and not job.asked:
-                job.asked = True
-                _signal(job, signal.SIGTERM)
-            elif late > GRACE:
+            now = time.monotonic()
+            if now - job.began > (self.timeout or float("inf")):
+                job.stop("timed out")
+            if now - job.stopped > GRACE:
                 _signal(job, signal.SIGKILL)
 
     def _stop_all(self) -> None:
         """Ask every job to stop; kill what has not within the grace."""
         for job in self.running:
-            if not job.asked:
-                _signal(job, signal.SIGTERM)
+            job.stop("interrupted")
         end = time.monotonic() + GRACE
         for job in self.running:
             job.process.join(max(0.0, end - time.monotonic()))

@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -78,6 +78,19 @@ def write_report(folders: Sequence[Path], to: Path, times: bool = True) -> Findi
     page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=html.escape(found.title), body=body)
     write_whole(to / "report.html", page)
     return found
+
+
+def write_plan(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
+    """Add jobs, run folder's name to overrides, to the plan of a sweep's folder: what is planned and missing is said.
+
+    Raises:
+        UserError: the disk does not take it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / PLAN
+    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    planned = {**before, **{name: list(overrides) for name, overrides in jobs.items()}}
+    write_whole(path, yaml.safe_dump(planned, sort_keys=False))
 
 
 def _missing(folders: Sequence[Path], runs: Sequence[Run]) -> list[str]:

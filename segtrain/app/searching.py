@@ -1,0 +1,85 @@
+"""A search: trials asked of an Optuna study, run as jobs, told back: `hydra/sweeper=optuna`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from segtrain.app import launching
+from segtrain.config import conf_dir
+from segtrain.errors import UserError
+from segtrain.sweeps import search
+from segtrain.sweeps.search import FOLDER, GOAL, Pruning, Space, Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+    from hydra_plugins.segtrain_plugins import OptunaSweeper, ProcessLauncher
+
+
+def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | None:
+    """Run trials until the study has n_trials; the same command again goes on with it.
+
+    Returns:
+        The best val/dice, None without one.
+
+    Raises:
+        UserError: a setting that is none; a launcher that does not run jobs here.
+    """
+    from hydra_plugins.segtrain_plugins import ProcessLauncher
+
+    launcher = sweeper.launcher
+    if not isinstance(launcher, ProcessLauncher):
+        raise UserError(
+            "hydra/sweeper=optuna runs its trials with hydra/launcher=processes; expected that launcher; several "
+            "machines share a search by the same command on each, with one hydra.sweeper.storage=postgresql://…"
+        )
+    HydraConfig.instance().set_config(sweeper.config)
+    given = OmegaConf.to_container(OmegaConf.create(dict(sweeper.params)))
+    assert isinstance(given, dict)
+    parser = OverridesParser.create(config_loader=sweeper.context.config_loader)
+    parsed = parser.parse_overrides([*(f"{key}={value}" for key, value in given.items()), *arguments])
+    space, folder = search.space_of(parsed), Path(sweeper.config.outputs) / sweeper.config.name
+    study = search.open_study(sweeper.settings, space, folder)
+    places = len(launching.slots_of(launcher, sweeper.config))
+    while (left := sweeper.settings.n_trials - search.done(study)) > 0:
+        trials = search.asked(study, space, min(left, places))
+        if not trials or not _run(study, launcher, trials):
+            break
+    return _conclude(study, folder, space)
+
+
+def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Trial]) -> bool:
+    """Run trials side by side and tell the study; whether any brought a score or was pruned."""
+    overrides = list(dict.fromkeys(tuple(trial.overrides) for trial in trials))
+    tasks = launching.prepared(launcher, overrides, trials[0].trial.number)
+    folders = {task.overrides: task.folder for task in tasks}
+    by_folder = {folders[tuple(trial.overrides)]: trial.trial for trial in trials}
+    for trial in trials:  # two trials alike are one run
+        trial.trial.set_user_attr(FOLDER, Path(folders[tuple(trial.overrides)]).name)
+    outcomes = launching.ran(launcher, tasks, Pruning(by_folder))
+    came = False
+    for trial in trials:
+        state, _, results = outcomes[folders[tuple(trial.overrides)]].answer
+        score = (results or {}).get(GOAL)
+        search.tell(study, trial.trial, state, score)
+        came = came or score is not None or state == "pruned"
+    return came
+
+
+def _conclude(study: "optuna.Study", folder: Path, space: Space) -> float | None:
+    groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
+    best = search.write_best(study, groups, space.fixed, folder / "conf")
+    if best is None:
+        print(f"no trial of {study.study_name} has a score")
+        return None
+    search.write_figures(study, folder / "figures")
+    trial = study.best_trial
+    chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
+    print(f"best of {search.done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")
+    print(f"  train with it:  python -m segtrain --config-dir {folder / 'conf'} experiment=best")
+    print(f"  {folder / 'figures'}: history.png, importance.png; live: optuna-dashboard {folder / search.JOURNAL}")
+    return float(trial.value or 0.0)

@@ -1,0 +1,258 @@
+"""A search with Optuna: `hydra/sweeper=optuna`. Trials are runs; the study lies beside them and outlives the process."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from segtrain.errors import UserError
+from segtrain.runs.files import write_whole
+from segtrain.runs.lock import InUse, Lock
+from segtrain.runs.metrics_csv import MetricsTable
+from segtrain.sweeps import figures
+from segtrain.sweeps.pool import Outcome, Running
+
+if TYPE_CHECKING:
+    import optuna
+    from hydra.core.override_parser.types import Override
+
+JOURNAL = "study.journal"
+FOLDER = "folder"  # user attribute of a trial: the name of its run's folder
+SAMPLERS = ("tpe", "random", "grid", "cmaes")
+PRUNERS = ("none", "median", "halving")
+GOAL = "val/dice"  # of the best epoch
+
+
+class Settings(NamedTuple):
+    """The values of conf/hydra/sweeper/optuna.yaml that make the study."""
+
+    n_trials: int
+    sampler: str
+    pruner: str
+    seed: int | None
+    storage: str | None
+
+
+class Space(NamedTuple):
+    """What is searched, and what every trial has."""
+
+    distributions: "dict[str, optuna.distributions.BaseDistribution]"
+    fixed: list[str]
+
+
+def space_of(overrides: "Sequence[Override]") -> Space:
+    """Hydra's syntax as Optuna's: choice(…) and lists, range(…), interval(…), tag(log, …)."""
+    d = needed().distributions
+    found: dict[str, Any] = {}
+    fixed: dict[str, str] = {}
+    for override in overrides:
+        key, value = override.get_key_element(), override.value()
+        found.pop(key, None)
+        fixed.pop(key, None)
+        if not override.is_sweep_override():
+            fixed[key] = override.input_line if override.is_delete() else f"{key}={override.get_value_element_as_str()}"
+            continue
+        log = "log" in value.tags
+        if override.is_range_sweep():
+            stop = value.stop - (value.step if (value.stop - value.start) % value.step == 0 else 0)
+            whole = all(isinstance(n, int) for n in (value.start, value.stop, value.step))
+            kind = d.IntDistribution if whole else d.FloatDistribution
+            found[key] = kind(value.start, stop, log=log, step=None if log and not whole else value.step)
+        elif override.is_interval_sweep():
+            whole = isinstance(value.start, int) and isinstance(value.end, int)
+            found[key] = (d.IntDistribution if whole else d.FloatDistribution)(value.start, value.end, log=log)
+        else:
+            found[key] = d.CategoricalDistribution(list(override.sweep_string_iterator()))
+    if not found:
+        raise UserError(
+            "hydra/sweeper=optuna has nothing to search; expected keys with several values, such as "
+            "aug.strength=interval(0,2) or aug=flips,medical_elastic; got one value each"
+        )
+    return Space(found, list(fixed.values()))
+
+
+def open_study(settings: Settings, space: Space, folder: Path) -> "optuna.Study":
+    """The study of that folder, made or gone on with; trials whose process died are queued again.
+
+    Raises:
+        UserError: a setting that is none, or a storage that cannot be reached.
+    """
+    optuna = needed()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for name, value, known in (("sampler", settings.sampler, SAMPLERS), ("pruner", settings.pruner, PRUNERS)):
+        if value not in known:
+            raise UserError(f"hydra.sweeper.{name} is {value!r}; expected one of {', '.join(known)}")
+    try:
+        study: optuna.Study = optuna.create_study(
+            study_name=folder.name,
+            storage=_storage(settings.storage, folder),
+            sampler=_sampler(settings, space),
+            pruner=_pruner(settings.pruner),
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except (OSError, optuna.exceptions.StorageInternalError, ImportError, ValueError) as error:
+        raise UserError(
+            f"the study's storage {settings.storage or folder / JOURNAL} cannot be used: {' '.join(str(error).split())}; "
+            "expected null (a file in the sweep's folder) or a database that answers, postgresql://user@host/name "
+            'with pip install "psycopg2-binary"'
+        ) from error
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        if not _is_alive(folder / str(trial.user_attrs.get(FOLDER, ""))):
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+    return study
+
+
+def _storage(storage: str | None, folder: Path) -> Any:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if storage is not None:
+        return storage
+    folder.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+
+
+def _sampler(settings: Settings, space: Space) -> Any:
+    samplers = needed().samplers
+    if settings.sampler == "grid":
+        return samplers.GridSampler({key: _values(key, d) for key, d in space.distributions.items()}, settings.seed)
+    kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "cmaes": samplers.CmaEsSampler}
+    more = {"constant_liar": True} if settings.sampler == "tpe" else {}  # trials at one time spread out
+    return kinds[settings.sampler](seed=settings.seed, **more)
+
+
+def _values(key: str, distribution: Any) -> list[Any]:
+    if hasattr(distribution, "choices"):
+        return list(distribution.choices)
+    if not distribution.step:
+        raise UserError(f"sampler=grid needs countable values; {key} is an interval; give range(…) or a list")
+    count = int(round((distribution.high - distribution.low) / distribution.step)) + 1
+    return [distribution.low + i * distribution.step for i in range(count)]
+
+
+def _pruner(name: str) -> Any:
+    pruners = needed().pruners
+    kinds = {"none": pruners.NopPruner, "median": pruners.MedianPruner, "halving": pruners.SuccessiveHalvingPruner}
+    return kinds[name]()
+
+
+def _is_alive(run: Path) -> bool:
+    """Whether a process is in that run's folder."""
+    if not (run / "status.json").exists():
+        return False
+    try:
+        with Lock(run):
+            return False
+    except InUse:
+        return True
+
+
+class Trial(NamedTuple):
+    """A trial with the overrides of its run."""
+
+    trial: "optuna.Trial"
+    overrides: list[str]
+
+
+def asked(study: "optuna.Study", space: Space, count: int) -> list[Trial]:
+    """The next trials."""
+    trials = []
+    for _ in range(count):
+        with contextlib.suppress(RuntimeError):  # a grid that is used up
+            trial = study.ask(space.distributions)
+            trials.append(Trial(trial, [*(f"{k}={v}" for k, v in trial.params.items()), *space.fixed]))
+    return trials
+
+
+def done(study: "optuna.Study") -> int:
+    """How many trials count against n_trials: those that ended with a score or were pruned."""
+    state = needed().trial.TrialState
+    return len(study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
+
+
+class Pruning:
+    """Reports every epoch's val/dice of the runs at work to their trials, and stops those that fall behind."""
+
+    def __init__(self, trials: "Mapping[str, optuna.Trial]") -> None:
+        """Of trials by the folder of their run."""
+        self.trials, self.reported = trials, dict.fromkeys(trials, 0)
+
+    def __call__(self, running: Sequence[Running], ended: Sequence[Outcome]) -> None:
+        """The pool's look."""
+        for job in running:
+            trial, rows = self.trials[job.name], MetricsTable(Path(job.name) / "metrics.csv").rows()
+            for row in rows[self.reported[job.name] :]:
+                if GOAL in row:
+                    trial.report(row[GOAL], int(row["epoch"]))
+            if len(rows) > self.reported[job.name] and trial.should_prune():
+                job.stop("pruned")
+            self.reported[job.name] = len(rows)
+
+
+def tell(study: "optuna.Study", trial: "optuna.Trial", state: str, score: float | None) -> None:
+    """How a trial ended: its score, pruned, or failed."""
+    states = needed().trial.TrialState
+    if score is not None and state in ("finished", "skipped"):
+        study.tell(trial, score)
+    else:
+        study.tell(trial, state=states.PRUNED if state == "pruned" else states.FAIL)
+
+
+def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str], to: Path) -> Path | None:
+    """The best trial as a choice of the group experiment; None before the first score."""
+    state = needed().trial.TrialState
+    if not study.get_trials(deepcopy=False, states=(state.COMPLETE,)):
+        return None
+    best = study.best_trial
+    chosen = {**dict(o.lstrip("+").split("=", 1) for o in fixed if "=" in o), **best.params}
+    chosen.pop("name", None)
+    defaults = [{f"override /{key}": value} for key, value in chosen.items() if key in groups]
+    tree: dict[str, Any] = {"defaults": [*defaults, "_self_"]}
+    for key, value in chosen.items():
+        if key not in groups:
+            _put(tree, key.lstrip("+").split("."), yaml.safe_load(str(value)))
+    head = f"# @package _global_\n# {GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}\n"
+    path = to / "experiment" / "best.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, head + yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+def write_figures(study: "optuna.Study", folder: Path) -> None:
+    """History and importance (PED-ANOVA, Watanabe et al. 2023, arXiv 2304.10255), each as PNG and SVG."""
+    optuna = needed()
+    folder.mkdir(parents=True, exist_ok=True)
+    scored = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
+    points = [(trial.number, float(trial.value)) for trial in scored]
+    drawn = [figures.history(points, GOAL)]
+    if len(scored) > 3 and len(study.best_trial.params) > 1:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        drawn.append(figures.importance(shares))
+    for one in drawn:
+        figures.write(one, folder)
+
+
+def _put(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    for part in parts[:-1]:
+        tree = tree.setdefault(part, {})
+    tree[parts[-1]] = value
+
+
+def needed() -> Any:
+    """Optuna.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError(
+            'hydra/sweeper=optuna needs the package optuna, which is not installed; pip install "segtrain[search]"'
+        ) from error
+    return optuna
