@@ -41,7 +41,7 @@ def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | No
     given = OmegaConf.to_container(OmegaConf.create(dict(sweeper.params)))
     assert isinstance(given, dict)
     parser = OverridesParser.create(config_loader=sweeper.context.config_loader)
-    parsed = parser.parse_overrides([*(f"{key}={value}" for key, value in given.items()), *arguments])
+    parsed = parser.parse_overrides([*(f"{key!s}={value}" for key, value in given.items()), *arguments])
     space, folder = search.space_of(parsed), Path(sweeper.config.outputs) / sweeper.config.name
     study = search.open_study(sweeper.settings, space, folder)
     places = len(launching.slots_of(launcher, sweeper.config))

@@ -2,11 +2,12 @@
 
 import difflib
 import importlib
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Partners, Policy, ScheduledPolicy
-from segtrain.aug.ablation import ablated
+from segtrain.aug.ablation import Node, ablated
 from segtrain.aug.schedule import factor
 from segtrain.config import build
 from segtrain.data.datasets import SegmentationDataset
@@ -44,7 +45,7 @@ def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Par
     chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
     without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
     if without or only:
-        chosen.transforms = ablated(OmegaConf.to_container(chosen.transforms), without, only)
+        chosen.transforms = ablated(cast(list[Node], OmegaConf.to_container(chosen.transforms)), without, only)
     policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
     if policy.needs_partner:
         policy.partners = partners or Partners(dataset.read, build_split(config, dataset).train, dataset.ignore_index)

@@ -1,9 +1,9 @@
-"""A search with Optuna: `hydra/sweeper=optuna`. Trials are runs; the study lies beside them and outlives the process."""
+"""A search with Optuna: `hydra/sweeper=optuna`. Trials are runs; the study lies beside them and outlives a process."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import yaml
 
@@ -43,28 +43,23 @@ class Space(NamedTuple):
 
 
 def space_of(overrides: "Sequence[Override]") -> Space:
-    """Hydra's syntax as Optuna's: choice(…) and lists, range(…), interval(…), tag(log, …)."""
-    d = needed().distributions
+    """Hydra's syntax as Optuna's: choice(…) and lists, range(…), interval(…), tag(log, …).
+
+    Raises:
+        UserError: nothing has several values.
+    """
     found: dict[str, Any] = {}
     fixed: dict[str, str] = {}
     for override in overrides:
-        key, value = override.get_key_element(), override.value()
+        key = override.get_key_element()
         found.pop(key, None)
         fixed.pop(key, None)
-        if not override.is_sweep_override():
-            fixed[key] = override.input_line if override.is_delete() else f"{key}={override.get_value_element_as_str()}"
-            continue
-        log = "log" in value.tags
-        if override.is_range_sweep():
-            stop = value.stop - (value.step if (value.stop - value.start) % value.step == 0 else 0)
-            whole = all(isinstance(n, int) for n in (value.start, value.stop, value.step))
-            kind = d.IntDistribution if whole else d.FloatDistribution
-            found[key] = kind(value.start, stop, log=log, step=None if log and not whole else value.step)
-        elif override.is_interval_sweep():
-            whole = isinstance(value.start, int) and isinstance(value.end, int)
-            found[key] = (d.IntDistribution if whole else d.FloatDistribution)(value.start, value.end, log=log)
+        if override.is_sweep_override():
+            found[key] = _distribution(override)
+        elif override.is_delete():
+            fixed[key] = str(override.input_line)
         else:
-            found[key] = d.CategoricalDistribution(list(override.sweep_string_iterator()))
+            fixed[key] = f"{key}={override.get_value_element_as_str()}"
     if not found:
         raise UserError(
             "hydra/sweeper=optuna has nothing to search; expected keys with several values, such as "
@@ -73,47 +68,64 @@ def space_of(overrides: "Sequence[Override]") -> Space:
     return Space(found, list(fixed.values()))
 
 
+def _distribution(override: "Override") -> Any:
+    d, value = needed().distributions, cast(Any, override.value())
+    if override.is_interval_sweep():
+        low, high, step = value.start, value.end, None
+    elif override.is_range_sweep():
+        last = value.stop - value.start  # the end is not in a range
+        low, high, step = (
+            value.start,
+            value.stop - (value.step if last % value.step == 0 else last % value.step),
+            value.step,
+        )
+    else:
+        return d.CategoricalDistribution(list(override.sweep_string_iterator()))
+    log = "log" in value.tags
+    if all(isinstance(number, int) for number in (low, high)) and isinstance(step, int | None):
+        return d.IntDistribution(low, high, log=log, step=1 if log else step or 1)
+    return d.FloatDistribution(low, high, log=log, step=None if log else step)
+
+
 def open_study(settings: Settings, space: Space, folder: Path) -> "optuna.Study":
     """The study of that folder, made or gone on with; trials whose process died are queued again.
 
     Raises:
         UserError: a setting that is none, or a storage that cannot be reached.
     """
-    optuna = needed()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    library = needed()
+    library.logging.set_verbosity(library.logging.WARNING)
     for name, value, known in (("sampler", settings.sampler, SAMPLERS), ("pruner", settings.pruner, PRUNERS)):
         if value not in known:
             raise UserError(f"hydra.sweeper.{name} is {value!r}; expected one of {', '.join(known)}")
-    try:
-        study: optuna.Study = optuna.create_study(
-            study_name=folder.name,
-            storage=_storage(settings.storage, folder),
-            sampler=_sampler(settings, space),
-            pruner=_pruner(settings.pruner),
-            direction="maximize",
-            load_if_exists=True,
-        )
-    except (OSError, optuna.exceptions.StorageInternalError, ImportError, ValueError) as error:
-        raise UserError(
-            f"the study's storage {settings.storage or folder / JOURNAL} cannot be used: {' '.join(str(error).split())}; "
-            "expected null (a file in the sweep's folder) or a database that answers, postgresql://user@host/name "
-            'with pip install "psycopg2-binary"'
-        ) from error
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+    study: optuna.Study = library.create_study(
+        study_name=folder.name,
+        storage=_storage(settings.storage, folder),
+        sampler=_sampler(settings, space),
+        pruner=_pruner(settings.pruner),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(deepcopy=False, states=(library.trial.TrialState.RUNNING,)):
         if not _is_alive(folder / str(trial.user_attrs.get(FOLDER, ""))):
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            study.tell(trial.number, state=library.trial.TrialState.FAIL)
             study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
     return study
 
 
 def _storage(storage: str | None, folder: Path) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    if storage is not None:
-        return storage
-    folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    storages = needed().storages
+    try:
+        if storage is not None:
+            return storages.get_storage(storage)
+        folder.mkdir(parents=True, exist_ok=True)
+        return storages.JournalStorage(storages.journal.JournalFileBackend(str(folder / JOURNAL)))
+    except Exception as error:  # of the file system, of SQLAlchemy, of a driver that is missing
+        raise UserError(
+            f"the study's storage {storage or folder / JOURNAL} cannot be used: {' '.join(str(error).split())}; "
+            "expected null (a file in the sweep's folder), or a database that answers, such as "
+            'postgresql://user@host/name, with pip install "segtrain[search]" psycopg2-binary'
+        ) from error
 
 
 def _sampler(settings: Settings, space: Space) -> Any:
@@ -130,7 +142,7 @@ def _values(key: str, distribution: Any) -> list[Any]:
         return list(distribution.choices)
     if not distribution.step:
         raise UserError(f"sampler=grid needs countable values; {key} is an interval; give range(…) or a list")
-    count = int(round((distribution.high - distribution.low) / distribution.step)) + 1
+    count = round((distribution.high - distribution.low) / distribution.step) + 1
     return [distribution.low + i * distribution.step for i in range(count)]
 
 
@@ -162,9 +174,10 @@ def asked(study: "optuna.Study", space: Space, count: int) -> list[Trial]:
     """The next trials."""
     trials = []
     for _ in range(count):
-        with contextlib.suppress(RuntimeError):  # a grid that is used up
-            trial = study.ask(space.distributions)
-            trials.append(Trial(trial, [*(f"{k}={v}" for k, v in trial.params.items()), *space.fixed]))
+        if isinstance(study.sampler, needed().samplers.GridSampler) and study.sampler.is_exhausted(study):
+            break
+        trial = study.ask(space.distributions)
+        trials.append(Trial(trial, [*(f"{k}={v}" for k, v in trial.params.items()), *space.fixed]))
     return trials
 
 
@@ -196,10 +209,11 @@ class Pruning:
 def tell(study: "optuna.Study", trial: "optuna.Trial", state: str, score: float | None) -> None:
     """How a trial ended: its score, pruned, or failed."""
     states = needed().trial.TrialState
-    if score is not None and state in ("finished", "skipped"):
-        study.tell(trial, score)
-    else:
-        study.tell(trial, state=states.PRUNED if state == "pruned" else states.FAIL)
+    with contextlib.suppress(RuntimeError):  # a grid's last: Optuna would end a loop of its own, having kept the score
+        if score is not None and state in ("finished", "skipped"):
+            study.tell(trial, score)
+        else:
+            study.tell(trial, state=states.PRUNED if state == "pruned" else states.FAIL)
 
 
 def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str], to: Path) -> Path | None:
@@ -215,7 +229,8 @@ def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str
     for key, value in chosen.items():
         if key not in groups:
             _put(tree, key.lstrip("+").split("."), yaml.safe_load(str(value)))
-    head = f"# @package _global_\n# {GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}\n"
+    said = f"{GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}"
+    head = f"# @package _global_\n# {said}\n"
     path = to / "experiment" / "best.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, head + yaml.safe_dump(tree, sort_keys=False))
@@ -227,7 +242,7 @@ def write_figures(study: "optuna.Study", folder: Path) -> None:
     optuna = needed()
     folder.mkdir(parents=True, exist_ok=True)
     scored = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
-    points = [(trial.number, float(trial.value)) for trial in scored]
+    points = [(trial.number, trial.value or 0.0) for trial in scored]
     drawn = [figures.history(points, GOAL)]
     if len(scored) > 3 and len(study.best_trial.params) > 1:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
