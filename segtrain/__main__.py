@@ -90,7 +90,8 @@ def overrides_first(arguments: list[str]) -> list[str]:
 def swept(arguments: list[str]) -> list[str]:
     """With -m where a sweep file is chosen: without it, one run would leave the file's axes out in silence."""
     chosen = any(a.startswith("sweep=") and a != "sweep=null" for a in arguments)
-    return [*arguments, "--multirun"] if chosen and not {"-m", "--multirun"} & set(arguments) else arguments
+    asked = {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(arguments)
+    return [*arguments, "--multirun"] if chosen and not asked else arguments
 
 
 def beside_resume(arguments: list[str]) -> list[str]:

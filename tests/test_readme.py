@@ -14,23 +14,40 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for line in re.findall(r"^    python -m segtrain (.*)$", README, re.MULTILINE)]
 
 
-def test_the_two_files_of_the_readme_train(segtrain: CommandLine) -> None:
-    dataset, policy = BLOCKS
-    folder_data(segtrain.folder / "data" / "cells", values=(128, 255))
-    for group, name, text in (("dataset", "cells", dataset), ("aug", "mine", policy)):
-        path = segtrain.folder / "my_conf" / group / f"{name}.yaml"
+def written(folder: Path) -> list[str]:
+    """The README's three files in place; the overrides of a small training with them."""
+    sweep, dataset, policy = BLOCKS
+    folder_data(folder / "data" / "cells", values=(128, 255))
+    for group, name, text in (("sweep", "dose", sweep), ("dataset", "cells", dataset), ("aug", "mine", policy)):
+        path = folder / "my_conf" / group / f"{name}.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(text)
     small = [o for o in SMALL if not o.startswith("dataset")]
-    command = ["--config-dir", "my_conf", "dataset=cells", "aug=mine", *small, r"dataset.split.group='^p(\d+)'"]
-    assert segtrain(*command) == 0, segtrain.err
+    return ["--config-dir", "my_conf", "dataset=cells", *small, r"dataset.split.group='^p(\d+)'"]
+
+
+def test_the_files_of_the_readme_train(segtrain: CommandLine) -> None:
+    assert segtrain(*written(segtrain.folder), "aug=mine") == 0, segtrain.err
     assert "cells: 3 classes" in segtrain.out and "mine, strength 1" in segtrain.out
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "--config-dir" not in c and "resume" not in c])
+def test_the_sweep_of_the_readme_runs(segtrain: CommandLine) -> None:
+    command = [*written(segtrain.folder), "sweep=dose", "aug.strength=0.5,1", "seed=0"]
+    assert segtrain(*command) == 0, segtrain.err
+    assert "5 jobs" in segtrain.out and "5 finished" in segtrain.out
+    assert (segtrain.folder / "outputs/cells-dose/report.html").exists()
+
+
+WITHOUT_HYDRA = ("report ", "compare ", "diff ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [c for c in COMMANDS if "--config-dir" not in c and "resume" not in c and not c.startswith(WITHOUT_HYDRA)],
+)
 def test_the_commands_of_the_readme_compose(command: str, segtrain: CommandLine) -> None:
     arguments = [a for a in shlex.split(command) if a != "-m"]
-    arguments = [re.sub(r"=([^=,]+),.*", r"=\1", a) for a in arguments]  # the first of a sweep
+    arguments = [re.sub(r"=(?:[a-z]+\()?([^=,]+),.*", r"=\1", a) for a in arguments]  # the first value of a sweep
     if arguments == ["--help"]:
         assert segtrain("--help") == 0
         return

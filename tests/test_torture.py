@@ -13,3 +13,11 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "torture.py"
 def test_three_kills_change_nothing() -> None:
     done = subprocess.run([sys.executable, str(SCRIPT), "--kills", "3", "--quick"], capture_output=True, text=True)
     assert done.returncode == 0 and "1 of 1 identical, 3 kills each" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_ends_with_the_same_report() -> None:
+    command = [sys.executable, str(SCRIPTS / "torture_sweep.py"), "--kills", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "files that differ: none" in done.stdout

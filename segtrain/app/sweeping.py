@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hydra_plugins.segtrain_plugins import GridSweeper
 
 ARMS = "arms"
-CHOOSE = ("aug", "experiment")  # groups that say which policy a job has
+CHOOSE = ("aug=", "aug.", "experiment=")  # overrides that say which policy a job has
 
 
 def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> Sequence[JobReturn]:
@@ -60,9 +60,10 @@ def planned(
     parsed = parser.parse_overrides([*given, *arguments])
 
     @functools.cache
-    def idle(chosen: tuple[str, ...]) -> bool:
-        return not compose(list(chosen)).aug.transforms
+    def transforms(chosen: tuple[str, ...]) -> Any:
+        return OmegaConf.to_container(compose(list(chosen)).aug, resolve=True)["transforms"]  # type: ignore[index,call-overload]
 
-    return plan.jobs(
-        plan.axes_of(parsed), arms, lambda job: idle(tuple(o for o in job if o.partition("=")[0] in CHOOSE))
-    )
+    def policy(job: plan.Job) -> Any:
+        return transforms(tuple(o for o in job if o.startswith(CHOOSE)))
+
+    return plan.jobs(plan.axes_of(parsed), arms, policy)

@@ -14,17 +14,17 @@ SEED, STRENGTH = "seed", "aug.strength"
 
 
 def jobs(
-    axes: Mapping[str, Sequence[str]], arms: Sequence[Mapping[str, Any]], idle: Callable[[Job], bool]
+    axes: Mapping[str, Sequence[str]], arms: Sequence[Mapping[str, Any]], policy: Callable[[Job], Any]
 ) -> list[Job]:
     """Every combination of the axes' values and the arms, all arms of the first seed first.
 
-    So a sweep that is stopped early has compared its arms on the same seeds. Where a policy has nothing that a
-    strength could scale, its strengths are one job.
+    So a sweep that is stopped early has compared its arms on the same seeds. Strengths at which a policy is the same
+    are one job: any, where it has no transforms; 1 and above, where it has only chances.
 
     Args:
         axes: key to its overrides, one or several: {"seed": ["seed=0", "seed=1"]}.
         arms: each some keys with one value each, which vary together; empty for none.
-        idle: whether the policy of a job has no transforms.
+        policy: the transforms of a job, all numbers worked out; empty for none.
 
     Raises:
         UserError: a key is both an axis and an arm's.
@@ -37,15 +37,18 @@ def jobs(
     listed = [[f"{key}={'null' if value is None else value}" for key, value in arm.items()] for arm in arms]
     values = [[[override] for override in axis] for axis in axes.values()]
     product = itertools.product(*([listed] if listed else []), *values)
-    found = [_kept([override for part in parts for override in part], idle) for parts in product]
+    found = [[override for part in parts for override in part] for parts in product]
     seeds = axes.get(SEED, ())
     found.sort(key=lambda job: next((i for i, seed in enumerate(seeds) if seed in job), 0))
-    return [list(job) for job in dict.fromkeys(map(tuple, found))]
-
-
-def _kept(job: Job, idle: Callable[[Job], bool]) -> Job:
-    scaled = [override for override in job if override.startswith(f"{STRENGTH}=")]
-    return [override for override in job if override not in scaled] if scaled and idle(job) else job
+    kept: dict[str, Job] = {}
+    for job in found:
+        rest = [override for override in job if not override.startswith(f"{STRENGTH}=")]
+        if len(rest) == len(job):
+            kept.setdefault(repr(job), job)
+            continue
+        transforms = policy(job)
+        kept.setdefault(repr((rest, transforms)), job if transforms else rest)
+    return list(kept.values())
 
 
 def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from segtrain.sweeps.arms import BASELINE, Arm, Choice, Contrast
+from segtrain.sweeps.arms import ALPHA, BASELINE, Arm, Choice, Contrast
 from segtrain.sweeps.figures import POINTS
 from segtrain.sweeps.paired import BETTER, LEAST_SEEDS
 from segtrain.sweeps.reading import Run
@@ -15,6 +15,7 @@ HARMLESS = (
     *("seed", "name", "outputs", "debug", "resume*", "trust*", "data.num_workers", "logger*", "choices.logger"),
     *("checkpoint.*", "trainer.accelerator", "choices.trainer", "choices.sweep", "dataset.split.seed"),
 )
+NAMED = 4  # runs that a warning names
 ENVIRONMENT = ("segtrain_commit", "packages", "device", "threads", "precision", "deterministic", "python")
 
 
@@ -109,7 +110,8 @@ def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str
             f"Run at least {LEAST_SEEDS} seeds of every arm (the fewest now: {fewest}); fewer never yield a verdict."
         )
     for contrast in contrasts:
-        if contrast.verdict not in ("looks better", "not distinguishable") or contrast.estimate.mean <= 0:
+        settled = contrast.verdict != "not distinguishable" and not contrast.p_holm >= ALPHA
+        if settled or contrast.estimate.mean <= 0:
             continue
         seeds, images = contrast.needed
         ways = [f"{n} {what} in all" for n, what in ((seeds, "seeds"), (images, "test images")) if n is not None]
@@ -149,11 +151,15 @@ def warnings(
     ]
     unfinished = [run for run in runs if not run.finished]
     if unfinished:
-        states = ", ".join(f"{run.path.name} ({run.state})" for run in unfinished)
-        said.append(f"Without scores, left out: {states}.")
+        said.append(f"Without scores, left out: {_some([f'{run.path.name} ({run.state})' for run in unfinished])}.")
     if missing:
-        said.append(f"Planned and not begun: {', '.join(missing)}.")
+        said.append(f"Planned and not begun: {_some(missing)}.")
     return said
+
+
+def _some(names: Sequence[str]) -> str:
+    """The names, or how many there are and the first."""
+    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} runs, {', '.join(names[:NAMED])}, …"
 
 
 def _differing(configs: Sequence[dict[str, object]]) -> list[str]:

@@ -7,9 +7,17 @@ from segtrain.errors import UserError
 from segtrain.sweeps import plan
 
 
+def transforms(job: list[str]) -> list[str]:
+    """As of the presets: none has nothing to scale, flips only chances, which end at 1."""
+    if "aug=none" in job:
+        return []
+    strength = next((float(o.partition("=")[2]) for o in job if o.startswith("aug.strength=")), 1.0)
+    return [f"{job} {strength}"] if "aug=flips" not in job else [f"flips {min(strength, 1.0)}"]
+
+
 def planned(*overrides: str, arms: list[dict[str, object]] | None = None) -> list[str]:
     axes = plan.axes_of(OverridesParser.create().parse_overrides(list(overrides)))
-    jobs = plan.jobs(axes, arms or [], lambda job: "aug=none" in job)
+    jobs = plan.jobs(axes, arms or [], transforms)
     return [" ".join(job) for job in jobs]
 
 
@@ -22,6 +30,10 @@ def test_all_arms_of_a_seed_come_first_and_none_runs_once_a_seed() -> None:
         "aug=flips aug.strength=0.5 seed=1",
         "aug=flips aug.strength=1 seed=1",
     ]
+
+
+def test_strengths_at_which_a_policy_is_the_same_are_one_job() -> None:
+    assert planned("aug=flips", "aug.strength=0.5,1,2,4") == ["aug=flips aug.strength=0.5", "aug=flips aug.strength=1"]
 
 
 def test_seeds_keep_the_order_in_which_they_were_given() -> None:
