@@ -31,6 +31,7 @@ def test_the_files_of_the_readme_train(segtrain: CommandLine) -> None:
     assert "cells: 3 classes" in segtrain.out and "mine, strength 1" in segtrain.out
 
 
+@pytest.mark.slow
 def test_the_sweep_of_the_readme_runs(segtrain: CommandLine) -> None:
     command = [*written(segtrain.folder), "sweep=dose", "aug.strength=0.5,1", "seed=0"]
     assert segtrain(*command) == 0, segtrain.err

@@ -102,6 +102,7 @@ def test_runs_that_fall_behind_are_pruned(tmp_path: Path) -> None:
     assert stopped == [(str(tmp_path / "6"), "pruned")]
 
 
+@pytest.mark.slow
 def test_the_command_searches_goes_on_and_leaves_the_best(segtrain: CommandLine) -> None:
     command = ["-m", *SPACE, *FEW, "trainer.max_epochs=1", "hydra.sweeper.sampler=random"]
     assert segtrain(*command, "hydra.sweeper.n_trials=2") == 0, segtrain.err
