@@ -44,7 +44,7 @@ WITHOUT_TORCH = (
     *("segtrain.data.datasets", "segtrain.runs", "segtrain.sheet", "segtrain.sweeps"),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
-MAY_USE_TORCH = ("segtrain.runs.checkpoint",)
+MAY_USE_TORCH = ("segtrain.runs.checkpoint", "segtrain.runs.writer")
 
 
 def within(name: str, prefixes: tuple[str, ...]) -> bool:

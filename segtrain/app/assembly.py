@@ -22,8 +22,8 @@ from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.plots import MOST_THUMBNAILS
-from segtrain.runs.checkpoint import Writer
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.writer import Writer
 from segtrain.sheet import spread
 
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from segtrain.app import launching
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
-from segtrain.sweeps import search
+from segtrain.sweeps import search, searched
 from segtrain.sweeps.search import FOLDER, GOAL, Pruning, Space, Trial
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Tr
 
 def _conclude(study: "optuna.Study", folder: Path, space: Space) -> float | None:
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
-    best = search.write_best(study, groups, space.fixed, folder / "conf")
+    best = searched.write_best(study, groups, space.fixed, folder / "conf")
     if best is None:
         print(f"no trial of {study.study_name} has a score")
         return None
-    search.write_figures(study, folder / "figures")
+    searched.write_figures(study, folder / "figures")
     trial = study.best_trial
     chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
     print(f"best of {search.done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")

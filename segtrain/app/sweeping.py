@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.runs.folder import folder_name
-from segtrain.sweeps import plan, report, verdict
+from segtrain.sweeps import findings, plan, report, verdict
 
 if TYPE_CHECKING:
     from hydra_plugins.segtrain_plugins import GridSweeper
@@ -32,7 +32,7 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> Sequence[JobRetur
     )
     HydraConfig.instance().set_config(sweeper.config)
     folder = Path(sweeper.config.outputs) / sweeper.config.name
-    report.write_plan(folder, {folder_name(job): job for job in jobs})
+    findings.write_plan(folder, {folder_name(job): job for job in jobs})
     returned: Sequence[JobReturn] = sweeper.launcher.launch(jobs, initial_job_idx=0)
     conclude(folder)
     if any(one.status is not JobStatus.COMPLETED for one in returned):

@@ -12,12 +12,9 @@ import json
 import os
 import pickle
 import shutil
-import sys
-import threading
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -42,7 +39,7 @@ def write(checkpoint: Mapping[str, Any], path: Path) -> None:
         UserError: full disk, read-only file system, missing folder or permission; `path` is unchanged.
         TypeError: it holds an object that reading with weights_only=True would refuse; names its key.
     """
-    _check_plain(checkpoint, "checkpoint")
+    check_plain(checkpoint, "checkpoint")
     with part(path) as temporary:
         digest = _save(checkpoint, temporary)
         _replace(temporary, path, [digest])
@@ -103,46 +100,6 @@ def save_weights(folder: Path, weights: Mapping[str, torch.Tensor], about: Mappi
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     metadata = {"segtrain": json.dumps(about)}  # one entry: the order of several is another in each process
     write_whole(folder / WEIGHTS, safetensors.torch.save(plain, metadata))
-
-
-class Writer:
-    """Writes a folder's checkpoints one after the other in a thread of its own: training goes on meanwhile."""
-
-    def __init__(self, folder: Path) -> None:
-        """Nothing is being written yet."""
-        self.folder = folder
-        self._thread = ThreadPoolExecutor(1, initializer=_step_back)
-        self._pending: list[Future[None]] = []
-
-    def last(self, checkpoint: Mapping[str, Any]) -> None:
-        """Begins to write last.ckpt from a copy, after what was begun before.
-
-        Raises:
-            UserError, TypeError: of what was begun before; or it holds more than plain values.
-        """
-        _check_plain(checkpoint, "checkpoint")
-        self.wait()
-        self._pending.append(self._thread.submit(save_last, _copied(checkpoint), self.folder))
-
-    def best(self) -> None:
-        """Begins to make best.ckpt the same as the last.ckpt begun before."""
-        self._pending.append(self._thread.submit(save_best, self.folder))
-
-    def wait(self) -> None:
-        """Returns when all that was begun is on the disk.
-
-        Raises:
-            UserError: the disk did not take it.
-        """
-        pending, self._pending = self._pending, []
-        for writing in pending:
-            writing.result()
-
-
-def _step_back() -> None:
-    """Lowest priority for this thread, where the system knows one: a training's threads wait for the slowest."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def newest(folder: Path) -> tuple[Path, str | None]:
@@ -242,26 +199,15 @@ def _problem(path: Path) -> str | None:
     return f"checkpoint '{path}' is damaged: expected sha256 {expected}; got {digest[:12]}"
 
 
-def _copied(value: Any) -> Any:
-    """The same tree with every tensor copied, on the CPU: training changes its own in place."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        return type(value)((key, _copied(item)) for key, item in value.items())  # type: ignore[call-arg]
-    if type(value) in (list, tuple, set):
-        return type(value)(_copied(item) for item in value)
-    return value
-
-
-def _check_plain(value: object, where: str) -> None:
+def check_plain(value: object, where: str) -> None:
     """Raises at writing what would only be noticed at reading, after the run died."""
     if type(value) not in PLAIN:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise TypeError(f"{where} is a {kind}; a checkpoint holds tensors and plain values only: convert it")
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _check_plain(key, f"a key of {where}")
-            _check_plain(item, f"{where}[{key!r}]")
+            check_plain(key, f"a key of {where}")
+            check_plain(item, f"{where}[{key!r}]")
     elif isinstance(value, list | tuple | set):
         for index, item in enumerate(value):
-            _check_plain(item, f"{where}[{index}]")
+            check_plain(item, f"{where}[{index}]")

@@ -14,7 +14,8 @@ import safetensors
 import torch
 
 from segtrain.errors import UserError
-from segtrain.runs.checkpoint import Writer, newest, read, save_best, save_last, save_weights, write
+from segtrain.runs.checkpoint import newest, read, save_best, save_last, save_weights, write
+from segtrain.runs.writer import Writer
 
 
 @pytest.fixture(autouse=True)

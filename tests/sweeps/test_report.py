@@ -12,8 +12,9 @@ import pytest
 from segtrain.errors import UserError
 from segtrain.sweeps import verdict
 from segtrain.sweeps.arms import arms_of, contrasts
+from segtrain.sweeps.findings import find
 from segtrain.sweeps.paired import LEAST_SEEDS
-from segtrain.sweeps.report import find, write_report
+from segtrain.sweeps.report import write_report
 from tests.conftest import CommandLine
 from tests.sweeps import made
 

@@ -12,6 +12,7 @@ from tests.conftest import SMALL, CommandLine
 
 optuna = pytest.importorskip("optuna")
 search = pytest.importorskip("segtrain.sweeps.search")
+searched = pytest.importorskip("segtrain.sweeps.searched")
 SETTINGS = search.Settings(n_trials=4, sampler="random", pruner="none", seed=0, storage=None)
 SPACE = ["hydra/sweeper=optuna", "aug=none,flips", "aug.strength=interval(0.1,2.0)", "name=s"]
 FEW = [o for o in SMALL if not o.startswith("trainer.max_epochs")]
@@ -64,7 +65,7 @@ def test_every_sampler_asks_and_is_told(sampler: str, tmp_path: Path) -> None:
             assert sorted(o.partition("=")[0] for o in trial.overrides) == ["aug.strength", "data.crop"]
             search.tell(study, trial.trial, "finished", 0.1 * number)
     assert search.done(study) == 6
-    search.write_figures(study, tmp_path / "figures")
+    searched.write_figures(study, tmp_path / "figures")
     assert {p.name for p in (tmp_path / "figures").glob("*.png")} == {"history.png", "importance.png"}
 
 

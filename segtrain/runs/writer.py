@@ -1,0 +1,64 @@
+"""Checkpoints written beside the training, in a thread of their own."""
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segtrain.runs.checkpoint import check_plain, save_best, save_last
+
+
+class Writer:
+    """Writes a folder's checkpoints one after the other in a thread of its own: training goes on meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is being written yet."""
+        self.folder = folder
+        self._thread = ThreadPoolExecutor(1, initializer=_step_back)
+        self._pending: list[Future[None]] = []
+
+    def last(self, checkpoint: Mapping[str, Any]) -> None:
+        """Begins to write last.ckpt from a copy, after what was begun before.
+
+        Raises:
+            UserError, TypeError: of what was begun before; or it holds more than plain values.
+        """
+        check_plain(checkpoint, "checkpoint")
+        self.wait()
+        self._pending.append(self._thread.submit(save_last, _copied(checkpoint), self.folder))
+
+    def best(self) -> None:
+        """Begins to make best.ckpt the same as the last.ckpt begun before."""
+        self._pending.append(self._thread.submit(save_best, self.folder))
+
+    def wait(self) -> None:
+        """Returns when all that was begun is on the disk.
+
+        Raises:
+            UserError: the disk did not take it.
+        """
+        pending, self._pending = self._pending, []
+        for writing in pending:
+            writing.result()
+
+
+def _step_back() -> None:
+    """Lowest priority for this thread, where the system knows one: a training's threads wait for the slowest."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def _copied(value: Any) -> Any:
+    """The same tree with every tensor copied, on the CPU: training changes its own in place."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return type(value)((key, _copied(item)) for key, item in value.items())  # type: ignore[call-arg]
+    if type(value) in (list, tuple, set):
+        return type(value)(_copied(item) for item in value)
+    return value

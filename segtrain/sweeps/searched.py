@@ -1,0 +1,56 @@
+"""What a search leaves: its best trial as a choice of the group experiment, and two figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from segtrain.runs.files import write_whole
+from segtrain.sweeps import figures
+from segtrain.sweeps.search import GOAL, needed
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str], to: Path) -> Path | None:
+    """The best trial as a choice of the group experiment; None before the first score."""
+    state = needed().trial.TrialState
+    if not study.get_trials(deepcopy=False, states=(state.COMPLETE,)):
+        return None
+    best = study.best_trial
+    chosen = {**dict(o.lstrip("+").split("=", 1) for o in fixed if "=" in o), **best.params}
+    chosen.pop("name", None)
+    defaults = [{f"override /{key}": value} for key, value in chosen.items() if key in groups]
+    tree: dict[str, Any] = {"defaults": [*defaults, "_self_"]}
+    for key, value in chosen.items():
+        if key not in groups:
+            _put(tree, key.lstrip("+").split("."), yaml.safe_load(str(value)))
+    said = f"{GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}"
+    head = f"# @package _global_\n# {said}\n"
+    path = to / "experiment" / "best.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, head + yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+def write_figures(study: "optuna.Study", folder: Path) -> None:
+    """History and importance (PED-ANOVA, Watanabe et al. 2023, arXiv 2304.10255), each as PNG and SVG."""
+    optuna = needed()
+    folder.mkdir(parents=True, exist_ok=True)
+    scored = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
+    points = [(trial.number, trial.value or 0.0) for trial in scored]
+    drawn = [figures.history(points, GOAL)]
+    if len(scored) > 3 and len(study.best_trial.params) > 1:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        drawn.append(figures.importance(shares))
+    for one in drawn:
+        figures.write(one, folder)
+
+
+def _put(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    for part in parts[:-1]:
+        tree = tree.setdefault(part, {})
+    tree[parts[-1]] = value
