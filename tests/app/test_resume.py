@@ -192,6 +192,7 @@ def test_a_signal_leaves_a_checkpoint_and_a_run_that_goes_on(
     assert not (run / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_a_second_process_is_kept_out_while_the_first_lives(tmp_path: Path) -> None:
     child, run = training(tmp_path, "a")
     try:
