@@ -59,7 +59,7 @@ def finished(sweep: subprocess.Popen[bytes], folder: Path) -> None:
 def kill(folder: Path, dice: random.Random, a_job: bool) -> str:
     """Start the sweep, kill it or one of its jobs after a while, and see it gone."""
     sweep = started(folder)
-    time.sleep(dice.uniform(6, 16))  # its imports take six
+    time.sleep(dice.uniform(5, 12))  # its imports take some six
     jobs = processes_in(folder) if a_job else []
     if jobs:
         os.kill(dice.choice(jobs), signal.SIGKILL)

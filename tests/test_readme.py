@@ -33,9 +33,9 @@ def test_the_files_of_the_readme_train(segtrain: CommandLine) -> None:
 
 @pytest.mark.slow
 def test_the_sweep_of_the_readme_runs(segtrain: CommandLine) -> None:
-    command = [*written(segtrain.folder), "sweep=dose", "aug.strength=0.5,1", "seed=0"]
+    command = [*written(segtrain.folder), "sweep=dose", "aug=none,mine", "aug.strength=1", "seed=0"]
     assert segtrain(*command) == 0, segtrain.err
-    assert "5 jobs" in segtrain.out and "5 finished" in segtrain.out
+    assert "2 jobs" in segtrain.out and "2 finished" in segtrain.out
     assert (segtrain.folder / "outputs/cells-dose/report.html").exists()
 
 

@@ -106,10 +106,10 @@ def test_runs_that_fall_behind_are_pruned(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_command_searches_goes_on_and_leaves_the_best(segtrain: CommandLine) -> None:
     command = ["-m", *SPACE, *FEW, "trainer.max_epochs=1", "hydra.sweeper.sampler=random"]
+    assert segtrain(*command, "hydra.sweeper.n_trials=1") == 0, segtrain.err
+    assert "best of 1 trials: val/dice" in segtrain.out
     assert segtrain(*command, "hydra.sweeper.n_trials=2") == 0, segtrain.err
-    assert "best of 2 trials: val/dice" in segtrain.out
-    assert segtrain(*command, "hydra.sweeper.n_trials=3") == 0, segtrain.err
-    assert "1 jobs" in segtrain.out and "best of 3 trials" in segtrain.out
+    assert "1 jobs" in segtrain.out and "best of 2 trials" in segtrain.out
     folder = segtrain.folder / "outputs/s"
     best = yaml.safe_load((folder / "conf/experiment/best.yaml").read_text())
     assert best["aug"]["strength"] > 0 and {"override /dataset": "shapes"} in best["defaults"]
