@@ -1,6 +1,6 @@
 """Do results depend on the number of loader processes? Trains with 0, 1 and 2 and prints the sums of what came out.
 
-python scripts/workers.py        brain_tissue, about 5 min on 2 cores; exit status 1 when anything differs
+python scripts/workers.py        brain_tissue, 2 to 5 min on 2 cores; exit status 1 when anything differs
 """
 
 import hashlib
