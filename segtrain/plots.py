@@ -135,7 +135,10 @@ def thumbnails(
     for number, (_, image, mask, pred) in enumerate(items):
         row, column = divmod(number, THUMBNAIL_COLUMNS)
         for side, labels in enumerate((mask, pred)):
-            shown, over = _tile(to_rgb(image), labels, THUMBNAIL)
+            scale = THUMBNAIL / max(labels.shape)
+            size = round(labels.shape[1] * scale), round(labels.shape[0] * scale)
+            shown = cv2.resize(to_rgb(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+            over = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
             tile = overlay(shown, over, palette, ignore_index)
             top, left = row * THUMBNAIL, (2 * column + side) * THUMBNAIL
             sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile

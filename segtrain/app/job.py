@@ -17,9 +17,9 @@ from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.lock import InUse
 from segtrain.sweeps.pool import EX_BUSY, Answer
+from segtrain.sweeps.watch import LOG
 from segtrain.trust import trust
 
-LOG = "job.log"
 PRELOAD = ("segtrain.app.train", "segtrain.aug", "segmentation_models_pytorch", "albumentations", __name__)
 
 

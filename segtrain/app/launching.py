@@ -16,6 +16,7 @@ from segtrain.app.finding import run_of, without_hydra
 from segtrain.app.stops import Stops
 from segtrain.config import cores
 from segtrain.errors import UserError
+from segtrain.sweeps.findings import write_plan
 from segtrain.sweeps.pool import Outcome, Pool, Running
 from segtrain.sweeps.watch import Watch
 
@@ -32,6 +33,11 @@ def launch(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], 
         For each job, in their order, its results or what kept it from them.
     """
     tasks = prepared(launcher, job_overrides, first)
+    planned: dict[Path, dict[str, Sequence[str]]] = {}
+    for task in tasks:
+        planned.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
+    for folder, jobs in planned.items():
+        write_plan(folder, jobs)
     outcomes = ran(launcher, tasks)
     return [_returned(task, outcomes[task.folder]) for task in tasks]
 
@@ -117,7 +123,8 @@ def _gpus() -> list[str]:
 
 def _returned(task: job.Task, outcome: Outcome) -> JobReturn:
     done = outcome.answer.state in ("finished", "skipped")
-    returned = JobReturn(list(task.overrides), without_hydra(task.config), task.config.hydra, str(Path.cwd()))
+    folder = str(Path(task.folder).parent)
+    returned = JobReturn(list(task.overrides), without_hydra(task.config), task.config.hydra, folder)
     returned.status = JobStatus.COMPLETED if done else JobStatus.FAILED
     returned.return_value = outcome.answer.results if done else RuntimeError(outcome.answer.message)
     return returned

@@ -1,8 +1,9 @@
 """A search: trials asked of an Optuna study, run as jobs, told back: `hydra/sweeper=optuna`."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,8 +12,9 @@ from omegaconf import OmegaConf
 from segtrain.app import launching
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
-from segtrain.sweeps import search, searched
+from segtrain.sweeps import plan, search, searched
 from segtrain.sweeps.search import FOLDER, GOAL, Pruning, Space, Trial
+from segtrain.sweeps.watch import BAD
 
 if TYPE_CHECKING:
     import optuna
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | None:
-    """Run trials until the study has n_trials; the same command again goes on with it.
+    """Run trials until the study has n_trials; the same command again goes on with it. Exits with 1 if one failed.
 
     Returns:
         The best val/dice, None without one.
@@ -38,22 +40,27 @@ def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | No
             "machines share a search by the same command on each, with one hydra.sweeper.storage=postgresql://…"
         )
     HydraConfig.instance().set_config(sweeper.config)
-    given = OmegaConf.to_container(OmegaConf.create(dict(sweeper.params)))
-    assert isinstance(given, dict)
+    given = plan.given(cast(dict[str, Any], OmegaConf.to_container(sweeper.params)))
     parser = OverridesParser.create(config_loader=sweeper.context.config_loader)
-    parsed = parser.parse_overrides([*(f"{key!s}={value}" for key, value in given.items()), *arguments])
+    parsed = parser.parse_overrides([*given, *arguments])
     space, folder = search.space_of(parsed), Path(sweeper.config.outputs) / sweeper.config.name
     study = search.open_study(sweeper.settings, space, folder)
     places = len(launching.slots_of(launcher, sweeper.config))
+    states: set[str] = set()
     while (left := sweeper.settings.n_trials - search.done(study)) > 0:
         trials = search.asked(study, space, min(left, places))
-        if not trials or not _run(study, launcher, trials):
+        ended = _run(study, launcher, trials) if trials else set()
+        states |= ended
+        if ended <= {*BAD}:  # nothing left of a grid, or nothing works
             break
-    return _conclude(study, folder, space)
+    best = _conclude(study, folder, space)
+    if states & {*BAD}:
+        sys.exit(1)
+    return best
 
 
-def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Trial]) -> bool:
-    """Run trials side by side and tell the study; whether any brought a score or was pruned."""
+def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Trial]) -> set[str]:
+    """Run trials side by side and tell the study; how they ended."""
     overrides = list(dict.fromkeys(tuple(trial.overrides) for trial in trials))
     tasks = launching.prepared(launcher, overrides, trials[0].trial.number)
     folders = {task.overrides: task.folder for task in tasks}
@@ -61,13 +68,10 @@ def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Tr
     for trial in trials:  # two trials alike are one run
         trial.trial.set_user_attr(FOLDER, Path(folders[tuple(trial.overrides)]).name)
     outcomes = launching.ran(launcher, tasks, Pruning(by_folder))
-    came = False
     for trial in trials:
         state, _, results = outcomes[folders[tuple(trial.overrides)]].answer
-        score = (results or {}).get(GOAL)
-        search.tell(study, trial.trial, state, score)
-        came = came or score is not None or state == "pruned"
-    return came
+        search.tell(study, trial.trial, state, (results or {}).get(GOAL))
+    return {outcome.answer.state for outcome in outcomes.values()}
 
 
 def _conclude(study: "optuna.Study", folder: Path, space: Space) -> float | None:

@@ -6,18 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.runs.folder import folder_name
-from segtrain.sweeps import findings, plan, report, verdict
+from segtrain.sweeps import plan, report, verdict
 
 if TYPE_CHECKING:
     from hydra_plugins.segtrain_plugins import GridSweeper
 
-ARMS = "arms"
 CHOOSE = ("aug=", "aug.", "experiment=")  # overrides that say which policy a job has
 
 
@@ -30,11 +27,9 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> Sequence[JobRetur
         OverridesParser.create(config_loader=loader),
         lambda overrides: loader.load_sweep_config(sweeper.config, overrides),
     )
-    HydraConfig.instance().set_config(sweeper.config)
-    folder = Path(sweeper.config.outputs) / sweeper.config.name
-    findings.write_plan(folder, {folder_name(job): job for job in jobs})
     returned: Sequence[JobReturn] = sweeper.launcher.launch(jobs, initial_job_idx=0)
-    conclude(folder)
+    for folder in dict.fromkeys(one.working_dir for one in returned):  # several where name or dataset is swept
+        conclude(Path(str(folder)))
     if any(one.status is not JobStatus.COMPLETED for one in returned):
         sys.exit(1)
     return returned
@@ -55,9 +50,8 @@ def planned(
     compose: Callable[[list[str]], DictConfig],
 ) -> list[plan.Job]:
     """The jobs of a sweep file's params and of what was typed, which takes the place of params of the same key."""
-    arms = params.get(ARMS, [])
-    given = [f"{key}={','.join(map(str, v)) if isinstance(v, list) else v}" for key, v in params.items() if key != ARMS]
-    parsed = parser.parse_overrides([*given, *arguments])
+    arms = params.get(plan.ARMS, [])
+    parsed = parser.parse_overrides([*plan.given(params), *arguments])
 
     @functools.cache
     def transforms(chosen: tuple[str, ...]) -> Any:

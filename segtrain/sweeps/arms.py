@@ -67,7 +67,7 @@ class Contrast(NamedTuple):
 
 def arms_of(runs: Sequence[Run]) -> list[Arm]:
     """The arms, the baseline first, then by the rest of their overrides, policy and strength."""
-    common = set.intersection(*(set(run.typed) for run in runs)) if len(runs) > 1 else set()
+    common = set.intersection(*(set(run.typed) for run in runs))
     found: dict[tuple[str, ...], dict[int, Run]] = {}
     for run in runs:
         key = tuple(sorted(o for o in run.typed if o not in common))

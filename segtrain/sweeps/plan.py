@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Job = list[str]  # overrides, such as ["aug=flips", "seed=0"]
 SEED, STRENGTH = "seed", "aug.strength"
+ARMS = "arms"  # the key of a sweep file that lists what varies together
 
 
 def jobs(
@@ -49,6 +50,11 @@ def jobs(
         transforms = policy(job)
         kept.setdefault(repr((rest, transforms)), job if transforms else rest)
     return list(kept.values())
+
+
+def given(params: Mapping[str, Any]) -> list[str]:
+    """The overrides of a sweep file but its arms; a list of values as their enumeration."""
+    return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in params.items() if k != ARMS]
 
 
 def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:

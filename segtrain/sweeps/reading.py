@@ -15,7 +15,6 @@ from segtrain.runs.folder import UNNAMED, RunFolder
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a config in a tenth of the time
 SEED = "seed"
-STATES = ("finished", "running", "queued", "interrupted", "failed")
 
 
 class Run(NamedTuple):

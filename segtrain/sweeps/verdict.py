@@ -158,8 +158,8 @@ def warnings(
 
 
 def _some(names: Sequence[str]) -> str:
-    """The names, or how many there are and the first."""
-    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} runs, {', '.join(names[:NAMED])}, …"
+    """The names, or the first and how many more there are."""
+    return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
 def _differing(configs: Sequence[dict[str, object]]) -> list[str]:

@@ -122,6 +122,15 @@ def test_multirun_gives_each_run_its_readable_folder(segtrain: CommandLine) -> N
     assert runs == {"aug=none", "aug=medical_elastic,aug.strength=0.5", "aug=medical_elastic,aug.strength=1"}
 
 
+def test_a_sweep_over_datasets_has_a_report_each(segtrain: CommandLine) -> None:
+    (segtrain.folder / "conf/dataset").mkdir(parents=True)
+    (segtrain.folder / "conf/dataset/other.yaml").write_text("defaults: [shapes]\n")
+    arguments = [*(a for a in SMALL if not a.startswith("dataset") and "max_epochs" not in a and a != "trainer=cpu")]
+    command = ["-m", "--config-dir", "conf", "dataset=shapes,other", *arguments, "trainer=smoke"]
+    assert segtrain(*command) == 0, segtrain.err
+    assert {p.parent.name for p in (segtrain.folder / "outputs").glob("*/report.html")} == {"shapes", "other"}
+
+
 def test_arms_share_split_weights_order_and_crops(segtrain: CommandLine) -> None:
     common = [*SMALL, "trainer.max_epochs=1"]
     assert segtrain("-m", "aug=none,photometric", "name=arms", *[s for s in common if s != "trainer.max_epochs=2"]) == 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from segtrain.sweeps.findings import write_plan
 from segtrain.sweeps.report import write_report
 from tests.sweeps import made
 
@@ -19,7 +20,9 @@ WIDTHS = (390, 1400)  # pixels: a phone, a desk
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    write_report([made.sweep(folder, seeds=5, pictures=True)], folder)
+    made.sweep(folder, seeds=5, pictures=True)
+    write_plan(folder, {f"aug=flips,{'a.key.without.a.space=1,' * 5}seed={seed}": [] for seed in range(9)})
+    write_report([folder], folder)
     return folder / "report.html"
 
 
