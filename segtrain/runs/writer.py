@@ -1,5 +1,6 @@
 """Checkpoints written beside the training, in a thread of their own."""
 
+import itertools
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         """Nothing is being written yet."""
         self.folder = folder
+        self._copy: dict[str, Any] = {}  # the last one, whose memory the next one takes: fresh pages cost five times
         self._thread = ThreadPoolExecutor(1, initializer=_step_back)
         self._pending: list[Future[None]] = []
 
@@ -30,7 +32,8 @@ class Writer:
         """
         check_plain(checkpoint, "checkpoint")
         self.wait()
-        self._pending.append(self._thread.submit(save_last, _copied(checkpoint), self.folder))
+        self._copy = _copied(checkpoint, self._copy)
+        self._pending.append(self._thread.submit(save_last, self._copy, self.folder))
 
     def best(self) -> None:
         """Begins to make best.ckpt the same as the last.ckpt begun before."""
@@ -53,12 +56,23 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
-def _copied(value: Any) -> Any:
-    """The same tree with every tensor copied, on the CPU: training changes its own in place."""
+def _copied(value: Any, old: Any) -> Any:
+    """The same tree with every tensor copied, on the CPU: training changes its own in place.
+
+    A tensor of `old`, an earlier copy, is written over where it has the same place and layout.
+    """
     if isinstance(value, torch.Tensor):
+        if isinstance(old, torch.Tensor) and _layout(old) == _layout(value):
+            return old.copy_(value.detach())
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):
-        return type(value)((key, _copied(item)) for key, item in value.items())  # type: ignore[call-arg]
-    if type(value) in (list, tuple, set):
-        return type(value)(_copied(item) for item in value)
-    return value
+        before = old if isinstance(old, Mapping) else {}
+        return type(value)({key: _copied(item, before.get(key)) for key, item in value.items()})  # type: ignore[call-arg]
+    if type(value) in (list, tuple):
+        before = old if type(old) is type(value) else ()
+        return type(value)(_copied(item, one) for item, one in itertools.zip_longest(value, before[: len(value)]))
+    return {_copied(item, None) for item in value} if type(value) is set else value
+
+
+def _layout(tensor: torch.Tensor) -> tuple[object, ...]:
+    return tensor.dtype, tensor.shape, tensor.stride()

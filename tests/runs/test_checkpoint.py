@@ -6,12 +6,14 @@ import json
 import os
 import random
 import resource
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 
 import numpy as np
 import pytest
 import safetensors
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from segtrain.errors import UserError
 from segtrain.runs.checkpoint import newest, read, save_best, save_last, save_weights, write
@@ -29,6 +31,27 @@ BEST_OF = ({"w": torch.arange(12.0).view(3, 4).t()}, {"epoch": 3, "val/dice": 0.
 
 def made(step):
     return {"step": step, "weights": OrderedDict(w=torch.full((300,), float(step))), "best": None}
+
+
+TENSORS = st.builds(
+    lambda shape, value, swap: torch.full(shape, value).transpose(0, 1) if swap else torch.full(shape, value),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.sampled_from([0, 1, 0.5, -1.5, True]),
+    st.booleans(),
+)
+TREES = st.recursive(
+    TENSORS
+    | st.builds(Counter, st.dictionaries(st.integers(0, 9), st.integers(1, 3)))
+    | st.sets(st.integers(0, 3))
+    | st.integers(),
+    lambda trees: (
+        st.lists(trees, max_size=3)
+        | st.builds(lambda items: tuple(items), st.lists(trees, max_size=3))
+        | st.dictionaries(st.sampled_from("abc"), trees, max_size=3)
+        | st.builds(OrderedDict, st.dictionaries(st.sampled_from("abc"), trees, max_size=3))
+    ),
+    max_leaves=8,
+)
 
 
 def step_of(path):
@@ -184,6 +207,31 @@ def test_writer_keeps_the_order_and_what_a_tensor_was_when_it_was_handed_over(tm
     weights.fill_(9)
     writer.wait()
     assert [step_of(tmp_path / name) for name in ("last.ckpt", "previous.ckpt", "best.ckpt")] == [3, 2, 2]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(trees=st.lists(TREES, min_size=2, max_size=4))
+def test_writer_writes_each_tree_as_it_was_whatever_came_before(tmp_path, trees):
+    writer = Writer(tmp_path)
+    for number, tree in enumerate(trees):
+        writer.last({"number": number, "tree": tree})
+        writer.wait()
+        loaded = read(tmp_path / "last.ckpt")
+        assert loaded["number"] == number
+        assert alike(loaded["tree"], tree)
+
+
+def alike(one, other):
+    """Same types, values and, of tensors, layout."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and one.stride() == other.stride() and torch.equal(one, other)
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(alike(a, b) for a, b in zip(one, other, strict=True))
+    return one == other
 
 
 def test_writer_tells_of_a_full_disk_once_asked(tmp_path):
