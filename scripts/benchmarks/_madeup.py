@@ -4,7 +4,9 @@ import csv
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -20,7 +22,6 @@ REAL = (  # 35 test images, 4 classes; 20 epochs of next to no training
     *("trainer.limit_test_batches=1.0", "threads=1", "aug=medical_elastic", "name=real"),
 )
 OWN = ("config.yaml", "overrides.yaml", "per_image.csv", "metrics.csv", "results.json")  # differ from run to run
-HARM = 0.03  # Dice that a policy's gain loses with the square of its strength
 
 
 def sweep(folder: Path, seeds: int) -> Path:
@@ -35,7 +36,8 @@ def sweep(folder: Path, seeds: int) -> Path:
             shutil.copytree(real, run, ignore=shutil.ignore_patterns("checkpoints", *OWN), copy_function=os.link)
             (run / "overrides.yaml").write_text(yaml.safe_dump([*typed, *REAL[:-2]]), encoding="utf-8")
             _configured(real, run, policy, strength, seed)
-            _scored(real, run, _change(policy, strength, seed), np.random.default_rng(seed))
+            gain = 0.03 * POLICIES.index(policy) * strength - 0.03 * strength**2 if policy in POLICIES else 0.0
+            _scored(real, run, gain, np.random.default_rng([seed, ARMS.index((policy, strength))]))
     return made
 
 
@@ -45,27 +47,16 @@ def _configured(real: Path, run: Path, policy: str, strength: float, seed: int) 
     (run / "config.yaml").write_text(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
 
 
-def _change(policy: str, strength: float, seed: int) -> float:
-    """Of the Dice: policies differ, more is better up to a point, seeds vary."""
-    number = (*POLICIES, "none").index(policy)
-    gain = 0.0 if policy == "none" else 0.03 * number * strength - HARM * strength**2
-    return gain + 0.01 * float(np.random.default_rng([seed, number]).normal())
+def _scored(real: Path, run: Path, gain: float, rng: np.random.Generator) -> None:
+    """Every Dice and IoU of the real run changed: by the arm's gain, and by chance for the run and each image."""
+    change = gain + 0.01 * float(rng.normal())
 
-
-def _scored(real: Path, run: Path, change: float, rng: np.random.Generator) -> None:
-    """Every Dice and IoU of the real run moved, an image's by chance as well."""
-
-    def moved(row: dict[str, str], by: float) -> dict[str, str | float]:
-        return {k: float(v) + by if v and k.split("/")[0] in ("dice", "iou") else v for k, v in row.items()}
+    def moved(row: Mapping[str, Any], spread: float = 0.0) -> dict[str, Any]:
+        own = {k: v for k, v in row.items() if {"dice", "iou"} & set(k.split("/")) and v not in ("", None)}
+        return {**row, **{k: min(1.0, float(v) + change + spread * float(rng.normal())) for k, v in own.items()}}
 
     with open(real / "per_image.csv", encoding="utf-8", newline="") as file:
-        rows = [moved(row, change + 0.02 * float(rng.normal())) for row in csv.DictReader(file)]
-    write_csv(run / "per_image.csv", rows)
-    epochs = [
-        {k: v + change if "dice" in k else v for k, v in row.items()}
-        for row in MetricsTable(real / "metrics.csv").rows()
-    ]
-    write_csv(run / "metrics.csv", epochs)
-    results = json.loads((real / "results.json").read_text(encoding="utf-8"))
-    results |= {key: value + change for key, value in results.items() if "dice" in key and value is not None}
+        write_csv(run / "per_image.csv", [moved(row, 0.02) for row in csv.DictReader(file)])
+    write_csv(run / "metrics.csv", [moved(row) for row in MetricsTable(real / "metrics.csv").rows()])
+    results = moved(json.loads((real / "results.json").read_text(encoding="utf-8")))
     (run / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """The figures of a report: dose-response, the arms' differences, learning curves, images that win and lose."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +14,16 @@ from matplotlib.ticker import MaxNLocator
 from segtrain.runs.files import write_whole
 from segtrain.sweeps.arms import BASELINE, Arm, Contrast
 
-WIDTH = 7.0  # inches
-DPI = 130
+WIDTH = 5.6  # inches: two stand side by side on a screen, one can be read on a telephone
+DPI = 160
+FONT = 8  # points, of names
+LETTER, HANDLE = 4.4, 32  # points that an average letter takes at FONT, and a legend's line with the space around
+LINE = 0.16  # inches that a line of text takes at FONT
+LONGEST = 40  # letters in a line of an arm's name at an axis
 # Source: Okabe and Ito, Color Universal Design, without yellow, which a white ground swallows; then markers tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = "osD^vP*X"
+LINES = ("-", "--", ":", "-.")
 POINTS = 100.0  # Dice points, hundredths
 
 
@@ -29,9 +35,24 @@ class Drawn(NamedTuple):
     figure: Figure
 
 
-def style(index: int) -> dict[str, Any]:
-    """Colour and marker of the line with that number."""
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+def kind(arm: Arm) -> str:
+    """What arms of several strengths have in common."""
+    return ", ".join([arm.policy, *arm.others])
+
+
+def styles(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
+    """Arm's name to the look of its line: colour and dashes for its kind, a marker for its strength."""
+    kinds = sorted({kind(arm) for arm in arms if arm.policy != BASELINE})
+    strengths = sorted({arm.strength for arm in arms if arm.policy != BASELINE})
+    found: dict[str, dict[str, Any]] = {}
+    for arm in arms:
+        if arm.policy == BASELINE:
+            found[arm.name] = {"color": "0.45", "linewidth": 2.4}
+            continue
+        of, strength = kinds.index(kind(arm)), strengths.index(arm.strength)
+        look = {"color": COLOURS[of % len(COLOURS)], "linestyle": LINES[of // len(COLOURS) % len(LINES)]}
+        found[arm.name] = {**look, "marker": MARKERS[strength % len(MARKERS)]}
+    return found
 
 
 def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn | None:
@@ -40,22 +61,24 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
     for contrast in contrasts:
         arm = contrast.arm
         if arm.policy != BASELINE:
-            curves.setdefault(", ".join([arm.policy, *arm.others]), []).append(contrast)
+            curves.setdefault(kind(arm), []).append(contrast)
     if not any(len(curve) > 1 for curve in curves.values()):
         return None
-    figure, axes = _figure(3.6)
+    figure, axes = _figure(3.2)
     axes.axhline(0, color="0.4", linewidth=1)
+    looks = styles([c.arm for c in contrasts])
     for index, (policy, curve) in enumerate(sorted(curves.items())):
+        look = {**looks[curve[0].arm.name], "marker": MARKERS[index % len(MARKERS)]}
         points = sorted((c.arm.strength, c.estimate) for c in curve)
         x = [0.0] + [strength for strength, _ in points if strength > 0]
         kept = [e for strength, e in points if strength > 0]
         mean, low, high = ([0.0] + [POINTS * getattr(e, k) for e in kept] for k in ("mean", "low", "high"))
-        axes.plot(x, mean, label=policy, markersize=5, **style(index))
-        axes.fill_between(x, low, high, color=COLOURS[index % len(COLOURS)], alpha=0.13, linewidth=0)
+        axes.plot(x, mean, label=policy, markersize=5, **look)
+        axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0)
     axes.set_xlabel("aug.strength")
     axes.set_ylabel("Dice points against no augmentation")
     axes.set_title(title, fontsize=10, loc="left")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(figure, axes)
     caption = "Mean paired difference over seeds and test images, with its 95 % interval. Strength 0 is the baseline."
     return Drawn(name, caption, figure)
 
@@ -63,7 +86,8 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
 def differences(contrasts: Sequence[Contrast]) -> Drawn:
     """Every arm's paired difference to its baseline, largest first, with its interval and each seed's own."""
     ordered = sorted(contrasts, key=lambda c: c.estimate.mean)
-    figure, axes = _figure(0.9 + 0.3 * len(ordered))
+    names = [textwrap.fill(c.arm.name, LONGEST) for c in ordered]
+    figure, axes = _figure(0.9 + 0.26 * len(ordered) + LINE * sum(name.count("\n") for name in names))
     axes.axvline(0, color="0.4", linewidth=1)
     for row, contrast in enumerate(ordered):
         e = contrast.estimate
@@ -73,7 +97,7 @@ def differences(contrasts: Sequence[Contrast]) -> Drawn:
         axes.plot(seeds, [row] * len(seeds), "|", color="0.7", markersize=8, zorder=1)
         axes.plot([POINTS * e.low, POINTS * e.high], [row, row], color=colour, linewidth=2)
         axes.plot([POINTS * e.mean], [row], "o", color=colour, markersize=6)
-    axes.set_yticks(range(len(ordered)), [c.arm.name for c in ordered], fontsize=8)
+    axes.set_yticks(range(len(ordered)), names, fontsize=FONT)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.set_xlabel("Dice points against the baseline")
     caption = "Mean paired difference with its 95 % interval; ticks are seeds. Blue is better, orange worse, grey open."
@@ -82,8 +106,8 @@ def differences(contrasts: Sequence[Contrast]) -> Drawn:
 
 def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
     """Mean val/dice over the seeds of every arm by epoch."""
-    figure, axes = _figure(3.6)
-    shown = 0
+    figure, axes = _figure(3.2)
+    looks = styles(arms)
     for arm in arms:
         tables = [[row["val/dice"] for row in run.epochs if "val/dice" in row] for run in arm.runs.values()]
         tables = [table for table in tables if table]
@@ -92,14 +116,13 @@ def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
         length = max(map(len, tables))
         padded = np.array([[*table, *[np.nan] * (length - len(table))] for table in tables])
         curve = padded[~np.isnan(padded).any(1)].mean(0)
-        axes.plot(range(1, length + 1), curve, label=arm.name, markersize=3, linewidth=1.2, **style(shown))
-        shown += 1
-    if not shown:
+        axes.plot(range(1, length + 1), curve, label=arm.name, **{"markersize": 3, "linewidth": 1.2, **looks[arm.name]})
+    if not axes.lines:
         return None
     axes.set_xlabel("epoch")
     axes.set_ylabel("val/dice")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=6.5, ncols=2)
+    _legend(figure, axes)
     caption = "Mean over the seeds that ran to the same epoch; validation, pooled over its pixels."
     return Drawn("learning", caption, figure)
 
@@ -128,7 +151,7 @@ def history(points: Sequence[tuple[int, float]], goal: str) -> Drawn:
     axes.step(numbers, np.maximum.accumulate(scores), where="post", color=COLOURS[0], label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel(goal)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(figure, axes)
     return Drawn("history", "Score of every trial, and the best so far.", figure)
 
 
@@ -137,7 +160,7 @@ def importance(shares: Mapping[str, float]) -> Drawn:
     figure, axes = _figure(0.9 + 0.35 * len(shares))
     names = sorted(shares, key=lambda name: shares[name])
     axes.barh(range(len(names)), [shares[name] for name in names], color=COLOURS[0], height=0.6)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=FONT)
     axes.set_xlabel("importance")
     return Drawn("importance", "Share of each key in what separates good trials from the others.", figure)
 
@@ -149,6 +172,15 @@ def _figure(height: float) -> tuple[Figure, Any]:
     axes.grid(axis="both", color="0.92", linewidth=0.7)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def _legend(figure: Figure, axes: Any) -> None:
+    """Below the axes, where it covers no line; the figure grows by it."""
+    names = [line.get_label() for line in axes.lines if not line.get_label().startswith("_")]
+    columns = max(1, int(72 * WIDTH / (LETTER * max(map(len, names)) + HANDLE)))
+    rows = -(-len(names) // columns)
+    figure.set_figheight(figure.get_figheight() + LINE * (rows + 1))
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=FONT)
 
 
 def write(drawn: Drawn, folder: Path) -> str:

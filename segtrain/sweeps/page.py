@@ -97,12 +97,12 @@ def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn
     steps = "".join(f"<li>{html.escape(step)}</li>" for step in verdict.next_steps(found.choice, found.contrasts))
     parts += [f"<h2>What to do next</h2><ul>{steps}</ul>", "<h2>The arms</h2>"]
     parts.append(pictures.table(list(rows[0]), [list(row.values()) for row in rows]))
-    parts += [
-        pictures.figure(svgs[one.name], one.caption) for one in drawn if one.name in ("dose-response", "differences")
-    ]
+    shown = [pictures.figure(svgs[d.name], d.caption) for d in drawn if d.name in ("dose-response", "differences")]
+    parts.append(pictures.side_by_side(shown))
     if len(found.by_class) > 1:
         parts += ["<h2>By class</h2>", pictures.table(["arm", *found.by_class], _class_rows(found))]
-        parts += [pictures.figure(svgs[d.name], d.caption) for d in drawn if d.name.startswith("dose-response-")]
+        shown = [pictures.figure(svgs[d.name], d.caption) for d in drawn if d.name.startswith("dose-response-")]
+        parts.append(pictures.side_by_side(shown))
     parts.append(pictures.images_section(featured(found), svgs.get("images"), POINTS))
     parts += ["<h2>What the networks saw</h2>", pictures.sheets(found.arms)]
     parts += [f"<h2>Learning</h2>{pictures.figure(svgs[d.name], d.caption)}" for d in drawn if d.name == "learning"]
