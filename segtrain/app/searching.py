@@ -12,8 +12,11 @@ from omegaconf import OmegaConf
 from segtrain.app import launching
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
-from segtrain.sweeps import plan, search, searched
-from segtrain.sweeps.search import FOLDER, GOAL, Pruning, Space, Trial
+from segtrain.sweeps import plan, searched
+from segtrain.sweeps.search import GOAL, Settings, Space, space_of
+from segtrain.sweeps.sharing import Member
+from segtrain.sweeps.study import open_study, place
+from segtrain.sweeps.trials import FOLDER, Pruning, Trial, asked, done, tell
 from segtrain.sweeps.watch import BAD
 
 if TYPE_CHECKING:
@@ -21,9 +24,11 @@ if TYPE_CHECKING:
 
     from hydra_plugins.segtrain_plugins import OptunaSweeper, ProcessLauncher
 
+PATIENCE = 3  # times in a row that nothing worked, until the search ends
+
 
 def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | None:
-    """Run trials until the study has n_trials; the same command again goes on with it. Exits with 1 if one failed.
+    """Run trials until the study has n_trials; the same command again goes on, or joins in. Exits with 1 if one failed.
 
     Returns:
         The best val/dice, None without one.
@@ -43,20 +48,26 @@ def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | No
     given = plan.given(cast(dict[str, Any], OmegaConf.to_container(sweeper.params)))
     parser = OverridesParser.create(config_loader=sweeper.context.config_loader)
     parsed = parser.parse_overrides([*given, *arguments])
-    space, folder = search.space_of(parsed), Path(sweeper.config.outputs) / sweeper.config.name
-    study = search.open_study(sweeper.settings, space, folder)
-    places = len(launching.slots_of(launcher, sweeper.config))
-    states: set[str] = set()
-    while (left := sweeper.settings.n_trials - search.done(study)) > 0:
-        trials = search.asked(study, space, min(left, places))
-        ended = _run(study, launcher, trials) if trials else set()
-        states |= ended
-        if ended <= {*BAD}:  # nothing left of a grid, or nothing works
-            break
-    best = _conclude(study, folder, space)
-    if states & {*BAD}:
+    space, folder = space_of(parsed), Path(sweeper.config.outputs) / sweeper.config.name
+    study = open_study(sweeper.settings, space, folder)
+    with Member(study, folder) as member:
+        well = _all_run(member, sweeper.settings, space, launcher)
+        if others := len(member.elsewhere()):
+            print(f"{others} trials are still at work in other processes, which go on with the search")
+    best = _conclude(study, sweeper.settings, folder, space)
+    if not well:
         sys.exit(1)
     return best
+
+
+def _all_run(member: Member, settings: Settings, space: Space, launcher: "ProcessLauncher") -> bool:
+    """Run trials while there are any, and something works; whether everything did."""
+    places, well, in_a_row = len(launching.slots_of(launcher, launcher.config)), True, 0
+    while in_a_row < PATIENCE and (trials := asked(member, settings, space, places)):
+        states = _run(member.study, launcher, trials)
+        well = well and not states & {*BAD}
+        in_a_row = in_a_row + 1 if states <= {*BAD} else 0
+    return well
 
 
 def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Trial]) -> set[str]:
@@ -70,11 +81,11 @@ def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Tr
     outcomes = launching.ran(launcher, tasks, Pruning(by_folder))
     for trial in trials:
         state, _, results = outcomes[folders[tuple(trial.overrides)]].answer
-        search.tell(study, trial.trial, state, (results or {}).get(GOAL))
+        tell(study, trial.trial, state, (results or {}).get(GOAL))
     return {outcome.answer.state for outcome in outcomes.values()}
 
 
-def _conclude(study: "optuna.Study", folder: Path, space: Space) -> float | None:
+def _conclude(study: "optuna.Study", settings: Settings, folder: Path, space: Space) -> float | None:
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
     best = searched.write_best(study, groups, space.fixed, folder / "conf")
     if best is None:
@@ -83,7 +94,9 @@ def _conclude(study: "optuna.Study", folder: Path, space: Space) -> float | None
     searched.write_figures(study, folder / "figures")
     trial = study.best_trial
     chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
-    print(f"best of {search.done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")
+    print(f"best of {done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")
     print(f"  train with it:  python -m segtrain --config-dir {folder / 'conf'} experiment=best")
-    print(f"  {folder / 'figures'}: history.png, importance.png; live: optuna-dashboard {folder / search.JOURNAL}")
+    print(
+        f"  {folder / 'figures'}: history.png, importance.png; live: optuna-dashboard {place(settings.storage, folder)}"
+    )
     return float(trial.value or 0.0)

@@ -30,11 +30,11 @@ class InUse(UserError):
 
 
 class Lock:
-    """The lock of a run folder, held while entered."""
+    """The lock of a run folder, or of that name in any folder, held while entered."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = NAME) -> None:
         """Not held yet; the folder need not exist."""
-        self.path = folder / NAME
+        self.path = folder / name
         self._file: IO[str] | None = None
         self._released = threading.Event()
 

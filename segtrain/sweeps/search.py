@@ -1,23 +1,14 @@
-"""A search with Optuna: `hydra/sweeper=optuna`. Trials are runs; the study lies beside them and outlives a process."""
+"""What a search with Optuna is asked for: `hydra/sweeper=optuna`. Its settings, and its space in Hydra's syntax."""
 
-import contextlib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from segtrain.errors import UserError
-from segtrain.runs.lock import InUse, Lock
-from segtrain.runs.metrics_csv import MetricsTable
-from segtrain.sweeps.pool import Outcome, Running
 
 if TYPE_CHECKING:
     import optuna
     from hydra.core.override_parser.types import Override
 
-JOURNAL = "study.journal"
-FOLDER = "folder"  # user attribute of a trial: the name of its run's folder
-SAMPLERS = ("tpe", "random", "grid", "cmaes")
-PRUNERS = ("none", "median", "halving")
 GOAL = "val/dice"  # of the best epoch
 
 
@@ -81,135 +72,6 @@ def _distribution(override: "Override") -> Any:
     if all(isinstance(number, int) for number in (low, high)) and isinstance(step, int | None):
         return d.IntDistribution(low, high, log=log, step=1 if log else step or 1)
     return d.FloatDistribution(low, high, log=log, step=None if log else step)
-
-
-def open_study(settings: Settings, space: Space, folder: Path) -> "optuna.Study":
-    """The study of that folder, made or gone on with; trials whose process died are queued again.
-
-    Raises:
-        UserError: a setting that is none, or a storage that cannot be reached.
-    """
-    library = needed()
-    library.logging.set_verbosity(library.logging.WARNING)
-    for name, value, known in (("sampler", settings.sampler, SAMPLERS), ("pruner", settings.pruner, PRUNERS)):
-        if value not in known:
-            raise UserError(f"hydra.sweeper.{name} is {value!r}; expected one of {', '.join(known)}")
-    study: optuna.Study = library.create_study(
-        study_name=folder.name,
-        storage=_storage(settings.storage, folder),
-        sampler=_sampler(settings, space),
-        pruner=_pruner(settings.pruner),
-        direction="maximize",
-        load_if_exists=True,
-    )
-    for trial in study.get_trials(deepcopy=False, states=(library.trial.TrialState.RUNNING,)):
-        if not _is_alive(folder / str(trial.user_attrs.get(FOLDER, ""))):
-            study.tell(trial.number, state=library.trial.TrialState.FAIL)
-            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
-    return study
-
-
-def _storage(storage: str | None, folder: Path) -> Any:
-    storages = needed().storages
-    try:
-        if storage is not None:
-            return storages.get_storage(storage)
-        folder.mkdir(parents=True, exist_ok=True)
-        return storages.JournalStorage(storages.journal.JournalFileBackend(str(folder / JOURNAL)))
-    except Exception as error:  # of the file system, of SQLAlchemy, of a driver that is missing
-        raise UserError(
-            f"the study's storage {storage or folder / JOURNAL} cannot be used: {' '.join(str(error).split())}; "
-            "expected null (a file in the sweep's folder), or a database that answers, such as "
-            'postgresql://user@host/name, with pip install "segtrain[search]" psycopg2-binary'
-        ) from error
-
-
-def _sampler(settings: Settings, space: Space) -> Any:
-    samplers = needed().samplers
-    if settings.sampler == "grid":
-        return samplers.GridSampler({key: _values(key, d) for key, d in space.distributions.items()}, settings.seed)
-    kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "cmaes": samplers.CmaEsSampler}
-    more = {"constant_liar": True} if settings.sampler == "tpe" else {}  # trials at one time spread out
-    return kinds[settings.sampler](seed=settings.seed, **more)
-
-
-def _values(key: str, distribution: Any) -> list[Any]:
-    if hasattr(distribution, "choices"):
-        return list(distribution.choices)
-    if not distribution.step:
-        raise UserError(f"sampler=grid needs countable values; {key} is an interval; give range(…) or a list")
-    count = round((distribution.high - distribution.low) / distribution.step) + 1
-    return [distribution.low + i * distribution.step for i in range(count)]
-
-
-def _pruner(name: str) -> Any:
-    pruners = needed().pruners
-    kinds = {"none": pruners.NopPruner, "median": pruners.MedianPruner, "halving": pruners.SuccessiveHalvingPruner}
-    return kinds[name]()
-
-
-def _is_alive(run: Path) -> bool:
-    """Whether a process is in that run's folder."""
-    if not (run / "status.json").exists():
-        return False
-    try:
-        with Lock(run):
-            return False
-    except InUse:
-        return True
-
-
-class Trial(NamedTuple):
-    """A trial with the overrides of its run."""
-
-    trial: "optuna.Trial"
-    overrides: list[str]
-
-
-def asked(study: "optuna.Study", space: Space, count: int) -> list[Trial]:
-    """The next trials."""
-    trials = []
-    for _ in range(count):
-        if isinstance(study.sampler, needed().samplers.GridSampler) and study.sampler.is_exhausted(study):
-            break
-        trial = study.ask(space.distributions)
-        trials.append(Trial(trial, [*(f"{k}={v}" for k, v in trial.params.items()), *space.fixed]))
-    return trials
-
-
-def done(study: "optuna.Study") -> int:
-    """How many trials count against n_trials: those that ended with a score or were pruned."""
-    state = needed().trial.TrialState
-    return len(study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
-
-
-class Pruning:
-    """Reports every epoch's val/dice of the runs at work to their trials, and stops those that fall behind."""
-
-    def __init__(self, trials: "Mapping[str, optuna.Trial]") -> None:
-        """Of trials by the folder of their run."""
-        self.trials, self.reported = trials, dict.fromkeys(trials, 0)
-
-    def __call__(self, running: Sequence[Running], ended: Sequence[Outcome]) -> None:
-        """The pool's look."""
-        for job in running:
-            trial, rows = self.trials[job.name], MetricsTable(Path(job.name) / "metrics.csv").rows()
-            for row in rows[self.reported[job.name] :]:
-                if GOAL in row:
-                    trial.report(row[GOAL], int(row["epoch"]))
-            if len(rows) > self.reported[job.name] and trial.should_prune():
-                job.stop("pruned")
-            self.reported[job.name] = len(rows)
-
-
-def tell(study: "optuna.Study", trial: "optuna.Trial", state: str, score: float | None) -> None:
-    """How a trial ended: its score, pruned, or failed."""
-    states = needed().trial.TrialState
-    with contextlib.suppress(RuntimeError):  # a grid's last: Optuna would end a loop of its own, having kept the score
-        if score is not None and state in ("finished", "skipped"):
-            study.tell(trial, score)
-        else:
-            study.tell(trial, state=states.PRUNED if state == "pruned" else states.FAIL)
 
 
 def needed() -> Any:
