@@ -5,8 +5,8 @@ imported what a training needs, its config unpickled; for jobs after the first. 
 same, and against one that imports nothing.
 
 A whole sweep: the command with 20 short trainings of unet_resnet18, one at a time, from a fresh process to the report;
-against the same 20 by the train page in one fresh process, one after the other. With --quick there are two trainings
-of a few steps, which shows that it works; its figure means nothing.
+against the same 20 by the train page in one fresh process, one after the other; 20 minutes on 2 cores. With --quick
+there are two trainings of a few steps, which shows that it works; its figure means nothing.
 """
 
 import tempfile
