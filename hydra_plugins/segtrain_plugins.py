@@ -42,18 +42,22 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
         """Hydra's hook."""
+        from hydra.core.hydra_config import HydraConfig
         from hydra.core.plugins import Plugins
 
+        from segtrain.app.elsewhere import work
+
         self.context, self.config = hydra_context, config
+        HydraConfig.instance().set_config(config)  # a launcher's folder may hold ${name}, which asks for it
         self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
+            hydra_context=hydra_context, task_function=work, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+    def sweep(self, arguments: list[str]) -> Any:
         """Run the jobs that params and arguments describe."""
         from segtrain.app.sweeping import sweep
 
-        return sweep(self, arguments)
+        sweep(self, arguments)
 
 
 class OptunaSweeper(GridSweeper):

@@ -4,17 +4,14 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from segtrain.app.stops import Stopped
 from segtrain.config import conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.help import help_text
-from segtrain.trust import trust
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from segtrain.trust import trust, typed_trust
 
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
@@ -124,7 +121,7 @@ def run(verb: str) -> None:
 
     def task(config: DictConfig) -> object:
         try:
-            trust_typed(config, HydraConfig.get().overrides.task)
+            trust(typed_trust(config.trust, HydraConfig.get().overrides.task))
             return page(verb)(config)
         except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
             stops.append(stop)
@@ -140,18 +137,6 @@ def run(verb: str) -> None:
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(task)()
     if failures or stops:
         raise (failures or stops)[0]
-
-
-def trust_typed(config: "DictConfig", typed: Sequence[str]) -> None:
-    """Trust the packages of trust=[…]; from a file it would be the stranger's own word.
-
-    Raises:
-        UserError: it stands in a config file.
-    """
-    is_typed = any(override.lstrip("+").startswith("trust=") for override in typed)
-    if config.trust and not is_typed:
-        raise UserError("trust stands in a config file; expected it on the command line only; leave it out there")
-    trust(list(config.trust))
 
 
 def report(error: Exception, arguments: list[str]) -> None:

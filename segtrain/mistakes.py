@@ -3,6 +3,13 @@
 import difflib
 import re
 
+# Choices that a plug-in of Hydra's brings -> the extra of segtrain that installs it.
+PLUGINS = {
+    ("hydra/launcher", "submitit_slurm"): "slurm",
+    ("hydra/launcher", "submitit_local"): "slurm",
+    ("hydra/launcher", "ray"): "ray",
+}
+
 
 def explain(error: BaseException) -> str | None:
     """The message of a user's mistake; None when the exception is no such thing but a fault of ours."""
@@ -53,6 +60,8 @@ def _no_such_choice(error: BaseException) -> str:
     group, _, choice = wanted.rpartition("/")
     if not options:
         return f"{_one_line(str(error))}; expected a choice of `python -m segtrain --help`"
+    if (group, choice) in PLUGINS:
+        return f'{group}={choice} is not installed; pip install "segtrain[{PLUGINS[group, choice]}]"'
     near = difflib.get_close_matches(choice, options, 1)
     hint = f"did you mean {group}={near[0]}? " if near else ""
     return (

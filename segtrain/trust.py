@@ -41,6 +41,17 @@ def trust(packages: Sequence[str]) -> None:
     _trusted.update(packages)
 
 
+def typed_trust(packages: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """The packages of trust=[…], among the overrides that were typed; from a file it would be the stranger's own word.
+
+    Raises:
+        UserError: they stand in a config file.
+    """
+    if packages and not any(override.lstrip("+").startswith("trust=") for override in overrides):
+        raise UserError("trust stands in a config file; expected it on the command line only; leave it out there")
+    return list(packages)
+
+
 def require_name(target: str, role: str, where: str) -> None:
     """Raise UserError unless the name begins with a package of the role: to be asked before it is imported."""
     if not _within(target, {package.partition(".")[0] for package in ROLES[role].packages} | _trusted):

@@ -1,8 +1,10 @@
 """One job of a sweep, in a process of its own: its output goes to a log in its run folder, its end is an answer."""
 
+import contextlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -38,13 +40,21 @@ def work(task: Task, answer: Connection) -> None:
     trust(task.trusted)
     HydraConfig.instance().set_config(task.config)
     run = RunFolder(task.folder)
-    _redirect(run.path / LOG)
-    said, status = _trained(run, without_hydra(task.config))
+    with logged(run):
+        said, status = trained(run, without_hydra(task.config))
     answer.send(said)
     sys.exit(status)
 
 
-def _trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
+def names(tasks: Sequence[Task]) -> dict[str, str]:
+    """Folder to what tells the job from the others: the overrides that not all of them have."""
+    common = set.intersection(*(set(task.overrides) for task in tasks))
+    told = [",".join(o for o in task.overrides if o not in common) for task in tasks]
+    return {task.folder: name or Path(task.folder).name for task, name in zip(tasks, told, strict=True)}
+
+
+def trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
+    """Train; how that ended, and the exit status of the same command by itself."""
     from segtrain.app.train import train
 
     was_finished = run.exists and run.status["state"] == "finished"
@@ -54,6 +64,8 @@ def _trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
         return Answer("failed", str(error)), EX_BUSY
     except Stopped as stop:
         return Answer("interrupted", f"interrupted by {stop}"), stop.status
+    except SystemExit:  # of the engine that runs the job: it has queued it again
+        raise
     except BaseException as error:
         message = explain(error)
         if message is None:
@@ -64,12 +76,23 @@ def _trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
     return Answer("skipped" if was_finished else "finished", results=results), 0
 
 
-def _redirect(log: Path) -> None:
-    """Standard output and error of this process and its loaders, appended to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
+@contextlib.contextmanager
+def logged(run: RunFolder) -> Iterator[None]:
+    """In the block, standard output and error of this process and its loaders are appended to the run's job.log."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    file = os.open(run.path / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    before = [os.dup(1), os.dup(2)]
+    _direct([file, file])
+    try:
+        yield
+    finally:
+        _direct(before)
+
+
+def _direct(files: Sequence[int]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number, file in enumerate(files, start=1):
+        os.dup2(file, number)
+    for file in set(files):
+        os.close(file)

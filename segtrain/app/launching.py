@@ -16,12 +16,12 @@ from segtrain.app.finding import run_of, without_hydra
 from segtrain.app.stops import Stops
 from segtrain.config import cores
 from segtrain.errors import UserError
-from segtrain.sweeps.findings import write_plan
 from segtrain.sweeps.pool import Outcome, Pool, Running
 from segtrain.sweeps.watch import Watch
+from segtrain.trust import typed_trust
 
 if TYPE_CHECKING:
-    from hydra_plugins.segtrain_plugins import ProcessLauncher
+    from hydra_plugins.segtrain_plugins import GridSweeper, ProcessLauncher
 
 Look = Callable[[Sequence[Running], Sequence[Outcome]], None]
 
@@ -33,11 +33,6 @@ def launch(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], 
         For each job, in their order, its results or what kept it from them.
     """
     tasks = prepared(launcher, job_overrides, first)
-    planned: dict[Path, dict[str, Sequence[str]]] = {}
-    for task in tasks:
-        planned.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
-    for folder, jobs in planned.items():
-        write_plan(folder, jobs)
     outcomes = ran(launcher, tasks)
     return [_returned(task, outcomes[task.folder]) for task in tasks]
 
@@ -54,7 +49,7 @@ def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | Non
         Folder to how its job ended.
     """
     slots = slots_of(launcher, tasks[0].config)
-    with Stops(), Watch(_names(tasks), len(slots)) as watch:
+    with Stops(), Watch(job.names(tasks), len(slots)) as watch:
 
         def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
             watch(running, ended)
@@ -72,15 +67,22 @@ def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | Non
         return {outcome.name: outcome for outcome in pool.run((task.folder, task) for task in tasks)}
 
 
-def prepared(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], first: int) -> list[job.Task]:
+def prepared(
+    hydra: "ProcessLauncher | GridSweeper", job_overrides: Sequence[Sequence[str]], first: int
+) -> list[job.Task]:
     """The jobs with their configs, all composed before the first one runs: a mistake in any is told at once.
+
+    Args:
+        hydra: the plug-in that has what Hydra composes from.
+        job_overrides: of each job.
+        first: the first one's number.
 
     Raises:
         UserError: a value that cannot be, or two jobs in one folder.
     """
     tasks: dict[str, job.Task] = {}
     for number, overrides in enumerate(job_overrides):
-        config = launcher.context.config_loader.load_sweep_config(launcher.config, list(overrides))
+        config = hydra.context.config_loader.load_sweep_config(hydra.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = first + number
         HydraConfig.instance().set_config(config)
@@ -91,15 +93,9 @@ def prepared(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]]
                 f"two jobs of the sweep would use the folder {folder}: {' '.join(tasks[folder].overrides)} and "
                 f"{' '.join(overrides)}; expected a folder each; name the difference by a key that changes results"
             )
-        tasks[folder] = job.Task(config, folder, tuple(plain.trust), tuple(overrides))
+        trusted = typed_trust(plain.trust, HydraConfig.get().overrides.task)
+        tasks[folder] = job.Task(config, folder, tuple(trusted), tuple(overrides))
     return list(tasks.values())
-
-
-def _names(tasks: Sequence[job.Task]) -> dict[str, str]:
-    """Folder to what tells the job from the others: the overrides that not all of them have."""
-    common = set.intersection(*(set(task.overrides) for task in tasks))
-    told = [",".join(o for o in task.overrides if o not in common) for task in tasks]
-    return {task.folder: name or Path(task.folder).name for task, name in zip(tasks, told, strict=True)}
 
 
 def slots_of(launcher: "ProcessLauncher", config: DictConfig) -> list[str | None]:

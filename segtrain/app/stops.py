@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
+# Sent ahead of a time limit or a preemption; Windows has none.
+WARNINGS = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
 
 class Stopped(BaseException):
     """The process was asked to stop; `status` is its exit status, 130 for Ctrl-C and 143 for the others."""
@@ -19,9 +22,11 @@ class Stopped(BaseException):
 
 
 class Stops:
-    """While entered, SIGINT, SIGTERM and, under Slurm, SIGUSR1 raise Stopped: at once, or when `check` is called.
+    """While entered, SIGINT, SIGTERM and a scheduler's warning raise Stopped: at once, or when `check` is called.
 
-    Outside the main thread, where Python takes no signals, nothing changes.
+    Warnings are SIGUSR1 under Slurm, and SIGUSR1 or SIGUSR2 where an engine such as submitit waits for it: that is told
+    when the block is left, and may queue the job again. Outside the main thread, where Python takes no signals, nothing
+    changes.
     """
 
     def __init__(self) -> None:
@@ -33,7 +38,9 @@ class Stops:
     def __enter__(self) -> "Stops":
         if threading.current_thread() is threading.main_thread():
             numbers = [signal.SIGINT, signal.SIGTERM]
-            numbers += [signal.SIGUSR1] if "SLURM_JOB_ID" in os.environ else []  # sent ahead of the time limit
+            numbers += [number for number in WARNINGS if callable(signal.getsignal(number))]
+            if "SLURM_JOB_ID" in os.environ and signal.SIGUSR1 not in numbers:
+                numbers.append(signal.SIGUSR1)
             self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
@@ -42,6 +49,8 @@ class Stops:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.asked is not None and self.asked in WARNINGS and callable(self._before[self.asked]):
+            signal.raise_signal(self.asked)
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.segtrain_plugins import ProcessLauncher
+from segtrain.app import elsewhere, launching
 from segtrain.sweeps import plan, report, verdict
+from segtrain.sweeps.findings import write_plan
 
 if TYPE_CHECKING:
     from hydra_plugins.segtrain_plugins import GridSweeper
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 CHOOSE = ("aug=", "aug.", "experiment=")  # overrides that say which policy a job has
 
 
-def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> Sequence[JobReturn]:
+def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
     """Run every job; in the end exit with status 1 if one failed."""
     loader = sweeper.context.config_loader
     jobs = planned(
@@ -27,12 +29,20 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> Sequence[JobRetur
         OverridesParser.create(config_loader=loader),
         lambda overrides: loader.load_sweep_config(sweeper.config, overrides),
     )
-    returned: Sequence[JobReturn] = sweeper.launcher.launch(jobs, initial_job_idx=0)
-    for folder in dict.fromkeys(one.working_dir for one in returned):  # several where name or dataset is swept
-        conclude(Path(str(folder)))
-    if any(one.status is not JobStatus.COMPLETED for one in returned):
+    tasks = launching.prepared(sweeper, jobs, 0)
+    plans: dict[Path, dict[str, Sequence[str]]] = {}  # several where name or dataset is swept
+    for task in tasks:
+        plans.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
+    for folder, planned_there in plans.items():
+        write_plan(folder, planned_there)
+    launcher = sweeper.launcher
+    outcomes = (
+        launching.ran(launcher, tasks) if isinstance(launcher, ProcessLauncher) else elsewhere.ran(launcher, tasks)
+    )
+    for folder in plans:
+        conclude(folder)
+    if any(outcome.answer.state not in ("finished", "skipped") for outcome in outcomes.values()):
         sys.exit(1)
-    return returned
 
 
 def conclude(folder: Path) -> None:

@@ -69,8 +69,8 @@ def _copied(value: Any, old: Any) -> Any:
         before = old if isinstance(old, Mapping) else {}
         return type(value)({key: _copied(item, before.get(key)) for key, item in value.items()})  # type: ignore[call-arg]
     if type(value) in (list, tuple):
-        before = old if type(old) is type(value) else ()
-        return type(value)(_copied(item, one) for item, one in itertools.zip_longest(value, before[: len(value)]))
+        ones = old[: len(value)] if type(old) is type(value) else ()
+        return type(value)(_copied(item, one) for item, one in itertools.zip_longest(value, ones))
     return {_copied(item, None) for item in value} if type(value) is set else value
 
 

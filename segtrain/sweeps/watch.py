@@ -25,14 +25,16 @@ BAD = ("failed", "refused", "timed out")
 class Watch:
     """Called by the pool with what runs and what ended."""
 
-    def __init__(self, names: Mapping[str, str], slots: int) -> None:
-        """Of jobs, by folder, with what each is called here; so many run at a time."""
+    def __init__(self, names: Mapping[str, str], slots: int | None) -> None:
+        """Of jobs, by folder, with what each is called here; so many run at a time, None where others say."""
         self.console = Console(highlight=False, soft_wrap=True)
         self.names, self.total, self.slots = names, len(names), slots
         self.began, self.told = time.monotonic(), 0
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         parents = sorted({str(Path(folder).parent) for folder in names})
-        self.console.print(escape(f"{self.total} jobs, {slots} at a time, in {', '.join(parents)}/"))
+        self.console.print(
+            escape(f"{self.total} jobs{f', {slots} at a time' if slots else ''}, in {', '.join(parents)}/")
+        )
 
     def __enter__(self) -> "Watch":
         if self.console.is_terminal:
@@ -73,7 +75,11 @@ class Watch:
         if not left:
             return f"{self.total} jobs: {said}; {(time.monotonic() - self.began) / 60:.1f} min"
         worked = [outcome.seconds for outcome in ended if outcome.answer.state == "finished"]
-        time_left = f"; about {left * sum(worked) / len(worked) / self.slots / 60:.0f} min left" if worked else ""
+        time_left = (
+            f"; about {left * sum(worked) / len(worked) / self.slots / 60:.0f} min left"
+            if worked and self.slots
+            else ""
+        )
         return f"{len(ended)} of {self.total} jobs: {said}{time_left}"
 
     def _table(self, running: Sequence[Running]) -> Table:

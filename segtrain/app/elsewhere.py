@@ -1,0 +1,102 @@
+"""The jobs of a sweep on engines that others wrote: submitit (Slurm, or processes here), Ray, Hydra's own."""
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from segtrain.app import job
+from segtrain.app.finding import run_of
+from segtrain.config import register_resolvers
+from segtrain.errors import UserError
+from segtrain.mistakes import explain
+from segtrain.runs.folder import RunFolder
+from segtrain.sweeps.pool import Answer, Outcome
+from segtrain.sweeps.watch import Watch
+from segtrain.trust import trust, typed_trust
+
+# An engine's process imports this when it unpickles `work`, and composes the config before it calls that.
+register_resolvers()
+
+
+def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
+    """Hand the jobs over and wait; how each ended is read from its run folder, whatever the engine says.
+
+    Returns:
+        Folder to how its job ended.
+
+    Raises:
+        UserError: the engine began none.
+    """
+    finished = {task.folder for task in tasks if _state(task.folder) == "finished"}
+    messages: dict[str, str] = {}
+    with Watch(job.names(tasks), None) as watch:
+        try:
+            returned = launcher.launch([list(task.overrides) for task in tasks], initial_job_idx=0)
+            for task, one in zip(tasks, returned, strict=True):
+                if one.status is not JobStatus.COMPLETED:
+                    messages[task.folder] = _said(one._return_value)
+        except Exception as error:  # for the first job that died, when the others have ended
+            if not any(RunFolder(task.folder).exists for task in tasks):
+                raise _not_begun(launcher, error) from error
+            messages = dict.fromkeys((task.folder for task in tasks), f"ended without a word; the engine: {error}")
+        outcomes = [_outcome(task.folder, task.folder in finished, messages) for task in tasks]
+        watch([], outcomes)
+    return {outcome.name: outcome for outcome in outcomes}
+
+
+def work(config: DictConfig) -> Any:
+    """One job, in a process of the engine's; its output goes to the log in its run folder.
+
+    Returns:
+        The flat results, as in results.json.
+
+    Raises:
+        UserError: the message of what kept it from them.
+    """
+    os.chdir(HydraConfig.get().runtime.cwd)  # where the sweep was typed: Ray's processes begin elsewhere
+    trust(typed_trust(config.trust, HydraConfig.get().overrides.task))
+    run = run_of(config)
+    with job.logged(run):
+        answer, _ = job.trained(run, config)
+    if answer.state not in ("finished", "skipped"):
+        raise UserError(answer.message)
+    return answer.results
+
+
+def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outcome:
+    state = _state(folder)
+    if state == "finished" and folder not in messages:
+        results = RunFolder(folder).read_json("results.json")
+        return Outcome(folder, Answer("skipped" if was_finished else "finished", results=results), _seconds(folder))
+    message = messages.get(folder, f"ended as {state or 'nothing'}")
+    return Outcome(folder, Answer("interrupted" if state == "interrupted" else "failed", message), _seconds(folder))
+
+
+def _state(folder: str) -> str | None:
+    run = RunFolder(folder)
+    return str(run.status["state"]) if run.exists else None
+
+
+def _seconds(folder: str) -> float:
+    """Between the last start and the end."""
+    run = RunFolder(folder)
+    began, ended = (run.status[key] for key in ("started_at", "ended_at")) if run.exists else (None, None)
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds() if began and ended else 0.0
+
+
+def _said(error: Any) -> str:
+    return explain(error) or f"{type(error).__name__}: {error}"
+
+
+def _not_begun(launcher: Launcher, error: Exception) -> UserError:
+    return UserError(
+        f"the launcher {type(launcher).__name__} began no job; expected an engine that answers from here; got: "
+        f"{type(error).__name__}: {' '.join(str(error).split())}; without one, leave hydra/launcher out: jobs then run "
+        "on this machine"
+    )
