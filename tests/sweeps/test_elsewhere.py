@@ -1,0 +1,63 @@
+"""Jobs on another engine than ours: the run folders' rules hold there too."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from segtrain.mistakes import explain
+from tests.conftest import SMALL, CommandLine
+
+LOCAL = ["-m", "hydra/launcher=submitit_local", "name=there"]
+
+
+def scores(folder: Path) -> dict[str, bytes]:
+    """The policy of each finished run to its table of metrics."""
+    runs = [path.parent for path in folder.glob("*/results.json")]
+    policies = {run: (run / "overrides.yaml").read_text().partition("aug=")[2].split()[0] for run in runs}
+    return {policy: (run / "metrics.csv").read_bytes() for run, policy in policies.items()}
+
+
+@pytest.mark.slow
+def test_submitit_runs_what_is_missing_and_tells_what_failed(segtrain: CommandLine) -> None:
+    pytest.importorskip("submitit")
+    small = [o for o in SMALL if not o.startswith("dataset.n=")]
+    assert segtrain(*LOCAL, *small, "aug=flips", "dataset.n=16,1") == 1
+    assert "1 failed, 1 finished" in segtrain.out and "train" in segtrain.out
+    assert segtrain(*LOCAL, *small, "aug=flips", "dataset.n=16,1") == 1
+    assert "1 failed, 1 skipped" in segtrain.out
+    assert segtrain(*small, "aug=flips", "dataset.n=16", "name=alone") == 0, segtrain.err
+    outputs = segtrain.folder / "outputs"
+    assert scores(outputs / "there") == scores(outputs / "alone") != {}
+
+
+@pytest.mark.slow
+def test_a_job_that_submitit_warns_is_queued_again_and_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    longer = [o for o in SMALL if "steps_per_epoch" not in o and "max_epochs" not in o]
+    longer += ["data.steps_per_epoch=20", "trainer.max_epochs=6", "aug=flips"]
+    command = [sys.executable, "-m", "segtrain", *longer, "logger=csv"]
+    sweep = subprocess.Popen([*command, *LOCAL], cwd=tmp_path)
+    warned = False
+    while sweep.poll() is None:
+        tables = [path for path in tmp_path.glob("outputs/there/*/metrics.csv") if len(path.read_text().split()) > 2]
+        if tables and not warned:
+            os.kill(int((tables[0].parent / ".lock").read_text().partition('"pid": ')[2].split(",")[0]), signal.SIGUSR2)
+            warned = True
+        time.sleep(0.05)
+    assert warned and sweep.returncode == 0
+    log = next(tmp_path.glob("outputs/there/*/train.log")).read_text()
+    assert "stopping" in log or "resumed" in log or "going on" in log, log
+    subprocess.run([*command, "name=alone"], cwd=tmp_path, check=True)
+    assert scores(tmp_path / "outputs" / "there") == scores(tmp_path / "outputs" / "alone") != {}
+
+
+def test_a_missing_plugin_is_named_with_its_extra(segtrain: CommandLine) -> None:
+    from hydra.errors import MissingConfigException
+
+    missing = MissingConfigException("Could not find", "hydra/launcher/submitit_slurm", ["basic", "processes"])
+    assert explain(missing) == 'hydra/launcher=submitit_slurm is not installed; pip install "segtrain[slurm]"'
