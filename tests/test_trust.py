@@ -112,8 +112,9 @@ def test_trust_is_given_on_the_command_line_only_and_again_at_resume(
     experiment = segtrain.folder / "my_conf" / "experiment"
     experiment.mkdir()
     (experiment / "theirs.yaml").write_text("# @package _global_\ntrust: [os]\n")
-    assert segtrain("--config-dir", "my_conf", "experiment=theirs", *small) == 2
-    assert "trust stands in a config file" in segtrain.err
+    for sweep in ([], ["-m", "seed=0,1"]):
+        assert segtrain("--config-dir", "my_conf", "experiment=theirs", *small, *sweep) == 2
+        assert "trust stands in a config file" in segtrain.err
 
 
 def test_a_tampered_run_runs_nothing(segtrain: CommandLine) -> None:
