@@ -44,7 +44,8 @@ def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
         except Exception as error:  # for the first job that died, when the others have ended
             if not any(RunFolder(task.folder).exists for task in tasks):
                 raise _not_begun(launcher, error) from error
-            messages = dict.fromkeys((task.folder for task in tasks), f"ended without a word; the engine: {error}")
+            dead = [task.folder for task in tasks if _state(task.folder) != "finished"]
+            messages = dict.fromkeys(dead, f"ended without a word; the engine: {error}")
         outcomes = [_outcome(task.folder, task.folder in finished, messages) for task in tasks]
         watch([], outcomes)
     return {outcome.name: outcome for outcome in outcomes}

@@ -8,8 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
+from segtrain.app import job
+from segtrain.app.elsewhere import ran
 from segtrain.mistakes import explain
+from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine
 
 LOCAL = ["-m", "hydra/launcher=submitit_local", "name=there"]
@@ -56,7 +60,24 @@ def test_a_job_that_submitit_warns_is_queued_again_and_goes_on(tmp_path: Path) -
     assert scores(tmp_path / "outputs" / "there") == scores(tmp_path / "outputs" / "alone") != {}
 
 
-def test_a_missing_plugin_is_named_with_its_extra(segtrain: CommandLine) -> None:
+def test_a_dead_job_takes_none_of_those_that_finished_with_it(tmp_path: Path) -> None:
+    class Engine:  # submitit's way: the others end, then it raises
+        def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> None:
+            for name in ("done", "dead"):
+                run = RunFolder(tmp_path / name)
+                run.create("{}", [])
+                run.set_status("running")
+            RunFolder(tmp_path / "done").write_json("results.json", {"test/dice": 0.5})
+            RunFolder(tmp_path / "done").set_status("finished")
+            raise RuntimeError("one died")
+
+    tasks = [job.Task(DictConfig({}), str(tmp_path / name), (), (f"aug={name}",)) for name in ("done", "dead")]
+    outcomes = ran(Engine(), tasks)
+    assert [outcomes[task.folder].answer.state for task in tasks] == ["finished", "failed"]
+    assert "one died" in outcomes[tasks[1].folder].answer.message
+
+
+def test_a_missing_plugin_is_named_with_its_extra() -> None:
     from hydra.errors import MissingConfigException
 
     missing = MissingConfigException("Could not find", "hydra/launcher/submitit_slurm", ["basic", "processes"])
