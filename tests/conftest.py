@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from omegaconf import DictConfig
 
 from segtrain import compat, config
@@ -13,6 +14,8 @@ from segtrain.__main__ import main
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 compat.register_torchvision_operators()
 config.register_resolvers()
+settings.register_profile("segtrain", deadline=None)  # a busy machine is no failure
+settings.load_profile("segtrain")
 
 # A run of seconds: drawn images, a small network, one thread.
 SMALL = [

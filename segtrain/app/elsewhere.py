@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from segtrain.app import job
 from segtrain.app.finding import run_of
+from segtrain.app.following import Following, status
 from segtrain.config import register_resolvers
 from segtrain.errors import UserError
 from segtrain.mistakes import explain
@@ -33,22 +34,28 @@ def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
     Raises:
         UserError: the engine began none.
     """
-    finished = {task.folder for task in tasks if _state(task.folder) == "finished"}
+    folders = [task.folder for task in tasks]
+    finished = {folder for folder in folders if status(folder).get("state") == "finished"}
     messages: dict[str, str] = {}
+
+    def outcome(folder: str) -> Outcome:
+        return _outcome(folder, folder in finished, messages)
+
     with Watch(job.names(tasks), None) as watch:
         try:
-            returned = launcher.launch([list(task.overrides) for task in tasks], initial_job_idx=0)
+            with Following(watch, folders, outcome) as following:
+                returned = launcher.launch([list(task.overrides) for task in tasks], initial_job_idx=0)
             for task, one in zip(tasks, returned, strict=True):
                 if one.status is not JobStatus.COMPLETED:
                     messages[task.folder] = _said(one._return_value)
         except Exception as error:  # for the first job that died, when the others have ended
-            if not any(RunFolder(task.folder).exists for task in tasks):
+            if not any(map(status, folders)):
                 raise _not_begun(launcher, error) from error
-            dead = [task.folder for task in tasks if _state(task.folder) != "finished"]
+            dead = [folder for folder in folders if status(folder).get("state") != "finished"]
             messages = dict.fromkeys(dead, f"ended without a word; the engine: {error}")
-        outcomes = [_outcome(task.folder, task.folder in finished, messages) for task in tasks]
-        watch([], outcomes)
-    return {outcome.name: outcome for outcome in outcomes}
+        outcomes = following.ended | {folder: outcome(folder) for folder in folders if folder not in following.ended}
+        watch([], list(outcomes.values()))
+    return outcomes
 
 
 def work(config: DictConfig) -> Any:
@@ -71,23 +78,18 @@ def work(config: DictConfig) -> Any:
 
 
 def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outcome:
-    state = _state(folder)
+    now = status(folder)
+    state, seconds = now.get("state"), _seconds(now)
     if state == "finished" and folder not in messages:
         results = RunFolder(folder).read_json("results.json")
-        return Outcome(folder, Answer("skipped" if was_finished else "finished", results=results), _seconds(folder))
-    message = messages.get(folder, f"ended as {state or 'nothing'}")
-    return Outcome(folder, Answer("interrupted" if state == "interrupted" else "failed", message), _seconds(folder))
+        return Outcome(folder, Answer("skipped" if was_finished else "finished", results=results), seconds)
+    message = messages.get(folder) or now.get("error") or f"ended as {state or 'nothing'}"
+    return Outcome(folder, Answer("interrupted" if state == "interrupted" else "failed", message), seconds)
 
 
-def _state(folder: str) -> str | None:
-    run = RunFolder(folder)
-    return str(run.status["state"]) if run.exists else None
-
-
-def _seconds(folder: str) -> float:
+def _seconds(status: dict[str, Any]) -> float:
     """Between the last start and the end."""
-    run = RunFolder(folder)
-    began, ended = (run.status[key] for key in ("started_at", "ended_at")) if run.exists else (None, None)
+    began, ended = status.get("started_at"), status.get("ended_at")
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds() if began and ended else 0.0
 
 

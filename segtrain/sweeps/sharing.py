@@ -76,7 +76,10 @@ class Member:
 
 def running(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
     """Trials that were asked and have not ended, here or elsewhere."""
-    return study.get_trials(deepcopy=False, states=(needed().trial.TrialState.RUNNING,))
+    trials: list[optuna.trial.FrozenTrial] = study.get_trials(
+        deepcopy=False, states=(needed().trial.TrialState.RUNNING,)
+    )
+    return trials
 
 
 def give_up(study: "optuna.Study", owner: str, again: bool) -> None:

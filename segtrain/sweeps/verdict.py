@@ -102,8 +102,10 @@ def _strength(contrast: Contrast) -> float:
 
 
 def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str]:
-    """What to run next, if anything."""
+    """What to run next, if anything; with a winner, only arms that may be as good are worth more runs."""
     steps = []
+    winner = choice and next((c for c in contrasts if c.arm is choice.best and c.verdict == "better"), None)
+    least = winner.estimate.mean if winner else 0.0
     fewest = min((c.estimate.seeds for c in contrasts), default=0)
     if fewest < LEAST_SEEDS:
         steps.append(
@@ -111,7 +113,7 @@ def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str
         )
     for contrast in contrasts:
         settled = contrast.verdict != "not distinguishable" and not contrast.p_holm >= ALPHA
-        if settled or contrast.estimate.mean <= 0:
+        if settled or contrast.estimate.mean <= 0 or contrast.estimate.high < least:
             continue
         seeds, images = contrast.needed
         ways = [f"{n} {what} in all" for n, what in ((seeds, "seeds"), (images, "test images")) if n is not None]
@@ -121,8 +123,8 @@ def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str
             )
         elif not contrast.own_test_sets:
             steps.append(f"{contrast.arm.name}: no number of seeds settles it on these test images alone.")
-    if not steps and choice is not None:
-        steps.append(f"Train with {choice.mildest.name} on all your data, or sweep other policies at its strength.")
+    if choice is not None and (winner or not steps):
+        steps.insert(0, f"Train with {choice.mildest.name} on all your data, or sweep other policies at its strength.")
     return steps
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,15 +16,27 @@ from rich.text import Text
 
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import MetricsTable
-from segtrain.sweeps.pool import Outcome, Running
+from segtrain.sweeps.pool import Outcome
 
 TAIL = 15  # lines of a failed job's log that are shown
 LOG = "job.log"
 BAD = ("failed", "refused", "timed out")
 
 
+class AtWork(Protocol):
+    """A job that is running."""
+
+    @property
+    def name(self) -> str:
+        """Its run folder."""
+
+    @property
+    def began(self) -> float:
+        """As time.monotonic."""
+
+
 class Watch:
-    """Called by the pool with what runs and what ended."""
+    """Called with what runs and what ended."""
 
     def __init__(self, names: Mapping[str, str], slots: int | None) -> None:
         """Of jobs, by folder, with what each is called here; so many run at a time, None where others say."""
@@ -47,7 +60,7 @@ class Watch:
         if self.console.is_terminal:
             self.live.stop()
 
-    def __call__(self, running: Sequence[Running], ended: Sequence[Outcome]) -> None:
+    def __call__(self, running: Sequence[AtWork], ended: Sequence[Outcome]) -> None:
         """Show the state; what ended since the last call is told for good."""
         for outcome in ended[self.told :]:
             self.told += 1
@@ -82,7 +95,7 @@ class Watch:
         )
         return f"{len(ended)} of {self.total} jobs: {said}{time_left}"
 
-    def _table(self, running: Sequence[Running]) -> Table:
+    def _table(self, running: Sequence[AtWork]) -> Table:
         table = Table()
         for heading in ("running", "epoch", "val/dice", "min"):
             table.add_column(heading, justify="left" if heading == "running" else "right", overflow="fold")

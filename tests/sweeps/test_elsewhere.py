@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from segtrain.app import job
+from segtrain.app import following, job
 from segtrain.app.elsewhere import ran
 from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
@@ -75,6 +76,33 @@ def test_a_dead_job_takes_none_of_those_that_finished_with_it(tmp_path: Path) ->
     outcomes = ran(Engine(), tasks)
     assert [outcomes[task.folder].answer.state for task in tasks] == ["finished", "failed"]
     assert "one died" in outcomes[tasks[1].folder].answer.message
+
+
+def test_what_ends_is_told_while_the_others_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "EVERY", 0.01)
+    seen = ""
+
+    class Engine:
+        def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
+            nonlocal seen
+            for name, state in (("good", "finished"), ("bad", "failed"), ("slow", "running")):
+                run = RunFolder(tmp_path / name)
+                run.create("{}", [])
+                run.set_status("running")
+                run.write_json("results.json", {"test/dice": 0.5})
+                run.set_status(state, **({"error": "no such thing"} if state == "failed" else {}))
+            end = time.monotonic() + 20
+            while ("[2/3]" not in seen) and time.monotonic() < end:
+                seen += capsys.readouterr().out
+            RunFolder(tmp_path / "slow").set_status("finished")
+            return [JobReturn(status=s) for s in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED)]
+
+    names = ("good", "bad", "slow")
+    ran(Engine(), [job.Task(DictConfig({}), str(tmp_path / name), (), (f"aug={name}",)) for name in names])
+    assert "aug=good: finished, test/dice 0.5000" in seen and "aug=bad: failed" in seen and "no such thing" in seen
+    assert "slow" not in seen and "[3/3] aug=slow: finished" in capsys.readouterr().out
 
 
 def test_a_missing_plugin_is_named_with_its_extra() -> None:

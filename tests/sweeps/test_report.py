@@ -43,6 +43,14 @@ def test_arms_that_do_nothing_are_not_called_better(tmp_path: Path) -> None:
     assert set(verdicts(tmp_path).values()) == {"not distinguishable"}
 
 
+def test_with_a_winner_only_arms_that_may_be_as_good_are_worth_more_runs(tmp_path: Path) -> None:
+    made.sweep(tmp_path, gain=lambda policy, strength: {"elastic": 0.1, "flips": 0.0005}.get(policy, 0.0) * strength)
+    found = find([tmp_path])
+    assert verdicts(tmp_path)["flips × 1"] == "not distinguishable"
+    steps = verdict.next_steps(found.choice, found.contrasts)
+    assert steps[0].startswith("Train with elastic × 2") and not any("flips" in step for step in steps)
+
+
 def test_too_few_seeds_never_yield_better(tmp_path: Path) -> None:
     made.sweep(tmp_path, seeds=LEAST_SEEDS - 1)
     found = find([tmp_path])
