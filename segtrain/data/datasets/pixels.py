@@ -70,11 +70,11 @@ def read_image(path: Path) -> Pixels:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def read_mask(path: Path) -> Pixels:
+def read_mask(path: Path, in_colour: bool = False) -> Pixels:
     """The mask as stored: (H, W), or (H, W, 3) for colour, whose alpha is dropped.
 
-    Palette masks give their indices; 1-, 2- and 4-bit masks 0..1, 0..3 and 0..15; 8 bits uint8, 16 bits
-    uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to images.
+    Palette masks give their indices, or, `in_colour`, their colours; 1-, 2- and 4-bit masks 0..1, 0..3 and 0..15;
+    8 bits uint8, 16 bits uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to images.
 
     Raises:
         UserError: the file is truncated, broken, or of several pages.
@@ -82,10 +82,21 @@ def read_mask(path: Path) -> Pixels:
     with _opened(path) as image:
         if _is_deep_colour(image):
             return _deep_colour(path, image)
+        if in_colour and image.mode in ("P", "PA"):
+            return _upright(_shallow(image), image)
         factor = UNSCALE.get(_raw_mode(image), 1)
         raw = image.mode in RAW_MODES or image.mode.startswith("I;16")
         pixels = _upright(_native(image) if raw else _shallow(image), image)
         return pixels if factor == 1 else pixels // np.uint8(factor)
+
+
+def with_channels(image: Pixels, channels: int) -> Pixels:
+    """The image with 1 or 3 channels; grey is ITU-R BT.601 luma, as of cv2 and PIL."""
+    if image.shape[2] == channels:
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=2)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[..., None]
 
 
 @contextmanager

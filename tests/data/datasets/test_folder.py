@@ -216,11 +216,11 @@ def test_both_layouts_at_once_are_refused(pair, tmp_path):
     ("change", "message"),
     [
         ({"classes": {}}, "0 entries"),
-        ({"classes": {"a": 1, "b": 1}}, "value 1 to two names"),
+        ({"classes": {"a": 1, "b": 1}}, "give 1 to a and to b"),
         ({"classes": {False: 0}}, "put it in quotes"),
         ({"classes": {"a": "0"}}, "a is '0'; expected a value in the mask"),
         ({"classes": {"a": 65536}}, "expected a value in the mask"),
-        ({"ignore_value": 128}, "ignore_value 128 is also a class"),
+        ({"ignore_value": 128}, "give 128 to cell and to ignore_value"),
         ({"channels": 4}, r"dataset\.channels is 4"),
         ({"palette": [[0, 0, 0]]}, "palette does not fit the 2 classes"),
         ({"palette": [[0, 0, 0], [0, 0, 256]]}, "palette does not fit"),
