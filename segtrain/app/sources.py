@@ -1,18 +1,21 @@
 """From config nodes to dataset, split and policy, without torch: what every verb that looks at data needs."""
 
+from __future__ import annotations  # albumentations is imported where a policy is built: it takes seconds
+
 import difflib
 import importlib
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.aug import Partners, Policy, ScheduledPolicy
-from segtrain.aug.ablation import Node, ablated
-from segtrain.aug.schedule import factor
 from segtrain.config import build
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import Split
 from segtrain.errors import UserError
+
+if TYPE_CHECKING:
+    from segtrain.aug import Partners, Policy, ScheduledPolicy
+    from segtrain.aug.ablation import Node
 
 
 def where(config: DictConfig, group: str) -> str:
@@ -38,6 +41,9 @@ def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Par
 
     Partners are samples of the training split only; they are found here where none are handed in.
     """
+    from segtrain.aug import Partners
+    from segtrain.aug.ablation import ablated
+
     if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
         importlib.import_module("segtrain.compat").register_torchvision_operators()
     crop = config.data.crop if isinstance(config.data.crop, int | None) else list(config.data.crop)
@@ -45,7 +51,7 @@ def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Par
     chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
     without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
     if without or only:
-        chosen.transforms = ablated(cast(list[Node], OmegaConf.to_container(chosen.transforms)), without, only)
+        chosen.transforms = ablated(cast("list[Node]", OmegaConf.to_container(chosen.transforms)), without, only)
     policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
     if policy.needs_partner:
         policy.partners = partners or Partners(dataset.read, build_split(config, dataset).train, dataset.ignore_index)
@@ -60,6 +66,9 @@ def build_schedule(config: DictConfig, dataset: SegmentationDataset) -> Policy |
     Raises:
         UserError: no such schedule, or a schedule without a number of epochs.
     """
+    from segtrain.aug import ScheduledPolicy
+    from segtrain.aug.schedule import factor
+
     policy, epochs = build_policy(config, dataset), config.trainer.max_epochs
     if config.aug.schedule == "constant":
         return policy

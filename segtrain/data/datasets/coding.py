@@ -18,6 +18,7 @@ Code = int | str  # a value 0..65535, or a colour "#rrggbb"
 UNKNOWN = 254  # marks, in the look-up table, what is no class; so labels end at 253
 VALUES = 1 << 16  # values that the table of values covers: all of 16 bits
 COLOURS = 1 << 24  # colours that the table of colours covers: all of RGB
+MOST_CODES = 300  # that the error carries: a JPEG mask has thousands, of which nobody wants a list
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
 
@@ -93,7 +94,8 @@ class Coding:
     def _unknown(self, codes: Pixels, name: object) -> UserError:
         known = [_number(code) for _, code in self._entries()]
         found, counts = np.unique(codes[~np.isin(codes, known)], return_counts=True)
-        shown = [f"#{value:06x}" if self.in_colour else str(value) for value in found[:6].tolist()]
+        every = [f"#{value:06x}" if self.in_colour else str(value) for value in found[:MOST_CODES].tolist()]
+        shown = every[:6]
         got = some([f"{code} ({count} pixels)" for code, count in zip(shown, counts, strict=False)])
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"
@@ -102,7 +104,8 @@ class Coding:
         return UserError(
             f"mask '{name}' has the {what} {got}{more}; dataset classes are "
             f"{', '.join(f'{key}={_shown(codes)}' for key, codes in self._codes.items())}{ignored}; fix the mask, or "
-            f"add the class in dataset.classes, or name the {what} in dataset.ignore_value{jpeg}"
+            f"add the class in dataset.classes, or name the {what} in dataset.ignore_value{jpeg}",
+            dict(zip(every, counts.tolist(), strict=False)),
         )
 
 
