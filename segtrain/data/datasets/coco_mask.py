@@ -1,0 +1,98 @@
+"""Segmentations of COCO's kind, polygons and run lengths, to pixels."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtrain.data.datasets.extras import need
+from segtrain.errors import UserError
+
+Region = NDArray[np.bool_]
+
+OUTSIDE = 1.0  # pixels that a corner may lie outside the image: annotators' rounding and pixel corners, no more
+COMPRESSED = re.compile("[0-o]*[0-O]|")  # six bits a letter, the upper one says that more follow: not in the last
+
+
+def region(segmentation: Any, height: int, width: int, name: str) -> Region:
+    """Where an object is, (H, W): the union of its polygons, or its run lengths, plain or compressed.
+
+    Raises:
+        UserError: it is neither, does not fit the image, or is broken; says `name`.
+    """
+    if isinstance(segmentation, dict):
+        return _runs(segmentation, height, width, name)
+    if not isinstance(segmentation, list) or not segmentation:
+        got = "none" if not segmentation else repr(segmentation)[:60]
+        raise _wrong(name, "segmentation", "polygons [[x, y, x, y, …], …] or {size, counts}", got)
+    for polygon in segmentation:
+        _check_polygon(polygon, height, width, name)
+    masks = need("pycocotools.mask", "coco")
+    packed = masks.merge(masks.frPyObjects(segmentation, height, width))
+    return _filled(_unpacked(packed["counts"].decode()), height, width)
+
+
+def _check_polygon(polygon: Any, height: int, width: int, name: str) -> None:
+    numbers = isinstance(polygon, list) and all(type(value) in (int, float) for value in polygon)
+    if not numbers or len(polygon) < 6 or len(polygon) % 2:
+        raise _wrong(name, "polygon", "x, y of at least three corners", repr(polygon)[:60])
+    corners = np.asarray(polygon, np.float64).reshape(-1, 2)
+    inside = (corners >= -OUTSIDE) & (corners <= np.array([width, height]) + OUTSIDE)  # false for what is no number
+    if not inside.all():
+        x, y = corners[~inside.all(1)][0]
+        raise _wrong(
+            name, "polygon", f"corners inside the image, {width} x {height} pixels", f"a corner at ({x:g}, {y:g})"
+        )
+
+
+def _runs(segmentation: dict[str, Any], height: int, width: int, name: str) -> Region:
+    size, counts = segmentation.get("size"), segmentation.get("counts")
+    if size != [height, width]:
+        raise _wrong(name, "size", f"[{height}, {width}], height and width of the image", repr(size)[:60])
+    runs = _unpacked(counts) if isinstance(counts, str) and COMPRESSED.fullmatch(counts) else counts
+    if not isinstance(runs, list) or not all(type(run) is int and 0 <= run <= height * width for run in runs):
+        raise _wrong(name, "counts", "lengths of runs, from 0", repr(counts)[:60])
+    if sum(runs) != height * width:
+        raise _wrong(name, "counts", f"runs over all {height * width} pixels", f"runs over {sum(runs)}")
+    return _filled(runs, height, width)
+
+
+def _filled(runs: Sequence[int], height: int, width: int) -> Region:
+    """Runs outside and inside the object in turn, down the columns, as pixels.
+
+    Not by pycocotools 2.0.11: its decode warns under numpy 2, and returns what was in memory where runs end early.
+    """
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(width, height).T
+
+
+def _unpacked(letters: str) -> list[int]:
+    """Lengths out of letters: five bits each, low ones first, signed; from the fourth on less the one before last.
+
+    Source: rleFrString in pycocotools' maskApi.c.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for letter in letters:
+        bits = ord(letter) - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (1 << shift) if bits & 16 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    return runs
+
+
+def _wrong(name: str, what: str, expected: str, got: str) -> UserError:
+    return UserError(f"{name} has no right {what}; expected {expected}; got {got}; correct it, or remove the object")
+
+
+def drawn(regions: Sequence[tuple[int, Region]], height: int, width: int) -> NDArray[np.uint8]:
+    """Labels (H, W): 0, and over it each region's label in turn."""
+    labels = np.zeros((height, width), np.uint8)
+    for label, where in regions:
+        labels[where] = label
+    return labels

@@ -1,0 +1,40 @@
+"""How many channels images have: those that are asked for, or those of the first image."""
+
+from pathlib import Path
+
+from segtrain.data.datasets.pixels import Pixels, read_header, read_image, with_channels
+from segtrain.errors import UserError
+
+
+class Colour:
+    """Reads images with a fixed number of channels, for formats that do not open every file at the start."""
+
+    def __init__(self, asked: int | None, first: Path) -> None:
+        """Look at the header of the first image, where nothing is asked for.
+
+        Args:
+            asked: 1 or 3, to which colour is turned grey and grey repeated; None: as the first image, and an image
+                that differs is refused when it is read.
+            first: file of the first image.
+
+        Raises:
+            UserError: another number is asked for.
+        """
+        if asked not in (None, 1, 3):
+            raise UserError(f"dataset.channels is {asked!r}; expected 1 (grey), 3 (RGB) or null (as the first image)")
+        self.channels = asked or read_header(first).channels
+        self._convert, self._first = asked is not None, first
+
+    def read(self, path: Path) -> Pixels:
+        """The image (H, W, channels).
+
+        Raises:
+            UserError: it is broken, or differs in channels though none are asked for.
+        """
+        image = read_image(path)
+        if not self._convert and image.shape[2] != self.channels:
+            raise UserError(
+                f"image '{path}' has {image.shape[2]} channels; expected {self.channels} as '{self._first}' has; give "
+                "dataset.channels=3 to repeat grey, or dataset.channels=1 to turn colour grey"
+            )
+        return with_channels(image, self.channels)
