@@ -19,9 +19,10 @@ VERBS = {
     "report": "what the runs of a sweep say together, and how sure that is: report outputs/NAME",
     "compare": "two arms against each other by the report's statistics: compare RUN RUN",
     "diff": "in what two runs differ: config, environment, data and results: diff RUN RUN",
+    "new": "a config for your folder of images and masks, guessed from what is in it, and checked: new NAME ROOT",
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
-WITHOUT_HYDRA = ("report", "compare", "diff")  # verbs that take names, not overrides
+WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, not overrides
 QUOTED = ("resume", "replay", "sample")
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Flags of Hydra whose value is the next argument; it may look like an override.
@@ -55,11 +56,14 @@ def main() -> None:
 
 
 def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
-    """Verb and remaining arguments; the first argument is a verb when it is a bare word.
+    """Verb and remaining arguments; the first argument behind --config-dir is a verb when it is a bare word.
 
     Raises:
         UserError: the bare word is no verb; all verbs are listed.
     """
+    if arguments and arguments[0] in VALUED and len(arguments) > 2:
+        verb, rest = split_verb(arguments[2:])
+        return verb, [*arguments[:2], *rest]
     first = arguments[0] if arguments else ""
     if not first or first.startswith(("-", "+", "~")) or "=" in first:
         return "train", arguments

@@ -1,0 +1,132 @@
+"""`python -m segtrain new NAME ROOT`: a config for a folder of unknown layout, then the check on it. Without torch."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.config import conf_dir
+from segtrain.data.guessing.files import find_files
+from segtrain.data.guessing.folder import Guess, guess_folder
+from segtrain.data.guessing.formats import find_format, guess_of, not_yet
+from segtrain.data.guessing.yaml import written
+from segtrain.errors import UserError
+from segtrain.runs.files import explained, write_whole
+
+USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
+OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+class Asked(NamedTuple):
+    """What was typed; `checked` are overrides that go to the check."""
+
+    name: str
+    root: Path
+    folder: Path
+    force: bool
+    checked: tuple[str, ...]
+
+
+def new(arguments: Sequence[str]) -> None:
+    """Write my_conf/dataset/NAME.yaml, say what was guessed and what is asked, and run the check.
+
+    Raises:
+        UserError: wrong arguments, a file that is there, or a folder in which nothing is recognised.
+        SystemExit: the check's status, when it is not 0.
+    """
+    asked = _parsed(arguments)
+    path = asked.folder / "dataset" / f"{asked.name}.yaml"
+    if path.exists() and not asked.force:
+        raise UserError(
+            f"'{path}' is there already; expected a new name, for what you changed in it is not to be lost; choose "
+            "another NAME, or write over it with force=true"
+        )
+    guess = look_at(asked.root)
+    commands = _commands(asked)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, written(guess.lines, _head(asked, commands)).encode())
+    print(f"{path} is written; found in {asked.root}:")
+    print("".join(f"  {sentence}\n" for sentence in guess.found), end="")
+    print("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")
+    print(f"checking it: {commands['check']}", flush=True)
+    status = subprocess.run([sys.executable, "-m", "segtrain", *_typed(asked, "check"), *asked.checked]).returncode
+    if status:
+        print(f"the check did not pass; mend {path} or the data, and check again: {commands['check']}", file=sys.stderr)
+        sys.exit(status)
+    print(f"train: {commands['train']}")
+
+
+def look_at(root: Path) -> Guess:
+    """What the folder holds, as a config.
+
+    Raises:
+        UserError: nothing that segtrain reads.
+    """
+    found = find_files(root.expanduser())
+    other = find_format(root, found)
+    if other is None:
+        return guess_folder(root, found)
+    choices = sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))
+    if other.format not in choices:
+        raise not_yet(other, root)
+    return guess_of(other, root)
+
+
+def _parsed(arguments: Sequence[str]) -> Asked:
+    folder, names, options = "my_conf", [], {}
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in ("--config-dir", "-cd"):
+            folder = next(rest, "")
+        elif argument.startswith("--config-dir="):
+            folder = argument.partition("=")[2]
+        elif OVERRIDE.fullmatch(argument):
+            options[argument.partition("=")[0]] = argument
+        else:
+            names.append(argument)
+    force = options.pop("force", "force=false").partition("=")[2].lower()
+    wrong = len(names) != 2 or any(name.startswith("-") for name in names) or force not in ("true", "false")
+    if wrong or not folder:
+        got = " ".join(arguments) or "nothing"
+        raise UserError(f"new takes a name and a folder; expected: {USAGE}; got: {got}")
+    _check_name(names[0])
+    return Asked(names[0], Path(names[1]), Path(folder), force == "true", tuple(options.values()))
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"'{name}' is no name for a dataset; expected letters, digits, _ and -, a letter first: it is "
+            "the file NAME.yaml and the choice dataset=NAME"
+        )
+    if (conf_dir() / "dataset" / f"{name}.yaml").exists():
+        raise UserError(
+            f"dataset={name} is one of segtrain's own; expected another name for your data, since that would hide it; "
+            f"choose another, such as my_{name}"
+        )
+
+
+def _typed(asked: Asked, verb: str = "") -> list[str]:
+    return [*([verb] if verb else []), "--config-dir", str(asked.folder), f"dataset={asked.name}"]
+
+
+def _commands(asked: Asked) -> dict[str, str]:
+    """Verb to the command as it is typed in a shell."""
+    return {
+        verb: shlex.join(["python", "-m", "segtrain", *_typed(asked, verb * (verb != "train"))])
+        for verb in ("check", "train")
+    }
+
+
+def _head(asked: Asked, commands: dict[str, str]) -> list[str]:
+    return [
+        f"{asked.name}: guessed by `python -m segtrain new` from the names in {asked.root} and a sample of its files.",
+        "Each guess has its reason beside it; mend what is wrong, name what is asked, then",
+        f"  {commands['check']}      does it hold for every file",
+        f"  {commands['train']}      trains",
+    ]

@@ -1,0 +1,99 @@
+"""The files below a folder, and their names taken apart."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from segtrain.errors import UserError
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
+OF_TRAIN, OF_VAL, OF_TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
+SPLITS = {word: words[0] for words in (OF_TRAIN, OF_VAL, OF_TEST) for word in words}
+
+# What names of folders and files say of what is in them.
+MASK_WORDS = ("mask", "label", "annot", "gt", "groundtruth", "ground_truth", "truth", "seg", "manual", "target")
+IMAGE_WORDS = ("image", "img", "photo", "picture", "scan", "raw", "input", "original", "tissue")
+REGION_WORDS = ("fov", "roi", "region", "valid", "mask")
+SPLIT = re.compile(
+    rf"^(?P<before>.*?)(?P<split>{'|'.join(sorted(SPLITS, key=len, reverse=True))})"
+    rf"(?P<after>[_\-. ].*|\d{{4}}|s?|(?:{'|'.join((*MASK_WORDS, *IMAGE_WORDS))}).*)$",
+    re.IGNORECASE,
+)
+
+
+class Found(NamedTuple):
+    """Paths below a folder, sorted, with `/` between their parts."""
+
+    pictures: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def ending(self, *suffixes: str) -> list[str]:
+        """Those of all files that end so, in any case."""
+        return [name for name in (*self.pictures, *self.others) if name.lower().endswith(suffixes)]
+
+
+class Name(NamedTuple):
+    """A path taken apart: folders with `{split}` for a split's name, the split that it was, stem and suffix."""
+
+    folders: tuple[str, ...]
+    split: str | None
+    stem: str
+    suffix: str
+
+
+def find_files(root: Path) -> Found:
+    """The files below root, links followed, hidden ones left out.
+
+    Raises:
+        UserError: there is no such folder, or no file in it.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise UserError(
+            f"'{root}' {what}; expected the folder of the data, images with their masks somewhere below it; give its "
+            "path from the current directory: python -m segtrain new NAME ROOT"
+        )
+    pictures, others = [], []
+    for folder, below, names in os.walk(root, followlinks=True):
+        below[:] = sorted(name for name in below if name[0] != "." and name != "__MACOSX")
+        where = Path(folder).relative_to(root)
+        for name in names:
+            if name[0] != ".":
+                (pictures if name.lower().endswith(PICTURES) else others).append((where / name).as_posix())
+    if not pictures and not others:
+        raise UserError(f"'{root}' holds no file; expected images with their masks somewhere below it; put them there")
+    return Found(tuple(sorted(pictures)), tuple(sorted(others)))
+
+
+def taken_apart(path: str) -> Name:
+    """The parts of a path; a folder such as `train`, `trainannot` or `images_val` has the split in it."""
+    pure = PurePosixPath(path)
+    folders, split = [], None
+    for folder in pure.parts[:-1]:
+        found = SPLIT.match(folder) if split is None else None
+        if found and (not found["before"] or found["before"][-1] in "_-. "):
+            split = found["split"]
+            folders.append(f"{found['before']}{{split}}{found['after']}")
+        else:
+            folders.append(folder)
+    return Name(tuple(folders), split, pure.stem, pure.suffix)
+
+
+def says(name: str, words: Iterable[str]) -> bool:
+    """Whether one of the words begins a part of the name: `cells_GT`, `SegmentationClass`, `trainannot`."""
+    parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("{split}", "_")
+    return any(re.search(rf"(?:^|[_\-. /\d]){word}", parts) for word in words)
+
+
+def spread(items: Sequence[str], count: int) -> list[str]:
+    """At most so many of the items, evenly spread, the first and the last among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def natural(name: str) -> list[str | int]:
+    """A key that sorts slice_9 before slice_10."""
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"(\d+)", name))]

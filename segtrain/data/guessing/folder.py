@@ -1,0 +1,164 @@
+"""A folder of images and masks as a config of the folder format, with a reason beside each guess."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.data.guessing.files import Found
+from segtrain.data.guessing.groups import Groups, Stack, find_groups, find_stack
+from segtrain.data.guessing.layout import Layout, find_layout
+from segtrain.data.guessing.lists import Lists, find_lists
+from segtrain.data.guessing.meaning import Meaning, find_meaning
+from segtrain.data.guessing.sizes import Sizes, find_sizes
+from segtrain.data.guessing.yaml import Line, entry, scalar
+
+PARTS = ("train", "val", "test")
+SHARE = 0.15  # of val and of test, as conf/dataset/folder.yaml has it
+WRAPPED = 16  # numbers a line
+
+
+class Guess(NamedTuple):
+    """A config's lines; what was found and what is left to the user, each a sentence for the terminal."""
+
+    lines: tuple[Line, ...]
+    found: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
+def guess_folder(root: Path, found: Found) -> Guess:
+    """How the folder format reads what is below root.
+
+    Raises:
+        UserError: no images, none that look like masks, or files of which none can be read.
+    """
+    layout = find_layout(root, found)
+    images = {key: layout.images.files[key] for key in layout.keys}
+    masks = [layout.masks.files[key] for key in layout.keys]
+    sizes = find_sizes(root, list(zip(images.values(), masks, strict=True)))
+    meaning = find_meaning(root, masks, layout.mask_look.numbered, layout.mask_look.smeared)
+    by_id = {"/".join(part for part in key if part): path for key, path in images.items()}
+    lists = None if layout.images.splits else find_lists(root, found.ending(".txt"), by_id)
+    given = layout.images.splits or set(lists.files if lists else ())
+    groups = None if {*PARTS} <= given else find_groups(list(by_id), bool(layout.images.splits))
+    stack = None if given or groups else find_stack(root, by_id)
+    target = ["_target_: segtrain.data.datasets.Folder"] if stack else ["defaults: [folder]"]
+    lines = [
+        *map(Line, target),
+        entry("root", str(root), "" if root.is_absolute() else "from the current directory"),
+        *_side_lines(layout, sizes),
+        *_list_lines(lists),
+        *_class_lines(meaning),
+        *_split_lines(given, groups, stack, len(by_id)),
+    ]
+    kept = [line for line in lines if line.text or line.comment]
+    asked = list(_asked(layout, sizes, meaning, lists))
+    return Guess(tuple(kept), tuple(_found(layout, sizes, meaning, given, groups, stack)), tuple(asked))
+
+
+def _side_lines(layout: Layout, sizes: Sizes) -> Iterator[Line]:
+    looks = layout.image_look, layout.mask_look
+    reason = (
+        "numbers of objects" if looks[1].numbered and not looks[1].few else f"{looks[1].distinct} values in a sample"
+    )
+    yield entry("images", layout.images.pattern, f"{len(layout.images.files)} files: {sizes.words}")
+    also = f"; could be masks too: {', '.join(layout.rivals)}" if layout.rivals else ""
+    yield entry("masks", layout.masks.pattern, f"{len(layout.masks.files)} files: {reason}{also}")
+    if layout.regions:
+        yield entry("regions", layout.regions.pattern, "a field of view: what is black in it counts nowhere")
+    if len(sizes.channels) > 1:
+        yield entry("channels", 3, f"{sizes.channels[1]} images looked at are grey, {sizes.channels[3]} RGB")
+
+
+def _list_lines(lists: Lists | None) -> Iterator[Line]:
+    if lists:
+        yield entry("lists", lists.files, "names of the samples of each part, a line each; others are left out")
+        if lists.prefix:
+            yield entry("prefix", lists.prefix, "what the lists' paths begin with and the folder lacks")
+
+
+def _class_lines(meaning: Meaning) -> Iterator[Line]:
+    colours = any(isinstance(code, str) for code in meaning.classes.values())
+    what = "colour" if colours else "value"
+    yield Line("classes:", f"name: {what} in the mask, from {meaning.masks} masks; the check reads all")
+    for name, code in meaning.classes.items():
+        if isinstance(code, list):
+            yield Line(f"  {scalar(name)}: [", meaning.comments[name])
+            rows = [code[i : i + WRAPPED] for i in range(0, len(code), WRAPPED)]
+            yield from (Line(f"    {', '.join(map(scalar, row))},") for row in rows)
+            yield Line("  ]")
+        else:
+            yield entry(name, code, meaning.comments[name], indent=2)
+    if meaning.ignored:
+        value = meaning.ignored if len(meaning.ignored) > 1 else meaning.ignored[0]
+        yield entry(
+            "ignore_value", value, f"{meaning.ignored_comment}: a border that counts nowhere? else make it a class"
+        )
+
+
+def _split_lines(given: set[str], groups: Groups | None, stack: Stack | None, count: int) -> Iterator[Line]:
+    if {*PARTS} <= given:
+        yield Line("", "The data says itself what is train, val and test.")
+        return
+    drawn = [part for part in ("val", "test") if part not in given]
+    said = f"; the data itself names {' and '.join(sorted(given))}" if given else ""
+    yield Line("split:", f"{' and '.join(drawn)} drawn from {count} samples{said}" if groups or not stack else "")
+    if stack:
+        yield Line(
+            "  _target_: segtrain.data.split.Blocks",
+            f"slabs, not a random draw: neighbours look alike (correlation {stack.near:.2f}, far {stack.far:.2f})",
+        )
+    yield entry("val", SHARE, "share of the samples", 2)
+    yield entry("test", SHARE, "", 2)
+    if stack:
+        yield entry("gap", stack.gap, "samples left unused between the slabs", 2)
+        yield entry("inside", False, "true: val and test between slabs of train", 2)
+    if groups:
+        yield Line(f"  group: {scalar(groups.expression)}", _group_words(groups))
+
+
+def _group_words(groups: Groups) -> str:
+    size = f"{groups.smallest}" if groups.smallest == groups.largest else f"{groups.smallest} to {groups.largest}"
+    return f"{groups.count} groups of {size} samples by their names, such as '{groups.example}', which stay together"
+
+
+def _found(
+    layout: Layout, sizes: Sizes, meaning: Meaning, given: set[str], groups: Groups | None, stack: Stack | None
+) -> Iterator[str]:
+    yield f"{len(layout.keys)} images ({layout.images.pattern}; {sizes.words}) with masks ({layout.masks.pattern})"
+    codes = ", ".join(f"{name}={_short(code)}" for name, code in meaning.classes.items())
+    yield f"{len(meaning.classes)} classes: {codes}" + (f"; ignored: {meaning.ignored}" if meaning.ignored else "")
+    if layout.regions:
+        yield f"a field of view: {layout.regions.pattern}"
+    if given:
+        yield f"parts that the data names: {', '.join(part for part in PARTS if part in given)}"
+    if groups:
+        yield f"{_group_words(groups)} (split.group)"
+    if stack:
+        yield f"slices of one stack: neighbours look alike, so the split is in slabs with a gap of {stack.gap}"
+
+
+def _short(code: object) -> str:
+    return f"{code[0]}..{code[-1]}" if isinstance(code, list) else str(code)
+
+
+def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) -> Iterator[str]:
+    if meaning.unnamed:
+        yield f"name the classes {', '.join(meaning.unnamed)}; one named background is left out of means"
+    if layout.rivals:
+        yield f"are the masks right? these could be masks too: {', '.join(layout.rivals)}"
+    alone = {
+        "mask": layout.images.files.keys() - layout.masks.files.keys(),
+        "image": layout.masks.files.keys() - layout.images.files.keys(),
+    }
+    for kind, keys in alone.items():
+        if keys and not lists:
+            example = "/".join(min(keys)).lstrip("/")
+            yield f"{len(keys)} files have no {kind}, such as '{example}': add it or move them away"
+    if layout.unlabelled:
+        yield f"{' and '.join(layout.unlabelled)} has images without masks, which training cannot use"
+    if sizes.unequal:
+        yield f"{len(sizes.unequal)} images and masks differ in size, such as '{sizes.unequal[0]}'"
+    if len(layout.keys) < len(PARTS):
+        yield f"{len(layout.keys)} samples cannot be split into train, val and test; add more"
+    if sizes.advice:
+        yield sizes.advice

@@ -1,0 +1,123 @@
+"""Which files are the images and which the masks."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, Found, says, spread
+from segtrain.data.guessing.looks import FILES, Look, look
+from segtrain.data.guessing.parts import Key, Part, parts_of
+from segtrain.errors import UserError
+
+NEAR = 0.8  # share of the largest number of pairs from which other pairings are weighed against it
+RIVALS = 200  # pairings weighed, largest and simplest first
+Seen = Callable[[Part], Look]  # what the files of a kind look like, looked at once
+SHOWN = ("colou?r", "vis", "overlay", "preview", "instance", "object", "boundar", "contour", "edge", "inst")
+
+
+class Layout(NamedTuple):
+    """Images and masks, with what was left out; `regions` is a field of view, None where there is none."""
+
+    images: Part
+    masks: Part
+    regions: Part | None
+    image_look: Look
+    mask_look: Look
+    rivals: tuple[str, ...]  # patterns of other files that could be masks too
+    unlabelled: tuple[str, ...]  # splits that have images and no mask
+
+    @property
+    def keys(self) -> list[Key]:
+        """The pairs."""
+        return sorted(self.images.files.keys() & self.masks.files.keys())
+
+
+def find_layout(root: Path, found: Found) -> Layout:
+    """The most fitting pairing of two kinds of files.
+
+    Raises:
+        UserError: there are no pictures, or none that look like masks of others.
+    """
+    if not found.pictures:
+        kinds = sorted({f".{name.rpartition('.')[2]}" if "." in name else name for name in found.others})
+        raise UserError(
+            f"'{root}' holds no image; expected PNG, JPEG, TIFF, BMP or GIF files, and a mask for each; got "
+            f"{len(found.others)} other files ({', '.join(kinds[:5])})"
+        )
+    parts = parts_of(found.pictures)
+    looks: dict[tuple[str, ...], Look] = {}
+
+    def seen(part: Part) -> Look:
+        sample = tuple(spread(sorted(part.files.values()), FILES))
+        if sample not in looks:
+            looks[sample] = look(root, sample)
+        return looks[sample]
+
+    pairs = [(one, other) for one, other in _pairings(parts) if seen(other).few or _excused(other, seen(other))]
+    if not pairs:
+        raise _no_mask(root, found, parts, seen)
+    images, masks = max(pairs, key=lambda pair: _score(*pair, seen))
+    others = [other for one, other in pairs if one.files == images.files and other.pattern != masks.pattern]
+    others = [o for o in others if not o.files.keys().isdisjoint(images.files) and _apart(o, masks)]
+    regions = next((o for o in others if seen(o).is_view and not seen(masks).is_view), None)
+    rivals = tuple(sorted({o.pattern for o in others if o is not regions}))
+    looked = seen(images), seen(masks)
+    bare = tuple(sorted(images.splits - masks.splits)) if masks.splits else ()
+    left = (images.splits & masks.splits) or {""}
+    if bare or (len(left) == 1 and left != {""}):
+        images, masks = images.within(left), masks.within(left)
+        regions = regions and regions.within(left)
+    return Layout(images, masks, regions, *looked, rivals, bare)
+
+
+def _pairings(parts: Sequence[Part]) -> list[tuple[Part, Part]]:
+    """Pairs of kinds that share names and no file, nearly as many names as the best, either way round."""
+    shared = []
+    for i, one in enumerate(parts):
+        for other in parts[i + 1 :]:
+            keys = one.files.keys() & other.files.keys()
+            if 2 * len(keys) > min(len(one.files), len(other.files)) and _apart(one, other):
+                shared.append((len(keys), -_oddity(one, other), one, other))
+    shared.sort(key=lambda entry: entry[:2], reverse=True)
+    most = shared[0][0] if shared else 0
+    kept = [(one, other) for count, _, one, other in shared[:RIVALS] if count >= NEAR * most]
+    return [pair for one, other in kept for pair in ((one, other), (other, one))]
+
+
+def _apart(one: Part, other: Part) -> bool:
+    return set(one.files.values()).isdisjoint(other.files.values())
+
+
+def _oddity(one: Part, other: Part) -> float:
+    """How much the pairing rests on: files without partner first, then affixes."""
+    alone = len(one.files.keys() ^ other.files.keys()) / (len(one.files) + len(other.files))
+    return alone + 0.01 * sum(len(p.before) + len(p.after) + bool(p.suffix) for p in (one, other))
+
+
+def _excused(part: Part, seen: Look) -> bool:
+    """Many values, and yet called a mask: instance numbers, or labels that went through JPEG."""
+    return (seen.numbered or seen.smeared) and says(part.says, MASK_WORDS)
+
+
+def _score(images: Part, masks: Part, seen: Seen) -> float:
+    of_image, of_mask = seen(images), seen(masks)
+    names = 3 * (says(masks.says, MASK_WORDS) - says(masks.says, IMAGE_WORDS) - says(masks.says, SHOWN))
+    names += 3 * (says(images.says, IMAGE_WORDS) - says(images.says, MASK_WORDS))
+    pixels = math.log2(of_image.distinct + 1) - math.log2(of_mask.distinct + 1)
+    return names + pixels / 2 - 4 * of_mask.is_view - 2 * _oddity(images, masks)
+
+
+def _no_mask(root: Path, found: Found, parts: Sequence[Part], seen: Seen) -> UserError:
+    whole = [part for part in parts if not (part.before or part.after or part.suffix)]
+    lines = [f"{part.pattern} ({len(part.files)} files, {_words(seen(part))})" for part in whole[:6]]
+    return UserError(
+        f"'{root}' has {len(found.pictures)} pictures and none that look like masks of others; expected for each "
+        "image a mask of the same name in another folder, or beside it with another ending (a.png and a_mask.png), "
+        f"of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the masks; masks in "
+        "JPEG must be saved as PNG"
+    )
+
+
+def _words(seen: Look) -> str:
+    return f"unreadable: {seen.error}" if seen.error else f"{seen.distinct} values"

@@ -1,0 +1,137 @@
+"""Files of one kind, such as all images or all masks: a folder, a suffix, or what their names begin or end with."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from segtrain.data.guessing.files import SPLITS, Name, taken_apart
+
+DEPTH = 4  # folders below root in which images and masks may part ways
+LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
+COMMON = 0.2  # share of a folder's files that must begin or end alike to be a kind
+ALIKE = 3  # folders that hold the same folders, such as one a patient, from which `*` stands for them
+TAIL = re.compile(r"(?:[_\-. ][A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*){1,2}$|(?<=\d)[A-Za-z]+$|/[^/]+$")
+HEAD = re.compile(r"^[A-Za-z]+[_\-. ]?(?=\d)|^[A-Za-z]+[_\-. ]")
+
+Key = tuple[str, str]  # split, or "" without one, and the name within it: what an image and its mask share
+Tree = tuple[str, ...]
+
+
+class Part(NamedTuple):
+    """Files that a pattern takes, by key; `folder` may hold `{split}` and `*`, `suffix` is empty for several."""
+
+    folder: str
+    before: str
+    after: str
+    suffix: str
+    files: dict[Key, str]
+
+    @property
+    def pattern(self) -> str:
+        """As `images` and `masks` of the folder format take it."""
+        plain = self.folder and not re.search(r"[{*]", self.folder)
+        if plain and not (self.before or self.after or self.suffix):
+            return self.folder
+        suffix = self.suffix or one_suffix(list(self.files.values())) or ".*"
+        return "/".join(part for part in (self.folder, f"{self.before}{{id}}{self.after}{suffix}") if part)
+
+    @property
+    def says(self) -> str:
+        """What of the names may say what is in the files."""
+        return f"{self.folder}/{self.before}/{self.after}"
+
+    @property
+    def splits(self) -> set[str]:
+        """The splits that the folders name."""
+        return {split for split, _ in self.files if split}
+
+    def within(self, splits: set[str]) -> "Part":
+        """The files of these splits; of a single one, whose folder then is written out."""
+        files = {key: path for key, path in self.files.items() if key[0] in splits}
+        if len(splits) > 1 or not files:
+            return self._replace(files=files)
+        depth = len(self.folder.split("/"))
+        first = next(iter(files.values()))
+        return self._replace(folder="/".join(first.split("/")[:depth]), files=files)
+
+
+def one_suffix(paths: Sequence[str]) -> str | None:
+    """The suffix that all paths share, None when there are several."""
+    found = {f".{path.rpartition('.')[2]}" for path in paths}
+    return found.pop() if len(found) == 1 else None
+
+
+def parts_of(paths: Sequence[str]) -> list[Part]:
+    """Every kind that the names of the files allow, the whole of a folder before its parts."""
+    names = {path: taken_apart(path) for path in paths}
+    trees = _trees(names)
+    largest = max(map(len, trees.values()), default=0)
+    # a folder whose files all lie in one folder below it says nothing that this one does not
+    outer = {tree[:-1] for tree, inside in trees.items() if tree and len(trees.get(tree[:-1], ())) == len(inside)}
+    kept = {t: inside for t, inside in trees.items() if t not in outer and len(inside) >= LEAST * largest}
+    return [part for tree, inside in kept.items() for part in _kinds(tree, {p: names[p] for p in inside})]
+
+
+def _trees(names: Mapping[str, Name]) -> dict[Tree, list[str]]:
+    """Each folder with the files below it; `*` for folders of one name in each of several."""
+    trees: dict[Tree, list[str]] = defaultdict(list)
+    starred: dict[Tree, list[str]] = defaultdict(list)
+    stars: dict[Tree, set[str]] = defaultdict(set)
+    for path, name in names.items():
+        for depth in range(min(len(name.folders), DEPTH) + 1):
+            trees[name.folders[:depth]].append(path)
+        for depth in range(min(2, len(name.folders) - 1)):
+            tree = (*name.folders[:depth], "*", *name.folders[depth + 1 :])
+            starred[tree].append(path)
+            stars[tree].add(name.folders[depth])
+    return trees | {tree: inside for tree, inside in starred.items() if len(stars[tree]) >= ALIKE}
+
+
+def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[Part]:
+    """The whole of a folder; its files of each suffix; those that begin or end alike, and those that do not."""
+    inner = {path: _inner(tree, name) for path, name in names.items()}
+    yield from _part(tree, names, inner)
+    for suffix, count in Counter(name.suffix for name in names.values()).items():
+        if COMMON / 2 * len(names) <= count < len(names):
+            here = {path: text for path, text in inner.items() if names[path].suffix == suffix}
+            yield from _part(tree, names, here, suffix=suffix)
+    direct = {path: text for path, text in inner.items() if "/" not in text}
+    if direct and len(direct) < len(inner):
+        yield from _part(tree, names, direct, suffix=one_suffix(list(direct)) or ".*")
+    for found, fits, side in ((TAIL, str.endswith, "after"), (HEAD, str.startswith, "before")):
+        common = _common(list(inner.values()), found)
+        for affix in common:
+            here = {path: text for path, text in inner.items() if fits(text, affix)}
+            yield from _part(tree, names, here, **{side: affix})
+        plain = {path: text for path, text in inner.items() if not any(fits(text, affix) for affix in common)}
+        if common and plain:
+            yield from _part(tree, names, plain, suffix=one_suffix(list(plain)) or ".*")
+
+
+def _inner(tree: Tree, name: Name) -> str:
+    """The path below a tree, without suffix and split."""
+    return "/".join([*(folder for folder in name.folders[len(tree) :] if "{split}" not in folder), name.stem])
+
+
+def _common(inner: Sequence[str], affix: re.Pattern[str]) -> list[str]:
+    """What many of the names begin or end with."""
+    counts: Counter[str] = Counter()
+    for text in inner:
+        found = affix.search(text)
+        if found and found[0] != text:
+            last = re.split(r"(?=[_\-. ])", found[0])[-1]  # of `_training_mask` also `_mask`
+            counts.update({found[0], last} if affix is TAIL and "/" not in found[0] else {found[0]})
+    return [text for text, count in counts.items() if count >= COMMON * len(inner)]
+
+
+def _part(
+    tree: Tree, names: Mapping[str, Name], inner: Mapping[str, str], before: str = "", after: str = "", suffix: str = ""
+) -> Iterator[Part]:
+    """The part, unless two of its files would go by one name."""
+    files: dict[Key, str] = {}
+    for path, text in inner.items():
+        split = names[path].split
+        files[SPLITS[split.lower()] if split else "", text[len(before) : len(text) - len(after)]] = path
+    if len(files) == len(inner) and files:
+        yield Part("/".join(tree), before, after, suffix, files)

@@ -1,0 +1,70 @@
+"""Size and channels of the images, from their headers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.data.datasets.pixels import Header, read_header
+from segtrain.data.guessing.files import spread
+from segtrain.errors import UserError
+
+HEADERS = 2000  # read at most
+CROP = 96  # pixels a side: what train.yaml crops without being asked
+STRIDE = 32  # of the deepest encoders: crops are multiples of it
+
+
+class Sizes(NamedTuple):
+    """Smallest and largest height and width, images by channels, and pairs whose sizes differ."""
+
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    channels: dict[int, int]
+    unequal: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """Such as `RGB, 120 x 120 pixels`."""
+        kinds = {1: "grey", 3: "RGB"}
+        (height, width), (high, wide) = self.smallest, self.largest
+        size = f"{width} x {height}" + (f" to {wide} x {high}" if self.smallest != self.largest else "")
+        return f"{' and '.join(kinds.get(n, f'{n} channels') for n in sorted(self.channels))}, {size} pixels"
+
+    @property
+    def advice(self) -> str:
+        """What crop and batch small images call for; empty for others."""
+        side = min(self.smallest)
+        if side >= CROP:
+            return ""
+        crop = max(STRIDE, side // STRIDE * STRIDE)
+        batch = 4 * min(4, (CROP // crop) ** 2)
+        return (
+            f"the smallest image side is {side} pixels, below data.crop={CROP}, and smaller images are padded: "
+            f"data.crop={crop} data.batch_size={batch} fits them better"
+        )
+
+
+def find_sizes(root: Path, pairs: Sequence[tuple[str, str]]) -> Sizes:
+    """Of pairs of an image and a mask; evenly spread ones where there are many.
+
+    Raises:
+        UserError: no image can be read.
+    """
+    chosen = {image: mask for image, mask in pairs}
+    read: dict[str, Header] = {}
+    unequal, unreadable = [], []
+    for image in spread(list(chosen), HEADERS):
+        try:
+            read[image], mask = read_header(root / image), read_header(root / chosen[image])
+        except UserError as error:
+            unreadable.append(str(error))
+            continue
+        if read[image][:2] != mask[:2]:
+            unequal.append(image)
+    if not read:
+        raise UserError(unreadable[0])
+    heights, widths = [h.height for h in read.values()], [h.width for h in read.values()]
+    channels = Counter(header.channels for header in read.values())
+    lowest, highest = (min(heights), min(widths)), (max(heights), max(widths))
+    return Sizes(lowest, highest, dict(channels), tuple(unequal), tuple(unreadable))

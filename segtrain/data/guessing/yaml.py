@@ -1,0 +1,44 @@
+"""Lines of a YAML file, each with its comment."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+COLUMN = 38  # where comments begin, unless the line is longer
+BARE = re.compile(r"[A-Za-z_][\w./-]*(?: [\w./-]+)*")
+NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}  # YAML takes these for something else
+
+
+class Line(NamedTuple):
+    """A line, and the comment behind it."""
+
+    text: str
+    comment: str = ""
+
+
+def entry(key: str, value: Any, comment: str = "", indent: int = 0) -> Line:
+    """`key: value`."""
+    return Line(f"{' ' * indent}{scalar(key)}: {scalar(value)}", comment)
+
+
+def scalar(value: Any) -> str:
+    """The value as YAML and Hydra read it back."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(scalar, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{scalar(key)}: {scalar(item)}' for key, item in value.items())}}}"
+    if not isinstance(value, str):
+        return str(value)
+    if BARE.fullmatch(value) and value.lower() not in NO_TEXT:
+        return value
+    return "'" + value.replace("${", "\\${").replace("'", "''") + "'"
+
+
+def written(lines: Iterable[Line], head: Sequence[str]) -> str:
+    """The file: `head` as comments, then the lines with their comments in a column."""
+    body = [f"{text:<{COLUMN - 1}} # {comment}" if comment else text for text, comment in lines]
+    return "\n".join([*(f"# {line}" for line in head), *body]) + "\n"
