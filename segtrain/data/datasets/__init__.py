@@ -5,6 +5,17 @@ from segtrain.data.datasets.brain_tissue import BrainTissue
 from segtrain.data.datasets.coco import Coco
 from segtrain.data.datasets.contract import Sample, SegmentationDataset, colours
 from segtrain.data.datasets.folder import Folder
+from segtrain.data.datasets.instances import Instances
 from segtrain.data.datasets.shapes import Shapes
 
-__all__ = ["BrainScanners", "BrainTissue", "Coco", "Folder", "Sample", "SegmentationDataset", "Shapes", "colours"]
+__all__ = [
+    "BrainScanners",
+    "BrainTissue",
+    "Coco",
+    "Folder",
+    "Instances",
+    "Sample",
+    "SegmentationDataset",
+    "Shapes",
+    "colours",
+]
