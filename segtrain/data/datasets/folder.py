@@ -1,25 +1,29 @@
 """A folder of images and a folder of masks."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segtrain.data.datasets.coding import Code, Coding
+from segtrain.data.datasets.colour import Colour
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.pairs import Pair, find_pairs, some
-from segtrain.data.datasets.pixels import Header, read_header, read_image, read_mask, with_channels
+from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.lists import Listed
+from segtrain.data.datasets.pairs import Pair, find_sides, paired, some
+from segtrain.data.datasets.pixels import Header, Pixels, read_header, read_image, read_mask
 from segtrain.errors import UserError
+
+MOST_HEADERS = 20_000  # samples whose headers are read at the start: about .1 ms a file, so some 4 s at most
 
 
 class Folder:
-    """Images and masks paired by name, PNG, JPEG, TIFF or BMP in any mix.
+    """Images and masks paired by name, PNG, JPEG, TIFF, BMP or GIF in any mix.
 
-    `ids` are paths without extension from the images folder; `splits` follow folders named train, val and
-    test.
+    `ids` are paths without extension from the images folder, or what `{id}` stands for; `splits` follow folders named
+    train, val and test, `{split}`, or lists.
 
     Raises:
-        UserError: the pairing of `find_pairs` fails, image and mask differ in size, channels differ between
-            images, or an argument contradicts itself.
+        UserError: the pairing fails, image and mask differ in size, channels differ between images, or an argument
+            contradicts itself.
     """
 
     ignore_index = IGNORE_INDEX
@@ -30,17 +34,25 @@ class Folder:
         classes: Mapping[str, Code | Sequence[Code]],
         images: str = "images",
         masks: str = "masks",
+        regions: str | None = None,
+        lists: Mapping[str, str] | None = None,
+        prefix: str = "",
         channels: int | None = None,
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        """Find and pair the files; their headers are read, their pixels are not.
+        """Find and pair the files; the headers of up to `MOST_HEADERS` samples are read, pixels are not.
 
         Args:
             root: folder of the data, from the current directory when relative.
             classes: name -> value in the mask, 0..65535, or colour "#rrggbb", or a list of either, in label order.
-            images: folder of images below root.
-            masks: folder of masks below root.
+            images: folder of images below root, or pattern of their paths with `{id}`, see `find_sides`.
+            masks: the same of masks.
+            regions: the same of pictures of the field of view: where one is black, labels become `ignore_index`;
+                None: everything counts.
+            lists: train, val or test -> text file below root that names its samples, see `Listed`; samples in none are
+                left out. None: all are taken.
+            prefix: beginning of the paths in lists that is dropped, to make them paths from root.
             channels: 1 or 3, to which grey is repeated and colour turned grey; None takes those of the first
                 image and refuses others.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
@@ -49,63 +61,90 @@ class Folder:
         self._root = Path(root).expanduser()
         self._coding = Coding(classes, ignore_value, palette)
         self.classes, self.palette = self._coding.names, self._coding.palette
-        self._pairs = find_pairs(self._root, images, masks)
-        headers = _checked_sizes(self._pairs)
-        self.channels = _checked_channels(channels, self._pairs, headers)
+        self._pairs = _found(self._root, images, masks, regions, lists, prefix)
+        self._colour = Colour(channels, self._pairs[0].image)
+        self.channels = self._colour.channels
+        if len(self._pairs) <= MOST_HEADERS:
+            headers = _checked_sizes(self._pairs)
+            if channels is None:
+                _check_channels(self._pairs, headers)
         self.ids: tuple[str, ...] = tuple(pair.id for pair in self._pairs)
         self.splits: tuple[str | None, ...] = tuple(pair.split for pair in self._pairs)
+        self._meaning = dict(classes), ignore_value, self.channels
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
 
         Raises:
-            UserError: a file is broken, or the mask holds a value outside `classes`, or colours.
+            UserError: a file is broken, image and mask differ in size, or the mask holds a value outside `classes`, or
+                colours.
         """
         pair = self._pairs[index]
-        labels = self._coding.labels(read_mask(pair.mask, self._coding.in_colour), pair.mask)
-        return Sample(with_channels(read_image(pair.image), self.channels), labels)
+        image, mask = self._colour.read(pair.image), read_mask(pair.mask, self._coding.in_colour)
+        _check_size(pair.mask, mask, pair.image, image)
+        labels = self._coding.labels(mask, pair.mask)
+        if pair.region is not None:
+            region = read_image(pair.region)
+            _check_size(pair.region, region, pair.image, image)
+            labels[~region.any(axis=2)] = IGNORE_INDEX
+        return Sample(image, labels)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the names below root and the contents of all files."""
-        digest = hashlib.blake2b(digest_size=16)
-        for path in (path for pair in self._pairs for path in (pair.image, pair.mask)):
-            name = path.relative_to(self._root).as_posix()
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, hashlib.blake2b).hexdigest()
-            digest.update(f"{name}\0{content}\0".encode())
-        return digest.hexdigest()
+        """BLAKE2b over the names below root and the contents of all files, and over what the masks' values mean."""
+        return digest(self._root, (path for pair in self._pairs for path in _files_of(pair)), *self._meaning)
+
+
+def _found(
+    root: Path, images: str, masks: str, regions: str | None, lists: Mapping[str, str] | None, prefix: str
+) -> list[Pair]:
+    sides = find_sides(root, images, masks, regions)
+    if lists is not None:
+        return sorted(Listed(root, sides, prefix).pairs(lists))
+    if prefix:
+        raise UserError(
+            f"dataset.prefix is '{prefix}', but there is no list whose paths it could begin; expected dataset.lists "
+            "beside it; give both or neither"
+        )
+    return sorted(pair for piece in sides for pair in paired(piece))
+
+
+def _files_of(pair: Pair) -> Iterator[Path]:
+    yield from (path for path in (pair.image, pair.mask, pair.region) if path is not None)
+
+
+def _check_size(path: Path, pixels: Pixels, image_path: Path, image: Pixels) -> None:
+    if pixels.shape[:2] != image.shape[:2]:
+        raise UserError(
+            f"'{path}' is {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {image.shape[1]} x {image.shape[0]} "
+            f"as its image '{image_path}' is, after the EXIF orientation of each; resize it by nearest neighbour, or "
+            "save the image with its orientation applied"
+        )
 
 
 def _checked_sizes(pairs: Sequence[Pair]) -> list[Header]:
-    headers = [(read_header(pair.image), read_header(pair.mask)) for pair in pairs]
-    unequal = [
-        f"'{pair.id}' (image {image.width} x {image.height}, mask {mask.width} x {mask.height})"
-        for pair, (image, mask) in zip(pairs, headers, strict=True)
-        if image[:2] != mask[:2]
-    ]
-    if unequal:
-        raise UserError(
-            f"{len(unequal)} of {len(pairs)} masks differ in size from their image; expected the same width "
-            "x height, "
-            f"after the EXIF orientation of each; got {some(unequal)}; resize the masks by nearest "
-            "neighbour, or "
-            "save the images with their orientation applied"
-        )
-    return [image for image, _ in headers]
+    """The headers of the images, whose masks and regions have their sizes."""
+    headers = [[read_header(path) for path in _files_of(pair)] for pair in pairs]
+    for position, kind in ((1, "mask"), (2, "region")):
+        unequal = [
+            f"'{pair.id}' (image {image.width} x {image.height}, {kind} {other.width} x {other.height})"
+            for pair, (image, *others) in zip(pairs, headers, strict=True)
+            for other in others[position - 1 : position]
+            if image[:2] != other[:2]
+        ]
+        if unequal:
+            raise UserError(
+                f"{len(unequal)} of {len(pairs)} {kind}s differ in size from their image; expected the same width x "
+                f"height, after the EXIF orientation of each; got {some(unequal)}; resize the {kind}s by nearest "
+                "neighbour, or save the images with their orientation applied"
+            )
+    return [image for image, *_ in headers]
 
 
-def _checked_channels(channels: int | None, pairs: Sequence[Pair], headers: Sequence[Header]) -> int:
-    if channels not in (None, 1, 3):
-        raise UserError(f"dataset.channels is {channels!r}; expected 1 (grey), 3 (RGB) or null (as the first image)")
-    if channels is not None:
-        return channels
+def _check_channels(pairs: Sequence[Pair], headers: Sequence[Header]) -> None:
     first = headers[0].channels
     others = [f"{p.image} ({h.channels})" for p, h in zip(pairs, headers, strict=True) if h.channels != first]
     if others:
         raise UserError(
-            f"{len(others)} of {len(pairs)} images differ in channels; expected {first} as {pairs[0].image} "
-            "has; got "
-            f"{some(others)}; give dataset.channels=3 to repeat grey, or dataset.channels=1 to turn colour "
-            "grey"
+            f"{len(others)} of {len(pairs)} images differ in channels; expected {first} as {pairs[0].image} has; got "
+            f"{some(others)}; give dataset.channels=3 to repeat grey, or dataset.channels=1 to turn colour grey"
         )
-    return first

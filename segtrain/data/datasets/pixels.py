@@ -1,31 +1,33 @@
-"""The one place that turns a PNG, JPEG, TIFF or BMP file into pixels: images as RGB or grey, masks as stored.
+"""The one place that turns a PNG, JPEG, TIFF, BMP or GIF file into pixels: images as RGB or grey, masks as stored.
 
-PIL decodes, because it refuses a truncated file; cv2 returns one with its missing rows black. cv2 only reads
-colour of 16 bits a channel, which PIL would cut to 8, and only after PIL has decoded the file without
-complaint.
+PIL decodes, because it refuses a truncated file; cv2 returns one with its missing rows black. What PIL lets pass,
+`soundness` refuses. cv2 only reads colour of 16 bits a channel, which PIL would cut to 8, and only after PIL has
+decoded the file without complaint; simplejpeg reads JPEG, with libjpeg's warnings as errors: PIL hides them, and so
+makes grey areas of a file that was cut and closed again.
 """
 
+import io
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile
+import simplejpeg
+from PIL import Image, ImageFile, UnidentifiedImageError
 
+from segtrain.data.datasets.soundness import checked
 from segtrain.errors import UserError
 
 Pixels = np.ndarray[Any, Any]
 
-GREY_MODES = {
-    "1",
-    "L",
-    "LA",
-    "La",
-    "I",
-    "F",
-}  # beside these "I;16" and its kin; every other PIL mode is a colour mode
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")  # in PIL's words, by content: the extension does not count
+MOST_PIXELS = 2 * 89_478_485  # where PIL itself stops: 2 * Image.MAX_IMAGE_PIXELS, half a gigabyte of RGB
+JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with smaller ones behind it, as phones save; the first is the picture
+GREY_MODES = {"1", "L", "LA", "La", "I", "F"}  # beside these "I;16" and its kin; all other PIL modes are in colour
 RAW_MODES = {"1", "L", "P", "I", "F", "RGB"}  # modes whose numbers are those of the file
 ORIENTATION = 0x0112  # EXIF tag: 1 as stored, 2 to 8 the turns and mirrorings of _upright
 UNSCALE = {"L;2": 85, "L;4": 17}  # PIL stretches 2- and 4-bit grey to 0..255 by these factors
@@ -42,13 +44,15 @@ class Header(NamedTuple):
 def read_header(path: Path) -> Header:
     """What `read_image` will return the shape of, without decoding.
 
+    An orientation that a PNG tells only behind its pixels is not seen.
+
     Raises:
-        UserError: the file cannot be opened as an image.
+        UserError: the file cannot be opened as an image, or would be larger than `MOST_PIXELS`.
     """
-    with _opened(path) as image:
+    with _named(path), path.open("rb") as file, _opened(path, file) as image:
         width, height = image.size
-        stored = image.format == "TIFF" or "exif" not in image.info  # PIL itself turns a TIFF
-        turned = not stored and image.getexif().get(ORIENTATION, 1) >= 5
+        told = {"exif", "xmp", "XML:com.adobe.xmp"} & image.info.keys()  # else a PNG would be decoded to look for more
+        turned = image.format != "TIFF" and told and _orientation(image) >= 5  # PIL itself turns a TIFF
         return Header(width, height, _channels(image)) if turned else Header(height, width, _channels(image))
 
 
@@ -59,10 +63,10 @@ def read_image(path: Path) -> Pixels:
     255.
 
     Raises:
-        UserError: the file is truncated, broken, of several pages, or has pixels of another type.
+        UserError: the file is truncated, broken, too large, of several pages, or has pixels of another type.
     """
-    with _opened(path) as image:
-        pixels = _deep_colour(path, image) if _is_deep_colour(image) else _upright(_shallow(image), image)
+    with _decodable(path) as (image, content):
+        pixels = _deep_colour(image, content) if _is_deep_colour(image) else _upright(_shallow(image, content), image)
     if pixels.dtype.name not in ("uint8", "uint16", "float32"):
         raise UserError(
             f"image '{path}' has {pixels.dtype.name} pixels; expected 8-bit, 16-bit or float32; save it as one of these"
@@ -77,16 +81,16 @@ def read_mask(path: Path, in_colour: bool = False) -> Pixels:
     8 bits uint8, 16 bits uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to images.
 
     Raises:
-        UserError: the file is truncated, broken, or of several pages.
+        UserError: the file is truncated, broken, too large, or of several pages.
     """
-    with _opened(path) as image:
+    with _decodable(path) as (image, content):
         if _is_deep_colour(image):
-            return _deep_colour(path, image)
+            return _deep_colour(image, content)
         if in_colour and image.mode in ("P", "PA"):
-            return _upright(_shallow(image), image)
+            return _upright(_shallow(image, content), image)
         factor = UNSCALE.get(_raw_mode(image), 1)
         raw = image.mode in RAW_MODES or image.mode.startswith("I;16")
-        pixels = _upright(_native(image) if raw else _shallow(image), image)
+        pixels = _upright(_native(image, content) if raw else _shallow(image, content), image)
         return pixels if factor == 1 else pixels // np.uint8(factor)
 
 
@@ -100,19 +104,51 @@ def with_channels(image: Pixels, channels: int) -> Pixels:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+def _decodable(path: Path) -> Iterator[tuple[ImageFile.ImageFile, bytes]]:
+    """The file opened, with its content, once that has been found whole."""
+    with _named(path):
+        content = path.read_bytes()
+        with _opened(path, io.BytesIO(content)) as image:
+            sound = checked(image, content)
+        with _opened(path, io.BytesIO(sound)) as image:
+            yield image, sound
+
+
+@contextmanager
+def _opened(path: Path, file: IO[bytes]) -> Iterator[ImageFile.ImageFile]:
+    with Image.open(file, formats=FORMATS) as image:
+        if image.format not in JPEGS and getattr(image, "is_animated", False):
+            raise UserError(f"'{path}' has several pages; expected one image a file; save each page as a file")
+        if image.width * image.height > MOST_PIXELS:
+            raise _too_large(path, image.width * image.height)
+        yield image
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors that name the file, and no warning: PIL warns of metadata, and of sizes that we judge ourselves."""
     try:
-        with Image.open(path) as image:
-            if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-                raise UserError(f"'{path}' has several pages; expected one image a file; save each page as a file")
-            yield image
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except (UserError, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, int(re.findall(r"\d+", str(error))[0])) from error
     except Exception as error:  # decoders raise nearly anything on a broken file
+        other = "an empty file" if path.is_file() and not path.stat().st_size else "a file of another kind"
+        got = other if isinstance(error, UnidentifiedImageError) else f"{type(error).__name__}: {error}"
         raise UserError(
-            f"'{path}' cannot be read; expected a whole PNG, JPEG, TIFF or BMP file; "
-            f"got {type(error).__name__}: {error}; replace the file, or remove it together with its partner"
+            f"'{path}' cannot be read; expected a whole PNG, JPEG, TIFF, BMP or GIF file; got {got}; replace the file, "
+            "or remove it together with its partner"
         ) from error
+
+
+def _too_large(path: Path, pixels: int) -> UserError:
+    return UserError(
+        f"'{path}' would have {pixels} pixels; expected at most {MOST_PIXELS}, as more may be a small file made to "
+        "fill the memory; cut it into tiles, or remove it together with its partner"
+    )
 
 
 def _channels(image: Image.Image) -> int:
@@ -131,12 +167,12 @@ def _is_deep_colour(image: ImageFile.ImageFile) -> bool:
     return ";16" in _raw_mode(image) and image.mode in ("RGB", "RGBA", "RGBX", "LA")
 
 
-def _deep_colour(path: Path, image: ImageFile.ImageFile) -> Pixels:
+def _deep_colour(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     """Pixels of 16 bits a channel, (H, W, 3) or, where the colour modes hold grey and alpha, (H, W)."""
-    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) >= 5:
+    if image.format == "TIFF" and _orientation(image) >= 5:
         raise ValueError("cv2 does not read 16-bit colour on its side (orientation 5 to 8)")
     image.load()  # raises on a truncated file
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 3:
         raise ValueError("its 16-bit colour pixels cannot be decoded")
     if image.format != "TIFF":  # a TIFF has been turned by cv2
@@ -145,26 +181,35 @@ def _deep_colour(path: Path, image: ImageFile.ImageFile) -> Pixels:
     return np.ascontiguousarray(channels)
 
 
-def _shallow(image: Image.Image) -> Pixels:
+def _shallow(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     """Grey (H, W) or RGB (H, W, 3), palette expanded and alpha dropped."""
     if image.mode in ("L", "F", "I", "RGB") or image.mode.startswith("I;16"):
-        return _native(image)
+        return _native(image, content)
     if image.mode in GREY_MODES:
         return np.array(image.convert("L"))
     # by way of RGBA: PIL warns when a palette with transparency goes to RGB in one step
     return np.array((image.convert("RGBA") if image.mode in ("P", "PA") else image).convert("RGB"))
 
 
-def _native(image: Image.Image) -> Pixels:
-    pixels: Pixels = np.array(image)
+def _native(image: ImageFile.ImageFile, content: bytes) -> Pixels:
+    if image.format in JPEGS:  # CMYK does not come here
+        pixels: Pixels = simplejpeg.decode_jpeg(content, "GRAY" if image.mode == "L" else "RGB", strict=True)
+        return pixels[..., 0] if image.mode == "L" else pixels
+    pixels = np.array(image)
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; other numbers mean nothing and count as 1, as upright."""
+    orientation = image.getexif().get(ORIENTATION, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
 def _upright(pixels: Pixels, image: Image.Image) -> Pixels:
     """Pixels turned as EXIF orientation asks; PIL has turned a TIFF already. Source: EXIF 2.32, tag 274."""
-    orientation = image.getexif().get(ORIENTATION, 1)
+    orientation = _orientation(image)
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -1,0 +1,97 @@
+"""Names of files with a part that tells the sample: "images/{id}.png", "{split}annot/{id}.png"."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from segtrain.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
+SPLITS = ("train", "val", "test")
+LOOKALIKES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+
+ANY_SUFFIX = "(?i:" + "|".join(re.escape(suffix) for suffix in SUFFIXES) + ")"
+FIELDS = {"id": ".+", "split": "(?i:" + "|".join((*LOOKALIKES, *SPLITS)) + ")"}
+
+
+class Pattern:
+    """Which files below a folder belong to one side of a dataset, and to which sample.
+
+    `{id}` stands for any text, folders included, and takes as much as it can; `{split}` for train, val or test or
+    their other spellings; `*` for any text within one name; `.*` at the end for any extension of an image. A field
+    that comes twice must say the same twice.
+    """
+
+    def __init__(self, text: str, option: str) -> None:
+        """Read the pattern; `option` is the key that gave it.
+
+        Raises:
+            UserError: an unknown field, no `{id}`, a path that leaves the folder, an extension that is no image's.
+        """
+        self.text, self.option = text, option
+        _check(text, option)
+        self._expression = re.compile(_expression(text))
+        self.has_split = "{split}" in text
+        fixed = re.split(r"[{*]", text)[0]
+        self.folder = fixed.rpartition("/")[0]  # no file outside it fits
+        self.weight = len(re.sub(r"\{\w+\}|\*", "", text))  # of two patterns that fit, the longer text is meant
+
+    def fits(self, name: str) -> tuple[str | None, str] | None:
+        """Split and id of a file, by its path with slashes; None when it does not fit."""
+        found = self._expression.fullmatch(name)
+        if found is None:
+            return None
+        split = found["split"].casefold() if self.has_split else None
+        return LOOKALIKES.get(split, split) if split else None, found["id"]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below, links followed, hidden ones left out.
+
+    Raises:
+        UserError: a link leads back to a folder that it lies in.
+    """
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            _refuse_loop(Path(where, name))
+        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _refuse_loop(folder: Path) -> None:
+    if folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"the link '{folder}' leads back to a folder that it lies in; expected a tree; remove the link")
+
+
+def _check(text: str, option: str) -> None:
+    unknown = [name for name in re.findall(r"\{(.*?)\}", text) if name not in FIELDS]
+    rest = re.sub(r"\{\w+\}", "", text)
+    if unknown or "{" in rest or "}" in rest or "{id}" not in text:
+        raise UserError(
+            f"{option} is '{text}'; expected a folder, or a pattern with {{id}} for the name of the sample and, where "
+            "folders or names tell it, {split}, such as 'masks/{id}_mask.png'; * stands for any text within a name"
+        )
+    if text.startswith("/") or ".." in text.split("/"):
+        raise UserError(
+            f"{option} is '{text}'; expected a pattern below dataset.root; give a root that holds all files"
+        )
+    if not text.lower().endswith((*SUFFIXES, ".*")):
+        raise UserError(
+            f"{option} is '{text}'; expected it to end in .* for any kind of image, or in one of {', '.join(SUFFIXES)}"
+        )
+
+
+def _expression(text: str) -> str:
+    body = text.removesuffix(".*")
+    parts, seen = [], set()
+    for part in re.split(r"(\{\w+\}|\*)", body):
+        name = part[1:-1]
+        if part == "*":
+            parts.append("[^/]*")
+        elif part.startswith("{"):
+            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{FIELDS[name]})")
+            seen.add(name)
+        else:
+            parts.append(re.escape(part))
+    return "".join(parts) + (ANY_SUFFIX if text.endswith(".*") else "")

@@ -1,0 +1,140 @@
+"""Is a picture file whole: what its header says against what its data holds, and its checksums, beyond what PIL asks.
+
+PNG is checked to the last bit: every chunk's CRC-32, the Adler-32 of the pixels, their number. Of JPEG, libjpeg's
+warnings are errors, which finds data that ends early or late and codes that do not exist. Of BMP, TIFF and GIF, sizes
+must agree, and deflated TIFF strips their Adler-32.
+
+What no reader can find, as the formats hold no checksum: changed numbers that still decode, in the pixels of BMP, of
+TIFF without deflate, of GIF and of JPEG; in their palettes and tables; in TIFF tags such as the orientation.
+"""
+
+import zlib
+from collections.abc import Iterator
+from struct import unpack_from
+
+from PIL import Image, TiffImagePlugin
+
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)  # x, y, steps
+PADDING = 3  # bytes that writers of BMP put behind the pixels, up to the next whole word
+DEFLATE = (8, 32946)  # TIFF's compressions with zlib: Adobe's and the older number
+YCBCR = 6  # the photometric interpretation whose rows may hold fewer colours than pixels
+
+
+def checked(image: Image.Image, content: bytes) -> bytes:
+    """The content, to be decoded; of a PNG an equal one whose pixels are inflated already, as that is half the work.
+
+    Raises:
+        ValueError: header and data disagree, or a checksum does not fit.
+    """
+    if image.format == "PNG":
+        return _checked_png(content)
+    if image.format == "BMP":
+        _check_bmp(image, content)
+    elif image.format == "GIF":
+        _check_gif(image, content)
+    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tiff(image, content)
+    return content
+
+
+def _checked_png(content: bytes) -> bytes:
+    """The PNG with its pixels stored instead of compressed.
+
+    Source: PNG specification (third edition), 5.3 chunk layout, 8.1 interlace methods.
+    """
+    chunks = list(_chunks(content))
+    width, height, depth, colour, _, _, interlaced = unpack_from(">IIBBBBB", chunks[0][1])
+    bits = depth * PNG_CHANNELS[colour]
+    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
+    expected = 0
+    for x, y, step_x, step_y in passes:
+        columns, rows = -((x - width) // step_x), -((y - height) // step_y)
+        expected += rows * (1 + (columns * bits + 7) // 8) if columns > 0 < rows else 0
+    pixels = _inflated(b"".join(data for kind, data in chunks if kind == b"IDAT"), expected)
+    stored = (b"IDAT", zlib.compress(pixels, 0))
+    first = next(i for i, (kind, _) in enumerate(chunks) if kind == b"IDAT")
+    rest = [chunk for chunk in chunks[first:] if chunk[0] != b"IDAT"]
+    return content[:8] + b"".join(_chunk(*chunk) for chunk in (*chunks[:first], stored, *rest))
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position, kind = 8, b""
+    while kind != b"IEND":
+        if position + 12 > len(content):
+            raise ValueError("it ends before its last chunk")
+        length, kind = unpack_from(">I4s", content, position)
+        data = content[position + 8 : position + 8 + length]
+        position += 12 + length
+        if position > len(content) or content[position - 4 : position] != _crc(kind, data):
+            raise ValueError(f"the checksum of its chunk {kind!r} does not fit")
+        yield kind, data
+
+
+def _crc(kind: bytes, data: bytes) -> bytes:
+    return zlib.crc32(data, zlib.crc32(kind)).to_bytes(4)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4) + kind + data + _crc(kind, data)
+
+
+def _inflated(data: bytes, expected: int) -> bytes:
+    """The data decompressed, of the length its header asks for."""
+    inflater = zlib.decompressobj()
+    pixels = inflater.decompress(data, expected + 1)  # the limit: a bomb swells no further than its header says
+    if len(pixels) != expected or not inflater.eof:
+        held = "more" if len(pixels) > expected else "less" if len(pixels) < expected else "unfinished"
+        raise ValueError(f"its header asks for {expected} bytes of pixels, its data holds {held}")
+    return pixels
+
+
+def _check_bmp(image: Image.Image, content: bytes) -> None:
+    """Uncompressed rows must fill the file, or what the header says they fill; a profile may follow them."""
+    codec, _, offset, arguments = image.tile[0]  # type: ignore[attr-defined]
+    if codec != "raw":
+        return
+    needed = arguments[1] * image.height
+    said = unpack_from("<I", content, 34)[0] if unpack_from("<I", content, 14)[0] >= 40 else 0
+    sizes = (len(content) - offset, said)
+    if sizes[0] < needed or not any(0 <= size - needed <= PADDING for size in sizes):
+        raise ValueError(f"its header asks for {needed} bytes of pixels, it holds {max(0, sizes[0])}")
+
+
+def _check_gif(image: Image.Image, content: bytes) -> None:
+    """The one picture must cover the screen: elsewhere a decoder would make pixels up."""
+    screen = unpack_from("<HH", content, 6)
+    boxes = [tile[1] for tile in image.tile]  # type: ignore[attr-defined]
+    if screen != image.size or boxes != [(0, 0, *image.size)]:
+        raise ValueError(f"its header says {screen[0]} x {screen[1]} pixels, its picture covers {boxes}")
+
+
+def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
+    """Strips must be as many and as long as the size asks for. Source: TIFF 6.0, "RowsPerStrip" and following."""
+    tags = image.tag_v2
+    width, height, tiled = tags[256], tags[257], 322 in tags
+    across, down = (tags[322], tags[323]) if tiled else (width, min(tags.get(278, height), height))
+    planes = tags.get(277, 1) if tags.get(284, 1) == 2 else 1
+    offsets, lengths = (tags.get(324), tags.get(325)) if tiled else (tags.get(273), tags.get(279))
+    columns, rows = -(-width // across), -(-height // down)
+    if not offsets or not lengths or not len(offsets) == len(lengths) == columns * rows * planes:
+        raise ValueError(f"its {len(offsets or ())} strips or tiles do not make {width} x {height} pixels")
+    if tags.get(262) == YCBCR:
+        return
+    samples = tags.get(258, (1,))
+    bits = sum(samples) * (tags.get(277, 1) if len(samples) == 1 else 1) // planes  # one number may stand for all
+    for number, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
+        row = number // columns % rows
+        needed = (across * bits + 7) // 8 * (down if tiled else min(down, height - row * down))
+        if tags.get(259, 1) == 1 and length != needed:
+            raise ValueError(f"its header asks for {needed} bytes of pixels in a strip, it holds {length}")
+        if tags.get(259, 1) in DEFLATE:
+            _inflated(content[offset : offset + length], needed)
