@@ -1,0 +1,155 @@
+"""Every sample of a dataset read once, in processes beside this one: the facts that an audit of the data rests on."""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.duplicates import Mark, Pixels, exact, mark
+from segtrain.errors import UserError
+
+AT_ONCE = 16  # samples a process takes at a time
+FEW = 32  # samples that are read sooner than processes start
+
+
+class Seen(NamedTuple):
+    """What is kept of a sample that could be read."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    low: float  # of the finite values
+    high: float
+    finite: bool  # whether all values are
+    total: tuple[float, ...]  # sum of each channel
+    squares: tuple[float, ...]  # sum of squares of each channel
+    pixels: dict[int, int]  # label -> pixels of it
+    extent: dict[int, int]  # label -> longest side of its largest object
+    mark: Mark
+    mask_hash: bytes
+
+
+class Unread(NamedTuple):
+    """A sample that could not be read, and why; `codes` are what its mask holds that is no class."""
+
+    reason: str
+    codes: dict[str, int]
+    away: bool = False  # its files could not be reached: that says nothing about the sample
+
+
+Survey = dict[int, Seen | Unread]
+
+
+def survey(
+    dataset: SegmentationDataset,
+    indices: Sequence[int],
+    workers: int = 2,
+    meanwhile: Callable[[], object] = lambda: None,
+    shown: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> Survey:
+    """What each of the samples is, by index.
+
+    Args:
+        dataset: read in the order of indices.
+        indices: of its samples.
+        workers: processes; 1, or few samples, are read in this one.
+        meanwhile: called once while other processes read.
+        shown: what the results run through, such as a progress bar.
+
+    Raises:
+        UserError: a process died, of memory or of a decoder.
+    """
+    if workers < 2 or len(indices) <= FEW:
+        meanwhile()
+        return dict(zip(indices, shown(look(dataset, i) for i in indices), strict=True))
+    return dict(zip(indices, shown(_elsewhere(dataset, indices, workers, meanwhile)), strict=True))
+
+
+def look(dataset: SegmentationDataset, index: int) -> Seen | Unread:
+    """The facts about one sample."""
+    try:
+        image, mask = dataset.read(index)
+    except Exception as error:  # a user's own dataset may raise anything, and the audit goes on
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        return Unread(f"{kind}{error}", getattr(error, "codes", {}), _of_the_disk(error))
+    if image.shape[:2] != mask.shape:
+        sizes = [
+            f"{kind} {width} x {height}" for kind, (height, width) in (("image", image.shape[:2]), ("mask", mask.shape))
+        ]
+        return Unread(f"'{dataset.ids[index]}': image and mask differ in size; got {', '.join(sizes)}", {})
+    labels = np.bincount(mask.ravel(), minlength=1)
+    pixels = {int(label): int(labels[label]) for label in np.flatnonzero(labels)}
+    extent = {label: _extent(mask == label) for label in pixels if label != dataset.ignore_index}
+    return Seen(*image.shape, image.dtype.name, *_values(image), pixels, extent, mark(image), exact(mask))
+
+
+_read_from: list[SegmentationDataset] = []  # of a process of the pool
+
+
+def _start(dataset: SegmentationDataset) -> None:
+    cv2.setNumThreads(0)  # processes are the parallelism
+    _read_from[:] = [dataset]
+
+
+def _look(index: int) -> Seen | Unread:
+    return look(_read_from[0], index)
+
+
+def _elsewhere(
+    dataset: SegmentationDataset, indices: Sequence[int], workers: int, meanwhile: Callable[[], object]
+) -> Iterator[Seen | Unread]:
+    # as a loader's workers start: a fork, where there is one, takes no import and no copy
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+    pool = ProcessPoolExecutor(workers, context, _start, (dataset,))
+    try:
+        found = pool.map(_look, indices, chunksize=AT_ONCE)
+        meanwhile()
+        yield from found
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that read the data died; expected it to say what is wrong with a sample; got no word: out of "
+            "memory, or a decoder that crashed on a file; try workers=1, which shows what it dies of"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _of_the_disk(error: BaseException | None) -> bool:
+    """Whether the system failed, not the file: decoders raise OSError too, but without a number."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _values(image: Pixels) -> tuple[float, float, bool, tuple[float, ...], tuple[float, ...]]:
+    """Lowest and highest finite value, whether all are finite, and sum and sum of squares of each channel."""
+    if image.dtype == np.uint8:
+        levels = np.arange(256)
+        counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(image, 2, 0)])
+        found = np.flatnonzero(counts.any(0))
+        return float(found[0]), float(found[-1]), True, _row(counts @ levels), _row(counts @ levels**2)
+    values = image.reshape(-1, image.shape[2]).astype(np.float64)
+    good = np.isfinite(values)
+    whole = bool(good.all())
+    values = values if whole else np.where(good, values, 0)
+    low, high = (float(values[good].min()), float(values[good].max())) if good.any() else (0.0, 0.0)
+    return low, high, whole, _row(values.sum(0)), _row((values**2).sum(0))
+
+
+def _row(numbers: Pixels) -> tuple[float, ...]:
+    return tuple(float(number) for number in numbers)
+
+
+def _extent(region: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
+    """The longest side, in pixels, of the box about the largest connected piece."""
+    stats = np.asarray(cv2.connectedComponentsWithStats(region.astype(np.uint8))[2])[1:]
+    largest = stats[stats[:, cv2.CC_STAT_AREA].argmax()]
+    return int(max(largest[cv2.CC_STAT_WIDTH], largest[cv2.CC_STAT_HEIGHT]))
