@@ -4,7 +4,7 @@ from __future__ import annotations  # albumentations is imported where a policy 
 
 import difflib
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,9 +30,23 @@ def build_dataset(config: DictConfig) -> SegmentationDataset:
 
 
 def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
-    """Which sample trains, validates and tests."""
-    splitter = build(config.dataset.split, where(config, "dataset") + ", split")
-    split: Split = splitter.assign(dataset.ids, dataset.splits)
+    """Which sample trains, validates and tests.
+
+    Raises:
+        UserError: there is no split in the config, its values are refused, or the data cannot be split so.
+    """
+    choice = config.choices.get("split")
+    if config.dataset.get("split") is None:
+        raise UserError(
+            f"split={choice} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
+            "first line is `# @package dataset.split`; add that line"
+        )
+    splitter = build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}")
+    groups = getattr(dataset, "groups", None)
+    more: dict[str, Any] = {} if groups is None else {"groups": groups}
+    if getattr(splitter, "reads_masks", False):
+        more |= {"read": dataset.read, "ignore_index": dataset.ignore_index}
+    split: Split = splitter.assign(dataset.ids, dataset.splits, **more)
     return split
 
 

@@ -1,0 +1,68 @@
+"""The seeded draw: groups in an order by hash, and those whose sizes come nearest to a share."""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from segtrain.data.datasets.columns import Codes
+from segtrain.data.split.parts import Indices
+
+
+def drawn(groups: Codes, pool: Indices, seed: int) -> tuple[Indices, Indices]:
+    """The groups of the pool in an order that hangs on seed and name alone.
+
+    Returns:
+        The place of each pool sample's group in that order, and the number of pool samples of the group at each place.
+    """
+    present, group = np.unique(groups.codes[pool], return_inverse=True)
+    order = _order((groups.names[code] for code in present.tolist()), len(present), seed)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    places = place[group]
+    return places, np.bincount(places, minlength=len(order))
+
+
+def _order(names: Iterable[str], n: int, seed: int) -> Indices:
+    """Positions of the names by BLAKE2b of seed and name, 16 bytes.
+
+    A hash, not a generator: stable over library versions, and a new group leaves the others in order.
+    """
+    mark = f"{seed}\0"
+    digests = (hashlib.blake2b(f"{mark}{name}".encode(), digest_size=16).digest() for name in names)
+    halves = np.fromiter(digests, "S16", n).view(">u8").reshape(-1, 2)
+    return np.lexsort((halves[:, 1], halves[:, 0]))  # as bytes are ordered: the first eight, then the others
+
+
+def nearest(sizes: Indices, target: int, leave: int) -> Indices:
+    """Positions whose sizes sum nearest to target, early ones preferred, at least `leave` of them left over.
+
+    Subset sums by dynamic programming: `reach[s]` says whether sum s can be made, first by adding `added[s]`.
+    """
+    if not target or len(sizes) <= leave:
+        return np.empty(0, np.int64)
+    if sizes.max() == 1:
+        return np.arange(min(target, len(sizes) - leave))  # what follows comes to the same, in quadratic time
+    most = max(2 * target, int(sizes.min()))  # no sum beyond twice the target is nearest
+    reach, added, top = np.zeros(most + 1, bool), np.full(most + 1, -1), 0
+    reach[0] = True
+    for position, size in enumerate(sizes.tolist()):
+        if size > most:
+            continue
+        top = min(top + size, most)
+        new = np.flatnonzero(reach[: top - size + 1] & ~reach[size : top + 1]) + size
+        reach[new], added[new] = True, position
+        if added[target] == position and len(sizes) - len(_members(target, added, sizes)) >= leave:
+            break
+    totals = np.flatnonzero(added >= 0)
+    totals = totals[np.lexsort((totals, abs(totals - target)))]
+    fits = (_members(total, added, sizes) for total in totals.tolist())
+    return np.sort(next(members for members in fits if len(sizes) - len(members) >= leave))
+
+
+def _members(total: int, added: Indices, sizes: Indices) -> Indices:
+    members: list[int] = []
+    while total:
+        members.append(int(added[total]))
+        total -= int(sizes[added[total]])
+    return np.array(members, np.int64)

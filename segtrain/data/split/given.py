@@ -1,0 +1,33 @@
+"""The split that comes with the data, and nothing else."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segtrain.data.datasets.columns import coded
+from segtrain.data.split.parts import Split, check_sides, checked, grouping, sides
+from segtrain.errors import UserError
+
+
+class Given:
+    """What the data itself says of each sample: folders train, val and test, a list, a column. Nothing is drawn."""
+
+    def assign(
+        self, ids: Sequence[str], given: Sequence[str | None], groups: Sequence[str | None] | None = None
+    ) -> Split:
+        """The split of the samples `ids` as `given`.
+
+        Raises:
+            UserError: a sample is left open (None), a part is empty, or one of the `groups` lies on two sides.
+        """
+        parts, pool = sides(ids, given)
+        left = np.flatnonzero(coded(given).codes < 0)
+        if len(left):
+            raise UserError(
+                f"the data does not say the split of {len(left)} of {len(ids)} samples; expected train, val or test "
+                f"for each; got none for '{ids[int(left[0])]}'; say it, or have the rest drawn by split=ratios"
+            )
+        parts["train"] = pool
+        if groups is not None:
+            check_sides(grouping(ids, groups, None), parts, pool)
+        return checked(parts, np.empty(0, np.int64), f"{len(ids)} samples, none of them given as such")

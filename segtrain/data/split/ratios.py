@@ -1,0 +1,62 @@
+"""Shares of the samples, drawn."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segtrain.data.split.draw import drawn, nearest
+from segtrain.data.split.parts import Split, check_shares, check_sides, checked, count, expression, grouping, sides
+
+
+class Ratios:
+    """A seeded draw of whole groups.
+
+    The draw depends on the seed and the names of the groups (without groups: of the samples), not on their order. Val
+    and then test take the groups whose total is nearest to their share, at least one; train keeps the rest.
+    """
+
+    def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
+        r"""Nothing is drawn yet.
+
+        Args:
+            val: share of the samples that validate, 0..1.
+            test: share of the samples that test, 0..1.
+            seed: another seed, another draw.
+            group: regular expression searched in each id; samples that agree in its first group (without one,
+                in the whole match) stay together, such as '^(p\d+)_' for patients; None takes the data's own
+                groups, and where it has none draws each sample by itself.
+
+        Raises:
+            UserError: shares that leave nothing to train on, or no regular expression.
+        """
+        check_shares(val, test)
+        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, expression(group)
+
+    def assign(
+        self, ids: Sequence[str], given: Sequence[str | None], groups: Sequence[str | None] | None = None
+    ) -> Split:
+        """The split of the samples `ids`.
+
+        Args:
+            ids: unique names.
+            given: what the data says of each: val and test stay so; where it names no val (or test) sample,
+                that part is drawn from those given as train or left open (None). Shares count these alone.
+            groups: what the data says belongs together; None: nothing.
+
+        Raises:
+            UserError: a part ends empty, an id has no group, or the data puts a group on two sides.
+        """
+        parts, pool = sides(ids, given)
+        together = grouping(ids, groups, self._group)
+        check_sides(together, parts, pool)
+        places, sizes = drawn(together, pool, self._seed)
+        free = np.arange(len(sizes))  # places of groups that no part has yet
+        open_parts = [part for part in ("val", "test") if not len(parts[part])]
+        for number, part in enumerate(open_parts):
+            share = count(self._shares[part], len(pool))
+            chosen = nearest(sizes[free], share, leave=len(open_parts) - number)
+            parts[part] = pool[np.isin(places, free[chosen])]
+            free = np.delete(free, chosen)
+        parts["train"] = pool[np.isin(places, free)]
+        got = f"{len(np.unique(together.codes))} groups of {len(ids)} samples"
+        return checked(parts, np.empty(0, np.int64), got)
