@@ -42,6 +42,11 @@ def refuse(message: str, names: Sequence[object] = ()) -> None:
     noted.append(Refusal(message, tuple(str(name) for name in names)))
 
 
+def is_noting() -> bool:
+    """Whether an audit looks on: then what reading each sample finds too need not be looked for beforehand."""
+    return _noted.get() is not None
+
+
 @contextmanager
 def noting() -> Iterator[list[Refusal]]:
     """A block in which `refuse` does not end things; the list fills with what it was told."""

@@ -1,5 +1,6 @@
 """What a survey of the data finds, a line each: counts, sizes, values, classes, and what is wrong with which sample."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from segtrain.data.survey import Seen, Survey, Unread
 
 OUTSIDE = "values outside the classes"
+QUOTED = re.compile(r"'[^']*'|\d+")  # what differs between messages that say the same
 NAMED = 5  # samples that a line names
 FAR = 8.0  # scaled median deviations that a mean intensity may lie off: beyond is no tail of any usual distribution
 ODD = 4.0  # times the median side, or a fourth of it
@@ -79,15 +81,19 @@ def bad(check: str, samples: Sequence[str], total: int, meaning: str, verdict: s
 
 
 def reading(facts: Facts) -> list[Finding]:
-    """How many samples there are, and which cannot be read."""
+    """How many samples there are, and which cannot be read: a line for each kind of reason."""
     counts = Counter(facts.part_of.get(name, "unused") for name in [*facts.seen, *facts.unread])
     total = len(facts.seen) + len(facts.unread)
     parts = ", ".join(f"{part} {counts[part]}" for part in ("train", "val", "test", "unused") if counts[part])
     lines = [said("samples", f"{total}" + (f": {parts}" if facts.part_of else ""), "pairs of image and mask", total)]
     coded = {name: one for name, one in facts.unread.items() if one.codes}
-    broken = {name: one for name, one in facts.unread.items() if not one.codes}
-    first = next((one.reason for one in broken.values()), "all files are whole, masks as large as their image")
-    lines.append(bad("unreadable", list(broken), total, first))
+    kinds: dict[str, list[str]] = {}
+    for name, one in facts.unread.items():
+        if not one.codes:
+            kinds.setdefault(QUOTED.sub("…", one.reason), []).append(name)
+    lines += [bad("unreadable", names, total, facts.unread[names[0]].reason) for names in kinds.values()]
+    if not kinds:
+        lines.append(bad("unreadable", [], total, "all files are whole, masks as large as their images"))
     return [*lines, values(coded, total)]
 
 
@@ -204,7 +210,7 @@ def _class(facts: Facts, label: int, name: str, counted: int) -> Finding:
         verdict, meaning = "warn", f"no pixel of it in {' and '.join(lacking)}: its score cannot be measured there"
     else:
         verdict, meaning = "ok", "share of the pixels that count, masks that hold it"
-    return Finding(f"class {name}", share, shown, "fail 0 in train, warn 0 in a part", verdict, meaning)
+    return Finding(f"pixels of {name}", share, shown, "fail 0 in train, warn 0 in a part", verdict, meaning)
 
 
 def _percent(share: float) -> str:

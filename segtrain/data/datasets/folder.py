@@ -1,6 +1,7 @@
 """A folder of images and a folder of masks."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from segtrain.data.datasets.coding import Code, Coding
@@ -10,7 +11,7 @@ from segtrain.data.datasets.digest import digest
 from segtrain.data.datasets.lists import Listed
 from segtrain.data.datasets.pairs import Pair, find_sides, paired, some
 from segtrain.data.datasets.pixels import Header, Pixels, read_header, read_image, read_mask
-from segtrain.errors import UserError
+from segtrain.errors import UserError, is_noting
 
 MOST_HEADERS = 20_000  # samples whose headers are read at the start: about .1 ms a file, so some 4 s at most
 
@@ -62,15 +63,18 @@ class Folder:
         self._coding = Coding(classes, ignore_value, palette)
         self.classes, self.palette = self._coding.names, self._coding.palette
         self._pairs = _found(self._root, images, masks, regions, lists, prefix)
-        self._colour = Colour(channels, self._pairs[0].image)
+        if not self._pairs:  # only while an audit looks on, which has heard why
+            raise UserError(f"no image below '{self._root}' has a mask; expected a mask for each; see what is noted")
+        self._colour = Colour(channels, _first(self._pairs))
         self.channels = self._colour.channels
-        if len(self._pairs) <= MOST_HEADERS:
+        if len(self._pairs) <= MOST_HEADERS and not is_noting():
             headers = _checked_sizes(self._pairs)
             if channels is None:
                 _check_channels(self._pairs, headers)
         self.ids: tuple[str, ...] = tuple(pair.id for pair in self._pairs)
         self.splits: tuple[str | None, ...] = tuple(pair.split for pair in self._pairs)
         self._meaning = dict(classes), ignore_value, self.channels
+        self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
@@ -91,7 +95,18 @@ class Folder:
 
     def fingerprint(self) -> str:
         """BLAKE2b over the names below root and the contents of all files, and over what the masks' values mean."""
-        return digest(self._root, (path for pair in self._pairs for path in _files_of(pair)), *self._meaning)
+        paths = (path for pair in self._pairs for path in _files_of(pair))
+        return digest(self._root, paths, *self._meaning, keep=self._contents)
+
+    def hashes(self) -> list[bytes]:
+        """A hash of each image file's content, in the order of `ids`: equal where files are; the fingerprint's pass."""
+        if not self._contents:
+            self.fingerprint()
+        return [self._contents[pair.image] for pair in self._pairs]
+
+    def files(self, index: int) -> list[Path]:
+        """The files of `ids[index]`: image, mask and, where there is one, region."""
+        return list(_files_of(self._pairs[index]))
 
 
 def _found(
@@ -106,6 +121,15 @@ def _found(
             "beside it; give both or neither"
         )
     return sorted(pair for piece in sides for pair in paired(piece))
+
+
+def _first(pairs: Sequence[Pair]) -> Path:
+    """The first image; the first that opens while an audit looks on, which then hears of the others by reading."""
+    for pair in pairs if is_noting() else ():
+        with suppress(UserError):
+            read_header(pair.image)
+            return pair.image
+    return pairs[0].image
 
 
 def _files_of(pair: Pair) -> Iterator[Path]:

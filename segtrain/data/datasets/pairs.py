@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, files_below
-from segtrain.errors import UserError
+from segtrain.errors import UserError, refuse
 
 __all__ = ["SPLITS", "SUFFIXES", "Pair", "Side", "Sides", "find_sides", "paired", "some"]
 
@@ -62,7 +62,7 @@ def paired(sides: Sides) -> list[Pair]:
     """A pair for every id.
 
     Raises:
-        UserError: a file of one side has no partner on another.
+        UserError: a file of one side has no partner on another; only noted inside `noting`, and left out.
     """
     images, masks, regions, splits = sides
     for one, other in ((images, masks), (images, regions)):
@@ -70,7 +70,8 @@ def paired(sides: Sides) -> list[Pair]:
             _refuse_alone(one, other)
             _refuse_alone(other, one)
     region_of = regions.files if regions else {}
-    return [Pair(n, path, masks.files[n], splits[n], region_of.get(n)) for n, path in images.files.items()]
+    whole = [n for n in images.files if n in masks.files and (regions is None or n in region_of)]
+    return [Pair(n, images.files[n], masks.files[n], splits[n], region_of.get(n)) for n in whole]
 
 
 def some(names: Sequence[str]) -> str:
@@ -82,9 +83,10 @@ def some(names: Sequence[str]) -> str:
 def _refuse_alone(have: Side, other: Side) -> None:
     alone = [str(path) for name, path in sorted(have.files.items()) if name not in other.files]
     if alone:
-        raise UserError(
+        refuse(
             f"{len(alone)} of {len(have.files)} files have no {other.kind}; expected one {other.place}; got none for "
-            f"{some(alone)}; add the {other.kind}, or remove the file"
+            f"{some(alone)}; add the {other.kind}, or remove the file",
+            alone,
         )
 
 
