@@ -20,10 +20,11 @@ VERBS = {
     "compare": "two arms against each other by the report's statistics: compare RUN RUN",
     "diff": "in what two runs differ: config, environment, data and results: diff RUN RUN",
     "new": "a config for your folder of images and masks, guessed from what is in it, and checked: new NAME ROOT",
+    "convert": "write a dataset as chunks that stream from a folder or an object store: convert dataset=X to=FOLDER",
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
 WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, not overrides
-QUOTED = ("resume", "replay", "sample")
+QUOTED = ("resume", "replay", "sample", "to")
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Flags of Hydra whose value is the next argument; it may look like an override.
 VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")

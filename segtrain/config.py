@@ -110,7 +110,8 @@ def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
             f"or in a file of your own (--config-dir my_conf, my_conf/{group}/NAME.yaml)"
         )
     container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    container["aug"] = OmegaConf.to_container(config.aug, resolve=False)
+    if "aug" in config:
+        container["aug"] = OmegaConf.to_container(config.aug, resolve=False)
     return container
 
 

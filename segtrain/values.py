@@ -49,6 +49,10 @@ def _is_one(value: Any) -> bool:
     return value in (1, "1") or (isinstance(value, list | ListConfig) and len(value) == 1)
 
 
+def _are_parts(value: Any) -> bool:
+    return isinstance(value, list | ListConfig) and bool(value) and set(value) <= {"data", "augmentation"}
+
+
 RULES = {
     "seed": Rule("a whole number from 0 to 4294967295", lambda value: _is_whole(value, 0) and value < 2**32),
     "deterministic": Rule("true, false or warn", lambda value: value in (True, False, "warn")),
@@ -64,12 +68,14 @@ RULES = {
     "data.steps_per_epoch": _whole(1, None),
     "data.num_workers": _whole(0, "auto"),
     "trainer.max_epochs": _whole(1),
+    "parts": Rule("[data, augmentation] or one of them, such as [data]", _are_parts),
     "samples": _whole(1),
     "seconds": Rule("a number above 0", lambda value: _is_number(value) and value > 0),
     "draws": _whole(1),
     "workers": _whole(1),
     "epoch": _whole(0),
     "view": _whole(0),
+    "compress": Rule("true or false", lambda value: type(value) is bool),
     "strengths": Rule("a list of numbers ≥ 0 (0 none, 1 as published), such as [0,0.5,1,2]", _are_strengths),
 }
 

@@ -7,6 +7,8 @@ from segtrain.data.datasets.contract import Sample, SegmentationDataset, colours
 from segtrain.data.datasets.folder import Folder
 from segtrain.data.datasets.instances import Instances
 from segtrain.data.datasets.shapes import Shapes
+from segtrain.data.datasets.streamed import Streamed
+from segtrain.data.datasets.volume import Volume
 
 __all__ = [
     "BrainScanners",
@@ -17,5 +19,6 @@ __all__ = [
     "Sample",
     "SegmentationDataset",
     "Shapes",
+    "Streamed",
     "colours",
 ]

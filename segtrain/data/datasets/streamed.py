@@ -1,0 +1,220 @@
+"""Image and mask pairs in litdata's optimised chunks, from a folder or an object store, and how they are written.
+
+Beside litdata's chunks and index.json lies segtrain.json, which says what litdata does not know: classes, palette,
+ids, splits. Each item is two arrays, image and labels, as `packed`: nothing is unpickled. Samples are read by index, in
+the order that our sampler asks for; litdata's own shuffling and resuming are not used.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segtrain.data.datasets.contract import Sample, SegmentationDataset
+from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.pixels import Pixels
+from segtrain.errors import UserError
+
+FORMAT = 1  # of segtrain.json and of the items; another number, another layout
+ABOUT, INDEX = "segtrain.json", "index.json"
+LEAVES = ("image", "mask")  # of an item, both bytes
+BESIDE = ("groups", "weights")  # what some datasets say of each sample beyond the contract
+CHUNK = "64MB"  # a file of chunks: litdata's own default; what one download from an object store brings
+NPY = b"\x93NUMPY"  # how an array that is not compressed begins
+REMOTE = re.compile(r"[a-z0-9]+:(//|/)")  # s3://bucket/folder; local:/folder is litdata's own stand-in for one
+
+
+class Streamed:
+    """A folder, or one in an object store, that `python -m segtrain convert` has written.
+
+    Pixels, labels, classes, ids and splits are those of the dataset it was made from.
+    """
+
+    def __init__(self, root: str | Path, cache: str | Path | None = None) -> None:
+        """Read what lies beside the chunks, no chunk.
+
+        Args:
+            root: the folder, or its address: s3://, gs://, r2://, azure://, hf:// as litdata reads them, with the
+                credentials it finds in the environment.
+            cache: folder for chunks that come from an object store; None: litdata's own, below the home folder.
+
+        Raises:
+            UserError: litdata is not installed, there is no such folder, or it holds something else.
+        """
+        need("litdata", "stream")
+        self._root = str(root) if REMOTE.match(str(root)) else str(Path(root).expanduser())
+        self._cache = None if cache is None else str(Path(cache).expanduser())
+        text = _fetched(self._root, ABOUT)
+        about = _about(text, self._root)
+        self.classes, self.ids = tuple(about["classes"]), tuple(about["ids"])
+        self.palette = tuple((red, green, blue) for red, green, blue in about["palette"])
+        self.channels, self.ignore_index = int(about["channels"]), int(about["ignore_index"])
+        self.splits: tuple[str | None, ...] = tuple(about["splits"])
+        self.groups, self.weights = (about.get(name) for name in BESIDE)
+        self._fingerprint = hashlib.blake2b(text, digest_size=16).hexdigest()
+        _check_index(_fetched(self._root, INDEX), len(self.ids), self._root)
+        self._open: tuple[int, Any] = (-1, None)
+
+    def read(self, index: int) -> Sample:
+        """Image and labels of `ids[index]`.
+
+        Raises:
+            UserError: a chunk is missing, cannot be had, or is not as it was written.
+        """
+        at = range(len(self.ids))[index]
+        try:
+            item = self._stream()[at]
+            return Sample(*(unpacked(item[name]) for name in LEAVES))
+        except Exception as error:  # litdata and the clients of object stores raise nearly anything
+            raise UserError(
+                f"sample '{self.ids[at]}' of '{self._root}' cannot be read; expected the chunks as convert wrote them; "
+                f"got {type(error).__name__}: {error}; convert again, or copy the folder again"
+            ) from error
+
+    def fingerprint(self) -> str:
+        """BLAKE2b over segtrain.json, which holds a digest of all pixels and labels."""
+        return self._fingerprint
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open stream: another process opens its own."""
+        return self.__dict__ | {"_open": (-1, None)}
+
+    def _stream(self) -> Any:
+        """The stream of this process: open files and threads do not survive a fork."""
+        process, stream = self._open
+        if process != os.getpid():
+            stream = need("litdata", "stream").StreamingDataset(self._root, cache_dir=self._cache)
+            stream[0:0]  # a slice makes litdata keep the chunks it fetches; else each sample would be a request
+            self._open = os.getpid(), stream
+        return stream
+
+
+def write_stream(
+    dataset: SegmentationDataset, folder: Path, compress: bool, order: Callable[[range], Iterable[int]] = list
+) -> None:
+    """Fills an empty folder with a dataset, for `Streamed` to read.
+
+    Args:
+        dataset: what to write; every sample is read once.
+        folder: where to; whoever calls sees to it that a half-written one is not taken for a whole one.
+        compress: whether arrays are deflated: smaller, and slower to read.
+        order: gives the indices 0, 1, … back, for someone who watches them.
+
+    Raises:
+        UserError: litdata is not installed, or a sample cannot be read.
+    """
+    need("litdata", "stream")
+    from litdata.streaming import Cache
+
+    cache = Cache(str(folder), chunk_bytes=CHUNK)
+    content = hashlib.blake2b(digest_size=16)
+    for index in order(range(len(dataset.ids))):
+        arrays = dataset.read(index)
+        content.update(b"".join(npy(array) for array in arrays))
+        cache[index] = {name: packed(array, compress) for name, array in zip(LEAVES, arrays, strict=True)}
+    cache.done()
+    cache.merge()
+    about = {
+        "format": FORMAT,
+        **{name: getattr(dataset, name) for name in ("channels", "ignore_index")},
+        **{name: list(getattr(dataset, name)) for name in ("classes", "palette", "ids", "splits")},
+        **{name: list(getattr(dataset, name)) for name in BESIDE if getattr(dataset, name, None) is not None},
+        "content": content.hexdigest(),
+    }
+    (folder / ABOUT).write_text(json.dumps(about, default=float) + "\n", encoding="utf-8")
+
+
+def packed(array: Pixels, compress: bool) -> bytes:
+    """An array as NumPy's npy format holds it, deflated or not, and its CRC-32: the format has no checksum."""
+    data = zlib.compress(npy(array), 1) if compress else npy(array)
+    return data + zlib.crc32(data).to_bytes(4)
+
+
+def unpacked(data: bytes) -> Pixels:
+    """The array that was `packed`.
+
+    Raises:
+        ValueError: the checksum does not fit.
+    """
+    body = memoryview(data)[:-4]
+    if zlib.crc32(body) != int.from_bytes(data[-4:]):
+        raise ValueError("the checksum of its pixels does not fit")
+    content = io.BytesIO(body if data.startswith(NPY) else zlib.decompress(body))
+    array: Pixels = np.load(content, allow_pickle=False)
+    return array
+
+
+def npy(array: Pixels) -> bytes:
+    """The array with its dtype and shape, in C order."""
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    return file.getvalue()
+
+
+def _fetched(root: str, name: str) -> bytes:
+    """The content of one of the small files."""
+    try:
+        if not REMOTE.match(root):
+            return Path(root, name).read_bytes()
+        downloader = need("litdata.streaming.downloader", "stream").get_downloader
+        with tempfile.TemporaryDirectory() as folder:
+            downloader(root, folder, []).download_file(f"{root.rstrip('/')}/{name}", f"{folder}/{name}")
+            return Path(folder, name).read_bytes()
+    except Exception as error:  # the clients of object stores raise nearly anything
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"'{root}/{name}' cannot be read: {reason}; expected in dataset.root a folder that `python -m segtrain convert "
+            "dataset=… to=FOLDER` has written, or its address in an object store, such as s3://bucket/folder"
+        ) from error
+
+
+def _about(text: bytes, root: str) -> dict[str, Any]:
+    """What segtrain.json says, once it says all that is needed."""
+    with contextlib.suppress(ValueError):
+        about = json.loads(text)
+        lists = ("classes", "palette", "ids", "splits")
+        whole = isinstance(about, dict) and about.get("format") == FORMAT and about.get("content")
+        if whole and all(isinstance(about.get(name), list) for name in lists):
+            return dict(about)
+    raise UserError(
+        f"'{root}/{ABOUT}' is not of format {FORMAT}, which this version of segtrain writes and reads, or not whole; "
+        "convert the data again, or copy the folder again"
+    )
+
+
+def _check_index(text: bytes, samples: int, root: str) -> None:
+    """Whether the chunks that index.json names hold our items, as many as there are ids, and are there.
+
+    Asked before litdata reads: an index may name another type of item, "pickle", which would be run.
+    """
+    got = "no such list"
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        index = json.loads(text)
+        leaves, held = index["config"]["data_format"], sum(chunk["chunk_size"] for chunk in index["chunks"])
+        got = f"{held} of {leaves}"
+        if leaves == ["bytes"] * len(LEAVES) and held == samples:
+            if not REMOTE.match(root):
+                _check_chunks(Path(root), {chunk["filename"]: chunk["chunk_bytes"] for chunk in index["chunks"]})
+            return
+    raise UserError(
+        f"'{root}/{INDEX}' does not list what {ABOUT} beside it says; expected {samples} items of image and mask, as convert "
+        f"writes them; got {got}; convert the data again, or copy the folder again"
+    )
+
+
+def _check_chunks(root: Path, sizes: dict[str, int]) -> None:
+    """Whether each chunk is there, of its size: litdata would wait long for one that is missing."""
+    for name, size in sizes.items():
+        path = root / name
+        got = f"{path.stat().st_size} bytes" if path.is_file() else "no such file"
+        if got != f"{size} bytes":
+            raise UserError(f"'{path}' should have {size} bytes; got {got}; convert the data again, or copy it again")
