@@ -19,6 +19,7 @@ __all__ = [
     "Sample",
     "SegmentationDataset",
     "Shapes",
+    "Volume",
     "Streamed",
     "colours",
 ]
