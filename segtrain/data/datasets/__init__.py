@@ -19,7 +19,7 @@ __all__ = [
     "Sample",
     "SegmentationDataset",
     "Shapes",
-    "Volume",
     "Streamed",
+    "Volume",
     "colours",
 ]
