@@ -13,7 +13,7 @@ from segtrain.data.guessing.sizes import Sizes, find_sizes
 from segtrain.data.guessing.yaml import Line, entry, scalar
 
 PARTS = ("train", "val", "test")
-SHARE = 0.15  # of val and of test, as conf/dataset/folder.yaml has it
+SHARE = 0.15  # of val and of test, as conf/split/ratios.yaml has it
 WRAPPED = 16  # numbers a line
 
 
@@ -41,18 +41,18 @@ def guess_folder(root: Path, found: Found) -> Guess:
     given = layout.images.splits or set(lists.files if lists else ())
     groups = None if {*PARTS} <= given else find_groups(list(by_id), bool(layout.images.splits))
     stack = None if given or groups else find_stack(root, by_id)
-    target = ["_target_: segtrain.data.datasets.Folder"] if stack else ["defaults: [folder]"]
+    split = "blocks" if stack else "given" if {*PARTS} <= given else None
     lines = [
-        *map(Line, target),
+        Line(f"defaults: [folder, override /split@_global_.split: {split}]" if split else "defaults: [folder]"),
         entry("root", str(root), "" if root.is_absolute() else "from the current directory"),
         *_side_lines(layout, sizes),
         *_list_lines(lists),
         *_class_lines(meaning),
-        *_split_lines(given, groups, stack, len(by_id)),
+        *_split_lines(given, groups, stack),
+        *([Line("", sizes.advice)] if sizes.advice else []),
     ]
-    kept = [line for line in lines if line.text or line.comment]
     asked = list(_asked(layout, sizes, meaning, lists))
-    return Guess(tuple(kept), tuple(_found(layout, sizes, meaning, given, groups, stack)), tuple(asked))
+    return Guess(tuple(lines), tuple(_found(layout, sizes, meaning, given, groups, stack)), tuple(asked))
 
 
 def _side_lines(layout: Layout, sizes: Sizes) -> Iterator[Line]:
@@ -95,25 +95,25 @@ def _class_lines(meaning: Meaning) -> Iterator[Line]:
         )
 
 
-def _split_lines(given: set[str], groups: Groups | None, stack: Stack | None, count: int) -> Iterator[Line]:
-    if {*PARTS} <= given:
-        yield Line("", "The data says itself what is train, val and test.")
-        return
-    drawn = [part for part in ("val", "test") if part not in given]
-    said = f"; the data itself names {' and '.join(sorted(given))}" if given else ""
-    yield Line("split:", f"{' and '.join(drawn)} drawn from {count} samples{said}" if groups or not stack else "")
+def _split_lines(given: set[str], groups: Groups | None, stack: Stack | None) -> Iterator[Line]:
+    """What differs from conf/split/ratios.yaml, so that another split= may be chosen beside the rest."""
     if stack:
-        yield Line(
-            "  _target_: segtrain.data.split.Blocks",
-            f"slabs, not a random draw: neighbours look alike (correlation {stack.near:.2f}, far {stack.far:.2f})",
-        )
-    yield entry("val", SHARE, "share of the samples", 2)
-    yield entry("test", SHARE, "", 2)
-    if stack:
+        yield Line("split:", f"slabs: neighbours look alike (correlation {stack.near:.2f}, far apart {stack.far:.2f})")
         yield entry("gap", stack.gap, "samples left unused between the slabs", 2)
-        yield entry("inside", False, "true: val and test between slabs of train", 2)
-    if groups:
-        yield Line(f"  group: {scalar(groups.expression)}", _group_words(groups))
+    elif groups:
+        yield Line("split:", _drawn(given))
+        yield entry("group", groups.expression, _group_words(groups), 2)
+    elif not {*PARTS} <= given:
+        yield Line("", f"{_drawn(given)}; other shares: split: {{val: 0.2, test: 0.2}}, other ways: split=folds")
+
+
+def _drawn(given: set[str]) -> str:
+    drawn = " and ".join(part for part in ("val", "test") if part not in given)
+    return f"{drawn} are drawn, {SHARE:.0%} each{f'; {_and(given)} are what the data says' if given else ''}"
+
+
+def _and(parts: set[str]) -> str:
+    return " and ".join(part for part in PARTS if part in parts)
 
 
 def _group_words(groups: Groups) -> str:
@@ -130,7 +130,7 @@ def _found(
     if layout.regions:
         yield f"a field of view: {layout.regions.pattern}"
     if given:
-        yield f"parts that the data names: {', '.join(part for part in PARTS if part in given)}"
+        yield f"parts that the data names: {_and(given)}"
     if groups:
         yield f"{_group_words(groups)} (split.group)"
     if stack:

@@ -11,6 +11,8 @@ from segtrain.data.guessing.folder import Guess
 from segtrain.data.guessing.yaml import Line, entry
 from segtrain.errors import UserError
 
+PARTS = ("train", "val", "test")
+NAMED = "name the classes background and object, which are guesses"
 JSON = 200_000_000  # bytes up to which a JSON file is read
 
 
@@ -25,7 +27,7 @@ class Other(NamedTuple):
 
 def find_format(root: Path, found: Found) -> Other | None:
     """The format that gives itself away by its files; None when it may be a folder of images and masks."""
-    return _coco(root, found) or _manifest(root, found) or _volumes(found) or _instances(found)
+    return _coco(root, found) or _manifest(root, found) or _volumes(found) or _instances(root, found)
 
 
 def _coco(root: Path, found: Found) -> Other | None:
@@ -55,6 +57,7 @@ def _coco(root: Path, found: Found) -> Other | None:
     parts = {split: both for split, both in parts.items() if split}
     classes = [name for name in categories if name.lower() != "background"]
     lines = (
+        entry("root", str(root)),
         entry("annotations", alone[0] if alone else {split: path for split, (path, _) in parts.items()}, "COCO's JSON"),
         entry("images", alone[1] if alone else {split: folder for split, (_, folder) in parts.items()}),
         entry("classes", ["background", *classes], "the categories; pixels of no object are background"),
@@ -91,7 +94,11 @@ def _manifest(root: Path, found: Found) -> Other | None:
         masks = [column for column in paths if says(column, MASK_WORDS)]
         images = [column for column in paths if column not in masks and says(column, (*IMAGE_WORDS, "file", "path"))]
         if masks and images:
-            return Other("csv", (entry("manifest", path),), f"the table '{path}' with columns {', '.join(first)}")
+            return Other(
+                "csv",
+                (entry("root", str(root)), entry("manifest", path)),
+                f"the table '{path}' with columns {', '.join(first)}",
+            )
     return None
 
 
@@ -107,24 +114,30 @@ def _volumes(found: Found) -> Other | None:
     return Other("volume", (), f"{kind}, such as '{(nifti or dicom)[0]}'")
 
 
-def _instances(found: Found) -> Other | None:
-    """A folder a sample with an image and a mask for each of its objects (DSB2018)."""
-    masks: Counter[tuple[str, str]] = Counter()
-    images: dict[str, tuple[str, str]] = {}
+def _instances(root: Path, found: Found) -> Other | None:
+    """A folder a sample with one image and a mask for each of its objects (DSB2018)."""
+    files: dict[str, Counter[str]] = defaultdict(Counter)  # folder of a sample -> files in the folders in it
     for path in found.pictures:
         folders = PurePosixPath(path).parts[:-1]
-        if len(folders) < 2:
-            continue
-        sample = "/".join(folders[:-1])
-        if says(folders[-1], MASK_WORDS):
-            masks[sample, folders[-1]] += 1
-        elif says(folders[-1], IMAGE_WORDS):
-            images[sample] = folders[-1], path
-    several = {sample: folder for (sample, folder), count in masks.items() if sample in images and count > 1}
-    if len(several) < 2 or 2 * len(several) < len(images):
+        if len(folders) > 1:
+            files["/".join(folders[:-1])][folders[-1]] += 1
+    kinds = Counter(folder for inside in files.values() for folder in inside)
+    masks = next((folder for folder, _ in kinds.most_common() if says(folder, MASK_WORDS)), "")
+    images = next((folder for folder, _ in kinds.most_common() if says(folder, IMAGE_WORDS) and folder != masks), "")
+    samples = [sample for sample, inside in files.items() if inside[images] == 1 and inside[masks]]
+    several = sum(files[sample][masks] > 1 for sample in samples)
+    if len(samples) < 2 or 2 * several < len(samples) or 2 * len(samples) < kinds[masks]:
         return None
-    sample, folder = sorted(several.items())[0]
-    return Other("instances", (), f"{len(images)} folders such as '{sample}', each with an image and {folder}")
+    above, count = Counter(sample.rpartition("/")[0] for sample in samples).most_common(1)[0]
+    if PurePosixPath(above).name in PARTS:  # beside val and test, which the format reads itself
+        above, count = str(PurePosixPath(above).parent), len(samples)
+    lines = (
+        entry("root", str(root / above), f"{count} samples: a folder each, with an image and a mask for each object"),
+        entry("classes", ["background", "object"], "what is outside and inside the masks; name them"),
+        entry("images", images, "folder of a sample's one image"),
+        entry("masks", masks, "folder of its masks"),
+    )
+    return Other("instances", lines, f"{count} folders with an image and a mask for each object", (NAMED,))
 
 
 def not_yet(other: Other, root: Path) -> UserError:
@@ -137,5 +150,5 @@ def not_yet(other: Other, root: Path) -> UserError:
 
 def guess_of(other: Other, root: Path) -> Guess:
     """The config."""
-    lines = (Line(f"defaults: [{other.format}]"), entry("root", str(root)), *other.lines)
+    lines = (Line(f"defaults: [{other.format}]"), *other.lines)
     return Guess(lines, (f"{other.found}: dataset={other.format}",), other.asked)

@@ -11,7 +11,8 @@ DEPTH = 4  # folders below root in which images and masks may part ways
 LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
 COMMON = 0.2  # share of a folder's files that must begin or end alike to be a kind
 ALIKE = 3  # folders that hold the same folders, such as one a patient, from which `*` stands for them
-TAIL = re.compile(r"(?:[_\-. ][A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*){1,2}$|(?<=\d)[A-Za-z]+$|/[^/]+$")
+TAIL = re.compile(r"(?:[_\-. ][A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*){1,2}$|(?<=\d)[A-Za-z]+$")
+WHOLE = re.compile(r"/[^/]+$")
 HEAD = re.compile(r"^[A-Za-z]+[_\-. ]?(?=\d)|^[A-Za-z]+[_\-. ]")
 
 Key = tuple[str, str]  # split, or "" without one, and the name within it: what an image and its mask share
@@ -99,7 +100,8 @@ def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[Part]:
     direct = {path: text for path, text in inner.items() if "/" not in text}
     if direct and len(direct) < len(inner):
         yield from _part(tree, names, direct, suffix=one_suffix(list(direct)) or ".*")
-    for found, fits, side in ((TAIL, str.endswith, "after"), (HEAD, str.startswith, "before")):
+    for found, side in ((TAIL, "after"), (WHOLE, "after"), (HEAD, "before")):
+        fits = str.startswith if found is HEAD else str.endswith
         common = _common(list(inner.values()), found)
         for affix in common:
             here = {path: text for path, text in inner.items() if fits(text, affix)}
@@ -121,7 +123,7 @@ def _common(inner: Sequence[str], affix: re.Pattern[str]) -> list[str]:
         found = affix.search(text)
         if found and found[0] != text:
             last = re.split(r"(?=[_\-. ])", found[0])[-1]  # of `_training_mask` also `_mask`
-            counts.update({found[0], last} if affix is TAIL and "/" not in found[0] else {found[0]})
+            counts.update({found[0], last} if affix is TAIL else {found[0]})
     return [text for text, count in counts.items() if count >= COMMON * len(inner)]
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from segtrain.data.datasets.pixels import Header, read_header
@@ -15,9 +16,10 @@ STRIDE = 32  # of the deepest encoders: crops are multiples of it
 
 
 class Sizes(NamedTuple):
-    """Smallest and largest height and width, images by channels, and pairs whose sizes differ."""
+    """Of images, and pairs whose sizes differ; sizes are height and width, `channels` counts images by them."""
 
     smallest: tuple[int, int]
+    usual: int  # median of the shorter sides
     largest: tuple[int, int]
     channels: dict[int, int]
     unequal: tuple[str, ...]
@@ -34,14 +36,13 @@ class Sizes(NamedTuple):
     @property
     def advice(self) -> str:
         """What crop and batch small images call for; empty for others."""
-        side = min(self.smallest)
-        if side >= CROP:
+        if self.usual >= CROP:
             return ""
-        crop = max(STRIDE, side // STRIDE * STRIDE)
+        crop = max(STRIDE, self.usual // STRIDE * STRIDE)
         batch = 4 * min(4, (CROP // crop) ** 2)
         return (
-            f"the smallest image side is {side} pixels, below data.crop={CROP}, and smaller images are padded: "
-            f"data.crop={crop} data.batch_size={batch} fits them better"
+            f"most images are {self.usual} pixels high or wide, below the training crop of {CROP} to which they "
+            f"are padded; data.crop={crop} data.batch_size={batch} fits them better"
         )
 
 
@@ -67,4 +68,5 @@ def find_sizes(root: Path, pairs: Sequence[tuple[str, str]]) -> Sizes:
     heights, widths = [h.height for h in read.values()], [h.width for h in read.values()]
     channels = Counter(header.channels for header in read.values())
     lowest, highest = (min(heights), min(widths)), (max(heights), max(widths))
-    return Sizes(lowest, highest, dict(channels), tuple(unequal), tuple(unreadable))
+    usual = int(median(min(header[:2]) for header in read.values()))
+    return Sizes(lowest, usual, highest, dict(channels), tuple(unequal), tuple(unreadable))

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from segtrain.errors import UserError
+
 COLUMN = 38  # where comments begin, unless the line is longer
 BARE = re.compile(r"[A-Za-z_][\w./-]*(?: [\w./-]+)*")
 NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}  # YAML takes these for something else
@@ -22,7 +24,11 @@ def entry(key: str, value: Any, comment: str = "", indent: int = 0) -> Line:
 
 
 def scalar(value: Any) -> str:
-    """The value as YAML and Hydra read it back."""
+    """The value as YAML and Hydra read it back.
+
+    Raises:
+        UserError: a text that Hydra would read otherwise.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -35,10 +41,14 @@ def scalar(value: Any) -> str:
         return str(value)
     if BARE.fullmatch(value) and value.lower() not in NO_TEXT:
         return value
-    return "'" + value.replace("${", "\\${").replace("'", "''") + "'"
+    if "${" in value:
+        raise UserError(f"'{value}' has ${{ in it, which a config takes for a reference; rename the file or folder")
+    return "'" + value.replace("'", "''") + "'"
 
 
 def written(lines: Iterable[Line], head: Sequence[str]) -> str:
     """The file: `head` as comments, then the lines with their comments in a column."""
-    body = [f"{text:<{COLUMN - 1}} # {comment}" if comment else text for text, comment in lines]
+    body = [
+        f"{text:<{COLUMN - 1}} # {comment}" if text and comment else text or f"# {comment}" for text, comment in lines
+    ]
     return "\n".join([*(f"# {line}" for line in head), *body]) + "\n"
