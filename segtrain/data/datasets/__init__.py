@@ -4,7 +4,9 @@ from segtrain.data.datasets.brain_scanners import BrainScanners
 from segtrain.data.datasets.brain_tissue import BrainTissue
 from segtrain.data.datasets.coco import Coco
 from segtrain.data.datasets.contract import Sample, SegmentationDataset, colours
+from segtrain.data.datasets.csv_manifest import Csv
 from segtrain.data.datasets.folder import Folder
+from segtrain.data.datasets.huggingface import HuggingFace
 from segtrain.data.datasets.instances import Instances
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.data.datasets.streamed import Streamed
@@ -14,7 +16,9 @@ __all__ = [
     "BrainScanners",
     "BrainTissue",
     "Coco",
+    "Csv",
     "Folder",
+    "HuggingFace",
     "Instances",
     "Sample",
     "SegmentationDataset",

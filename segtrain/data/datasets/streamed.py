@@ -172,8 +172,8 @@ def _fetched(root: str, name: str) -> bytes:
     except Exception as error:  # the clients of object stores raise nearly anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         raise UserError(
-            f"'{root}/{name}' cannot be read: {reason}; expected in dataset.root a folder that `python -m segtrain convert "
-            "dataset=… to=FOLDER` has written, or its address in an object store, such as s3://bucket/folder"
+            f"'{root}/{name}' cannot be read: {reason}; expected in dataset.root a folder that `python -m segtrain "
+            "convert dataset=… to=FOLDER` has written, or its address in an object store, such as s3://bucket/folder"
         ) from error
 
 
@@ -206,8 +206,8 @@ def _check_index(text: bytes, samples: int, root: str) -> None:
                 _check_chunks(Path(root), {chunk["filename"]: chunk["chunk_bytes"] for chunk in index["chunks"]})
             return
     raise UserError(
-        f"'{root}/{INDEX}' does not list what {ABOUT} beside it says; expected {samples} items of image and mask, as convert "
-        f"writes them; got {got}; convert the data again, or copy the folder again"
+        f"'{root}/{INDEX}' does not list what {ABOUT} beside it says; expected {samples} items of image and mask, as "
+        f"convert writes them; got {got}; convert the data again, or copy the folder again"
     )
 
 

@@ -1,0 +1,265 @@
+"""Images and masks in the columns of a Hugging Face `datasets` dataset, saved on disk or named on the hub."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+from segtrain.data.datasets.coding import Code, Coding
+from segtrain.data.datasets.colour import Colour
+from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
+from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.pairs import SPLITS, some
+from segtrain.data.datasets.pixels import read_mask
+from segtrain.errors import UserError
+
+Table = Any  # datasets.Dataset
+STATES = ("state.json", "dataset_dict.json")  # what save_to_disk leaves in a folder
+SPELLINGS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
+
+
+class HuggingFace:
+    """Rows of a dataset with an image and a mask in columns of type Image, decoded as files are: see `pixels`.
+
+    `ids` are the values of a column, or the split and the number of the row, "train/000012".
+    """
+
+    ignore_index = IGNORE_INDEX
+
+    def __init__(
+        self,
+        root: str | Path,
+        classes: Mapping[str, Code | Sequence[Code]] | str,
+        image: str = "image",
+        mask: str = "mask",
+        id: str | None = None,
+        group: str | None = None,
+        splits: Mapping[str, str] | None = None,
+        config: str | None = None,
+        revision: str | None = None,
+        channels: int | None = None,
+        ignore_value: Code | Sequence[Code] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Open the tables; no image is decoded. No code that comes with a dataset is ever run.
+
+        Args:
+            root: folder that `save_to_disk` wrote, or one of Parquet files; or OWNER/NAME on the hub, fetched once.
+            classes: name -> value in the mask, 0..65535, or colour "#rrggbb", or a list of either, in label order; or a
+                column of ClassLabel, whose names stand for the values 0, 1, …
+            image: column of images.
+            mask: column of masks.
+            id: column that names samples, each differently; None: split and number of the row.
+            group: column whose equal values belong together, such as a patient; None: there is none.
+            splits: train, val or test -> the dataset's own name of that split; others are left out. None: all are
+                taken, by their usual names.
+            config: which configuration, of a dataset on the hub that has several.
+            revision: which version, of a dataset on the hub: a commit or a tag; None: the newest.
+            channels: 1 or 3; None: as the first image, and others are refused.
+            ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
+            palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+
+        Raises:
+            UserError: `datasets` is not installed, the dataset cannot be had, or splits, columns or ids are not so.
+        """
+        tables = _parts(_loaded(str(root), config, revision), splits)
+        wanted = [column for column in (image, mask, id, group) if column is not None]
+        for table in tables.values():
+            _check_columns(table, wanted, (image, mask))
+        self._coding = Coding(_named(classes, tables), ignore_value, palette)
+        self.classes, self.palette = self._coding.names, self._coding.palette
+        self._columns = image, mask
+        self._tables = {split: _undecoded(table, image, mask) for split, table in tables.items()}
+        rows = sorted((name, *place) for split in tables for name, *place in _rows(tables[split], split, id, group))
+        _check_ids([row[0] for row in rows], id)
+        self.ids: tuple[str, ...] = tuple(row[0] for row in rows)
+        self._places = [(row[1], row[2]) for row in rows]
+        self.splits: tuple[str | None, ...] = tuple(split or None for split, _ in self._places)
+        self.groups = None if group is None else tuple(row[3] or None for row in rows)
+        self._colour = Colour(channels, self._files(0)[0])
+        self.channels = self._colour.channels
+        self._meaning = classes, ignore_value, self.channels, id, group, self._columns
+
+    def read(self, index: int) -> Sample:
+        """Image and labels of `ids[index]`.
+
+        Raises:
+            UserError: a cell is empty or broken, image and mask differ in size, or the mask holds a value outside
+                `classes`.
+        """
+        of_image, of_mask = self._files(index)
+        image, mask = self._colour.read(of_image), read_mask(of_mask, self._coding.in_colour)
+        if image.shape[:2] != mask.shape[:2]:
+            raise UserError(
+                f"mask '{of_mask}' is {mask.shape[1]} x {mask.shape[0]} pixels, image '{of_image}' {image.shape[1]} x "
+                f"{image.shape[0]}; expected the same; resize the masks by nearest neighbour"
+            )
+        return Sample(image, self._coding.labels(mask, of_mask))
+
+    def fingerprint(self) -> str:
+        """BLAKE2b over the library's own fingerprints, the sizes of the files, and what the masks' values mean."""
+        known = [repr(self._meaning)]
+        for split, table in self._tables.items():
+            sizes = [os.path.getsize(file["filename"]) for file in table.cache_files]
+            known += [split, table._fingerprint, str(len(table)), repr(sizes)]
+        return hashlib.blake2b("\0".join(known).encode(), digest_size=16).hexdigest()
+
+    def _files(self, index: int) -> tuple[Path, Path]:
+        """The two cells as files: their bytes, or the files that they name."""
+        split, row = self._places[index]
+        cells = self._tables[split][row]
+        image, mask = (_file(cells[column], f"{self.ids[index]}, column {column}") for column in self._columns)
+        return image, mask
+
+
+class Cell:
+    """Bytes in a table under the methods of `Path` that `pixels` asks of a file."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        """Of a name for messages."""
+        self._name, self._content = name, content
+
+    def __str__(self) -> str:
+        return self._name
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        return self._content
+
+    def open(self, mode: str) -> io.BytesIO:
+        """A file of it; `mode` is "rb"."""
+        return io.BytesIO(self._content)
+
+    def is_file(self) -> bool:
+        """Yes, unless it is empty."""
+        return bool(self._content)
+
+    def stat(self) -> os.stat_result:
+        """Its size; nothing else about it is known."""
+        return os.stat_result((0, 0, 0, 0, 0, 0, len(self._content), 0, 0, 0))
+
+
+def _file(cell: Mapping[str, Any] | None, name: str) -> Path:
+    content, path = (cell or {}).get("bytes"), (cell or {}).get("path")
+    if content is None and path is None:
+        raise UserError(f"the cell '{name}' is empty; expected a picture; fill it in, or leave the row out")
+    return Path(str(path)) if content is None else cast(Path, Cell(name, content))
+
+
+def _loaded(root: str, config: str | None, revision: str | None) -> Any:
+    """A `Dataset`, or a `DatasetDict` of splits."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
+    library = need("datasets", "huggingface")
+    folder = Path(root).expanduser()
+    there = folder.is_dir()
+    if not there and (root.count("/") != 1 or root.startswith((".", "/", "~"))):
+        raise UserError(
+            f"there is no folder '{root}'; expected one that save_to_disk wrote, or OWNER/NAME on the hub; relative "
+            "paths start from the current directory; give dataset.root as it is"
+        )
+    shown = library.is_progress_bar_enabled()
+    library.disable_progress_bars()
+    try:
+        if there and any((folder / state).is_file() for state in STATES):
+            return library.load_from_disk(str(folder))
+        return library.load_dataset(str(folder) if there else root, config, revision=revision)
+    except Exception as error:  # the library and its readers raise nearly anything
+        expected = (
+            "a folder that save_to_disk wrote, or one of Parquet files"
+            if there
+            else "a dataset of that name on the hub or in its cache; without a network, run load_dataset and "
+            "save_to_disk once where there is one, and carry the folder over"
+        )
+        first = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"the dataset '{root}' cannot be had; expected {expected}; got {type(error).__name__}: {first}"
+        ) from error
+    finally:
+        if shown:
+            library.enable_progress_bars()
+
+
+def _parts(loaded: Any, splits: Mapping[str, str] | None) -> dict[str, Table]:
+    """Split -> table; "" is the split of a dataset without any."""
+    have = dict(loaded) if isinstance(loaded, Mapping) else {}
+    if splits is not None:
+        bad = [f"{part}={name}" for part, name in splits.items() if part not in SPLITS or name not in have]
+        if bad or not splits:
+            raise UserError(
+                f"dataset.splits names {some(bad) or 'nothing'}; expected train, val or test, each with one of the "
+                f"dataset's own splits ({some([*have]) or 'it has none'}); such as {{train: train, val: validation}}"
+            )
+        return {part: have[name] for part, name in splits.items()}
+    if not have:
+        return {"": loaded}
+    named = [(SPELLINGS.get(name, ""), name) for name in have]
+    if any(not part for part, _ in named) or len({part for part, _ in named}) < len(named):
+        raise UserError(
+            f"the dataset has the splits {some([*have])}; expected train, validation and test, or some of them, once "
+            "each; say which is which by dataset.splits, such as {train: train, val: validation}"
+        )
+    return {part: have[name] for part, name in named}
+
+
+def _check_columns(table: Table, wanted: Sequence[str], pictures: Sequence[str]) -> None:
+    """Whether the columns are there, and those of pictures of type Image."""
+    image_type = need("datasets", "huggingface").Image
+    missing = [column for column in wanted if column not in table.features]
+    if missing:
+        raise UserError(
+            f"the dataset has no column {some([repr(name) for name in missing])}; it has {some([*table.features])}; "
+            "give dataset.image, dataset.mask, dataset.id and dataset.group as they are"
+        )
+    for column in pictures:
+        if not isinstance(table.features[column], image_type):
+            raise UserError(
+                f"column '{column}' holds {table.features[column]}; expected Image, pictures that decode; choose "
+                "another column, or cast it: dataset.cast_column(…, datasets.Image())"
+            )
+
+
+def _named(classes: Mapping[str, Any] | str, tables: Mapping[str, Table]) -> Mapping[str, Any]:
+    if not isinstance(classes, str):
+        return classes
+    features = next(iter(tables.values())).features
+    feature = features.get(classes)
+    names = getattr(getattr(feature, "feature", feature), "names", None)  # a list of labels has them inside
+    if names is None:
+        raise UserError(
+            f"dataset.classes names the column '{classes}', which is {feature or 'not there'}; expected one of "
+            f"ClassLabel; the columns are {some([*features])}; or give {{background: 0, cell: 1}}, name: value in the mask"
+        )
+    return {name: value for value, name in enumerate(names)}
+
+
+def _undecoded(table: Table, *columns: str) -> Table:
+    """The columns alone, with pictures as their bytes."""
+    chosen = table.with_format(None).select_columns(list(columns))
+    for column in columns:
+        chosen = chosen.cast_column(column, need("datasets", "huggingface").Image(decode=False))
+    return chosen
+
+
+def _rows(table: Table, split: str, id: str | None, group: str | None) -> Iterator[tuple[str, str, int, str]]:
+    """Id, split, number and group of each row."""
+    plain = table.with_format(None)
+    names = plain[id] if id else (f"{split}/{row:06d}".lstrip("/") for row in range(len(plain)))
+    groups = plain[group] if group else [None] * len(plain)
+    for row, (name, member) in enumerate(zip(names, groups, strict=True)):
+        yield str(name), split, row, "" if member is None else str(member)
+
+
+def _check_ids(ids: Sequence[str], column: str | None) -> None:
+    if not ids:
+        raise UserError(
+            "the dataset has no rows; expected at least one in each of train, val and test; give another root"
+        )
+    twice = sorted({one for one, other in pairwise(ids) if one == other})
+    if twice:
+        raise UserError(
+            f"column '{column}' names {len(twice)} samples more than once: {some(twice)}; expected another name for "
+            "each; choose another dataset.id, or null for the numbers of the rows"
+        )
