@@ -19,7 +19,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from segtrain.data.datasets.soundness import checked
+from segtrain.data.datasets.soundness import check
 from segtrain.errors import UserError
 
 Pixels = np.ndarray[Any, Any]
@@ -109,9 +109,8 @@ def _decodable(path: Path) -> Iterator[tuple[ImageFile.ImageFile, bytes]]:
     with _named(path):
         content = path.read_bytes()
         with _opened(path, io.BytesIO(content)) as image:
-            sound = checked(image, content)
-        with _opened(path, io.BytesIO(sound)) as image:
-            yield image, sound
+            check(image, content)
+            yield image, content
 
 
 @contextmanager
@@ -136,7 +135,9 @@ def _named(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise _too_large(path, int(re.findall(r"\d+", str(error))[0])) from error
     except Exception as error:  # decoders raise nearly anything on a broken file
-        other = "an empty file" if path.is_file() and not path.stat().st_size else "a file of another kind"
+        other = (
+            "an empty file" if path.is_file() and not path.stat().st_size else "a file that begins like none of these"
+        )
         got = other if isinstance(error, UnidentifiedImageError) else f"{type(error).__name__}: {error}"
         raise UserError(
             f"'{path}' cannot be read; expected a whole PNG, JPEG, TIFF, BMP or GIF file; got {got}; replace the file, "
@@ -146,8 +147,8 @@ def _named(path: Path) -> Iterator[None]:
 
 def _too_large(path: Path, pixels: int) -> UserError:
     return UserError(
-        f"'{path}' would have {pixels} pixels; expected at most {MOST_PIXELS}, as more may be a small file made to "
-        "fill the memory; cut it into tiles, or remove it together with its partner"
+        f"'{path}' is too large; expected at most {MOST_PIXELS} pixels, as a header that asks for more may be a lie "
+        f"that fills the memory; got {pixels}; cut it into tiles, or remove it together with its partner"
     )
 
 
