@@ -54,12 +54,14 @@ def _are_parts(value: Any) -> bool:
 
 
 RULES = {
+    "name": Rule("a folder's name", lambda value: isinstance(value, str | int) and not isinstance(value, bool)),
     "seed": Rule("a whole number from 0 to 4294967295", lambda value: _is_whole(value, 0) and value < 2**32),
     "deterministic": Rule("true, false or warn", lambda value: value in (True, False, "warn")),
     "threads": _whole(1),
     "early_stopping": _whole(1, None),
     "ema": Rule("null or a decay between 0 and 1, such as 0.99", lambda v: v is None or (_is_number(v) and 0 < v < 1)),
     "checkpoint.every": Rule("null, a whole number of steps from 1, or minutes such as 15min", _is_interval),
+    "data.cache": Rule("null, ram or disk", lambda value: value in (None, "ram", "disk")),
     "resume_allow": Rule("a list of keys, such as [optimizer.lr]", lambda value: isinstance(value, list | ListConfig)),
     "trainer.devices": Rule("1: a run trains on one device; several runs share several", _is_one),
     "data.batch_size": _whole(1),

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from segtrain.app import device
+from segtrain.app.feeding import Feeding
 from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
 from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
@@ -16,7 +17,7 @@ from segtrain.app.sources import build_dataset, build_schedule, build_split, whe
 from segtrain.app.stops import Stops, leave_to_parent
 from segtrain.app.terminal import Progress, Terminal
 from segtrain.config import build
-from segtrain.data.datamodule import DataModule, statistics
+from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.lightning import L
@@ -34,6 +35,7 @@ class Parts:
     config: DictConfig
     run: RunFolder
     dataset: SegmentationDataset
+    fingerprint: str  # the dataset's
     data: DataModule
     module: Segmentation
     trainer: L.Trainer
@@ -43,15 +45,17 @@ class Parts:
 
 def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops) -> Parts:
     """Build every part, in the order in which data flows."""
-    dataset = build_dataset(config)
+    feeding = Feeding(config, build_dataset(config))
+    dataset = feeding.dataset
     data = build_data(config, dataset)
-    module = build_module(config, dataset, data)
+    module = build_module(config, feeding, data)
     logbook = Logbook(config, run)
     writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
     callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), Progress(terminal)]
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
     module.keep = frozenset(spread(data.split.test, MOST_THUMBNAILS))
-    return Parts(config, run, dataset, data, module, trainer, logbook, device.describe(config.trainer.accelerator))
+    on = device.describe(config.trainer.accelerator)
+    return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on)
 
 
 def build_data(config: DictConfig, dataset: SegmentationDataset) -> DataModule:
@@ -91,13 +95,16 @@ def build_network(config: DictConfig, dataset: SegmentationDataset) -> nn.Module
     return network
 
 
-def build_module(config: DictConfig, dataset: SegmentationDataset, data: DataModule) -> Segmentation:
+def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segmentation:
     """The module: network, loss, optimizer, scheduler, and normalisation from the training images."""
-    mean, std = statistics(dataset, data.split.train)
+    dataset, train = feeding.dataset, data.split.train
+    mean, std = feeding.statistics(train)
+    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
+    weights = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
     optimizer, scheduler = build_descent(config)
     return Segmentation(
         build_network(config, dataset),
-        build(config.loss, where(config, "loss"), ignore_index=dataset.ignore_index),
+        build(config.loss, where(config, "loss"), ignore_index=dataset.ignore_index, **weights),
         optimizer=optimizer,
         scheduler=scheduler,
         steps=config.trainer.max_epochs * math.ceil(data.steps_per_epoch / config.trainer.accumulate_grad_batches),

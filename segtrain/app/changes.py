@@ -13,7 +13,7 @@ Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one si
 
 # Keys that change no result, or that another check guards: the data's fingerprint that of its paths.
 HARMLESS = (
-    *("trainer.accelerator", "trainer.devices", "choices.trainer", "data.num_workers", "checkpoint.*"),
+    *("trainer.accelerator", "trainer.devices", "choices.trainer", "data.num_workers", "data.cache", "checkpoint.*"),
     *("logger", "logger.*", "choices.logger", "dataset.root", "dataset.images", "dataset.masks"),
     *("resume*", "debug", "outputs", "trust"),
 )

@@ -21,7 +21,7 @@ def run_of(config: DictConfig) -> RunFolder:
     check_values(config)
     if config.resume is not None:
         return find_run(config.resume, Path(config.outputs))
-    return RunFolder(Path(config.outputs) / config.name / folder_name(list(HydraConfig.get().overrides.task)))
+    return RunFolder(Path(config.outputs) / str(config.name) / folder_name(list(HydraConfig.get().overrides.task)))
 
 
 def find_run(name: str, outputs: Path) -> RunFolder:

@@ -51,7 +51,7 @@ class Opened:
         """
         ids, split = parts.dataset.ids, parts.data.split
         sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
-        fingerprint = parts.dataset.fingerprint()
+        fingerprint = parts.fingerprint
         if self.checkpoint is not None and self.run.read_json("split.json")["fingerprint"] != fingerprint:
             raise UserError(
                 f"the data of {self.run.path} has changed since the run began (another fingerprint than in its "

@@ -52,7 +52,7 @@ def preview(config: DictConfig) -> Path:
         f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
         _strips(config, dataset, indices, {"original": untouched(policies[config.aug.strength]), **single}),
     )
-    folder = Path(config.outputs, "preview", config.name, folder_name(typed))
+    folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     sheets = [at_strengths, ops] if single else [at_strengths]

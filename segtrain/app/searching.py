@@ -48,7 +48,7 @@ def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | No
     given = plan.given(cast(dict[str, Any], OmegaConf.to_container(sweeper.params)))
     parser = OverridesParser.create(config_loader=sweeper.context.config_loader)
     parsed = parser.parse_overrides([*given, *arguments])
-    space, folder = space_of(parsed), Path(sweeper.config.outputs) / sweeper.config.name
+    space, folder = space_of(parsed), Path(sweeper.config.outputs) / str(sweeper.config.name)
     study = open_study(sweeper.settings, space, folder)
     with Member(study, folder) as member:
         well = _all_run(member, sweeper.settings, space, launcher)

@@ -225,6 +225,7 @@ def _photometry(transform: Photometry, numbers: Stream, image: np.ndarray, in_pl
 
 def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, numbers: Stream) -> Pair:
     transform.set_random_state(numbers.generator, numbers.python)
+    image, mask = (array if array.flags.writeable else array.copy() for array in (image, mask))  # some write in place
     try:
         out = transform(image=image, mask=mask)
     except Exception as error:

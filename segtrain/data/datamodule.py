@@ -82,6 +82,7 @@ def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
     uint8 travels as it is and is normalised by the module, on its device; uint16 becomes float32.
     """
     image = image if image.dtype == np.uint8 else image.astype(np.float32)
+    mask = mask if mask.flags.writeable else mask.copy()  # of a cache: torch wants memory that may be written
     return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "index": torch.tensor(index)}
 
 

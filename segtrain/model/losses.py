@@ -89,8 +89,15 @@ class DiceCE(nn.Module):
     Source: Isensee et al. 2018 (arXiv 1809.10486), section 2.3.
     """
 
+    class_weights: Tensor | None
+
     def __init__(
-        self, ignore_index: int, dice_weight: float = 1.0, ce_weight: float = 1.0, smooth: float = 1.0
+        self,
+        ignore_index: int,
+        dice_weight: float = 1.0,
+        ce_weight: float = 1.0,
+        smooth: float = 1.0,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         """Hold the parameters.
 
@@ -99,6 +106,7 @@ class DiceCE(nn.Module):
             dice_weight: factor of Dice, ≥ 0.
             ce_weight: factor of CrossEntropy, ≥ 0.
             smooth: of Dice, in pixels, ≥ 0.
+            class_weights: of CrossEntropy; Dice weighs classes alike as it is.
 
         Raises:
             UserError: a value out of its range.
@@ -107,12 +115,18 @@ class DiceCE(nn.Module):
         _require_positive(dice_weight=dice_weight, ce_weight=ce_weight, smooth=smooth)
         self.ignore_index, self.smooth = ignore_index, smooth
         self.dice_weight, self.ce_weight = dice_weight, ce_weight
+        self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss, ≥ 0."""
+        """The loss, ≥ 0.
+
+        Raises:
+            UserError: class_weights has not one number a label.
+        """
+        _match("class_weights", self.class_weights, logits)
         batch = pixels.read(logits, mask, self.ignore_index)
         dice = pixels.tversky(batch, 0.5, 0.5, self.smooth / 2)
-        return self.dice_weight * dice + self.ce_weight * pixels.cross_entropy(batch)
+        return self.dice_weight * dice + self.ce_weight * pixels.cross_entropy(batch, self.class_weights)
 
 
 class Focal(nn.Module):

@@ -1,0 +1,92 @@
+"""What is worked out of a data set once and kept beside the runs, for all that train on it: `outputs/cache/`."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import Progress
+
+from segtrain.data.balance import Counts, class_weights, count
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
+from segtrain.data.datamodule import statistics
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.runs.files import explained, part, put, to_disk, write_whole
+from segtrain.runs.lock import InUse, Lock
+
+WAIT = 0.2  # seconds between two looks at what another process is building
+
+
+class Feeding:
+    """The data as training reads them, and what must be known of them, kept by fingerprint."""
+
+    def __init__(self, config: DictConfig, dataset: SegmentationDataset) -> None:
+        """Of the dataset that the config describes; `fingerprint` is that of its files."""
+        self.fingerprint = dataset.fingerprint()
+        described = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
+        key = json.dumps([self.fingerprint, {k: v for k, v in described.items() if k != "split"}], sort_keys=True)
+        self.folder = Path(config.outputs) / "cache" / hashlib.blake2b(key.encode(), digest_size=10).hexdigest()
+        self.dataset = self._cached(config.data.cache, dataset)
+
+    def statistics(self, train: Sequence[int]) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation a channel of the training images."""
+        mean, std = self._once("statistics", train, lambda: statistics(self.dataset, train))
+        return mean, std
+
+    def class_weights(self, kind: str, train: Sequence[int]) -> list[float]:
+        """Weights a class, from the training masks."""
+        counts = Counts(*self._once("counts", train, lambda: count(self.dataset, train)))
+        return class_weights(kind, counts, self.dataset.classes)
+
+    def _cached(self, kind: str | None, dataset: SegmentationDataset) -> SegmentationDataset:
+        if kind is None:
+            return dataset
+        if kind == "ram":
+            with _progress(len(dataset.ids)) as progress:
+                return cast(SegmentationDataset, Cached(dataset, held(dataset, progress)))
+        self._built(self.folder / INDEX, lambda: self._pack(dataset))
+        return cast(SegmentationDataset, Cached(dataset, Mapped(self.folder, dataset.channels)))
+
+    def _pack(self, dataset: SegmentationDataset) -> None:
+        with part(self.folder / SAMPLES) as temporary, _progress(len(dataset.ids)) as progress:
+            with open(temporary, "xb") as file:
+                index = pack(dataset, file, progress)
+                to_disk(file)
+            put(temporary, self.folder / SAMPLES)
+        with part(self.folder / INDEX) as temporary:
+            with open(temporary, "xb") as file:
+                np.save(file, index)
+                to_disk(file)
+            put(temporary, self.folder / INDEX)  # last: it says that all of it is there
+
+    def _once(self, what: str, train: Sequence[int], work: Callable[[], Any]) -> Any:
+        ids = hashlib.blake2b(np.asarray(train, np.int64).tobytes(), digest_size=10).hexdigest()
+        path = self.folder / f"{what}-{ids}.json"
+        self._built(path, lambda: write_whole(path, json.dumps(work())))
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _built(self, path: Path, build: Callable[[], None]) -> None:
+        """Returns when the file is there: built here, or by another process meanwhile."""
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        while not path.exists():
+            try:
+                with Lock(self.folder):
+                    if not path.exists():
+                        build()
+            except InUse:
+                time.sleep(WAIT)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    console = Console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("decoding into the cache", total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,81 @@
+"""How often each class occurs, and weights that make up for it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.errors import UserError
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Counts(NamedTuple):
+    """Of some samples."""
+
+    pixels: list[int]  # of each class, in all masks
+    where: list[int]  # pixels that count, in the masks that show the class
+    images: list[int]  # masks that show the class
+    samples: int
+
+
+def count(dataset: SegmentationDataset, indices: Sequence[int]) -> Counts:
+    """Pixels and images of each class in these masks; ignored pixels do not count."""
+    classes = len(dataset.classes)
+    pixels, where, images = (np.zeros(classes, np.int64) for _ in range(3))
+    for index in indices:
+        of_mask = np.bincount(dataset.read(int(index)).mask.ravel(), minlength=256)[:classes]
+        shown = of_mask > 0
+        pixels += of_mask
+        where += shown * of_mask.sum()
+        images += shown
+    return Counts(pixels.tolist(), where.tolist(), images.tolist(), len(indices))
+
+
+def inverse(counts: Counts) -> Floats:
+    """1 / share of pixels."""
+    return 1 / np.asarray(counts.pixels)
+
+
+def median_frequency(counts: Counts) -> Floats:
+    """Median frequency / frequency, a class's share of the pixels of those images that show it.
+
+    Source: Eigen and Fergus 2015 (arXiv 1411.4734), section 6.3.2.
+    """
+    frequency = np.asarray(counts.pixels) / np.asarray(counts.where)
+    return np.asarray(np.median(frequency) / frequency)
+
+
+def effective_number(counts: Counts) -> Floats:
+    """(1 - b) / (1 - b^n) with n images that show the class and b = 1 - 1 / (number of images).
+
+    Source: Cui et al. 2019 (arXiv 1901.05555), equation 6; their n are labelled images, not pixels, which are no
+    independent draws.
+    """
+    b = 1 - 1 / max(counts.samples, 2)
+    return np.asarray((1 - b) / (1 - b ** np.asarray(counts.images)))
+
+
+WEIGHTS = {"inverse": inverse, "median_frequency": median_frequency, "effective_number": effective_number}
+
+
+def class_weights(kind: str, counts: Counts, classes: Sequence[str]) -> list[float]:
+    """A weight a class, their mean 1.
+
+    Raises:
+        UserError: no such kind; a class that no training mask shows.
+    """
+    if kind not in WEIGHTS:
+        raise UserError(
+            f"there are no class weights {kind!r}; expected {', '.join(WEIGHTS)}, a list of a number a class, or null"
+        )
+    absent = [name for name, images in zip(classes, counts.images, strict=True) if not images]
+    if absent:
+        raise UserError(
+            f"class weights {kind} have no value for {', '.join(absent)}: none of the {counts.samples} training masks "
+            "shows it; expected every class in training; change dataset.split, drop the class, or give the weights as "
+            "a list"
+        )
+    weights = WEIGHTS[kind](counts)
+    return [round(float(weight), 6) for weight in weights / weights.mean()]

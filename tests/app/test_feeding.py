@@ -1,0 +1,93 @@
+"""A cache changes no result, is built once, and is shared."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from segtrain.app.feeding import Feeding
+from segtrain.app.sources import build_dataset
+from segtrain.config import composed
+from segtrain.data import cache
+from tests.conftest import SMALL, CommandLine
+
+SAME = ("metrics.csv", "per_image.csv", "results.json", "checkpoints/best.safetensors")
+
+
+def run_in(folder: Path, name: str) -> Path:
+    (run,) = (folder / "outputs" / name).iterdir()
+    return run
+
+
+def test_a_cache_changes_no_result(segtrain: CommandLine) -> None:
+    small = [*SMALL, "aug=medical_elastic", "data.crop_class=0.5"]
+    for kind in ("null", "ram", "disk"):
+        assert segtrain(*small, f"data.cache={kind}", f"name=of_{kind}") == 0, segtrain.err
+    first = run_in(segtrain.folder, "of_null")
+    for kind in ("ram", "disk"):
+        run = run_in(segtrain.folder, f"of_{kind}")
+        assert run.name == first.name
+        for file in SAME:
+            assert (run / file).read_bytes() == (first / file).read_bytes(), (kind, file)
+    (folder,) = (segtrain.folder / "outputs/cache").iterdir()
+    assert {path.name.partition("-")[0] for path in folder.iterdir()} == {"samples.bin", "index.npy", "statistics"}
+
+
+def test_transforms_of_others_may_write_into_their_image(segtrain: CommandLine) -> None:
+    (segtrain.folder / "my_conf/aug").mkdir(parents=True)
+    text = (
+        "defaults: [none, _self_]\ntransforms:\n"
+        "  - {_target_: albumentations.HorizontalFlip}\n"
+        "  - {_target_: albumentations.RandomBrightnessContrast, p: 1.0}\n"
+    )
+    (segtrain.folder / "my_conf/aug/mine.yaml").write_text(text)
+    command = ["--config-dir", "my_conf", *SMALL, "aug=mine"]
+    for kind in ("null", "disk"):
+        assert segtrain(*command, f"data.cache={kind}", f"name=of_{kind}") == 0, segtrain.err
+    assert len({(run_in(segtrain.folder, f"of_{kind}") / "metrics.csv").read_bytes() for kind in ("null", "disk")}) == 1
+
+
+def test_class_weights_by_name_are_those_of_the_training_masks(segtrain: CommandLine) -> None:
+    assert segtrain(*SMALL, "loss.class_weights=inverse", "name=named") == 0, segtrain.err
+    (folder,) = (segtrain.folder / "outputs/cache").iterdir()
+    (counts,) = folder.glob("counts-*.json")
+    shares = [1 / pixels for pixels in json.loads(counts.read_text())[0]]
+    listed = ",".join(str(round(share / (sum(shares) / len(shares)), 6)) for share in shares)
+    assert segtrain(*SMALL, f"loss.class_weights=[{listed}]", "name=listed") == 0, segtrain.err
+    named, plain = (run_in(segtrain.folder, name) / "metrics.csv" for name in ("named", "listed"))
+    assert named.read_bytes() == plain.read_bytes()
+    assert segtrain(*SMALL, "loss.class_weights=inverted", "name=wrong") == 2
+    assert "no class weights 'inverted'; expected inverse" in segtrain.err
+    assert segtrain(*SMALL, "data.cache=tape", "name=wrong") == 2 and "null, ram or disk" in segtrain.err
+
+
+def _builds(folder: str, log: str) -> None:
+    config = composed("train", [*SMALL, "data.cache=disk", f"outputs={folder}"])
+
+    def noted(*arguments: object) -> object:
+        with open(log, "a", encoding="utf-8") as file:
+            file.write("built\n")
+        return pack(*arguments)  # type: ignore[arg-type]
+
+    pack, cache_module = cache.pack, __import__("segtrain.app.feeding", fromlist=["pack"])
+    cache_module.pack = noted
+    feeding = Feeding(config, build_dataset(config))
+    assert feeding.dataset.read(3).mask.shape == (64, 64)
+    feeding.statistics([0, 1, 2])
+
+
+@pytest.mark.slow
+def test_four_processes_build_it_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    processes = [
+        multiprocessing.get_context("spawn").Process(target=_builds, args=(str(tmp_path), str(log))) for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert log.read_text() == "built\n"
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert not list(folder.glob("*.part"))
