@@ -57,11 +57,13 @@ def finished(sweep: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def kill(folder: Path, dice: random.Random, a_job: bool) -> str:
-    """Start the sweep, kill it or one of its jobs after a while, and see it gone."""
+    """Start the sweep, kill it or one of its jobs while jobs are at work, and see it gone."""
     sweep = started(folder)
-    time.sleep(dice.uniform(5, 12))  # its imports take some six
-    jobs = processes_in(folder) if a_job else []
-    if jobs:
+    while not processes_in(folder) and sweep.poll() is None:
+        time.sleep(0.1)
+    time.sleep(dice.uniform(0, 6))
+    jobs = processes_in(folder)
+    if a_job and jobs:
         os.kill(dice.choice(jobs), signal.SIGKILL)
         time.sleep(1)
     sweep.kill()
@@ -71,7 +73,10 @@ def kill(folder: Path, dice: random.Random, a_job: bool) -> str:
         time.sleep(0.1)
     if left := processes_in(folder):
         raise SystemExit(f"processes {left} outlived their sweep")
-    return f"{'a job, then the sweep' if jobs else 'the sweep'}"
+    done = len(list(folder.glob("outputs/s/*/results.json")))
+    return (
+        f"{'a job, then the sweep' if a_job and jobs else 'the sweep'}, {len(jobs)} jobs at work, {done} runs finished"
+    )
 
 
 def processes_in(folder: Path) -> list[int]:

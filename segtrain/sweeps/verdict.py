@@ -126,10 +126,10 @@ def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str
             steps.append(
                 f"{contrast.arm.name}: a difference of this size would take about {' or '.join(ways)} to settle."
             )
-        elif not contrast.own_test_sets:
-            steps.append(f"{contrast.arm.name}: no number of seeds settles it on these test images alone.")
     if choice is not None and (winner or not steps):
-        steps.insert(0, f"Train with {choice.mildest.name} on all your data, or sweep other policies at its strength.")
+        mildest = choice.mildest
+        other = "other policies" if mildest.policy == BASELINE else "other policies at its strength"
+        steps.insert(0, f"Train with {mildest.name} on all your data, or sweep {other}.")
     return steps
 
 
