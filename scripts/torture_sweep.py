@@ -1,6 +1,6 @@
 """Kills a sweep and single jobs of it again and again; the same command finishes it, and the report must be the same.
 
-    python scripts/torture_sweep.py --kills 10            drawn shapes and a tiny network: about 3 min on 2 cores
+    python scripts/torture_sweep.py --kills 10            drawn shapes and a tiny network: about 5 min on 2 cores
 
 Each kill is a SIGKILL at a random moment: in turn of the sweep's own process, and of a job's. In the end every file of
 the report (without times) must be, byte by byte, that of the sweep without kills. Exit status 1 when one differs.
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 SWEEP = [
-    *("-m", "aug=none,flips", "seed=range(2)", "dataset=shapes", "dataset.n=24", "trainer=cpu"),
+    *("-m", "aug=none,flips", "seed=range(4)", "dataset=shapes", "dataset.n=24", "trainer=cpu"),
     *("trainer.max_epochs=2", "data.batch_size=2", "data.crop=32", "data.steps_per_epoch=40", "checkpoint.every=10"),
     *("model.encoder_name=tu-test_resnet", "+model.decoder_channels=[8,8,8,8,8]", "name=s", "hydra.launcher.n_jobs=2"),
 ]
@@ -57,11 +57,13 @@ def finished(sweep: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def kill(folder: Path, dice: random.Random, a_job: bool) -> str:
-    """Start the sweep, kill it or one of its jobs after a while, and see it gone."""
+    """Start the sweep, kill it or one of its jobs while jobs are at work, and see it gone."""
     sweep = started(folder)
-    time.sleep(dice.uniform(5, 12))  # its imports take some six
-    jobs = processes_in(folder) if a_job else []
-    if jobs:
+    while not processes_in(folder) and sweep.poll() is None:
+        time.sleep(0.1)
+    time.sleep(dice.uniform(0, 6))
+    jobs = processes_in(folder)
+    if a_job and jobs:
         os.kill(dice.choice(jobs), signal.SIGKILL)
         time.sleep(1)
     sweep.kill()
@@ -71,7 +73,10 @@ def kill(folder: Path, dice: random.Random, a_job: bool) -> str:
         time.sleep(0.1)
     if left := processes_in(folder):
         raise SystemExit(f"processes {left} outlived their sweep")
-    return f"{'a job, then the sweep' if jobs else 'the sweep'}"
+    done = len(list(folder.glob("outputs/s/*/results.json")))
+    return (
+        f"{'a job, then the sweep' if a_job and jobs else 'the sweep'}, {len(jobs)} jobs at work, {done} runs finished"
+    )
 
 
 def processes_in(folder: Path) -> list[int]:

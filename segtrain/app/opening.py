@@ -114,6 +114,11 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
                 f"trainer.max_epochs above {saved.trainer.max_epochs}; to run again choose another name=… or seed=…"
             )
         return Opened(run, saved, None, finished=True)
+    if run.status["state"] == "finished" and saved.checkpoint.keep == "best":
+        raise UserError(
+            f"{run.path} is finished and, by checkpoint.keep=best, has no checkpoint to train longer from; expected "
+            "a run with checkpoint.keep=all; train again with another name=… and trainer.max_epochs as you want it"
+        )
     path = None
     if any(run.checkpoints.glob("*.ckpt")):
         path, warning = checkpoint.newest(run.checkpoints)

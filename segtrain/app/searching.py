@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
@@ -44,7 +43,6 @@ def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | No
             "hydra/sweeper=optuna runs its trials with hydra/launcher=processes; expected that launcher; several "
             "machines share a search by the same command on each, with one hydra.sweeper.storage=postgresql://…"
         )
-    HydraConfig.instance().set_config(sweeper.config)
     given = plan.given(cast(dict[str, Any], OmegaConf.to_container(sweeper.params)))
     parser = OverridesParser.create(config_loader=sweeper.context.config_loader)
     parsed = parser.parse_overrides([*given, *arguments])

@@ -88,7 +88,7 @@ class Terminal:
         self.say(table)
         self.say(escape(f"took {seconds:.0f} s; all of it is in {run.path}/"))
         self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
-        self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.ckpt")
+        self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.safetensors")
         arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
         same = [shlex.quote(o) for o in run.overrides() if o.split("=")[0] not in COMPARED]
         arms = f"aug=none,{arm} aug.strength=0.5,1 seed=0,1,2 name=compare"

@@ -50,4 +50,6 @@ def train(config: DictConfig) -> dict[str, Any]:
             results = write_results(run, parts, best_epoch=best["epoch"])
             parts.logbook.close(results)
             terminal.summary(parts, run, results, time.monotonic() - began)
+        if config.checkpoint.keep == "best":
+            checkpoint.keep_weights(run.checkpoints)
     return results

@@ -102,6 +102,13 @@ def save_weights(folder: Path, weights: Mapping[str, torch.Tensor], about: Mappi
     write_whole(folder / WEIGHTS, safetensors.torch.save(plain, metadata))
 
 
+def keep_weights(folder: Path) -> None:
+    """Leaves best.safetensors alone: the run cannot be trained longer."""
+    for name in (LAST, PREVIOUS, BEST):
+        for path in (folder / name, _beside(folder / name)):
+            path.unlink(missing_ok=True)
+
+
 def newest(folder: Path) -> tuple[Path, str | None]:
     """The checkpoint to go on from, and a warning that names last.ckpt when it is previous.ckpt.
 

@@ -21,7 +21,9 @@ from segtrain.runs.metrics_csv import MetricsTable
 State = Literal["queued", "running", "finished", "failed", "interrupted"]
 
 # Overrides that do not change the result, or that the path says already.
-UNNAMED = re.compile(r"(name|outputs|debug|resume|sweep|trust|data\.num_workers|logger.*|hydra([./].*)?)(@.*)?")
+UNNAMED = re.compile(
+    r"(name|outputs|debug|resume|sweep|trust|checkpoint\..*|data\.(num_workers|cache)|logger.*|hydra([./].*)?)(@.*)?"
+)
 LONGEST = 120  # characters of a folder name: leaves room for the path before it on every file system
 LONGEST_BYTES = 200  # file systems allow 255 bytes a name; a temporary file adds to it
 

@@ -68,20 +68,25 @@ def _best(choice: Choice, contrast: Contrast | None, contrasts: Sequence[Contras
     if contrast is None:
         return f"{best}, the baseline, is best on validation: no arm beats it there."
     e, base = contrast.estimate, contrast.baseline.name
+    seeds = f"{e.seeds} seed{'' if e.seeds == 1 else 's'}"
+    if contrast.verdict == "too few seeds":
+        return (
+            f"{best} is best on validation. With {seeds} it cannot be compared with {base}: the difference is "
+            f"{points(e.mean)} Dice points, and no interval can be given."
+        )
     way = {
         "better": f"On test it is better than {base}",
         "looks better": f"On test it looks better than {base}, which is not settled",
         "not distinguishable": f"On test it cannot be told from {base}",
         "looks worse": f"On test it looks worse than {base}, which is not settled",
         "worse": f"On test it is worse than {base}",
-        "too few seeds": f"With {e.seeds} seed it cannot be compared with {base}",
     }[contrast.verdict]
     share, low, high = contrast.superiority
     on = f"{e.images} test images" if not contrast.clusters else f"{contrast.clusters} groups of test images"
     images = "" if contrast.own_test_sets else f" and {on}"
     return (
         f"{best} is best on validation. {way}: {points(e.mean)} Dice points (95 % interval {interval(contrast)}; "
-        f"{e.seeds} seeds{images}; p {p_value(contrast.p_holm)} after Holm over {len(contrasts)} arms). It wins in "
+        f"{seeds}{images}; p {p_value(contrast.p_holm)} after Holm over {len(contrasts)} arms). It wins in "
         f"{share:.0%} of the seeds (interval {low:.0%} to {high:.0%}; from {BETTER:.0%} it is worth having)."
     )
 
@@ -121,10 +126,10 @@ def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str
             steps.append(
                 f"{contrast.arm.name}: a difference of this size would take about {' or '.join(ways)} to settle."
             )
-        elif not contrast.own_test_sets:
-            steps.append(f"{contrast.arm.name}: no number of seeds settles it on these test images alone.")
     if choice is not None and (winner or not steps):
-        steps.insert(0, f"Train with {choice.mildest.name} on all your data, or sweep other policies at its strength.")
+        mildest = choice.mildest
+        other = "other policies" if mildest.policy == BASELINE else "other policies at its strength"
+        steps.insert(0, f"Train with {mildest.name} on all your data, or sweep {other}.")
     return steps
 
 

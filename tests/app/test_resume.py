@@ -118,6 +118,17 @@ def test_a_finished_run_goes_on_with_more_epochs_and_keeps_its_results(segtrain:
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
 
 
+def test_a_run_that_keeps_its_best_weights_alone_says_so_when_it_is_to_go_on(segtrain: CommandLine) -> None:
+    assert segtrain(*TRAINING, "name=all") == 0, segtrain.err
+    assert segtrain(*TRAINING, "checkpoint.keep=best", "name=best") == 0, segtrain.err
+    one, run = (run_in(segtrain.folder, name) for name in ("all", "best"))
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["best.safetensors"]
+    assert all((run / name).read_bytes() == (one / name).read_bytes() for name in SAME)
+    assert segtrain(*TRAINING, "checkpoint.keep=best", "name=best") == 0 and "finished already" in segtrain.out
+    assert segtrain(f"resume={run}", "trainer.max_epochs=4") == 2 and "checkpoint.keep=best" in segtrain.err
+    assert json.loads((run / "status.json").read_text())["state"] == "finished"
+
+
 def test_the_same_name_with_another_config_is_refused_with_the_difference(
     segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,8 +17,6 @@ from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine
 
-LOCAL = ["-m", "hydra/launcher=submitit_local", "name=there"]
-
 
 def scores(folder: Path) -> dict[str, bytes]:
     """The policy of each finished run to its table of metrics."""
@@ -28,12 +26,14 @@ def scores(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_submitit_runs_what_is_missing_and_tells_what_failed(segtrain: CommandLine) -> None:
-    pytest.importorskip("submitit")
+@pytest.mark.parametrize(("engine", "package"), [("submitit_local", "submitit"), ("ray", "ray")])
+def test_an_engine_runs_what_is_missing_and_tells_what_failed(segtrain: CommandLine, engine: str, package: str) -> None:
+    pytest.importorskip(package)
     small = [o for o in SMALL if not o.startswith("dataset.n=")]
-    assert segtrain(*LOCAL, *small, "aug=flips", "dataset.n=16,1") == 1
+    sweep = ["-m", f"hydra/launcher={engine}", "name=there", *small, "aug=flips"]
+    assert segtrain(*sweep, "dataset.n=16,1") == 1
     assert "1 failed, 1 finished" in segtrain.out and "train" in segtrain.out
-    assert segtrain(*LOCAL, *small, "aug=flips", "dataset.n=16") == 0
+    assert segtrain(*sweep, "dataset.n=16") == 0
     assert "1 skipped" in segtrain.out
     assert segtrain(*small, "aug=flips", "dataset.n=16", "name=alone") == 0, segtrain.err
     outputs = segtrain.folder / "outputs"
@@ -46,7 +46,7 @@ def test_a_job_that_submitit_warns_is_queued_again_and_goes_on(tmp_path: Path) -
     longer = [o for o in SMALL if "steps_per_epoch" not in o and "max_epochs" not in o]
     longer += ["data.steps_per_epoch=20", "trainer.max_epochs=6", "aug=flips"]
     command = [sys.executable, "-m", "segtrain", *longer, "logger=csv"]
-    sweep = subprocess.Popen([*command, *LOCAL], cwd=tmp_path)
+    sweep = subprocess.Popen([*command, "-m", "hydra/launcher=submitit_local", "name=there"], cwd=tmp_path)
     warned = False
     while sweep.poll() is None:
         tables = [path for path in tmp_path.glob("outputs/there/*/metrics.csv") if len(path.read_text().split()) > 2]

@@ -99,8 +99,9 @@ def test_a_users_mistake_does_not_come_again(tmp_path: Path) -> None:
     assert here.states() == [State.FAIL]
 
 
-def test_runs_that_fall_behind_are_pruned(tmp_path: Path) -> None:
-    here, stopped = Searching(tmp_path, "aug.strength=interval(0.0,2.0)", pruner="median"), []
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_runs_that_fall_behind_are_pruned(pruner: str, tmp_path: Path) -> None:
+    here, stopped = Searching(tmp_path, "aug.strength=interval(0.0,2.0)", pruner=pruner), []
     with here.member:
         for number in range(7):
             (asked,) = here.ask()
