@@ -95,7 +95,7 @@ class Coding:
         known = [_number(code) for _, code in self._entries()]
         found, counts = np.unique(codes[~np.isin(codes, known)], return_counts=True)
         every = [f"#{value:06x}" if self.in_colour else str(value) for value in found[:MOST_CODES].tolist()]
-        shown = every[:6]
+        shown = every[:5]
         got = some([f"{code} ({count} pixels)" for code, count in zip(shown, counts, strict=False)])
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"

@@ -135,10 +135,9 @@ def _named(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise _too_large(path, int(re.findall(r"\d+", str(error))[0])) from error
     except Exception as error:  # decoders raise nearly anything on a broken file
-        other = (
-            "an empty file" if path.is_file() and not path.stat().st_size else "a file that begins like none of these"
-        )
-        got = other if isinstance(error, UnidentifiedImageError) else f"{type(error).__name__}: {error}"
+        got = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        if isinstance(error, UnidentifiedImageError):  # its text holds an address
+            got = "a file that begins like none of these" if path.stat().st_size else "an empty file"
         raise UserError(
             f"'{path}' cannot be read; expected a whole PNG, JPEG, TIFF, BMP or GIF file; got {got}; replace the file, "
             "or remove it together with its partner"

@@ -65,15 +65,12 @@ def _check_png(content: bytes) -> None:
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     position, kind = 8, b""
     while kind != b"IEND":
-        if position + 12 > len(content):
-            raise ValueError("it ends before its last chunk")
-        length, kind = unpack_from(">I4s", content, position)
-        data = content[position + 8 : position + 8 + length]
-        position += 12 + length
-        if position > len(content) or content[position - 4 : position] != zlib.crc32(data, zlib.crc32(kind)).to_bytes(
-            4
-        ):
-            raise ValueError(f"the checksum of its chunk {kind!r} does not fit")
+        length, kind = unpack_from(">I4s", content.ljust(position + 8), position)
+        data, position = content[position + 8 : position + 8 + length], position + 12 + length
+        if position > len(content):
+            raise ValueError("it ends before its last chunk, IEND")
+        if content[position - 4 : position] != zlib.crc32(data, zlib.crc32(kind)).to_bytes(4):
+            raise ValueError(f"the checksum of its chunk {kind.decode(errors='replace')} does not fit")
         yield kind, data
 
 
