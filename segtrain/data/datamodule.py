@@ -119,8 +119,8 @@ def statistics(dataset: SegmentationDataset, indices: Sequence[int]) -> tuple[li
     """
     step = max(1, len(indices) // STATISTICS_IMAGES)
     count, total, squares = 0, np.zeros(dataset.channels), np.zeros(dataset.channels)
-    for index in list(indices)[::step][:STATISTICS_IMAGES]:
-        pixels = dataset.read(index).image.reshape(-1, dataset.channels).astype(np.float64)
+    for index in indices[::step][:STATISTICS_IMAGES]:
+        pixels = dataset.read(int(index)).image.reshape(-1, dataset.channels).astype(np.float64)
         count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
