@@ -10,6 +10,7 @@ from segtrain.data.datasets.huggingface import HuggingFace
 from segtrain.data.datasets.instances import Instances
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.data.datasets.streamed import Streamed
+from segtrain.data.datasets.tiff import Tiff
 from segtrain.data.datasets.volume import Volume
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "SegmentationDataset",
     "Shapes",
     "Streamed",
+    "Tiff",
     "Volume",
     "colours",
 ]

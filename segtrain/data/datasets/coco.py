@@ -106,6 +106,11 @@ class Coco:
         files = [part.annotations for part in self._parts] + [path for _, path, _ in self._pictures]
         return digest(self._root, files, *self._options)
 
+    def files(self, index: int) -> list[Path]:
+        """The files of `ids[index]`: image and annotations."""
+        annotations, path, _ = self._pictures[index]
+        return [path, annotations]
+
     def _shown(self, item: Object) -> bool:
         return not item.crowd or self._crowd != "background"
 

@@ -102,6 +102,10 @@ class Instances:
         files = (path for sample in self._samples for path in (sample.image, *sample.masks))
         return digest(self._root, files, self._border, self.channels)
 
+    def files(self, index: int) -> list[Path]:
+        """The files of `ids[index]`: image and masks."""
+        return [self._samples[index].image, *self._samples[index].masks]
+
 
 def _samples(root: Path, images: str, masks: str) -> Iterator[_Sample]:
     layout = f"folders '{root / 'NAME' / images}' with the image and '{root / 'NAME' / masks}' with its masks"

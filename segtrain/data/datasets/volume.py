@@ -81,13 +81,18 @@ class Volume:
         patterns = [images] if isinstance(images, str) else list(images)
         self._patients = [_opened(case) for case in find_cases(self._root, patterns, labels)]
         self.channels = _channels(self._patients)
-        self._slices = [(number, index) for number, p in enumerate(self._patients) for index in self._indices(p)]
-        if not self._slices:
+        named = sorted(
+            (f"{patient.case.id}/slice_{index:04d}", number, index)
+            for number, patient in enumerate(self._patients)
+            for index in self._indices(patient)
+        )
+        if not named:
             raise UserError(
                 "every slice is empty, and dataset.empty=drop; expected a class in the labels; give empty=keep"
             )
+        self.ids = tuple(name for name, _, _ in named)
+        self._slices = [(number, index) for _, number, index in named]
         cases = [self._patients[number].case for number, _ in self._slices]
-        self.ids = tuple(f"{c.id}/slice_{index:04d}" for c, (_, index) in zip(cases, self._slices, strict=True))
         self.splits = tuple(case.split for case in cases)
         self.groups = tuple(case.patient for case in cases)
 
@@ -107,6 +112,11 @@ class Volume:
         files = (file for _, images, label in self._patients for scan in (*images, label) for file in scan.files)
         chosen = (self._axis, self._window, self._normalise, self._percentiles, self._empty, self._every)
         return digest(self._root, files, *(list(c) if isinstance(c, Sequence) else c for c in chosen))
+
+    def files(self, index: int) -> list[Path]:
+        """The files of `ids[index]`: images, a folder's slices too, and the label."""
+        _, images, label = self._patients[self._slices[index][0]]
+        return [file for scan in (*images, label) for file in scan.files]
 
     def _indices(self, patient: _Patient) -> Iterator[int]:
         background = self.classes.index("background") if "background" in self.classes else None

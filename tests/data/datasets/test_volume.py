@@ -25,9 +25,16 @@ def upright(canonical, axis, index):
 
 
 def test_slices_are_named_by_patient_and_place():
-    pair("p2")
+    pair("p1-2")
     pair("p1")
     dataset = opened()
+    assert list(dataset.ids) == sorted(dataset.ids) and dataset.groups[0] == "p1-2"
+    nifti("images/p2.nii.gz", RAMP)
+    nifti("labels/p2.nii.gz", body())
+    for folder in ("images", "labels"):
+        Path(folder, "p1-2.nii.gz").unlink()
+    dataset = opened()
+    assert [str(path) for path in dataset.files(0)] == ["images/p1.nii.gz", "labels/p1.nii.gz"]
     assert dataset.ids[:6] == (
         "p1/slice_0000",
         "p1/slice_0001",

@@ -1,0 +1,136 @@
+"""A folder of TIFF images of any number of channels, and a folder of masks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from segtrain.data.datasets.coding import Code, Coding
+from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
+from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.pairs import Pair, find_sides, paired
+from segtrain.data.datasets.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
+from segtrain.errors import UserError
+
+
+class _Sample(NamedTuple):
+    """One sample: the pair of files, and which of their samples it is."""
+
+    id: str
+    pair: Pair
+    number: int
+
+
+class Tiff:
+    """Multispectral and microscopy images: 8 and 16 bits, float32, n channels, several pages; pairs as of `Folder`.
+
+    `ids` are paths without extension from the images folder, with /page_0000 and so on behind where pages are samples;
+    these have their file as their group. PNG, JPEG and BMP files beside TIFF are read as `Folder` reads them.
+    """
+
+    ignore_index = IGNORE_INDEX
+
+    def __init__(
+        self,
+        root: str | Path,
+        classes: Mapping[str, Code | Sequence[Code]],
+        images: str = "images",
+        masks: str = "masks",
+        channels: Sequence[int] | None = None,
+        pages: str = "channels",
+        ignore_value: Code | Sequence[Code] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Find and pair the files; the tags of all are read, their pixels are not.
+
+        Args:
+            root: folder of the data, from the current directory when relative.
+            classes: name -> value in the mask, 0..65535, or colour "#rrggbb", or a list of either, in label order.
+            images: folder of images below root, or a pattern with {id} (`find_sides`).
+            masks: the same of masks.
+            channels: which channels are taken, from 0, in this order; None: all.
+            pages: what the pages of a file are: "channels", or "samples", with a mask page each.
+            ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
+            palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+
+        Raises:
+            UserError: the pairing fails, a file is broken, files differ in size, pages or channels, or arguments do not
+                fit.
+        """
+        need("tifffile", "tiff")
+        if pages not in PAGES:
+            raise UserError(f"dataset.pages is {pages!r}; expected one of {', '.join(PAGES)}")
+        self._root, self._pages = Path(root).expanduser(), pages
+        self._coding = Coding(classes, ignore_value, palette)
+        self.classes, self.palette = self._coding.names, self._coding.palette
+        self._pairs = sorted(pair for sides in find_sides(self._root, images, masks) for pair in paired(sides))
+        layouts = [_checked(pair, pages) for pair in self._pairs]
+        self._stored = _same_channels(self._pairs, layouts)
+        self._taken = _checked_channels(channels, self._stored, self._pairs[0].image)
+        self.channels = len(self._taken)
+        samples = [
+            _Sample(f"{pair.id}/page_{number:04d}" if pages == "samples" else pair.id, pair, number)
+            for pair, layout in zip(self._pairs, layouts, strict=True)
+            for number in range(layout.samples)
+        ]
+        self._samples = sorted(samples)
+        self.ids: tuple[str, ...] = tuple(sample.id for sample in self._samples)
+        self.splits: tuple[str | None, ...] = tuple(sample.pair.split for sample in self._samples)
+        self.groups = tuple(sample.pair.id for sample in self._samples) if pages == "samples" else None
+        self._meaning = dict(classes), ignore_value, self._taken, pages
+
+    def read(self, index: int) -> Sample:
+        """Image and labels of `ids[index]`.
+
+        Raises:
+            UserError: a file is broken, or the mask holds what is no class.
+        """
+        _, pair, number = self._samples[index]
+        image = read_pixels(pair.image, self._pages, number)
+        codes = np.ascontiguousarray(read_codes(pair.mask, self._pages, number, self._coding.in_colour))
+        if self._taken != list(range(self._stored)):
+            image = np.ascontiguousarray(image[..., self._taken])
+        return Sample(image, self._coding.labels(codes, pair.mask))
+
+    def fingerprint(self) -> str:
+        """BLAKE2b over the choices, and names and contents of all files."""
+        return digest(self._root, (path for p in self._pairs for path in (p.image, p.mask)), *self._meaning)
+
+    def files(self, index: int) -> list[Path]:
+        """The files of `ids[index]`: image and mask."""
+        return [self._samples[index].pair.image, self._samples[index].pair.mask]
+
+
+def _checked(pair: Pair, pages: str) -> Layout:
+    """The layout of the image, which the mask has too."""
+    image, mask = read_layout(pair.image, pages), read_layout(pair.mask, pages)
+    if image[:3] != mask[:3]:
+        shown = [f"{one.samples} of {one.width} x {one.height} pixels" for one in (image, mask)]
+        raise UserError(
+            f"mask '{pair.mask}' does not fit its image '{pair.image}'; expected as many samples of the same size: "
+            f"{shown[0]}; got {shown[1]}; restore the mask, or give dataset.pages as the files have it"
+        )
+    return image
+
+
+def _same_channels(pairs: Sequence[Pair], layouts: Sequence[Layout]) -> int:
+    for pair, layout in zip(pairs, layouts, strict=True):
+        if layout.channels != layouts[0].channels:
+            raise UserError(
+                f"image '{pair.image}' has {layout.channels} channels; expected {layouts[0].channels} as "
+                f"'{pairs[0].image}' has; move it away, or give dataset.pages=samples where pages are samples"
+            )
+    return layouts[0].channels
+
+
+def _checked_channels(channels: Sequence[int] | None, stored: int, first: Path) -> list[int]:
+    taken = list(range(stored)) if channels is None else channels
+    listed = isinstance(taken, Sequence) and not isinstance(taken, str)
+    if not listed or not taken or not all(type(n) is int and 0 <= n < stored for n in taken):
+        raise UserError(
+            f"dataset.channels is {channels!r}; expected a list of numbers from 0 to {stored - 1}, as '{first}' has "
+            f"{stored} channels, or null for all"
+        )
+    return list(taken)
