@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from segtrain.config import conf_dir
 from segtrain.data.guessing.files import find_files
-from segtrain.data.guessing.folder import Guess, guess_folder
-from segtrain.data.guessing.formats import find_format, guess_of, not_yet
-from segtrain.data.guessing.yaml import written
+from segtrain.data.guessing.folder import guess_folder
+from segtrain.data.guessing.formats import guess_other
+from segtrain.data.guessing.yaml import Guess, written
 from segtrain.errors import UserError
 from segtrain.runs.files import explained, write_whole
 
@@ -68,13 +68,7 @@ def look_at(root: Path) -> Guess:
         UserError: nothing that segtrain reads.
     """
     found = find_files(root.expanduser())
-    other = find_format(root, found)
-    if other is None:
-        return guess_folder(root, found)
-    choices = sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))
-    if other.format not in choices:
-        raise not_yet(other, root)
-    return guess_of(other, root)
+    return guess_other(root, found) or guess_folder(root, found)
 
 
 def _parsed(arguments: Sequence[str]) -> Asked:

@@ -2,27 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
 from segtrain.data.guessing.files import Found
 from segtrain.data.guessing.groups import Groups, Stack, find_groups, find_stack
 from segtrain.data.guessing.layout import Layout, find_layout
 from segtrain.data.guessing.lists import Lists, find_lists
 from segtrain.data.guessing.meaning import Meaning, find_meaning
 from segtrain.data.guessing.sizes import Sizes, find_sizes
-from segtrain.data.guessing.yaml import Line, entry, scalar
+from segtrain.data.guessing.yaml import Guess, Line, entry
 
 PARTS = ("train", "val", "test")
 SHARE = 0.15  # of val and of test, as conf/split/ratios.yaml has it
-WRAPPED = 16  # numbers a line
-
-
-class Guess(NamedTuple):
-    """A config's lines; what was found and what is left to the user, each a sentence for the terminal."""
-
-    lines: tuple[Line, ...]
-    found: tuple[str, ...]
-    asked: tuple[str, ...]
 
 
 def guess_folder(root: Path, found: Found) -> Guess:
@@ -47,7 +38,7 @@ def guess_folder(root: Path, found: Found) -> Guess:
         entry("root", str(root), "" if root.is_absolute() else "from the current directory"),
         *_side_lines(layout, sizes),
         *_list_lines(lists),
-        *_class_lines(meaning),
+        *class_lines(meaning),
         *_split_lines(given, groups, stack),
         *([Line("", sizes.advice)] if sizes.advice else []),
     ]
@@ -74,25 +65,6 @@ def _list_lines(lists: Lists | None) -> Iterator[Line]:
         yield entry("lists", lists.files, "names of the samples of each part, a line each; others are left out")
         if lists.prefix:
             yield entry("prefix", lists.prefix, "what the lists' paths begin with and the folder lacks")
-
-
-def _class_lines(meaning: Meaning) -> Iterator[Line]:
-    colours = any(isinstance(code, str) for code in meaning.classes.values())
-    what = "colour" if colours else "value"
-    yield Line("classes:", f"name: {what} in the mask, from {meaning.masks} masks; the check reads all")
-    for name, code in meaning.classes.items():
-        if isinstance(code, list):
-            yield Line(f"  {scalar(name)}: [", meaning.comments[name])
-            rows = [code[i : i + WRAPPED] for i in range(0, len(code), WRAPPED)]
-            yield from (Line(f"    {', '.join(map(scalar, row))},") for row in rows)
-            yield Line("  ]")
-        else:
-            yield entry(name, code, meaning.comments[name], indent=2)
-    if meaning.ignored:
-        value = meaning.ignored if len(meaning.ignored) > 1 else meaning.ignored[0]
-        yield entry(
-            "ignore_value", value, f"{meaning.ignored_comment}: a border that counts nowhere? else make it a class"
-        )
 
 
 def _split_lines(given: set[str], groups: Groups | None, stack: Stack | None) -> Iterator[Line]:
@@ -125,8 +97,7 @@ def _found(
     layout: Layout, sizes: Sizes, meaning: Meaning, given: set[str], groups: Groups | None, stack: Stack | None
 ) -> Iterator[str]:
     yield f"{len(layout.keys)} images ({layout.images.pattern}; {sizes.words}) with masks ({layout.masks.pattern})"
-    codes = ", ".join(f"{name}={_short(code)}" for name, code in meaning.classes.items())
-    yield f"{len(meaning.classes)} classes: {codes}" + (f"; ignored: {meaning.ignored}" if meaning.ignored else "")
+    yield class_words(meaning)
     if layout.regions:
         yield f"a field of view: {layout.regions.pattern}"
     if given:
@@ -137,13 +108,9 @@ def _found(
         yield f"slices of one stack: neighbours look alike, so the split is in slabs with a gap of {stack.gap}"
 
 
-def _short(code: object) -> str:
-    return f"{code[0]}..{code[-1]}" if isinstance(code, list) else str(code)
-
-
 def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) -> Iterator[str]:
     if meaning.unnamed:
-        yield f"name the classes {', '.join(meaning.unnamed)}; one named background is left out of means"
+        yield NAME_THEM.format(", ".join(meaning.unnamed))
     if layout.rivals:
         yield f"are the masks right? these could be masks too: {', '.join(layout.rivals)}"
     alone = {

@@ -1,7 +1,7 @@
 """What the values or colours of the masks may mean."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ CORE = 0.3  # share of a border's pixels that are left when it is made thinner b
 BORDERS = ("#e0e0c0",)  # Source: PASCAL VOC 2012 development kit: void, around objects
 
 Code = int | str
+Read = Callable[[Path], Pixels]
 
 
 class Meaning(NamedTuple):
@@ -42,15 +43,22 @@ class _Seen(NamedTuple):
     masks: Counter[int]
     core: Counter[int]
     read: int
+    example: Path | None
 
 
-def find_meaning(root: Path, paths: Sequence[str], numbered: bool, smeared: bool) -> Meaning:
+def find_meaning(root: Path, paths: Sequence[str], numbered: bool = False, smeared: bool = False) -> Meaning:
     """The classes of those masks, from as many of them as are read in about 2 s.
 
     Raises:
         UserError: no mask can be read, or they hold too many values to be classes.
     """
-    seen = _count(root, paths)
+    few = _affordable(root, spread(paths, FILES))
+    return meaning_of((root / path for path in few), read_mask, numbered, smeared)
+
+
+def meaning_of(paths: Iterable[Path], read: Read, numbered: bool = False, smeared: bool = False) -> Meaning:
+    """The classes of all of those masks, read by `read`; see `find_meaning`."""
+    seen = _count(paths, read)
     codes = sorted(seen.pixels)
     if numbered and len(codes) > MANY:
         return _instances(seen)
@@ -58,26 +66,26 @@ def find_meaning(root: Path, paths: Sequence[str], numbered: bool, smeared: bool
         top = ", ".join(_text(code) for code, _ in seen.pixels.most_common(6))
         cause = "they are JPEG, which changes values" if smeared else "is this the folder of the masks?"
         raise UserError(
-            f"the masks, such as '{root / paths[0]}', hold {len(codes)} values (the commonest are {top}); expected at "
+            f"the masks, such as '{seen.example}', hold {len(codes)} values (the commonest are {top}); expected at "
             f"most {MANY}, one a class; {cause}; save them as PNG with one value or colour for each class"
         )
     ignored = [code for code in codes if _is_ignored(code, seen)]
     return _classes([code for code in codes if code not in ignored], ignored, seen)
 
 
-def _count(root: Path, paths: Sequence[str]) -> _Seen:
-    seen = _Seen(Counter(), Counter(), Counter(), 0)
+def _count(paths: Iterable[Path], read: Read) -> _Seen:
+    seen = _Seen(Counter(), Counter(), Counter(), 0, None)
     errors = []
-    for path in _affordable(root, spread(paths, FILES)):
+    for path in paths:
         try:
-            codes = codes_of(read_mask(root / path))
+            codes = codes_of(read(path))
         except UserError as error:
             errors.append(error)
             continue
         if codes.dtype.kind == "f":
             raise UserError(
-                f"mask '{root / path}' has {codes.dtype.name} pixels, or colours of 16 bits; expected whole numbers "
-                "or colours of 8 bits a channel; save it as PNG"
+                f"mask '{path}' has {codes.dtype.name} pixels, or colours of 16 bits; expected whole numbers or "
+                "colours of 8 bits a channel; save it as PNG"
             )
         values, counts = np.unique(codes, return_counts=True)
         for value, count in zip(values.tolist(), counts.tolist(), strict=True):
@@ -85,7 +93,7 @@ def _count(root: Path, paths: Sequence[str]) -> _Seen:
             seen.masks[value] += 1
             if _may_be_ignored(value):
                 seen.core[value] += _core(codes == value)
-        seen = seen._replace(read=seen.read + 1)
+        seen = seen._replace(read=seen.read + 1, example=path)
     if not seen.read:
         raise errors[0]
     return seen

@@ -18,6 +18,14 @@ class Line(NamedTuple):
     comment: str = ""
 
 
+class Guess(NamedTuple):
+    """A config's lines; what was found and what is left to the user, each a sentence for the terminal."""
+
+    lines: tuple[Line, ...]
+    found: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
 def entry(key: str, value: Any, comment: str = "", indent: int = 0) -> Line:
     """`key: value`."""
     return Line(f"{' ' * indent}{scalar(key)}: {scalar(value)}", comment)

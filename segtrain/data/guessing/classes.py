@@ -1,0 +1,38 @@
+"""The classes of a config, as guessed from the values of the masks."""
+
+from collections.abc import Iterator
+
+from segtrain.data.guessing.meaning import Meaning
+from segtrain.data.guessing.yaml import Line, entry, scalar
+
+NAME_THEM = "name the classes {}; one named background is left out of means"
+WRAPPED = 16  # numbers a line
+
+
+def class_words(meaning: Meaning) -> str:
+    """What was found, on a line."""
+    codes = [
+        f"{n}={code[0]}..{code[-1]}" if isinstance(code, list) else f"{n}={code}" for n, code in meaning.classes.items()
+    ]
+    ignored = f"; ignored: {', '.join(map(str, meaning.ignored))}" if meaning.ignored else ""
+    return f"{len(codes)} classes: {', '.join(codes)}{ignored}"
+
+
+def class_lines(meaning: Meaning) -> Iterator[Line]:
+    """`classes` and `ignore_value`, with their comments."""
+    colours = any(isinstance(code, str) for code in meaning.classes.values())
+    what = "colour" if colours else "value"
+    yield Line("classes:", f"name: {what} in the mask, from {meaning.masks} masks; the check reads all")
+    for name, code in meaning.classes.items():
+        if isinstance(code, list):
+            yield Line(f"  {scalar(name)}: [", meaning.comments[name])
+            rows = [code[i : i + WRAPPED] for i in range(0, len(code), WRAPPED)]
+            yield from (Line(f"    {', '.join(map(scalar, row))},") for row in rows)
+            yield Line("  ]")
+        else:
+            yield entry(name, code, meaning.comments[name], indent=2)
+    if meaning.ignored:
+        value = meaning.ignored if len(meaning.ignored) > 1 else meaning.ignored[0]
+        yield entry(
+            "ignore_value", value, f"{meaning.ignored_comment}: a border that counts nowhere? else make it a class"
+        )

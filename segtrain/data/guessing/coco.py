@@ -1,0 +1,79 @@
+"""Annotation files of COCO's kind, and where the images that they name lie."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from segtrain.data.guessing.files import SPLITS, Found, spread, taken_apart
+from segtrain.data.guessing.yaml import Guess, Line, entry
+
+LARGEST = 500_000_000  # bytes of a file that is read
+NAMES = 50  # images of a file that are looked for
+KEYS = ("images", "annotations", "categories")
+
+
+class _File(NamedTuple):
+    """An annotation file, the folder of its images, its categories that have objects, and its number of images."""
+
+    path: str
+    images: str
+    categories: tuple[str, ...]
+    count: int
+
+
+def guess_coco(root: Path, found: Found) -> Guess | None:
+    """One annotation file, or one for each split; None when there is none whose images are there."""
+    at = {PurePosixPath(path).name: path for path in found.pictures}
+    files: dict[str, _File] = {}
+    for path in sorted(found.ending(".json"), key=lambda path: "instances" in path):  # after others, such as keypoints
+        content = _read(root / path)
+        folder = content and _folder(content["images"], at)
+        if content and folder is not None:
+            split = taken_apart(f"{PurePosixPath(path).with_suffix('')}/.").split
+            names = _categories(content)
+            files[SPLITS[split.lower()] if split else ""] = _File(path, folder, names, len(content["images"]))
+    if not files:
+        return None
+    parts = {split: files[split] for split in ("train", "val", "test") if split in files}
+    alone = next(iter(files.values())) if len(parts) < 2 else None
+    chosen = [alone] if alone else list(parts.values())
+    names = list(dict.fromkeys(name for file in chosen for name in file.categories if name.lower() != "background"))
+    count = sum(file.count for file in chosen)
+    lines = (
+        Line("defaults: [coco]" if len(parts) < 3 else "defaults: [coco, override /split@_global_.split: given]"),
+        entry("root", str(root)),
+        entry("annotations", alone.path if alone else {s: f.path for s, f in parts.items()}, f"{count} images"),
+        entry("images", alone.images if alone else {s: f.images for s, f in parts.items()}),
+        entry("classes", ["background", *names], "categories that have objects; what none covers is background"),
+    )
+    return Guess(lines, (f"{count} images with objects in {', '.join(f.path for f in chosen)} (COCO)",), ())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The content, when it has objects with outlines."""
+    if path.stat().st_size > LARGEST:
+        return None
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return None
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
+        return None
+    return content if any(item.get("segmentation") for item in content["annotations"]) else None
+
+
+def _categories(content: Mapping[str, Any]) -> tuple[str, ...]:
+    used = {item.get("category_id") for item in content["annotations"]}
+    return tuple(str(category.get("name")) for category in content["categories"] if category.get("id") in used)
+
+
+def _folder(images: Sequence[Mapping[str, Any]], at: Mapping[str, str]) -> str | None:
+    """The folder from which most of the names lead to a file; None when they lead to none."""
+    folders: Counter[str] = Counter()
+    for name in spread([str(image.get("file_name")) for image in images], NAMES):
+        path = at.get(PurePosixPath(name).name, "")
+        if path.endswith(name):
+            folders[path.removesuffix(name).rstrip("/") or "."] += 1
+    return folders.most_common(1)[0][0] if folders else None

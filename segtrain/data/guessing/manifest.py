@@ -1,0 +1,78 @@
+"""A table that lists images and masks."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
+from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, SPLITS, Found, says
+from segtrain.data.guessing.meaning import find_meaning
+from segtrain.data.guessing.yaml import Guess, Line, entry
+
+ROWS = 1_000_000  # read at most
+FIRST = 20  # rows whose paths must lead to files
+SPLIT_WORDS = ("split", "set", "subset", "part", "partition", "fold")
+GROUP_WORDS = ("group", "patient", "subject", "case", "person", "site")
+
+
+def guess_manifest(root: Path, found: Found) -> Guess | None:
+    """The first table with a column of images and one of masks, by paths from the table's folder; None without one."""
+    for path in found.ending(".csv", ".tsv"):
+        rows = _rows(root / path)
+        columns = _columns((root / path).parent, rows)
+        if columns:
+            return _guess(root / path, rows, columns)
+    return None
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        line = file.readline()
+        delimiter = max("\t;,", key=line.count)
+        file.seek(0)
+        rows = csv.DictReader(file, delimiter=delimiter)
+        return [{str(k): v or "" for k, v in row.items() if k} for row, _ in zip(rows, range(ROWS), strict=False)]
+
+
+def _columns(here: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str | None]:
+    """What the format asks for -> name of its column; empty without images or masks."""
+    first = rows[:FIRST]
+    names = list(first[0]) if first else []
+    paths = [name for name in names if all(row[name] and (here / row[name]).is_file() for row in first)]
+    masks = [name for name in paths if says(name, MASK_WORDS)]
+    images = [name for name in paths if name not in masks and says(name, (*IMAGE_WORDS, "file", "path"))]
+    if not masks or not images:
+        return {}
+    splits = [
+        name for name in names if says(name, SPLIT_WORDS) and {row[name].lower() for row in rows} <= {*SPLITS, ""}
+    ]
+    groups = [
+        name for name in names if name not in paths and says(name, GROUP_WORDS) and all(row[name] for row in rows)
+    ]
+    found: dict[str, str | None] = {"image": images[0], "mask": masks[0]}
+    for key, columns in (("split", splits), ("group", groups)):
+        if columns:
+            found[key] = columns[0]
+        elif key in names:
+            found[key] = None  # there by name, and not what the format means
+    return found
+
+
+def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, str | None]) -> Guess:
+    meaning = find_meaning(path.parent, [row[str(columns["mask"])] for row in rows])
+    outside = any(".." in Path(value).parts or Path(value).is_absolute() for value in _paths(rows, columns))
+    other = {key: name for key, name in columns.items() if key != name}
+    lines = (
+        Line("defaults: [csv]"),
+        entry("manifest", str(path), f"{len(rows)} rows"),
+        *([entry("columns", other, "what they are called in the first line")] if other else []),
+        *([entry("allow_outside", True, "paths lead out of the manifest's folder")] if outside else []),
+        *class_lines(meaning),
+    )
+    named = ", ".join(f"{key} in '{name}'" for key, name in columns.items() if name)
+    asked = (NAME_THEM.format(", ".join(meaning.unnamed)),) if meaning.unnamed else ()
+    return Guess(lines, (f"a table of {len(rows)} rows, {path}: {named}", class_words(meaning)), asked)
+
+
+def _paths(rows: Sequence[Mapping[str, str]], columns: Mapping[str, str | None]) -> list[str]:
+    return [row[str(columns[key])] for row in rows for key in ("image", "mask")]
