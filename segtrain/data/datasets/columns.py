@@ -30,7 +30,7 @@ class Names(Sequence[str]):
             yield from self.array[start : start + STEP].tolist()
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool((self.array == name).any())
+        return isinstance(name, str) and bool((self.array == Names([name]).array).any())
 
 
 class Codes(Sequence[str | None]):
