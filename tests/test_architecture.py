@@ -42,6 +42,10 @@ WITHOUT_TORCH = (
     *("segtrain.__main__", "segtrain.config", "segtrain.errors", "segtrain.mistakes", "segtrain.plots"),
     *("segtrain.app.diff", "segtrain.app.changes", "segtrain.app.finding", "segtrain.app.stops"),
     *("segtrain.data.datasets", "segtrain.runs", "segtrain.sheet", "segtrain.sweeps"),
+    *(
+        f"segtrain.data.{name}"
+        for name in ("survey", "duplicates", "findings", "copies", "leaks", "suggest", "skipping")
+    ),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
 MAY_USE_TORCH = ("segtrain.runs.checkpoint", "segtrain.runs.writer")

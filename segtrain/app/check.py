@@ -1,4 +1,4 @@
-"""`python -m segtrain check`: does an augmentation do on the user's own data what it should, and nothing else."""
+"""`python -m segtrain check`: is the data sound, and does an augmentation do on it what it should, and nothing else."""
 
 import json
 import time
@@ -11,60 +11,88 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from segtrain.app.loading import Repeated, streams
-from segtrain.app.sources import build_dataset, build_policy
-from segtrain.aug.audit import Line, audit
-from segtrain.aug.audit_draws import repeats_line
-from segtrain.aug.audit_lines import worst
+from segtrain.app.check_data import Data, audit_data
+from segtrain.app.check_page import page
+from segtrain.app.sources import build_dataset, build_policy, build_split
 from segtrain.config import choices_of, plain
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.errors import UserError
 from segtrain.runs.files import explained, write_whole
 from segtrain.runs.folder import folder_name
 from segtrain.values import check_values
 
 WIDTH = 160  # letters of a line where standard output is no terminal
-COLOURS = {"unmeasured": "dim", "ok": "green", "warn": "yellow", "fail": "red"}
+COLOURS = {"unmeasured": "dim", "ok": "green", "warn": "yellow", "fail": "red"}  # from good to bad
 
 
 def check(config: DictConfig) -> None:
-    """Audit the policy on samples of the dataset; table on the terminal, check.json beside.
+    """Audit the data and the policy on its samples; table on the terminal, check.json and check.html beside.
 
     Raises:
         SystemExit: with status 1 when a verdict is "fail".
     """
     began, typed = time.monotonic(), list(HydraConfig.get().overrides.task)
     choices = choices_of(HydraConfig.get())
-    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
-    config = DictConfig(decided)
+    config = DictConfig({**plain(config, choices), "choices": choices})
     check_values(config)
-    cv2.setNumThreads(1)  # speed is said for one core
-    dataset = build_dataset(config)
-    policy = build_policy(config, dataset)
-    order = _order(len(dataset.ids), config.samples, config.seed)
-    samples = ((i, *dataset.read(i)) for i in order)
-    lines, sampled = audit(
-        policy,
-        samples,
-        dataset.classes,
-        dataset.ignore_index,
-        seed=config.seed,
-        draws=config.draws,
-        seconds=config.seconds,
-    )
-    probe = Repeated(policy, *dataset.read(order[0]), seed=config.seed)
-    lines.append(repeats_line(streams(probe, workers=config.workers)))
-    title = f"aug={choices['aug']} aug.strength={config.aug.strength:g} on dataset={choices['dataset']}"
     folder = Path(config.outputs) / "check" / config.name / folder_name(typed)
-    report = {"title": title, "verdict": worst(lines), "seed": config.seed, "images": len(dataset.ids), **sampled}
-    report |= {"workers": config.workers, "seconds": round(time.monotonic() - began, 1)}
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    lines_json = [line.to_json() for line in lines]
-    write_whole(folder / "check.json", json.dumps({**report, "lines": lines_json}, indent=1).encode())
-    _print(lines, report, folder)
+    data, both = Data([]), "augmentation" in config.parts
+    if "data" in config.parts:
+        data = audit_data(config, meanwhile=_import_audit if both else lambda: None)
+    lines: list[Any] = list(data.lines)
+    sampled: dict[str, Any] = {}
+    if both and (data.readable or not data.lines):
+        try:
+            more, sampled = _audit_policy(config, data)
+            lines += more
+        except UserError:
+            if lines:
+                _write(config, data, lines, sampled, folder, began)
+            raise
+    report = _write(config, data, lines, sampled, folder, began)
     if report["verdict"] == "fail":
         raise SystemExit(1)
+
+
+def _import_audit() -> None:
+    """What takes seconds to import, while other processes read the data."""
+    import segtrain.app.loading
+    import segtrain.aug.audit  # noqa: F401
+
+
+def _audit_policy(config: DictConfig, data: Data) -> tuple[list[Any], dict[str, Any]]:
+    """The lines of the audit of the augmentation, on samples that can be read, and what was sampled for them."""
+    from segtrain.app.loading import Repeated, streams
+    from segtrain.aug.audit import audit
+    from segtrain.aug.audit_draws import repeats_line
+
+    cv2.setNumThreads(1)  # speed is said for one core
+    dataset = data.dataset or build_dataset(config)
+    good = data.readable or list(range(len(dataset.ids)))
+    policy = build_policy(config, dataset, _partners(config, dataset, set(good)))
+    order = [good[i] for i in _order(len(good), config.samples, config.seed)]
+    samples = ((i, *dataset.read(i)) for i in order)
+    options = {"seed": config.seed, "draws": config.draws, "seconds": config.seconds}
+    lines, sampled = audit(policy, samples, dataset.classes, dataset.ignore_index, **options)
+    probe = Repeated(policy, *dataset.read(order[0]), seed=config.seed)
+    lines.append(repeats_line(streams(probe, workers=config.workers)))
+    return lines, {"images": len(dataset.ids), **sampled}
+
+
+def _partners(config: DictConfig, dataset: SegmentationDataset, good: set[int]) -> Any:
+    """Partners that can be read; None, so that the policy finds its own, where all can."""
+    from segtrain.aug import Partners
+
+    if len(good) == len(dataset.ids):
+        return None
+    try:
+        train = [i for i in build_split(config, dataset).train if i in good]
+    except UserError:  # a line of the data's says so
+        train = sorted(good)
+    return Partners(dataset.read, train or sorted(good), dataset.ignore_index)
 
 
 def _order(count: int, wanted: int, seed: int) -> list[int]:
@@ -74,7 +102,30 @@ def _order(count: int, wanted: int, seed: int) -> list[int]:
     return order
 
 
-def _print(lines: Sequence[Line], report: dict[str, Any], folder: Path) -> None:
+def _write(
+    config: DictConfig, data: Data, lines: Sequence[Any], sampled: dict[str, Any], folder: Path, began: float
+) -> dict[str, Any]:
+    """check.json, check.html and the table; returns what the first says beside the lines."""
+    policy = f"aug={config.choices.aug} aug.strength={config.aug.strength:g} on " if sampled else ""
+    report: dict[str, Any] = {
+        "title": f"{policy}dataset={config.choices.dataset}",
+        "verdict": max((line.verdict for line in lines), key=list(COLOURS).index, default="ok"),
+        "seed": config.seed,
+        **sampled,
+        "workers": config.workers,
+        "data": data.numbers,
+    }
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "check.html", page(report, lines, data))
+    report["seconds"] = round(time.monotonic() - began, 1)
+    lines_json = [line.to_json() for line in lines]
+    write_whole(folder / "check.json", json.dumps({**report, "lines": lines_json}, indent=1).encode())
+    _print(lines, len(data.lines), report, folder)
+    return report
+
+
+def _print(lines: Sequence[Any], parts: int, report: dict[str, Any], folder: Path) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
@@ -83,20 +134,24 @@ def _print(lines: Sequence[Line], report: dict[str, Any], folder: Path) -> None:
         table.add_column(heading, overflow="fold")
     table.add_column("meaning", overflow="fold", max_width=80)
     said = ""
-    for line in lines:
+    for number, line in enumerate(lines):
+        if number == parts:
+            table.add_section()
         colour = COLOURS[line.verdict]
         meaning = line.meaning if line.meaning != said else ""
-        table.add_row(line.check, line.shown, f"[{colour}]{line.verdict}[/{colour}]", line.threshold, meaning)
+        verdict = f"[{colour}]{line.verdict}[/{colour}]"
+        table.add_row(escape(line.check), escape(line.shown), verdict, line.threshold, escape(meaning))
         said = line.meaning
     console.print(table)
     bad = {verdict: sum(line.verdict == verdict for line in lines) for verdict in ("fail", "warn")}
-    console.print(
-        f"sampled: {report['samples']} of {report['images']} images, {report['draws']} draws; chances from "
-        f"{report['light_draws']} draws; {report['workers']} loader workers; seed {report['seed']}; "
-        f"{report['seconds']:.0f} s"
-    )
+    if "samples" in report:
+        console.print(
+            f"sampled: {report['samples']} of {report['images']} images, {report['draws']} draws; chances from "
+            f"{report['light_draws']} draws; {report['workers']} loader workers; seed {report['seed']}; "
+            f"{report['seconds']:.0f} s"
+        )
     colour = COLOURS[report["verdict"]]
     console.print(
         f"verdict: [{colour}]{report['verdict']}[/{colour}], {bad['fail']} fail, {bad['warn']} warn", end="; "
     )
-    console.print(f"all of it in {folder}/check.json", soft_wrap=True)
+    console.print(f"all of it in {escape(str(folder))}/check.json, pictures in check.html", soft_wrap=True)

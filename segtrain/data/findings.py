@@ -74,10 +74,14 @@ def said(check: str, shown: str, meaning: str, value: float | None = None) -> Fi
 def bad(check: str, samples: Sequence[str], total: int, meaning: str, verdict: str = "fail", note: str = "") -> Finding:
     """A line that is not ok when there are such samples."""
     shown = f"{len(samples)} of {total}{note}" if samples else "none"
-    named = ", ".join(samples[:NAMED]) + (", …" if len(samples) > NAMED else "")
-    shown += f": {named}" if samples else ""
+    shown += f": {some(samples)}" if samples else ""
     outcome = verdict if samples else "ok"
     return Finding(check, len(samples), shown, f"{verdict} > 0", outcome, meaning, tuple(samples))
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names."""
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def reading(facts: Facts) -> list[Finding]:

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import CommandLine
+from tests.data.made import codes, faulty, pair, picture
 
 QUICK = ("dataset=shapes", "dataset.n=6", "dataset.channels=3", "seconds=3")
+
+
+FOLDER = ("dataset=folder", "dataset.root=data", "dataset.classes={background: 0, cytoplasm: 128, nucleus: 255}")
 
 
 class FlippedApart:
@@ -58,7 +62,64 @@ def test_the_article_s_examples_fail(typed: list[str], line: str, segtrain: Comm
     assert line in [found["check"] for found in json.loads(file.read_text())["lines"] if found["verdict"] == "fail"]
 
 
+def lines_of(segtrain: CommandLine) -> dict[str, list[Any]]:
+    """The lines of the one check.json, by their check."""
+    (file,) = (segtrain.folder / "outputs" / "check").glob("*/*/check.json")
+    found: dict[str, list[Any]] = {}
+    for line in json.loads(file.read_text())["lines"]:
+        found.setdefault(line["check"], []).append(line)
+    return found
+
+
+def test_every_fault_of_the_data_is_told(segtrain: CommandLine) -> None:
+    faulty(segtrain.folder / "data")
+    assert segtrain("check", *FOLDER, "parts=[data]", "seed=0") == 1, segtrain.out + segtrain.err
+    lines = lines_of(segtrain)
+    assert [line["samples"] for line in lines["opening"]] == [["data/images/orphan.png"], ["data/masks/alone.png"]]
+    assert sorted(line["samples"] for line in lines["unreadable"]) == [["no_image"], ["other_size"], ["truncated"]]
+    (outside,) = lines["values outside the classes"]
+    assert "classes: {background: 0, cytoplasm: 128, nucleus: 255, value_7: 7, value_9: 9}" in outside["meaning"]
+    copies = [line for check in ("leaks", "duplicates") for line in lines[check] if line["value"]]
+    assert [line["groups"] for line in copies] == [[["copy", "good_0"]]]
+    for check, sample in {"empty masks": "empty", "constant images": "constant", "odd sizes": "large"}.items():
+        assert lines[check][0]["samples"] == [sample]
+    assert "pairing" not in lines and "training crop" in lines
+    (page,) = (segtrain.folder / "outputs" / "check").glob("*/*/check.html")
+    assert page.read_text().count("data:image/webp;base64,") >= 8
+    assert "truncated" in segtrain.out and "check.html" in segtrain.out
+
+
+def test_sound_data_passes_and_unreadable_samples_do_not_stop_the_augmentation(segtrain: CommandLine) -> None:
+    for number in range(12):
+        pair(segtrain.folder / "data", f"p{number}", picture(number), codes(top=4 + number))
+    assert segtrain("check", *FOLDER, "parts=[data]", "name=sound") == 0, segtrain.out + segtrain.err
+    (segtrain.folder / "data/images/p3.png").write_text("not an image")
+    assert segtrain("check", *FOLDER, "aug=copy_paste", "seconds=1", "name=broken", "workers=1") == 1, segtrain.err
+    (file,) = (segtrain.folder / "outputs" / "check" / "broken").glob("*/check.json")
+    report = json.loads(file.read_text())
+    assert [line["check"] for line in report["lines"] if line["verdict"] == "fail"] == ["unreadable"]
+    assert report["samples"] >= 1 and list(report["data"]["unread"]) == ["p3"]
+
+
+def test_data_that_cannot_be_opened_is_a_failing_line(segtrain: CommandLine) -> None:
+    assert segtrain("check", *FOLDER) == 1
+    (line,) = lines_of(segtrain)["opening"]
+    assert line["verdict"] == "fail" and "there is no folder 'data'" in line["meaning"]
+
+
+def test_a_mistake_in_the_policy_leaves_what_was_found_about_the_data(segtrain: CommandLine) -> None:
+    assert segtrain("check", *QUICK, "aug.transforms=[3]") == 2
+    assert "samples" in lines_of(segtrain) and "verdict" in segtrain.out
+
+
+def test_a_split_that_fails_is_a_line(segtrain: CommandLine) -> None:
+    assert segtrain("check", *QUICK, "parts=[data]", "dataset.split.val=0.9", "dataset.split.test=0.9") == 1
+    assert "leave nothing to train on" in lines_of(segtrain)["split"][0]["meaning"]
+
+
 MISTAKES = {
+    "no part": (["parts=[]"], "parts is []; expected [data, augmentation] or one of them"),
+    "no such part": (["parts=[date]"], "parts is ['date']; expected [data, augmentation] or one of them"),
     "no samples": (["samples=0"], "samples is 0; expected a whole number from 1"),
     "no time": (["seconds=0"], "seconds is 0; expected a number above 0"),
     "no number": (["seconds=soon"], "seconds is 'soon'"),

@@ -1,0 +1,137 @@
+"""The audit of the data: opened leniently, read once, what is found as lines."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import track
+
+from segtrain.app.sources import build_dataset, build_split
+from segtrain.data import findings, suggest
+from segtrain.data.copies import copies
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.findings import Facts, Finding
+from segtrain.data.split import PARTS, Split
+from segtrain.data.survey import survey
+from segtrain.errors import Refusal, UserError, noting
+
+MOST_PASTED = 32  # values outside the classes that are worth pasting; more come of JPEG or of interpolation
+
+
+@dataclass
+class Data:
+    """What the audit of the data has found."""
+
+    lines: list[Finding]
+    dataset: SegmentationDataset | None = None  # None: it cannot be opened
+    facts: Facts | None = None
+    numbers: dict[str, Any] = field(default_factory=dict)  # for check.json
+
+    @property
+    def readable(self) -> list[int]:
+        """Indices of the samples that can be read."""
+        if self.dataset is None or self.facts is None:
+            return []
+        return [i for i, name in enumerate(self.dataset.ids) if name in self.facts.seen]
+
+
+def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
+    """The lines about the data; mistakes in it are lines too.
+
+    Args:
+        config: of the check.
+        meanwhile: called while other processes read the data.
+    """
+    try:
+        with noting() as noted:
+            dataset = build_dataset(config)
+    except UserError as error:
+        return Data([*_refusals(noted), Finding("opening", None, "fails", "fail", "fail", str(error))])
+    split, of_split = _split(config, dataset)
+    parts = {} if split is None else {dataset.ids[i]: part for part in PARTS for i in getattr(split, part)}
+    found = survey(dataset, range(len(dataset.ids)), config.workers, meanwhile, _bar(len(dataset.ids)))
+    facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
+    lines = [*_refusals(noted), *_mapped(findings.reading(facts), facts, config), *of_split, *findings.pictures(facts)]
+    allow = bool(config.dataset.get("split", {}).get("allow_leak", False))
+    lines += [*findings.labels(facts), *copies(facts, allow_leak=allow, flat=hasattr(dataset, "hashes"))]
+    suggested, numbers = _suggestions(facts)
+    return Data([*lines, *suggested], dataset, facts, {**numbers, "unread": _reasons(facts)})
+
+
+def _refusals(noted: Sequence[Refusal]) -> list[Finding]:
+    """What the dataset noted as it opened, such as files without a partner."""
+    lines = [findings.bad("opening", one.names, len(one.names), one.message) for one in noted]
+    return [line._replace(shown=f"{len(line.samples)}: {findings.some(line.samples)}") for line in lines]
+
+
+def _split(config: DictConfig, dataset: SegmentationDataset) -> tuple[Split | None, list[Finding]]:
+    try:
+        return build_split(config, dataset), []
+    except UserError as error:
+        return None, [Finding("split", None, "fails", "fail", "fail", str(error))]
+
+
+def _bar(total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    console = Console(stderr=True)
+    return lambda rows: track(
+        rows, "reading the data", total, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def _reasons(facts: Facts) -> dict[str, str]:
+    return {name: one.reason for name, one in facts.unread.items()}
+
+
+def _mapped(lines: list[Finding], facts: Facts, config: DictConfig) -> list[Finding]:
+    """The lines, with the classes to paste where masks hold other values."""
+    found, known = findings.codes(facts), config.dataset.get("classes")
+    if not found or not isinstance(known, Mapping):
+        return lines
+    said = (
+        f"{len(found)} values, as of JPEG or interpolation: save the masks as PNG, by nearest neighbour"
+        if len(found) > MOST_PASTED
+        else f"to paste, with names of your own: {pasted(known, found)}"
+    )
+    at = next(i for i, line in enumerate(lines) if line.check == findings.OUTSIDE)
+    lines[at] = lines[at]._replace(meaning=f"{said}; the first: {lines[at].meaning}")
+    return lines
+
+
+def pasted(known: Mapping[Any, Any], found: Sequence[str]) -> str:
+    """The line `classes: {…}` of a dataset's file with the values or colours found added to the known ones."""
+    every = {str(name): code for name, code in known.items()}
+    every |= {f"value_{code.removeprefix('#')}": code for code in found}
+    return "classes: {" + ", ".join(f"{name}: {_yaml(code)}" for name, code in every.items()) + "}"
+
+
+def _yaml(code: Any) -> str:
+    if isinstance(code, str):
+        return code if re.fullmatch(r"-?\d+", code) else f"'{code}'"
+    return str(code) if isinstance(code, int) else "[" + ", ".join(_yaml(one) for one in code) + "]"
+
+
+def _suggestions(facts: Facts) -> tuple[list[Finding], dict[str, Any]]:
+    """Lines that suggest values for the config, from the training images alone, and the numbers behind them."""
+    train = facts.of_part("train")
+    if not train or len({one.channels for one in train}) > 1:
+        return [], {}
+    mean, std = suggest.normalisation(train)
+    weights = suggest.weights(train, len(facts.classes))
+    ground = facts.classes.index("background") if "background" in facts.classes else None
+    side, reason = suggest.crop(train, [label for label in range(len(facts.classes)) if label != ground])
+    shown = f"mean [{', '.join(f'{v:.4g}' for v in mean)}], std [{', '.join(f'{v:.4g}' for v in std)}]"
+    lines = [findings.said("normalisation", shown, "of the training images, each channel, as stored; training does it")]
+    ways = {
+        "inverse": (weights.inverse, "1 / pixels; loss.alpha=[…] with loss=focal"),
+        "median": (weights.median, "median frequency / frequency among the images that hold the class"),
+        "effective": (weights.effective, "effective number of the images that hold the class"),
+    }
+    for way, (values, meaning) in ways.items():
+        shown = f"loss.class_weights=[{','.join(f'{value:g}' for value in values)}]"
+        lines.append(findings.said(f"class weights, {way}", shown, meaning))
+    lines.append(findings.said("training crop", f"data.crop={side}", reason, side))
+    numbers = {"normalisation": {"mean": mean, "std": std}, "class_weights": weights._asdict(), "crop": side}
+    return lines, numbers

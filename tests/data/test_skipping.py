@@ -1,0 +1,47 @@
+"""Samples that cannot be read, left out of a split."""
+
+import pytest
+
+from segtrain.data.skipping import unreadable, without
+from segtrain.data.split import Split
+from segtrain.errors import UserError
+from tests.data.made import InMemory, codes, picture
+
+SPLIT = Split((0, 1, 2), (3, 4), (5,), (6,))
+GOOD = picture(0), (codes() > 0).astype("uint8")
+
+
+def dataset(**bad: Exception) -> InMemory:
+    return InMemory([bad.get(f"s{i}", GOOD) for i in range(7)])
+
+
+def places(data: InMemory) -> dict[str, int]:
+    return {name: index for index, name in enumerate(data.ids)}
+
+
+def test_what_cannot_be_read_is_found_with_its_reason() -> None:
+    data = dataset(s1=UserError("broken"), s4=UserError("also"), s6=UserError("unused is not read"))
+    assert unreadable(data, SPLIT) == {"s1": "broken", "s4": "also"}
+
+
+def test_it_leaves_its_part_and_moves_no_other() -> None:
+    data = dataset(s1=UserError("broken"), s4=UserError("also"))
+    found = without(SPLIT, places(data), unreadable(data, SPLIT))
+    assert found == Split((0, 2), (3,), (5,), (1, 4, 6))
+    assert without(SPLIT, places(data), {}) == SPLIT
+    assert without(SPLIT, places(data), {"gone": "since the run began"}) == SPLIT
+
+
+def test_a_part_of_nothing_else_is_refused() -> None:
+    data = dataset(s5=UserError("broken"))
+    with pytest.raises(UserError, match=r"no sample of test can be read.*for 's5': broken"):
+        without(SPLIT, places(data), unreadable(data, SPLIT))
+
+
+def test_a_file_that_another_run_may_reach_is_never_left_out() -> None:
+    error = UserError("'a.png' cannot be read")
+    error.__cause__ = PermissionError(13, "Permission denied")
+    with pytest.raises(UserError, match=r"sample 's1' cannot be reached.*'a.png' cannot be read"):
+        unreadable(dataset(s1=error), SPLIT)
+    error.__cause__ = OSError("image file is truncated")  # as PIL raises it: of the file, not of the system
+    assert list(unreadable(dataset(s1=error), SPLIT)) == ["s1"]

@@ -1,0 +1,72 @@
+"""What a survey keeps of each sample, in one process or several."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segtrain.data.survey import Seen, Unread, look, survey
+from segtrain.errors import UserError
+from tests.data.made import InMemory, picture
+
+
+def test_the_facts_of_a_sample() -> None:
+    image = np.zeros((6, 8, 3), np.uint8)
+    image[..., 0], image[0, 0] = 10, (1, 2, 250)
+    mask = np.zeros((6, 8), np.uint8)
+    mask[1:3, 2:7], mask[5, 0], mask[0, 7] = 1, 1, 255
+    seen = look(InMemory([(image, mask)]), 0)
+    assert isinstance(seen, Seen)
+    assert seen[:7] == (6, 8, 3, "uint8", 0.0, 250.0, True)
+    assert seen.total == (471.0, 2.0, 250.0) and seen.squares == (4701.0, 4.0, 62500.0)
+    assert seen.pixels == {0: 36, 1: 11, 255: 1} and seen.extent == {0: 8, 1: 5}
+    assert not seen.mark.flat
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_sums_are_those_of_the_values(dtype: str) -> None:
+    image = np.random.default_rng(0).integers(0, 60_000, (5, 4, 2)).astype(dtype)
+    seen = look(InMemory([(image, np.zeros((5, 4), np.uint8))]), 0)
+    assert isinstance(seen, Seen) and seen.low == image.min() and seen.high == image.max()
+    assert np.allclose(seen.total, image.sum((0, 1), float)) and np.allclose(
+        seen.squares, (image.astype(float) ** 2).sum((0, 1))
+    )
+
+
+def test_what_is_not_finite_is_said_and_left_out() -> None:
+    image = np.ones((4, 4, 1), np.float32)
+    image[0, 0], image[0, 1] = np.nan, np.inf
+    seen = look(InMemory([(image, np.zeros((4, 4), np.uint8))]), 0)
+    assert isinstance(seen, Seen) and not seen.finite and (seen.low, seen.high, seen.total) == (1, 1, (14.0,))
+
+
+def test_what_cannot_be_read_has_its_reason() -> None:
+    lying = picture(0, 16), np.zeros((16, 15), np.uint8)
+    data = InMemory([UserError("broken", codes={"7": 3}), ValueError("a user's own"), lying])
+    assert look(data, 0) == Unread("broken", {"7": 3})
+    assert look(data, 1) == Unread("ValueError: a user's own", {})
+    assert look(data, 2).reason == "'s2': image and mask differ in size; got image 16 x 16, mask 15 x 16"  # type: ignore[union-attr]
+
+
+def many(count: int = 40) -> list[Any]:
+    return [(picture(seed, 16), np.full((16, 16), seed % 2, np.uint8)) for seed in range(count)]
+
+
+def test_processes_find_what_one_finds_in_the_same_order() -> None:
+    data, called = InMemory([*many(), UserError("broken")]), list[int]()
+    alone = survey(data, range(41), workers=1, meanwhile=lambda: called.append(1))
+    assert survey(data, range(41), workers=2, meanwhile=lambda: called.append(2)) == alone
+    assert list(alone) == list(range(41)) and called == [1, 2]
+
+
+class Deadly(InMemory):
+    def read(self, index: int) -> Any:
+        if index == 20:
+            os._exit(1)
+        return super().read(index)
+
+
+def test_a_process_that_dies_is_a_message_not_a_hang() -> None:
+    with pytest.raises(UserError, match="a process that read the data died"):
+        survey(Deadly(many()), range(40), workers=2)
