@@ -56,7 +56,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         unfinished.rename(folder)
     except OSError as error:
         raise UserError(
-            f"could not write '{folder}': {error.strerror or error}; free some space there, or give another folder, to=…"
+            f"could not write '{folder}': {error.strerror or error}; free some space there, or give another to=FOLDER"
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -230,7 +230,7 @@ def _named(classes: Mapping[str, Any] | str, tables: Mapping[str, Table]) -> Map
     if names is None:
         raise UserError(
             f"dataset.classes names the column '{classes}', which is {feature or 'not there'}; expected one of "
-            f"ClassLabel; the columns are {some([*features])}; or give {{background: 0, cell: 1}}, name: value in the mask"
+            f"ClassLabel; the columns are {some([*features])}; or give {{background: 0, cell: 1}}, name: value"
         )
     return {name: value for value, name in enumerate(names)}
 
