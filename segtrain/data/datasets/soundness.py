@@ -10,7 +10,7 @@ TIFF without deflate, of GIF and of JPEG; in their palettes and tables; in TIFF 
 
 import zlib
 from collections.abc import Iterator
-from struct import unpack_from
+from struct import calcsize, unpack_from
 
 import simplejpeg
 from PIL import Image, TiffImagePlugin
@@ -105,6 +105,7 @@ def _check_gif(image: Image.Image, content: bytes) -> None:
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
     """Strips must be as many and as long as the size asks for. Source: TIFF 6.0, "RowsPerStrip" and following."""
+    _check_directory(content)
     tags = image.tag_v2
     width, height, tiled = tags[256], tags[257], 322 in tags
     across, down = (tags[322], tags[323]) if tiled else (width, min(tags.get(278, height), height))
@@ -124,3 +125,13 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
             raise ValueError(f"its header asks for {needed} bytes of pixels in a strip, it holds {length}")
         if tags.get(259, 1) in DEFLATE:
             _check_inflated(content[offset : offset + length], needed)
+
+
+def _check_directory(content: bytes) -> None:
+    """All tags must be there: PIL goes on without those that a cut file lacks. Source: TIFF 6.0, section 2; BigTIFF."""
+    order = "<" if content[:2] == b"II" else ">"
+    offset, count, tag = ("8xQ", "Q", 20) if unpack_from(f"{order}H", content, 2)[0] == 43 else ("4xI", "H", 12)
+    start = unpack_from(order + offset, content)[0]
+    tags = unpack_from(order + count, content, start)[0]
+    if start + calcsize(count) + tags * tag > len(content):
+        raise ValueError("its tags are cut off")
