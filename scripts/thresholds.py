@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from segtrain.app.assembly import build_data, build_dataset
+from segtrain.app.sources import build_dataset, build_split
 from segtrain.config import composed
 
 
@@ -31,7 +31,7 @@ def dice(counts, low, high):
 def main():
     config = composed("train", ["dataset=brain_tissue", "data.num_workers=0"])
     dataset = build_dataset(config)
-    split = build_data(config, dataset).split
+    split = build_split(config, dataset)
     train, test = histogram(dataset, split.train), histogram(dataset, split.test)
     pairs = itertools.combinations(range(60, 250, 2), 2)
     low, high = max(pairs, key=lambda pair: dice(train, *pair)[1:].mean())

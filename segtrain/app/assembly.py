@@ -47,7 +47,7 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     """Build every part, in the order in which data flows."""
     feeding = Feeding(config, build_dataset(config))
     dataset = feeding.dataset
-    data = build_data(config, dataset)
+    data = build_data(config, feeding)
     module = build_module(config, feeding, data)
     logbook = Logbook(config, run)
     writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
@@ -58,16 +58,19 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on)
 
 
-def build_data(config: DictConfig, dataset: SegmentationDataset) -> DataModule:
+def build_data(config: DictConfig, feeding: Feeding) -> DataModule:
     """The data module: split assigned, policy built."""
+    dataset = feeding.dataset
+    split = build_split(config, dataset)
     return DataModule(
         dataset,
-        build_split(config, dataset),
+        split,
         build_schedule(config, dataset),
         seed=config.seed,
         batch_size=config.data.batch_size,
         steps_per_epoch=config.data.steps_per_epoch,
         num_workers=config.data.num_workers,
+        weights=feeding.sampling(config.data.sampling, split.train),
         in_worker=leave_to_parent,
     )
 

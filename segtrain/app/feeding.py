@@ -13,10 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import Progress
 
-from segtrain.data.balance import Counts, class_weights, count
+from segtrain.data.balance import Counts, class_weights, count, presence, repeats
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
 from segtrain.data.datamodule import statistics
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.errors import UserError
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
 
@@ -43,6 +44,28 @@ class Feeding:
         """Weights a class, from the training masks."""
         counts = Counts(*self._once("counts", train, lambda: count(self.dataset, train)))
         return class_weights(kind, counts, self.dataset.classes)
+
+    def sampling(self, kind: str, train: Sequence[int]) -> list[float] | None:
+        """How often each training sample comes; None: all alike.
+
+        Raises:
+            UserError: the dataset has no weights, or none above 0 in training.
+        """
+        if kind == "uniform":
+            return None
+        if kind == "classes":
+            return repeats(
+                self._once("presence", train, lambda: presence(self.dataset, train)), len(self.dataset.classes)
+            )
+        weights = getattr(self.dataset, "weights", None)
+        if weights is None or not np.any(np.asarray(weights)[np.asarray(train)] > 0):
+            raise UserError(
+                "data.sampling=weights draws samples by weights of the dataset's own; expected a dataset with some above "
+                "0 in training, such as dataset=csv with a weight column; got "
+                f"{'none' if weights is None else 'only 0'}; give data.sampling=uniform, or classes"
+            )
+        own: list[float] = np.asarray(weights)[np.asarray(train)].tolist()
+        return own
 
     def _cached(self, kind: str | None, dataset: SegmentationDataset) -> SegmentationDataset:
         if kind is None:

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
+from segtrain.app.assembly import build_data
+from segtrain.app.feeding import Feeding
 from segtrain.app.finding import find_run
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.app.sources import build_dataset, build_schedule, build_split, find_sample
 from segtrain.aug.policy import planes
 from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.runs.files import explained
 from segtrain.runs.folder import RunFolder, folder_name
@@ -88,9 +89,8 @@ def _require_seen(config: DictConfig, dataset: SegmentationDataset, key: tuple[i
     if index not in split.train:
         side = next(side for side in ("val", "test", "unused") if index in getattr(split, side))
         raise UserError(f"sample '{name}' was not trained on, its side is {side}; take one of train in split.json")
-    data = config.data
-    length = (data.steps_per_epoch or max(1, len(split.train) // data.batch_size)) * data.batch_size
-    sampler = EpochSampler(split.train, config.seed, length)
+    data = build_data(config, Feeding(config, dataset))
+    sampler, length = data.sampler(), data.steps_per_epoch * data.batch_size
     visits = []
     for each in range(config.trainer.max_epochs):
         sampler.set_epoch(each)

@@ -57,6 +57,24 @@ def effective_number(counts: Counts) -> Floats:
     return np.asarray((1 - b) / (1 - b ** np.asarray(counts.images)))
 
 
+def presence(dataset: SegmentationDataset, indices: Sequence[int]) -> list[list[int]]:
+    """The labels that each of these masks shows."""
+    classes = len(dataset.classes)
+    return [
+        np.flatnonzero(np.bincount(dataset.read(int(i)).mask.ravel(), minlength=256)[:classes]).tolist()
+        for i in indices
+    ]
+
+
+def repeats(shown: Sequence[Sequence[int]], classes: int) -> list[float]:
+    """How often each sample should come, by its rarest class: the largest 1 / sqrt(share of the samples with a class).
+
+    Source: repeat factor sampling, Gupta et al. 2019 (arXiv 1908.03195), section 6.2, with t = 1: sets are small here.
+    """
+    share = np.bincount([label for labels in shown for label in labels], minlength=classes) / len(shown)
+    return [max((float(share[label] ** -0.5) for label in labels), default=1.0) for labels in shown]
+
+
 WEIGHTS = {"inverse": inverse, "median_frequency": median_frequency, "effective_number": effective_number}
 
 

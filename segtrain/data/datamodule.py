@@ -140,6 +140,7 @@ class DataModule(L.LightningDataModule):
         batch_size: int,
         steps_per_epoch: int | None = None,
         num_workers: int = 0,
+        weights: Sequence[float] | None = None,
         in_worker: Callable[[], None] | None = None,
     ) -> None:
         """Hold the parts.
@@ -150,6 +151,7 @@ class DataModule(L.LightningDataModule):
             batch_size: samples a batch, in training and evaluation.
             steps_per_epoch: training batches an epoch; None is one pass over the data, the odd rest left out.
             num_workers: loader processes; 0 loads in the training process. Results do not depend on it.
+            weights: of the training samples, in the order of `split.train`: how often each comes; None: all alike.
             in_worker: called in each loader process as it starts.
         """
         super().__init__()
@@ -157,19 +159,21 @@ class DataModule(L.LightningDataModule):
         self.seed, self.batch_size, self.num_workers = seed, batch_size, num_workers
         self.steps_per_epoch = steps_per_epoch or max(1, len(split.train) // batch_size)
         self.epoch, self.batches = 0, 0  # where training stands: batches done of an epoch; who trains keeps it
+        self.weights = weights
         self.reading, self.in_worker = Reading(num_workers), in_worker
 
     def sampler(self) -> EpochSampler:
         """The keys of training from where it stands."""
-        length = self.steps_per_epoch * self.batch_size
-        return EpochSampler(self.split.train, self.seed, length, self.epoch, self.batches * self.batch_size)
+        return self._sampler(self.epoch, self.batches)
 
     def keys(self, epoch: int, number: int) -> list[tuple[int, int]]:
         """(index, view) of the samples of batch `number` of an epoch, both from 0."""
-        length = self.steps_per_epoch * self.batch_size
-        first = number * self.batch_size
-        sampler = EpochSampler(self.split.train, self.seed, length, epoch, first)
-        return [(index, view) for _, index, view in itertools.islice(sampler, self.batch_size)]
+        keys = itertools.islice(self._sampler(epoch, number), self.batch_size)
+        return [(index, view) for _, index, view in keys]
+
+    def _sampler(self, epoch: int, batches: int) -> EpochSampler:
+        length, start = self.steps_per_epoch * self.batch_size, batches * self.batch_size
+        return EpochSampler(self.split.train, self.seed, length, epoch, start, self.weights)
 
     def state_dict(self) -> dict[str, int]:
         """Where training stands, for a checkpoint."""

@@ -62,6 +62,15 @@ def test_class_weights_by_name_are_those_of_the_training_masks(segtrain: Command
     assert segtrain(*SMALL, "data.cache=tape", "name=wrong") == 2 and "null, ram or disk" in segtrain.err
 
 
+def test_samples_may_be_drawn_by_class_or_by_weights_of_the_datas_own(segtrain: CommandLine) -> None:
+    assert segtrain(*SMALL, "data.sampling=classes", "name=classes") == 0, segtrain.err
+    assert segtrain(*SMALL, "name=uniform") == 0, segtrain.err
+    classes, uniform = (run_in(segtrain.folder, name) / "metrics.csv" for name in ("classes", "uniform"))
+    assert classes.read_bytes() != uniform.read_bytes()
+    assert segtrain(*SMALL, "data.sampling=weights", "name=weights") == 2
+    assert "expected a dataset with some above" in segtrain.err and "got none" in segtrain.err
+
+
 def _builds(folder: str, log: str) -> None:
     config = composed("train", [*SMALL, "data.cache=disk", f"outputs={folder}"])
 

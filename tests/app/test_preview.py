@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from segtrain.app.assembly import build_data, build_dataset
+from segtrain.app.feeding import Feeding
 from segtrain.data.datamodule import TrainSamples
 from tests.conftest import SMALL, CommandLine
 
@@ -168,7 +169,7 @@ def run(segtrain: CommandLine) -> Path:
 def test_replay_shows_what_the_network_saw_to_the_bit(segtrain: CommandLine, run: Path) -> None:
     config = OmegaConf.create((run / "config.yaml").read_text())
     dataset = build_dataset(config)
-    loader = build_data(config, dataset).train_dataloader()
+    loader = build_data(config, Feeding(config, dataset)).train_dataloader()
     loader.sampler.set_epoch(1)
     keys, batches = list(loader.sampler), list(loader)
     for position in (0, 3):

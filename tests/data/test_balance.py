@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segtrain.data.balance import Counts, class_weights, count
+from segtrain.data.balance import Counts, class_weights, count, presence, repeats
 from segtrain.data.datasets import Sample
 from segtrain.errors import UserError
 
@@ -46,3 +46,9 @@ def test_what_has_no_weight_is_said() -> None:
         class_weights("inverse", counts, Stored.classes)
     with pytest.raises(UserError, match="no class weights 'inverted'; expected inverse, median_frequency"):
         class_weights("inverted", counts, Stored.classes)
+
+
+def test_a_sample_comes_by_its_rarest_class() -> None:
+    shown = presence(Stored(), [0, 1, 2])  # type: ignore[arg-type]
+    assert shown == [[0, 1], [0], [0, 1, 2]]
+    assert repeats([*shown, []], 3) == pytest.approx([(2 / 4) ** -0.5, (3 / 4) ** -0.5, (1 / 4) ** -0.5, 1.0])
