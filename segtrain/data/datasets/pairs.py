@@ -150,8 +150,9 @@ def _refuse_lookalikes(folders: Sequence[Path]) -> None:
 
 
 def _split_of(name: str) -> str | None:
-    first, slash, _ = name.partition("/")
-    return first if slash and first in SPLITS else None
+    first, slash, _ = name.casefold().partition("/")
+    split = LOOKALIKES.get(first, first)
+    return split if slash and split in SPLITS else None
 
 
 def _files(folder: Path) -> dict[str, Path]:

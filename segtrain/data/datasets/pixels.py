@@ -77,8 +77,9 @@ def read_image(path: Path) -> Pixels:
 def read_mask(path: Path, in_colour: bool = False) -> Pixels:
     """The mask as stored: (H, W), or (H, W, 3) for colour, whose alpha is dropped.
 
-    Palette masks give their indices, or, `in_colour`, their colours; 1-, 2- and 4-bit masks 0..1, 0..3 and 0..15;
-    8 bits uint8, 16 bits uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to images.
+    Palette masks, among them GIF, give their indices, or, `in_colour`, their colours; 1-, 2- and 4-bit masks 0..1,
+    0..3 and 0..15; 8 bits uint8, 16 bits uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to
+    images.
 
     Raises:
         UserError: the file is truncated, broken, too large, or of several pages.

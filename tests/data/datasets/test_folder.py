@@ -257,3 +257,235 @@ def test_a_dataset_can_be_sent_to_a_worker(pair, tmp_path):
     pair("a")
     copy = pickle.loads(pickle.dumps(Folder(tmp_path, CLASSES)))
     np.testing.assert_array_equal(copy.read(0).mask, MASK // 128)
+
+
+PATTERNS = {
+    "one folder, by extension": ("{id}.bmp", "{id}.png", ["1.bmp", "2.bmp"], ["1.png", "2.png"]),
+    "one folder, by ending": ("{id}.png", "{id}_mask.png", ["1.png", "2.png"], ["1_mask.png", "2_mask.png"]),
+    "one folder, both with endings": ("{id}_i.*", "{id}_m.*", ["1_i.png", "2_i.jpg"], ["1_m.png", "2_m.tif"]),
+    "any kind of image": ("x/{id}.*", "{id}.*", ["x/1.JPG", "x/2.tif"], ["1.png", "2.bmp"]),
+    "a folder each": ("{id}/image.png", "{id}/mask.png", ["1/image.png", "2/image.png"], ["1/mask.png", "2/mask.png"]),
+    "the id twice": ("{id}/{id}.png", "{id}/m/{id}.png", ["1/1.png", "2/2.png"], ["1/m/1.png", "2/m/2.png"]),
+    "any text": ("*/{id}.png", "m/{id}_*.png", ["p/1.png", "q/2.png"], ["m/1_anna.png", "m/2_bob.png"]),
+    "a folder and a pattern": ("images", "m/{id}_m.png", ["images/1.png", "images/2.bmp"], ["m/1_m.png", "m/2_m.png"]),
+}
+
+
+@pytest.mark.parametrize("case", PATTERNS)
+def test_patterns_pair_what_has_one_id(tmp_path, write, case):
+    images, masks, image_files, mask_files = PATTERNS[case]
+    for number, (image, mask) in enumerate(zip(image_files, mask_files, strict=True)):
+        write(image, GREY)
+        write(mask, np.full((4, 4), number, np.uint8))
+    dataset = Folder(tmp_path, {"a": 0, "b": 1}, images, masks)
+    assert dataset.ids == ("1", "2") and dataset.splits == (None, None)
+    assert [dataset.read(i).mask.max() for i in range(2)] == [0, 1]
+
+
+def test_ids_of_patterns_may_span_folders_and_the_first_may_be_a_split(tmp_path, write):
+    for name in ("train/p1/a", "validation/p1/b", "p2/c"):
+        write(f"i/{name}.png", GREY)
+        write(f"m/{name}_m.png", MASK)
+    dataset = Folder(tmp_path, CLASSES, "i/{id}.png", "m/{id}_m.png")
+    assert dataset.ids == ("p2/c", "train/p1/a", "validation/p1/b")
+    assert dataset.splits == (None, "train", "val")
+
+
+def test_camvid_in_its_layout(tmp_path, write):
+    for split, other in (("train", "trainannot"), ("val", "valannot"), ("test", "testannot")):
+        write(f"{split}/x_{split}.png", IMAGE)
+        write(f"{other}/x_{split}.png", MASK)
+    options = {"images": "{split}/{id}.png", "masks": "{split}annot/{id}.png"}
+    dataset = Folder(tmp_path, CLASSES, **options)
+    assert dataset.ids == ("test/x_test", "train/x_train", "val/x_val")
+    assert dataset.splits == ("test", "train", "val")
+    for split in ("train", "val", "test"):
+        line = f"/SegNet/CamVid/{split}/x_{split}.png /SegNet/CamVid/{split}annot/x_{split}.png\n"
+        (tmp_path / f"{split}.txt").write_text(line)
+    lists = {split: f"{split}.txt" for split in ("train", "test")}
+    listed = Folder(tmp_path, CLASSES, **options, lists=lists, prefix="/SegNet/CamVid/")
+    assert listed.ids == ("test/x_test", "train/x_train") and listed.splits == ("test", "train")
+
+
+def drive(write, region):
+    for split, name in (("training", "21"), ("test", "01")):
+        write(f"{split}/images/{name}_{split}.tif", IMAGE)
+        write(f"{split}/1st_manual/{name}_manual1.gif", (MASK > 0) * np.uint8(255), optimize=False)
+        write(f"{split}/mask/{name}_{split}_mask.gif", region)
+    return {
+        "images": "{split}/images/{id}_{split}.tif",
+        "masks": "{split}/1st_manual/{id}_manual1.gif",
+        "regions": "{split}/mask/{id}_{split}_mask.gif",
+        "classes": {"background": 0, "vessel": 255},
+    }
+
+
+def test_drive_in_its_layout_with_its_field_of_view(tmp_path, write):
+    region = np.full((4, 4), 255, np.uint8)
+    region[:2] = 0
+    dataset = Folder(tmp_path, **drive(write, region))
+    assert dataset.ids == ("test/01", "train/21") and dataset.splits == ("test", "train")
+    for index in range(2):
+        assert dataset.read(index).mask.tolist() == [[255] * 4] * 2 + [[0, 1, 0, 0]] * 2
+    before = dataset.fingerprint()
+    assert len(dataset.files(0)) == 3 and before != Folder(tmp_path, **drive(write, region + 1)).fingerprint()
+
+
+def test_regions_are_black_by_colour_not_by_palette_index(tmp_path, write):
+    options = drive(write, np.zeros((4, 4), np.uint8))
+    palette = Image.fromarray(MASK // 128)
+    palette.putpalette([9, 9, 9, 0, 0, 0])  # index 0 is no black
+    for name in ("training/mask/21_training", "test/mask/01_test"):
+        write(f"{name}_mask.png", palette)
+    dataset = Folder(tmp_path, **options | {"regions": "{split}/mask/{id}_{split}_mask.png"})
+    assert (dataset.read(0).mask == dataset.ignore_index).tolist() == (MASK > 0).tolist()
+
+
+def test_regions_pair_as_masks_do_in_folders_too(pair, tmp_path, write):
+    pair("a")
+    pair("b")
+    write("fov/a.png", MASK)
+    refused("1 of 2 files have no region.*b.png", tmp_path, CLASSES, regions="fov")
+    write("fov/b.png", MASK)
+    write("fov/c.png", MASK)
+    refused("1 of 3 files have no image.*c.png", tmp_path, CLASSES, regions="fov")
+
+
+def test_a_pattern_that_says_more_takes_a_file_from_one_that_says_less(tmp_path, write):
+    for name in ("a.png", "a_mask.png", "a_mask_old.png", "a_mask_old_mask.png"):
+        write(name, MASK)
+    assert Folder(tmp_path, CLASSES, "{id}.png", "{id}_mask.png").ids == ("a", "a_mask_old")
+
+
+def test_orphans_and_doubles_of_patterns_are_errors(tmp_path, write):
+    write("i/a.png", GREY)
+    write("i/b.png", GREY)
+    write("m/a_m.png", MASK)
+    patterns = {"images": "i/{id}.*", "masks": "m/{id}_m.png"}
+    refused(r"1 of 2 files have no mask.*fits dataset.masks='m/\{id\}_m.png'.*b\.png", tmp_path, CLASSES, **patterns)
+    write("m/b_m.png", MASK)
+    write("m/c_m.png", MASK)
+    refused(r"1 of 3 files have no image.*c_m\.png", tmp_path, CLASSES, **patterns)
+    (tmp_path / "m/c_m.png").unlink()
+    write("i/a.bmp", GREY)
+    refused(r"two files are named 'a'", tmp_path, CLASSES, **patterns)
+
+
+@pytest.fixture
+def listed(pair, tmp_path):
+    """opened("line\\n…", …) -> the dataset of a, b and c of which train.txt lists these."""
+    for name in ("a", "b", "c"):
+        pair(name)
+
+    def opened(text, **options):
+        (tmp_path / "train.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return Folder(tmp_path, CLASSES, lists={"train": "train.txt"}, **options)
+
+    return opened
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a", "a.png", "images/a.png", "./images/a.png", "images/a.png masks/a.png", "images/a.png\tmasks/a.png", "  a  "],
+)
+def test_a_line_may_be_id_name_path_or_two_paths(listed, line):
+    dataset = listed(f"{line}\r\n\n")
+    assert dataset.ids == ("a",) and dataset.splits == ("train",)
+
+
+def test_what_no_list_names_need_not_be_whole(listed, tmp_path):
+    (tmp_path / "masks/c.png").unlink()
+    assert listed("a\nb").ids == ("a", "b")
+    with pytest.raises(UserError, match=r"train\.txt', line 3, names 'c', which has no mask"):
+        listed("a\nb\nc")
+
+
+def test_a_line_may_pair_an_image_with_the_mask_of_another(listed, write):
+    write("masks/b.png", MASK * 0)
+    dataset = listed("images/a.png masks/b.png")
+    assert dataset.ids == ("a",) and dataset.read(0).mask.max() == 0
+
+
+def test_names_with_blanks_can_be_listed(listed, pair):
+    pair("d e")
+    for line in ("d e", "images/d e.png", "images/d e.png masks/d e.png"):
+        assert listed(line).ids == ("d e",)
+
+
+@pytest.mark.parametrize("prefix", ["/data/set", "/data/set/"])
+def test_prefix_is_dropped_from_paths(listed, prefix):
+    assert listed("/data/set/images/a.png /data/set/masks/a.png", prefix=prefix).ids == ("a",)
+    with pytest.raises(UserError, match=r"line 1, names '/other/images/a\.png'.*dataset\.prefix"):
+        listed("/other/images/a.png", prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nd", r"train\.txt', line 2, names 'd', which is no image"),
+        ("images/a.png masks/d.png", "line 1, names 'images/a.png masks/d.png'"),
+        ("a\n\nimages/a.png", r"line 3, names 'a', as '.*train\.txt', line 1, does"),
+        ("\n \n", "names no sample"),
+        (b"\xff\xfe\x00", r"cannot be read: .*expected a text file in UTF-8"),
+    ],
+)
+def test_lists_that_cannot_be_meant_are_refused(listed, text, message):
+    with pytest.raises(UserError, match=message):
+        listed(text)
+
+
+def test_a_sample_in_two_splits_is_refused(listed, tmp_path):
+    (tmp_path / "test.txt").write_text("b\na")
+    (tmp_path / "train.txt").write_text("a")
+    refused(r"test\.txt', line 2, names 'a', as", tmp_path, CLASSES, lists={"train": "train.txt", "test": "test.txt"})
+
+
+def test_above_some_number_of_samples_headers_are_not_read_but_reads_check(pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("segtrain.data.datasets.folder.MOST_HEADERS", 2)
+    pair("a")
+    pair("b", image=GREY, mask=MASK)
+    pair("c", mask=MASK[:, :3])
+    dataset = Folder(tmp_path, CLASSES)
+    assert dataset.read(0).mask.shape == (4, 4)
+    with pytest.raises(UserError, match=r"b\.png' has 1 channels; expected 3"):
+        dataset.read(1)
+    with pytest.raises(UserError, match=r"c\.png' is 3 x 4 pixels; expected 4 x 4"):
+        dataset.read(2)
+
+
+def test_a_region_of_another_size_is_refused_by_read_too(tmp_path, write):
+    dataset = Folder(tmp_path, **drive(write, np.full((4, 4), 255, np.uint8)))
+    drive(write, np.full((4, 3), 255, np.uint8))
+    with pytest.raises(UserError, match=r"mask\.gif' is 3 x 4 pixels; expected 4 x 4"):
+        dataset.read(0)
+
+
+def test_masks_in_colours(pair, tmp_path):
+    colours = np.array([[[0, 0, 0], [255, 0, 0]], [[0, 0, 255], [9, 9, 9]]], np.uint8)
+    pair("a", image=GREY[:2, :2], mask=colours)
+    pair("b", image=GREY[:2, :2], mask=Image.fromarray(colours).quantize(4))
+    classes = {"ground": "#000000", "cell": ["#ff0000", "#0000ff"]}
+    dataset = Folder(tmp_path, classes, ignore_value="#090909")
+    for index in range(2):
+        assert dataset.read(index).mask.tolist() == [[0, 1], [1, dataset.ignore_index]]
+    assert dataset.palette == ((0, 0, 0), (255, 0, 0))
+
+
+def test_fingerprint_follows_what_the_values_mean(pair, tmp_path):
+    pair("a")
+    prints = {Folder(tmp_path, c).fingerprint() for c in (CLASSES, {"cell": 128, "background": 0}, {"cell": [0, 128]})}
+    assert len(prints) == 3
+
+
+def test_a_link_that_leads_back_is_refused(pair, tmp_path):
+    pair("a")
+    (tmp_path / "images/again").symlink_to(tmp_path / "images")
+    refused("leads back", tmp_path, CLASSES)
+
+
+def test_a_link_to_elsewhere_is_followed(pair, tmp_path, write):
+    pair("a")
+    for kind, pixels in (("images", IMAGE), ("masks", MASK)):
+        write(f"elsewhere/{kind}/b.png", pixels)
+        (tmp_path / kind / "more").symlink_to(tmp_path / "elsewhere" / kind)
+    assert Folder(tmp_path, CLASSES).ids == ("a", "more/b")

@@ -1,4 +1,5 @@
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
-from segtrain.data.datasets.pixels import ORIENTATION, Header, read_header, read_image, read_mask
+from segtrain.data.datasets.pixels import MOST_PIXELS, ORIENTATION, Header, read_header, read_image, read_mask
+from segtrain.data.datasets.soundness import ADAM7
 from segtrain.errors import UserError
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 9
@@ -31,16 +33,21 @@ def palette_image(indices, colours, transparency=None):
     return image
 
 
-def packed_grey_png(path, depth, row, width):
-    """A grey PNG of one row with less than 8 bits a pixel, which PIL cannot write."""
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, 1, depth, 0, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
+def raw_png(path, width, height, depth, colour, rows, interlaced=0):
+    """A PNG of these bytes of rows, filter bytes included, whatever its header says."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     return path
+
+
+def packed_grey_png(path, depth, row, width):
+    """A grey PNG of one row with less than 8 bits a pixel, which PIL cannot write."""
+    return raw_png(path, width, 1, depth, 0, b"\0" + row)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "tiff"])
@@ -210,3 +217,170 @@ def test_missing_file_and_other_content_are_refused(tmp_path):
     for name in ("text.png", "none.png"):
         with pytest.raises(UserError, match=rf"{name}' cannot be read"):
             read_mask(Path(tmp_path / name))
+
+
+def passes(pixels):
+    """The rows of an interlaced PNG. Source: PNG specification, 8.1."""
+    parts = [pixels[y::step_y, x::step_x] for x, y, step_x, step_y in ADAM7]
+    return b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2), (5, 4), (8, 8), (17, 30)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_interlaced_png_of_any_size_is_read(tmp_path, shape, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, channels), np.uint8)
+    path = raw_png(tmp_path / "a.png", shape[1], shape[0], 8, channels - 1, passes(pixels), 1)
+    np.testing.assert_array_equal(read_image(path), pixels)
+    raw_png(path, shape[1], shape[0], 8, channels - 1, passes(pixels) + b"\0", 1)
+    with pytest.raises(UserError, match="its data holds more"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(("width", "height", "got"), [(6, 5, "less"), (6, 3, "more"), (7, 4, "less"), (5, 4, "more")])
+def test_png_whose_header_lies_is_refused(tmp_path, width, height, got):
+    rows = b"".join(b"\0" + row.tobytes() for row in COLOUR)
+    np.testing.assert_array_equal(read_image(raw_png(tmp_path / "a.png", 6, 4, 8, 2, rows)), COLOUR)
+    path = raw_png(tmp_path / "a.png", width, height, 8, 2, rows)
+    with pytest.raises(UserError, match=rf"a\.png' cannot be read.* its header asks for \d+ bytes.*holds {got}"):
+        read_mask(path)
+
+
+def test_bmp_whose_header_lies_is_refused_and_padding_is_none(write):
+    path = write("a.bmp", COLOUR)
+    content = path.read_bytes()
+    for at, number in ((18, 5), (18, 7), (22, 3), (22, 5)):  # width and height
+        path.write_bytes(content[:at] + struct.pack("<I", number) + content[at + 4 :])
+        with pytest.raises(UserError, match=r"a\.bmp' cannot be read.* its header asks for"):
+            read_image(path)
+    path.write_bytes(content[:2] + struct.pack("<I", len(content) + 2) + content[6:] + b"\0\0")
+    np.testing.assert_array_equal(read_image(path), COLOUR)
+    path.write_bytes(content[:60] + b"x" + content[60:])
+    with pytest.raises(UserError, match="its header asks for 80 bytes of pixels, it holds 81"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("packing", ["raw", "tiff_deflate"])
+@pytest.mark.parametrize(("tag", "number"), [(256, 5), (256, 7), (257, 3), (257, 5)])
+def test_tiff_whose_header_lies_is_refused(write, packing, tag, number):
+    path = write("a.tif", COLOUR, compression=packing)
+    content = path.read_bytes()
+    with Image.open(path) as image:
+        start, size = image.tag_v2._offset, image.size[tag - 256]
+    entry = next(i for i in range(start, len(content)) if content[i : i + 2] == struct.pack("<H", tag))
+    assert content[entry + 8] == size
+    path.write_bytes(content[: entry + 8] + bytes([number]) + content[entry + 9 :])
+    with pytest.raises(UserError, match=r"a\.tif' cannot be read"):
+        read_image(path)
+
+
+def test_planes_tiles_and_strips_of_tiff_are_whole(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    big = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
+    kinds = [{}, {"rowsperstrip": 16}, {"tile": (32, 16)}, {"bigtiff": True}, {"byteorder": ">"}]
+    for compression in (None, "zlib"):
+        for options in kinds:
+            path = tmp_path / "a.tif"
+            tifffile.imwrite(path, big, photometric="rgb", compression=compression, **options)
+            np.testing.assert_array_equal(read_image(path), big)
+
+
+def test_a_jpeg_that_was_cut_and_closed_is_refused(write):
+    path = write("a.jpg", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    content = path.read_bytes()
+    for kept in range(700, len(content) - 2, 97):
+        path.write_bytes(content[:kept] + b"\xff\xd9")
+        with pytest.raises(UserError, match=r"a\.jpg' cannot be read"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}], ids=str)
+def test_jpeg_is_what_pil_reads(write, mode, options):
+    pixels = cv2.resize(COLOUR, (67, 45), interpolation=cv2.INTER_CUBIC)
+    path = write("a.jpg", Image.fromarray(pixels).convert(mode), **options)
+    with Image.open(path) as image:
+        expected = np.array(image.convert("L" if mode == "L" else "RGB"))
+    np.testing.assert_array_equal(read_image(path), expected.reshape(45, 67, -1))
+    assert read_header(path) == read_image(path).shape
+
+
+def test_gif_gives_indices_to_masks_and_colours_to_images(write):
+    indices = np.array([[0, 1], [2, 1]], np.uint8)
+    colours = [0, 0, 0, 255, 10, 20, 30, 40, 250]
+    path = write("a.gif", palette_image(indices, colours))
+    np.testing.assert_array_equal(read_mask(path), indices)
+    np.testing.assert_array_equal(read_mask(path, in_colour=True), np.reshape(colours, (3, 3))[indices])
+    np.testing.assert_array_equal(read_image(path), np.reshape(colours, (3, 3))[indices])
+    path = write("b.gif", GREY, optimize=False)
+    np.testing.assert_array_equal(read_mask(path), GREY)
+    np.testing.assert_array_equal(read_image(path)[..., 0], GREY)
+
+
+def test_gif_that_does_not_cover_its_screen_is_refused(write):
+    path = write("a.gif", GREY)
+    content = path.read_bytes()
+    for width in (3, 7):
+        path.write_bytes(content[:6] + struct.pack("<H", width) + content[8:])
+        with pytest.raises(UserError, match=r"a\.gif' cannot be read"):
+            read_mask(path)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_pictures_that_move_are_refused(write, suffix):
+    path = write(
+        f"a.{suffix}", Image.fromarray(GREY), save_all=True, append_images=[Image.fromarray(GREY.T.copy().T // 2)]
+    )
+    with pytest.raises(UserError, match="several pages"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("side", [9460, 13_378])
+def test_pixels_up_to_the_cap_are_not_warned_of_and_beyond_are_refused(tmp_path, side):
+    """9460² is above where PIL warns, 13,378² above where it raises."""
+    path = raw_png(tmp_path / "bomb.png", side, side, 8, 0, b"")
+    if side**2 <= MOST_PIXELS:
+        assert read_header(path) == (side, side, 1)
+        return
+    for read in (read_header, read_image, read_mask):
+        with pytest.raises(
+            UserError, match=rf"bomb\.png' is too large; expected at most {MOST_PIXELS}.*got {side**2};"
+        ):
+            read(path)
+
+
+def test_a_bomb_of_pixels_swells_no_further_than_its_header_says(tmp_path):
+    path = raw_png(tmp_path / "bomb.png", 10, 10, 8, 0, bytes(10**8))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="its data holds more"):
+        read_image(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+def test_orientation_told_by_xmp_turns_header_and_pixels_alike(write):
+    xmp = '<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    path = write("a.png", COLOUR, pnginfo=info)
+    assert read_header(path) == read_image(path).shape == (6, 4, 3)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_means_nothing_turns_nothing(write, orientation):
+    path = write("a.png", COLOUR, exif=exif(orientation))
+    np.testing.assert_array_equal(read_image(path), COLOUR)
+    assert read_header(path) == COLOUR.shape
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("WEBP", "png"), ("PPM", "bmp"), ("ICO", "png")])
+def test_other_formats_are_refused_whatever_their_extension(tmp_path, kind, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(COLOUR).save(path, kind)
+    with pytest.raises(UserError, match=r"got a file that begins like none of these"):
+        read_image(path)
+
+
+def test_an_empty_file_is_called_so(tmp_path):
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"a\.png' cannot be read.*got an empty file"):
+        read_header(tmp_path / "a.png")
