@@ -31,7 +31,7 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
         content = _read(root / path)
         folder = content and _folder(content["images"], at)
         if content and folder is not None:
-            split = taken_apart(f"{PurePosixPath(path).with_suffix('')}/.").split
+            split = taken_apart(f"{PurePosixPath(path).with_suffix('')}/x").split
             names = _categories(content)
             files[SPLITS[split.lower()] if split else ""] = _File(path, folder, names, len(content["images"]))
     if not files:
@@ -60,6 +60,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     except ValueError:
         return None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
+        return None
+    if not all(isinstance(item, dict) for key in KEYS for item in content[key]):
         return None
     return content if any(item.get("segmentation") for item in content["annotations"]) else None
 

@@ -9,6 +9,7 @@ from segtrain.data.guessing.groups import Groups, Stack, find_groups, find_stack
 from segtrain.data.guessing.layout import Layout, find_layout
 from segtrain.data.guessing.lists import Lists, find_lists
 from segtrain.data.guessing.meaning import Meaning, find_meaning
+from segtrain.data.guessing.readers import Reader, reader_of
 from segtrain.data.guessing.sizes import Sizes, find_sizes
 from segtrain.data.guessing.yaml import Guess, Line, entry
 
@@ -17,26 +18,30 @@ SHARE = 0.15  # of val and of test, as conf/split/ratios.yaml has it
 
 
 def guess_folder(root: Path, found: Found) -> Guess:
-    """How the folder format reads what is below root.
+    """How the folder format, or for TIFF of many channels that one, reads what is below root.
 
     Raises:
         UserError: no images, none that look like masks, or files of which none can be read.
     """
-    layout = find_layout(root, found)
+    reader = reader_of(root, found.pictures)
+    layout = find_layout(root, found, reader)
     images = {key: layout.images.files[key] for key in layout.keys}
     masks = [layout.masks.files[key] for key in layout.keys]
-    sizes = find_sizes(root, list(zip(images.values(), masks, strict=True)))
-    meaning = find_meaning(root, masks, layout.mask_look.numbered, layout.mask_look.smeared)
+    sizes = find_sizes(root, list(zip(images.values(), masks, strict=True)), reader)
+    meaning = find_meaning(root, masks, reader, layout.mask_look.numbered, layout.mask_look.smeared)
     by_id = {"/".join(part for part in key if part): path for key, path in images.items()}
-    lists = None if layout.images.splits else find_lists(root, found.ending(".txt"), by_id)
+    pictures = reader.format == "folder"
+    lists = find_lists(root, found.ending(".txt"), by_id) if pictures and not layout.images.splits else None
     given = layout.images.splits or set(lists.files if lists else ())
-    groups = None if {*PARTS} <= given else find_groups(list(by_id), bool(layout.images.splits))
-    stack = None if given or groups else find_stack(root, by_id)
+    draws = not {*PARTS} <= given and reader.pages != "samples"  # whose pages are groups already
+    groups = find_groups(list(by_id), bool(layout.images.splits)) if draws else None
+    stack = find_stack(root, by_id) if draws and pictures and not given and not groups else None
     split = "blocks" if stack else "given" if {*PARTS} <= given else None
+    override = f", override /split@_global_.split: {split}" if split else ""
     lines = [
-        Line(f"defaults: [folder, override /split@_global_.split: {split}]" if split else "defaults: [folder]"),
+        Line(f"defaults: [{reader.format}{override}]"),
         entry("root", str(root), "" if root.is_absolute() else "from the current directory"),
-        *_side_lines(layout, sizes),
+        *_side_lines(layout, sizes, reader),
         *_list_lines(lists),
         *class_lines(meaning),
         *_split_lines(given, groups, stack),
@@ -46,7 +51,7 @@ def guess_folder(root: Path, found: Found) -> Guess:
     return Guess(tuple(lines), tuple(_found(layout, sizes, meaning, given, groups, stack)), tuple(asked))
 
 
-def _side_lines(layout: Layout, sizes: Sizes) -> Iterator[Line]:
+def _side_lines(layout: Layout, sizes: Sizes, reader: Reader) -> Iterator[Line]:
     looks = layout.image_look, layout.mask_look
     reason = (
         "numbers of objects" if looks[1].numbered and not looks[1].few else f"{looks[1].distinct} values in a sample"
@@ -54,6 +59,9 @@ def _side_lines(layout: Layout, sizes: Sizes) -> Iterator[Line]:
     yield entry("images", layout.images.pattern, f"{len(layout.images.files)} files: {sizes.words}")
     also = f"; could be masks too: {', '.join(layout.rivals)}" if layout.rivals else ""
     yield entry("masks", layout.masks.pattern, f"{len(layout.masks.files)} files: {reason}{also}")
+    if reader.pages:
+        yield entry("pages", reader.pages, "what the pages of a file are")
+        return
     if layout.regions:
         yield entry("regions", layout.regions.pattern, "a field of view: what is black in it counts nowhere")
     if len(sizes.channels) > 1:

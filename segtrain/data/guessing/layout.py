@@ -8,6 +8,7 @@ from typing import NamedTuple
 from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, Found, says, spread
 from segtrain.data.guessing.looks import FILES, Look, look
 from segtrain.data.guessing.parts import Key, Part, parts_of
+from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
 
 NEAR = 0.8  # share of the largest number of pairs from which other pairings are weighed against it
@@ -33,7 +34,7 @@ class Layout(NamedTuple):
         return sorted(self.images.files.keys() & self.masks.files.keys())
 
 
-def find_layout(root: Path, found: Found) -> Layout:
+def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
     """The most fitting pairing of two kinds of files.
 
     Raises:
@@ -51,7 +52,7 @@ def find_layout(root: Path, found: Found) -> Layout:
     def seen(part: Part) -> Look:
         sample = tuple(spread(sorted(part.files.values()), FILES))
         if sample not in looks:
-            looks[sample] = look(root, sample)
+            looks[sample] = look(root, sample, reader.codes)
         return looks[sample]
 
     pairs = [(one, other) for one, other in _pairings(parts) if seen(other).few or _excused(other, seen(other))]

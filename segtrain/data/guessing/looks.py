@@ -1,13 +1,12 @@
 """What the pixels of a few files look like: an image, labels, or a field of view."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from segtrain.data.datasets.pixels import read_mask
 from segtrain.errors import UserError
 
 FILES = 5  # enough to tell labels from an image
@@ -28,26 +27,26 @@ class Look(NamedTuple):
     error: str = ""
 
 
-def look(root: Path, paths: Sequence[str]) -> Look:
-    """What those files show together."""
-    read, error = [], ""
+def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Look:
+    """What those files, read by `read`, show together."""
+    seen, error = [], ""
     for path in paths:
         try:
-            read.append(codes_of(read_mask(root / path)))
+            seen.append(codes_of(read(root / path)))
         except UserError as refused:
             error = str(refused)
-    if not read:
+    if not seen:
         return Look(error=error)
-    if any(codes.dtype.kind == "f" for codes in read):
-        return Look(distinct=len(np.unique(np.concatenate([codes.ravel() for codes in read]))))
-    values, counts = np.unique(np.concatenate([codes.ravel() for codes in read]), return_counts=True)
+    if any(codes.dtype.kind == "f" for codes in seen):
+        return Look(distinct=len(np.unique(np.concatenate([codes.ravel() for codes in seen]))))
+    values, counts = np.unique(np.concatenate([codes.ravel() for codes in seen]), return_counts=True)
     top = np.sort(counts)[::-1][:8].sum() / counts.sum()
     return Look(
         distinct=len(values),
         few=len(values) <= MANY,
         numbered=_are_numbers(values),
         smeared=len(values) > 2 and top >= PEAKS and all(p.lower().endswith((".jpg", ".jpeg")) for p in paths),
-        is_view=len(values) == 2 and all(_is_view(codes) for codes in read),
+        is_view=len(values) == 2 and all(_is_view(codes) for codes in seen),
     )
 
 

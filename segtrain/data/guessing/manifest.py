@@ -7,10 +7,12 @@ from pathlib import Path
 from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
 from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, SPLITS, Found, says
 from segtrain.data.guessing.meaning import find_meaning
+from segtrain.data.guessing.readers import PICTURES
 from segtrain.data.guessing.yaml import Guess, Line, entry
 
 ROWS = 1_000_000  # read at most
 FIRST = 20  # rows whose paths must lead to files
+PARTS = ("train", "val", "test")
 SPLIT_WORDS = ("split", "set", "subset", "part", "partition", "fold")
 GROUP_WORDS = ("group", "patient", "subject", "case", "person", "site")
 
@@ -43,9 +45,7 @@ def _columns(here: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str | N
     images = [name for name in paths if name not in masks and says(name, (*IMAGE_WORDS, "file", "path"))]
     if not masks or not images:
         return {}
-    splits = [
-        name for name in names if says(name, SPLIT_WORDS) and {row[name].lower() for row in rows} <= {*SPLITS, ""}
-    ]
+    splits = [name for name in names if says(name, SPLIT_WORDS) and _values(rows, name) <= {*PARTS, ""}]
     groups = [
         name for name in names if name not in paths and says(name, GROUP_WORDS) and all(row[name] for row in rows)
     ]
@@ -58,8 +58,12 @@ def _columns(here: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str | N
     return found
 
 
+def _values(rows: Sequence[Mapping[str, str]], name: str) -> set[str]:
+    return {row.get(name, "") for row in rows}
+
+
 def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, str | None]) -> Guess:
-    meaning = find_meaning(path.parent, [row[str(columns["mask"])] for row in rows])
+    meaning = find_meaning(path.parent, [row[str(columns["mask"])] for row in rows], PICTURES)
     outside = any(".." in Path(value).parts or Path(value).is_absolute() for value in _paths(rows, columns))
     other = {key: name for key, name in columns.items() if key != name}
     lines = (
@@ -70,8 +74,14 @@ def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, 
         *class_lines(meaning),
     )
     named = ", ".join(f"{key} in '{name}'" for key, name in columns.items() if name)
-    asked = (NAME_THEM.format(", ".join(meaning.unnamed)),) if meaning.unnamed else ()
-    return Guess(lines, (f"a table of {len(rows)} rows, {path}: {named}", class_words(meaning)), asked)
+    asked = [NAME_THEM.format(", ".join(meaning.unnamed))] if meaning.unnamed else []
+    for name in rows[0]:
+        said = _values(rows, name)
+        if {*PARTS} & {SPLITS.get(value.lower()) for value in said} and not said <= {*PARTS, ""}:
+            asked.append(
+                f"column '{name}' says {', '.join(sorted(said)[:4])}; only {', '.join(PARTS)} are taken as split"
+            )
+    return Guess(lines, (f"a table of {len(rows)} rows, {path}: {named}", class_words(meaning)), tuple(asked))
 
 
 def _paths(rows: Sequence[Mapping[str, str]], columns: Mapping[str, str | None]) -> list[str]:

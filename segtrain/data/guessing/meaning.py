@@ -8,9 +8,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from segtrain.data.datasets.pixels import read_header, read_mask
 from segtrain.data.guessing.files import spread
 from segtrain.data.guessing.looks import MANY, Pixels, codes_of
+from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
 
 FILES = 1000  # masks read at most
@@ -46,14 +46,16 @@ class _Seen(NamedTuple):
     example: Path | None
 
 
-def find_meaning(root: Path, paths: Sequence[str], numbered: bool = False, smeared: bool = False) -> Meaning:
+def find_meaning(
+    root: Path, paths: Sequence[str], reader: Reader, numbered: bool = False, smeared: bool = False
+) -> Meaning:
     """The classes of those masks, from as many of them as are read in about 2 s.
 
     Raises:
         UserError: no mask can be read, or they hold too many values to be classes.
     """
-    few = _affordable(root, spread(paths, FILES))
-    return meaning_of((root / path for path in few), read_mask, numbered, smeared)
+    few = _affordable(root, spread(paths, FILES), reader)
+    return meaning_of((root / path for path in few), reader.codes, numbered, smeared)
 
 
 def meaning_of(paths: Iterable[Path], read: Read, numbered: bool = False, smeared: bool = False) -> Meaning:
@@ -99,11 +101,11 @@ def _count(paths: Iterable[Path], read: Read) -> _Seen:
     return seen
 
 
-def _affordable(root: Path, paths: Sequence[str]) -> list[str]:
+def _affordable(root: Path, paths: Sequence[str], reader: Reader) -> list[str]:
     """As many of the paths, evenly spread, as have PIXELS together, judged by the first that can be opened."""
     for path in paths:
         try:
-            height, width, _ = read_header(root / path)
+            height, width, _ = reader.header(root / path)
         except UserError:
             continue
         return spread(paths, max(2, PIXELS // (height * width)))

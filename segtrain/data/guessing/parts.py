@@ -11,7 +11,9 @@ DEPTH = 4  # folders below root in which images and masks may part ways
 LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
 COMMON = 0.2  # share of a folder's files that must begin or end alike to be a kind
 ALIKE = 3  # folders that hold the same folders, such as one a patient, from which `*` stands for them
-TAIL = re.compile(r"(?:[_\-. ][A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*){1,2}$|(?<=\d)[A-Za-z]+$")
+TAIL = re.compile(
+    r"(?:[_\-. ][A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*){1,2}$|(?<=\d)[A-Za-z]+$|_0\d{3}$"
+)  # _0000: nnU-Net's channel
 WHOLE = re.compile(r"/[^/]+$")
 HEAD = re.compile(r"^[A-Za-z]+[_\-. ]?(?=\d)|^[A-Za-z]+[_\-. ]")
 

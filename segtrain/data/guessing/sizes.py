@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from segtrain.data.datasets.pixels import Header, read_header
+from segtrain.data.datasets.pixels import Header
 from segtrain.data.guessing.files import spread
+from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
 
 HEADERS = 2000  # read at most
@@ -46,7 +47,7 @@ class Sizes(NamedTuple):
         )
 
 
-def find_sizes(root: Path, pairs: Sequence[tuple[str, str]]) -> Sizes:
+def find_sizes(root: Path, pairs: Sequence[tuple[str, str]], reader: Reader) -> Sizes:
     """Of pairs of an image and a mask; evenly spread ones where there are many.
 
     Raises:
@@ -57,7 +58,7 @@ def find_sizes(root: Path, pairs: Sequence[tuple[str, str]]) -> Sizes:
     unequal, unreadable = [], []
     for image in spread(list(chosen), HEADERS):
         try:
-            read[image], mask = read_header(root / image), read_header(root / chosen[image])
+            read[image], mask = reader.header(root / image), reader.header(root / chosen[image])
         except UserError as error:
             unreadable.append(str(error))
             continue

@@ -36,8 +36,8 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     if not images:
         raise UserError(
             f"'{root}' holds {len(nifti)} NIfTI files and {len(series)} folders of DICOM files, and none that pair as "
-            "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, such "
-            "as images/p01.nii.gz with labels/p01.nii.gz; lay them out so"
+            "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, "
+            "such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so"
         )
     keys = sorted(labels.files.keys() & images[0].files.keys())
     chosen = spread([real[labels.files[key]] for key in keys], LABELS)
