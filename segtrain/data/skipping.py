@@ -4,12 +4,25 @@ A split is assigned first, by names alone, and bad samples leave their part afte
 back where it was and moves no other, and all arms of a sweep lose the same ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import PARTS, Split
 from segtrain.data.survey import Unread, survey
-from segtrain.errors import UserError
+from segtrain.errors import UserError, noting
+
+
+def opened(open_it: Callable[[], SegmentationDataset]) -> SegmentationDataset:
+    """The dataset, opened though some of its files are broken.
+
+    Raises:
+        UserError: something is wrong that leaving samples out does not mend, such as an image without a mask.
+    """
+    with noting() as noted:
+        dataset = open_it()
+    if noted:
+        raise UserError(noted[0].message)
+    return dataset
 
 
 def unreadable(dataset: SegmentationDataset, split: Split, workers: int = 1) -> dict[str, str]:

@@ -67,7 +67,13 @@ def test_strange_images_are_named() -> None:
     for check, sample in (("odd sizes", "s9"), ("constant images", "s10"), ("dark images", "s11"), ("depth", "s12")):
         assert lines[check].samples == (sample,) and lines[check].verdict == "warn", check
     assert lines["not finite"].samples == ("s12",) and lines["not finite"].verdict == "fail"
-    assert {"s10", "s11"} <= set(lines["odd intensities"].samples)
+
+
+def test_an_image_far_brighter_than_the_others_is_odd() -> None:
+    usual = [(np.roll(picture(0), number, 0) + np.uint8(number % 4), MASK) for number in range(9)]
+    found = facts([*usual, (picture(1) // 4 + np.uint8(190), MASK)])
+    line = named(findings.pictures(found))["odd intensities"]
+    assert line.samples == ("s9",) and line.verdict == "warn"
 
 
 def test_a_class_that_a_part_lacks() -> None:

@@ -1,11 +1,14 @@
 """Samples that cannot be read, left out of a split."""
 
+from pathlib import Path
+
 import pytest
 
-from segtrain.data.skipping import unreadable, without
+from segtrain.data.datasets import Folder
+from segtrain.data.skipping import opened, unreadable, without
 from segtrain.data.split import Split
 from segtrain.errors import UserError
-from tests.data.made import InMemory, codes, picture
+from tests.data.made import CLASSES, InMemory, codes, pair, picture
 
 SPLIT = Split((0, 1, 2), (3, 4), (5,), (6,))
 GOOD = picture(0), (codes() > 0).astype("uint8")
@@ -45,3 +48,16 @@ def test_a_file_that_another_run_may_reach_is_never_left_out() -> None:
         unreadable(dataset(s1=error), SPLIT)
     error.__cause__ = OSError("image file is truncated")  # as PIL raises it: of the file, not of the system
     assert list(unreadable(dataset(s1=error), SPLIT)) == ["s1"]
+
+
+def test_a_folder_with_a_broken_file_opens_and_one_without_a_mask_does_not(tmp_path: Path) -> None:
+    for name in "abcd":
+        pair(tmp_path, name, picture(ord(name)), codes())
+    (tmp_path / "images/a.png").write_text("not an image")
+    with pytest.raises(UserError, match="cannot be read"):
+        Folder(tmp_path, CLASSES)
+    data = opened(lambda: Folder(tmp_path, CLASSES))
+    assert list(unreadable(data, Split((0, 1), (2,), (3,), ()))) == ["a"] and data.channels == 3
+    (tmp_path / "masks/b.png").unlink()
+    with pytest.raises(UserError, match="1 of 4 files have no mask"):
+        opened(lambda: Folder(tmp_path, CLASSES))
