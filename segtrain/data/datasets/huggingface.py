@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.colour import Colour
@@ -19,6 +19,15 @@ from segtrain.errors import UserError
 Table = Any  # datasets.Dataset
 STATES = ("state.json", "dataset_dict.json")  # what save_to_disk leaves in a folder
 SPELLINGS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
+
+
+class _Row(NamedTuple):
+    """A sample's name and place; `split` and `group` are empty where there is none."""
+
+    id: str
+    split: str
+    number: int
+    group: str
 
 
 class HuggingFace:
@@ -73,12 +82,12 @@ class HuggingFace:
         self.classes, self.palette = self._coding.names, self._coding.palette
         self._columns = image, mask
         self._tables = {split: _undecoded(table, image, mask) for split, table in tables.items()}
-        rows = sorted((name, *place) for split in tables for name, *place in _rows(tables[split], split, id, group))
-        _check_ids([row[0] for row in rows], id)
-        self.ids: tuple[str, ...] = tuple(row[0] for row in rows)
-        self._places = [(row[1], row[2]) for row in rows]
-        self.splits: tuple[str | None, ...] = tuple(split or None for split, _ in self._places)
-        self.groups = None if group is None else tuple(row[3] or None for row in rows)
+        rows = sorted(row for split in tables for row in _rows(tables[split], split, id, group))
+        self.ids: tuple[str, ...] = tuple(row.id for row in rows)
+        _check_ids(self.ids, id)
+        self._places = [(row.split, row.number) for row in rows]
+        self.splits: tuple[str | None, ...] = tuple(row.split or None for row in rows)
+        self.groups = None if group is None else tuple(row.group or None for row in rows)
         self._colour = Colour(channels, self._files(0)[0])
         self.channels = self._colour.channels
         self._meaning = classes, ignore_value, self.channels, id, group, self._columns
@@ -243,13 +252,12 @@ def _undecoded(table: Table, *columns: str) -> Table:
     return chosen
 
 
-def _rows(table: Table, split: str, id: str | None, group: str | None) -> Iterator[tuple[str, str, int, str]]:
-    """Id, split, number and group of each row."""
+def _rows(table: Table, split: str, id: str | None, group: str | None) -> Iterator[_Row]:
     plain = table.with_format(None)
     names = plain[id] if id else (f"{split}/{row:06d}".lstrip("/") for row in range(len(plain)))
     groups = plain[group] if group else [None] * len(plain)
     for row, (name, member) in enumerate(zip(names, groups, strict=True)):
-        yield str(name), split, row, "" if member is None else str(member)
+        yield _Row(str(name), split, row, "" if member is None else str(member))
 
 
 def _check_ids(ids: Sequence[str], column: str | None) -> None:

@@ -1,4 +1,5 @@
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,18 @@ def test_what_was_asked_of_the_hub_and_never_code(monkeypatch):
     monkeypatch.setattr(library, "load_dataset", lambda *args, **options: asked.update(options, args=args) or table())
     assert len(HuggingFace("owner/cells", CLASSES, config="small", revision="v2").ids) == 4
     assert asked == {"args": ("owner/cells", "small"), "revision": "v2"}
+
+
+def test_a_table_without_rows_is_refused(monkeypatch):
+    monkeypatch.setattr(library, "load_dataset", lambda *args, **options: table(0))
+    with pytest.raises(UserError, match="no rows"):
+        HuggingFace("owner/cells", CLASSES)
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UserError, match=r'pip install "segtrain\[huggingface\]"'):
+        opened()
 
 
 class Samples(Dataset):

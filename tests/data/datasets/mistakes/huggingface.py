@@ -77,6 +77,12 @@ def no_dataset() -> None:
     opened()
 
 
+def empty() -> None:
+    pytest.importorskip("datasets")
+    Path("data").mkdir()
+    opened()
+
+
 def no_folder() -> None:
     pytest.importorskip("datasets")
     opened(root="./data")
@@ -84,14 +90,15 @@ def no_folder() -> None:
 
 MISTAKES: dict[str, Callable[[], object]] = {
     "no such folder": no_folder,
-    "a folder without a dataset": no_dataset,
+    "an empty folder": empty,
+    "a folder with something else": no_dataset,
     "no such column": with_table(table, mask="label"),
     "a column of another type": with_table(lambda: table(label=["a"] * 4), mask="label"),
     "classes from a column without names": with_table(table, classes="mask"),
     "splits of other names": with_table(lambda: splits(train=table(), unlabelled=table())),
     "a split that is not there": with_table(lambda: splits(train=table()), splits={"train": "training"}),
     "a name twice": with_table(lambda: table(name=["a", "b", "a", "c"]), id="name"),
-    "no rows": with_table(lambda: table(0)),
+    "no rows": with_table(lambda: table().select([])),
     "an empty cell": with_table(lambda: table(image=[None] * 4)),
     "a cell that is no picture": with_table(broken),
     "a mask has a value that is no class": with_table(table, classes={"background": 1, "cell": 255}),
