@@ -26,7 +26,7 @@ class Csv:
     """Images and masks by the rows of a manifest, files in any format that `Folder` reads.
 
     `ids` are the images' paths in the manifest without extension, sorted; `splits`, `groups` and `weights` are its
-    columns. A million rows are held in some 100 bytes each, without a Python object a row.
+    columns. A million rows are held in some 100 bytes each, twice that while they are read, without an object a row.
 
     Raises:
         UserError: the manifest or one of its rows is wrong, or, of a set of up to `MOST_FILES` rows, a file is missing,

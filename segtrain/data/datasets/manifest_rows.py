@@ -1,7 +1,6 @@
 """The rows of a manifest, checked and held in arrays."""
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,9 +14,9 @@ from segtrain.errors import UserError
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-# What a plain relative path has not: parts that are empty, . or .., backslashes, colons, other control characters. One
-# search over all paths of a chunk, a line each, spares a look at each where a manifest has none of them.
-SUSPECT = re.compile(r"(^|/)\.{0,2}(/|$)|[\\:\r\0]", re.MULTILINE)
+# Of these a path has some that is absolute, or has parts that are empty, "." or "..", or what no path should have. To
+# look for each in all paths of a chunk at once, a line each, spares a look at every path where there are none.
+SUSPECT = ("//", "/.", "\n.", "\n/", "/\n", "\n\n", "\\", ":", "\r", "\0")
 DRIVE = re.compile("[A-Za-z]:")  # the beginning of an absolute path on Windows
 
 
@@ -65,9 +64,9 @@ def read_rows(manifest: Manifest, outside: bool) -> Rows:
     extensions, splits, groups = _Coded(), _Coded(), _Coded()
     for first, cells in manifest.chunks():
         images = _paths(manifest, first, "image", cells["image"], outside)
-        stems = [os.path.splitext(path) for path in images]
-        ids.append(Names([stem for stem, _ in stems]).array)
-        extensions.add([extension for _, extension in stems])
+        stems = [_stem(path) for path in images]
+        ids.append(Names(stems).array)
+        extensions.add([path[len(stem) :] for path, stem in zip(images, stems, strict=True)])
         masks.append(Names(_paths(manifest, first, "mask", cells["mask"], outside)).array)
         splits.add(_splits(manifest, first, cells["split"]) if "split" in cells else [None] * len(images))
         groups.add(_filled(manifest, first, "group", cells["group"]) if "group" in cells else [])
@@ -92,9 +91,15 @@ def read_rows(manifest: Manifest, outside: bool) -> Rows:
     )
 
 
+def _stem(path: str) -> str:
+    """The first of what os.path.splitext gives, in a third of its time."""
+    stem, _, extension = path.rpartition(".")
+    return path if "/" in extension or not stem.rpartition("/")[2].lstrip(".") else stem
+
+
 def _paths(manifest: Manifest, first: int, role: str, cells: Sequence[str], outside: bool) -> Sequence[str]:
-    joined = "\n".join(cells)
-    if joined.count("\n") == len(cells) - 1 and not SUSPECT.search(joined):
+    joined = "\n".join(["", *cells, ""])
+    if joined.count("\n") == len(cells) + 1 and not any(mark in joined for mark in SUSPECT):
         return cells
     return [_path(manifest, first + i, role, cell, outside) for i, cell in enumerate(cells)]
 

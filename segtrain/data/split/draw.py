@@ -15,11 +15,12 @@ def drawn(groups: Codes, pool: Indices, seed: int) -> tuple[Indices, Indices]:
     Returns:
         The place of each pool sample's group in that order, and the number of pool samples of the group at each place.
     """
-    present, group = np.unique(groups.codes[pool], return_inverse=True)
+    codes = groups.codes[pool]
+    present = np.flatnonzero(np.bincount(codes))
     order = _order((groups.names[code] for code in present.tolist()), len(present), seed)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    places = place[group]
+    place = np.empty(len(groups.names), np.int64)
+    place[present[order]] = np.arange(len(order))
+    places = place[codes]
     return places, np.bincount(places, minlength=len(order))
 
 

@@ -107,9 +107,9 @@ def check_sides(groups: Codes, parts: Mapping[str, Indices], pool: Indices) -> N
         UserError: one does; names the first.
     """
     lying = {"train": pool, "val": parts["val"], "test": parts["test"]}
-    found = {part: np.unique(groups.codes[samples]) for part, samples in lying.items()}
+    found = {part: np.bincount(groups.codes[i], minlength=len(groups.names)) > 0 for part, i in lying.items()}
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-        both = sorted(groups.names[code] for code in np.intersect1d(found[one], found[other]).tolist())
+        both = sorted(groups.names[code] for code in np.flatnonzero(found[one] & found[other]).tolist())
         if both:
             raise UserError(
                 f"group '{both[0]}' lies in {one} and in {other} as the data is split, {len(both)} such groups; "

@@ -58,5 +58,5 @@ class Ratios:
             parts[part] = pool[np.isin(places, free[chosen])]
             free = np.delete(free, chosen)
         parts["train"] = pool[np.isin(places, free)]
-        got = f"{len(np.unique(together.codes))} groups of {len(ids)} samples"
+        got = f"{np.count_nonzero(np.bincount(together.codes))} groups of {len(ids)} samples"
         return checked(parts, np.empty(0, np.int64), got)
