@@ -171,7 +171,7 @@ def _parts(root: Path, annotations: str | Mapping[str, str], images: str | Mappi
 def _of(choice: str | Mapping[str, str], split: str | None) -> str:
     if isinstance(choice, str) and (split or "{split}" not in choice):
         return choice.replace("{split}", split or "")
-    if isinstance(choice, Mapping) and split in choice:
+    if isinstance(choice, Mapping) and split and split in choice:
         return choice[split]
     raise UserError(
         f"dataset.images is {choice!r}; expected a folder of images for each annotation file; got none for "

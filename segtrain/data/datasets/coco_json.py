@@ -10,7 +10,7 @@ from segtrain.data.datasets.pairs import some
 from segtrain.errors import UserError
 
 Entry = dict[str, Any]
-KEYS = {
+KEYS: dict[str, dict[str, Any]] = {
     "images": {"id": (int, str), "file_name": str, "height": int, "width": int},
     "annotations": {"id": (int, str), "image_id": (int, str), "category_id": (int, str)},
     "categories": {"id": (int, str), "name": str},

@@ -143,7 +143,8 @@ def _axes(grid: Grid) -> list[tuple[int, bool]]:
 def _corners(grid: Grid) -> Array:
     """Positions (8, 3) of the outermost voxels, mm."""
     ends = np.array(np.meshgrid(*[(0, side - 1) for side in grid.shape])).reshape(3, -1)
-    return (grid.affine[:3, :3] @ ends).T + grid.affine[:3, 3]
+    corners: Array = (grid.affine[:3, :3] @ ends).T + grid.affine[:3, 3]
+    return corners
 
 
 def _sides(grid: Grid) -> str:

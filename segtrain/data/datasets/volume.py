@@ -1,6 +1,6 @@
 """Slices of scans in three dimensions, NIfTI or DICOM, with labels in NIfTI."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,18 +118,16 @@ class Volume:
         _, images, label = self._patients[self._slices[index][0]]
         return [file for scan in (*images, label) for file in scan.files]
 
-    def _indices(self, patient: _Patient) -> Iterator[int]:
-        background = self.classes.index("background") if "background" in self.classes else None
-        if self._empty == "drop" and background is None:
+    def _indices(self, patient: _Patient) -> Sequence[int]:
+        places = range(0, depth(patient.label.grid, self._axis), self._every)
+        if self._empty == "keep":
+            return places
+        if "background" not in self.classes:
             raise UserError(
                 "dataset.empty=drop needs a class named background; expected one; name it, or give empty=keep"
             )
-        for index in range(0, depth(patient.label.grid, self._axis), self._every):
-            if (
-                self._empty == "keep"
-                or not np.isin(self._labels(patient.label, index), (background, IGNORE_INDEX)).all()
-            ):
-                yield index
+        nothing = (self.classes.index("background"), IGNORE_INDEX)
+        return [index for index in places if not np.isin(self._labels(patient.label, index), nothing).all()]
 
     def _image(self, scan: Scan, at: int) -> Array:
         """The slice (H, W, C) float32, windowed or normalised."""
