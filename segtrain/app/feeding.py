@@ -60,8 +60,8 @@ class Feeding:
         weights = getattr(self.dataset, "weights", None)
         if weights is None or not np.any(np.asarray(weights)[np.asarray(train)] > 0):
             raise UserError(
-                "data.sampling=weights draws samples by weights of the dataset's own; expected a dataset with some above "
-                "0 in training, such as dataset=csv with a weight column; got "
+                "data.sampling=weights draws samples by weights of the dataset's own; expected a dataset with some "
+                "above 0 in training, such as dataset=csv with a weight column; got "
                 f"{'none' if weights is None else 'only 0'}; give data.sampling=uniform, or classes"
             )
         own: list[float] = np.asarray(weights)[np.asarray(train)].tolist()

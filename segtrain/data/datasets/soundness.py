@@ -36,8 +36,8 @@ _inflated: set[bytes] = set()  # header and checksums of PNG files whose pixels 
 def check(image: Image.Image, content: bytes) -> None:
     """Nothing, for a file whose header and data agree; `image` is the content opened, not decoded.
 
-    A PNG image takes 1.7 times as long to read for it, a mask 1.3 times, when a process reads it for the first time: its
-    pixels are inflated twice. Later, and for other formats, it costs next to nothing.
+    A PNG image takes 1.7 times as long to read for it, a mask 1.3 times, when a process reads it for the first time:
+    its pixels are inflated twice. Later, and for other formats, it costs next to nothing.
 
     Raises:
         ValueError: header and data disagree, or a checksum does not fit.
