@@ -15,8 +15,10 @@ Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one si
 HARMLESS = (
     *("trainer.accelerator", "trainer.devices", "choices.trainer", "data.num_workers", "data.cache", "checkpoint.*"),
     *("logger", "logger.*", "choices.logger", "dataset.root", "dataset.images", "dataset.masks"),
+    "dataset.manifest",
     *("resume*", "debug", "outputs", "trust"),
 )
+PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
 
@@ -59,8 +61,9 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
             raise UserError(f"resume takes single values; got {override.input_line}; give key=value")
         if key in groups and isinstance(value, str):
             OmegaConf.update(config, f"choices.{key}", value, force_add=True)
-            value = composed("train", [f"{key}={value}"])[key]
-            config[key] = {}
+            typed_only, key = composed("train", [f"{key}={value}"]), PLACED.get(key, key)
+            value = OmegaConf.select(typed_only, key)
+            OmegaConf.update(config, key, {}, merge=False)
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
             raise UserError(f"the run's config has no key '{key}'; expected one of its config.yaml; +{key}=… adds one")
         OmegaConf.update(config, key, value, force_add=True, merge=False)
