@@ -4,7 +4,7 @@ import csv
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -112,7 +112,7 @@ class Manifest:
         with self._opened() as file:
             reader = self._reader(file)
             next(itertools.islice(filter(None, reader), row + 1, None))
-            return reader.line_num
+            return int(reader.line_num)
 
     def error(self, row: int, what: str) -> UserError:
         """A UserError about a row."""
@@ -136,7 +136,7 @@ class Manifest:
     def _opened(self) -> IO[str]:
         return self.path.open(encoding="utf-8-sig", newline="")
 
-    def _reader(self, file: IO[str]) -> "csv._reader":
+    def _reader(self, file: IO[str]) -> Any:  # csv gives its readers no type by a public name
         return csv.reader(file, delimiter=self._delimiter, skipinitialspace=True, strict=True)
 
     def _decoded(self, line: bytes, number: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from segtrain.data.datasets.columns import Codes, Names
 from segtrain.data.datasets.manifest import Manifest
-from segtrain.data.datasets.pairs import LOOKALIKES, SPLITS
+from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS
 from segtrain.errors import UserError
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
