@@ -36,7 +36,8 @@ def check(config: DictConfig) -> None:
     """
     began, typed = time.monotonic(), list(HydraConfig.get().overrides.task)
     choices = choices_of(HydraConfig.get())
-    config = DictConfig({**plain(config, choices), "choices": choices})
+    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
+    config = DictConfig(decided)
     check_values(config)
     folder = Path(config.outputs) / "check" / config.name / folder_name(typed)
     data, both = Data([]), "augmentation" in config.parts

@@ -131,4 +131,5 @@ def _alike(marks: Sequence[Mark], left: np.ndarray[Any, Any], right: np.ndarray[
 def _standard(marks: Sequence[Mark], positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     copies = np.frombuffer(b"".join(marks[i].sketch for i in positions), np.uint8).reshape(len(positions), -1)
     values = copies.astype(np.float32) - copies.mean(1, dtype=np.float32, keepdims=True)
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
+    standard: Pixels = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
+    return standard

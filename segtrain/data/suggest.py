@@ -70,7 +70,8 @@ def crop(seen: Sequence[Seen], foreground: Sequence[int]) -> tuple[int, str]:
 
 
 def _over(number: float, values: np.ndarray) -> np.ndarray:
-    return np.divide(number, values, out=np.zeros(len(values)), where=values > 0)
+    quotient: np.ndarray = np.divide(number, values, out=np.zeros(len(values)), where=values > 0)
+    return quotient
 
 
 def _of_mean_1(values: np.ndarray) -> list[float]:

@@ -86,7 +86,9 @@ def look(dataset: SegmentationDataset, index: int) -> Seen | Unread:
     labels = np.bincount(mask.ravel(), minlength=1)
     pixels = {int(label): int(labels[label]) for label in np.flatnonzero(labels)}
     extent = {label: _extent(mask == label) for label in pixels if label != dataset.ignore_index}
-    return Seen(*image.shape, image.dtype.name, *_values(image), pixels, extent, mark(image), exact(mask))
+    height, width, channels = image.shape
+    facts = _values(image)
+    return Seen(height, width, channels, image.dtype.name, *facts, pixels, extent, mark(image), exact(mask))
 
 
 _read_from: list[SegmentationDataset] = []  # of a process of the pool
