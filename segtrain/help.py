@@ -22,7 +22,8 @@ Examples
   python -m segtrain preview aug=medical_elastic                      look at it, without training
   python -m segtrain -m aug=none,flips,medical_elastic seed=0,1,2     nine runs, a folder each, and a report
   python -m segtrain report outputs/NAME                              which of them is better, and how sure that is
-  python -m segtrain --config-dir my_conf dataset=cells               your data: my_conf/dataset/cells.yaml
+  python -m segtrain new cells data/cells                             your data: writes my_conf/dataset/cells.yaml
+  python -m segtrain --config-dir my_conf dataset=cells               and trains on it
   python -m segtrain resume=outputs/brain_tissue/aug=medical_elastic  go on, from the run's own config
 
 Groups and their choices (group=choice)

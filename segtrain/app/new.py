@@ -14,7 +14,7 @@ from segtrain.data.guessing.folder import guess_folder
 from segtrain.data.guessing.formats import guess_other
 from segtrain.data.guessing.yaml import Guess, written
 from segtrain.errors import UserError
-from segtrain.runs.files import explained, write_whole
+from segtrain.runs.files import write_whole
 
 USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
@@ -22,13 +22,17 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 class Asked(NamedTuple):
-    """What was typed; `checked` are overrides that go to the check."""
+    """What was typed; `checked` are overrides that go to the check alone."""
 
     name: str
     root: Path
     folder: Path
     force: bool
     checked: tuple[str, ...]
+
+    def command(self, *verb: str) -> list[str]:
+        """The arguments of a verb on the new dataset; of training without one."""
+        return [*verb, "--config-dir", str(self.folder), f"dataset={self.name}"]
 
 
 def new(arguments: Sequence[str]) -> None:
@@ -46,19 +50,24 @@ def new(arguments: Sequence[str]) -> None:
             "another NAME, or write over it with force=true"
         )
     guess = look_at(asked.root)
-    commands = _commands(asked)
-    with explained(path):
+    check, train = (shlex.join(["python", "-m", "segtrain", *asked.command(*verb)]) for verb in (["check"], []))
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, written(guess.lines, _head(asked, commands)).encode())
+    except OSError as error:
+        raise UserError(
+            f"could not make the folder '{path.parent}': {error.strerror}; expected a folder for your own configs; "
+            "give another with --config-dir"
+        ) from error
+    write_whole(path, written(guess.lines, _head(asked, check, train)).encode())
     print(f"{path} is written; found in {asked.root}:")
     print("".join(f"  {sentence}\n" for sentence in guess.found), end="")
     print("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")
-    print(f"checking it: {commands['check']}", flush=True)
-    status = subprocess.run([sys.executable, "-m", "segtrain", *_typed(asked, "check"), *asked.checked]).returncode
+    print(f"checking it: {check} {shlex.join(asked.checked)}", flush=True)
+    status = subprocess.run([sys.executable, "-m", "segtrain", *asked.command("check"), *asked.checked]).returncode
     if status:
-        print(f"the check did not pass; mend {path} or the data, and check again: {commands['check']}", file=sys.stderr)
+        print(f"the check did not pass; mend {path} or the data, and check again: {check}", file=sys.stderr)
         sys.exit(status)
-    print(f"train: {commands['train']}")
+    print(f"train: {train}")
 
 
 def look_at(root: Path) -> Guess:
@@ -67,7 +76,7 @@ def look_at(root: Path) -> Guess:
     Raises:
         UserError: nothing that segtrain reads.
     """
-    found = find_files(root.expanduser())
+    found = find_files(root)
     return guess_other(root, found) or guess_folder(root, found)
 
 
@@ -89,7 +98,8 @@ def _parsed(arguments: Sequence[str]) -> Asked:
         got = " ".join(arguments) or "nothing"
         raise UserError(f"new takes a name and a folder; expected: {USAGE}; got: {got}")
     _check_name(names[0])
-    return Asked(names[0], Path(names[1]), Path(folder), force == "true", tuple(options.values()))
+    options.setdefault("parts", "parts=[data]")  # no augmentation is chosen yet, and its audit takes longer
+    return Asked(names[0], Path(names[1]).expanduser(), Path(folder), force == "true", tuple(options.values()))
 
 
 def _check_name(name: str) -> None:
@@ -105,22 +115,10 @@ def _check_name(name: str) -> None:
         )
 
 
-def _typed(asked: Asked, verb: str = "") -> list[str]:
-    return [*([verb] if verb else []), "--config-dir", str(asked.folder), f"dataset={asked.name}"]
-
-
-def _commands(asked: Asked) -> dict[str, str]:
-    """Verb to the command as it is typed in a shell."""
-    return {
-        verb: shlex.join(["python", "-m", "segtrain", *_typed(asked, verb * (verb != "train"))])
-        for verb in ("check", "train")
-    }
-
-
-def _head(asked: Asked, commands: dict[str, str]) -> list[str]:
+def _head(asked: Asked, check: str, train: str) -> list[str]:
     return [
         f"{asked.name}: guessed by `python -m segtrain new` from the names in {asked.root} and a sample of its files.",
         "Each guess has its reason beside it; mend what is wrong, name what is asked, then",
-        f"  {commands['check']}      does it hold for every file",
-        f"  {commands['train']}      trains",
+        f"  {check}      does it hold for every file",
+        f"  {train}      trains",
     ]

@@ -366,7 +366,16 @@ def test_what_is_asked_is_in_the_file_and_on_the_terminal(segtrain: CommandLine,
     assert text.count("name me") == 2 and yaml.safe_load(text)["classes"]["class_128"] == 128
     assert "yours to tell: name the classes class_128, class_255" in segtrain.out
     assert segtrain.out.splitlines()[-1] == "train: python -m segtrain --config-dir 'own conf' dataset=mine"
-    assert unchecked[0][1:] == ["-m", "segtrain", "check", "--config-dir", "own conf", "dataset=mine", "seconds=1"]
+    assert unchecked[0][1:] == [
+        "-m",
+        "segtrain",
+        "check",
+        "--config-dir",
+        "own conf",
+        "dataset=mine",
+        "seconds=1",
+        "parts=[data]",
+    ]
 
 
 def test_a_file_that_is_there_is_kept_unless_forced(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
@@ -404,7 +413,32 @@ def test_from_a_folder_to_a_training_in_two_commands(segtrain: CommandLine, monk
     """The check runs in a process of its own, as typed."""
     monkeypatch.setenv("PYTHONPATH", str(Path(config.__file__).parents[1]))
     make(segtrain.folder / "data", CASES["extensions in one folder"])
-    assert segtrain("new", "mine", "data", "seconds=1", "aug=flips") == 0, segtrain.out + segtrain.err
+    assert segtrain("new", "mine", "data") == 0, segtrain.out + segtrain.err
     small = [override for override in SMALL if not override.startswith("dataset")]
     assert segtrain("--config-dir", "my_conf", "dataset=mine", *small) == 0, segtrain.err
     assert "mine: 3 classes" in segtrain.out
+
+
+def test_copies_of_an_image_stay_in_one_part(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
+    case = CASES["images and masks"]._replace(count=30)
+    make(segtrain.folder / "data", case)
+    for a, b in ((3, 7), (11, 25), (11, 26)):
+        save(segtrain.folder / f"data/images/{b}.png", Image.fromarray(image(a)))
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    assert "images that are there twice: 11 = 25 = 26, 3 = 7" in segtrain.out
+    for seed in range(6):
+        written = opened(segtrain)
+        written.dataset.split.seed = seed
+        dataset = build_dataset(written)
+        split = build_split(written, dataset)
+        parts = {dataset.ids[i]: part for part in ("train", "val", "test") for i in getattr(split, part)}
+        assert len(parts) == 30 and parts["3"] == parts["7"] and parts["11"] == parts["25"] == parts["26"]
+
+
+def test_more_copies_than_fit_in_a_group_are_told(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
+    make(segtrain.folder / "data", CASES["images and masks"])
+    for b in range(4):
+        save(segtrain.folder / f"data/images/{b}.png", Image.fromarray(image(8)))
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    assert "yours to tell: images that are there twice: 0 = 1 = 2; in two parts they leak" in segtrain.out
+    assert opened(segtrain).dataset.split.get("group") is None

@@ -20,7 +20,7 @@ class _File(NamedTuple):
     path: str
     images: str
     categories: tuple[str, ...]
-    count: int
+    number: int
 
 
 def guess_coco(root: Path, found: Found) -> Guess | None:
@@ -29,18 +29,19 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
     files: dict[str, _File] = {}
     for path in sorted(found.ending(".json"), key=lambda path: "instances" in path):  # after others, such as keypoints
         content = _read(root / path)
-        folder = content and _folder(content["images"], at)
-        if content and folder is not None:
+        folder = None if content is None else _folder(content["images"], at)
+        if content is not None and folder is not None:
             split = taken_apart(f"{PurePosixPath(path).with_suffix('')}/x").split
-            names = _categories(content)
-            files[SPLITS[split.lower()] if split else ""] = _File(path, folder, names, len(content["images"]))
+            files[SPLITS[split.lower()] if split else ""] = _File(
+                path, folder, _categories(content), len(content["images"])
+            )
     if not files:
         return None
     parts = {split: files[split] for split in ("train", "val", "test") if split in files}
     alone = next(iter(files.values())) if len(parts) < 2 else None
     chosen = [alone] if alone else list(parts.values())
     names = list(dict.fromkeys(name for file in chosen for name in file.categories if name.lower() != "background"))
-    count = sum(file.count for file in chosen)
+    count = sum(file.number for file in chosen)
     lines = (
         Line("defaults: [coco]" if len(parts) < 3 else "defaults: [coco, override /split@_global_.split: given]"),
         entry("root", str(root)),

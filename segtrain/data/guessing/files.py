@@ -55,7 +55,8 @@ def find_files(root: Path) -> Found:
             f"'{root}' {what}; expected the folder of the data, images with their masks somewhere below it; give its "
             "path from the current directory: python -m segtrain new NAME ROOT"
         )
-    pictures, others = [], []
+    pictures: list[str] = []
+    others: list[str] = []
     for folder, below, names in os.walk(root, followlinks=True):
         below[:] = sorted(name for name in below if name[0] != "." and name != "__MACOSX")
         where = Path(folder).relative_to(root)

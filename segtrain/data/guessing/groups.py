@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import cv2
@@ -32,7 +33,7 @@ class Groups(NamedTuple):
     """An expression for `split.group`, and what it finds."""
 
     expression: str
-    count: int
+    number: int
     smallest: int
     largest: int
     example: str
@@ -81,10 +82,12 @@ def find_stack(root: Path, files: Mapping[str, str]) -> Stack | None:
     unit = {i: (t - mean) / (np.linalg.norm(t - mean) or 1) for i, t in thumbs.items()}
     alike = {d: [float((unit[i] * unit[i + d]).sum()) for i in unit if i + d in unit] for d in (1, 2, 3)}
     far = [float((unit[i] * unit[j]).sum()) for i in unit for j in unit if j - i >= len(ids) / 4]
-    if not alike[1] or not far or np.mean(alike[1]) - np.mean(far) < ALIKE:
+    if not alike[1] or not far:
         return None
-    near, base = float(np.mean(alike[1])), float(np.mean(far))
-    still = [d for d, values in alike.items() if values and np.mean(values) - base > (near - base) / 3]
+    near, base = median(alike[1]), median(far)  # which a few copies of one image do not move
+    if near - base < ALIKE:
+        return None
+    still = [d for d, values in alike.items() if values and median(values) - base > (near - base) / 3]
     return Stack(near, base, max(1, min(max(still) + 2, len(ids) // 15)))
 
 

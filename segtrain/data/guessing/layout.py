@@ -58,7 +58,7 @@ def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
     pairs = [(one, other) for one, other in _pairings(parts) if seen(other).few or _excused(other, seen(other))]
     if not pairs:
         raise _no_mask(root, found, parts, seen)
-    images, masks = max(pairs, key=lambda pair: _score(*pair, seen))
+    images, masks = max(pairs, key=lambda pair: _score(pair[0], pair[1], seen))
     others = [other for one, other in pairs if one.files == images.files and other.pattern != masks.pattern]
     others = [o for o in others if not o.files.keys().isdisjoint(images.files) and _apart(o, masks)]
     regions = next((o for o in others if seen(o).is_view and not seen(masks).is_view), None)

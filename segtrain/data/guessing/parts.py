@@ -50,12 +50,13 @@ class Part(NamedTuple):
         return {split for split, _ in self.files if split}
 
     def within(self, splits: set[str]) -> "Part":
-        """The files of these splits; of a single one, whose folder then is written out."""
+        """The files of these splits; of a single one, whose folder then is written out and no split any more."""
         files = {key: path for key, path in self.files.items() if key[0] in splits}
         if len(splits) > 1 or not files:
             return self._replace(files=files)
         depth = len(self.folder.split("/"))
         first = next(iter(files.values()))
+        files = {("", name): path for (_, name), path in files.items()}
         return self._replace(folder="/".join(first.split("/")[:depth]), files=files)
 
 
@@ -126,7 +127,8 @@ def _common(inner: Sequence[str], affix: re.Pattern[str]) -> list[str]:
         if found and found[0] != text:
             last = re.split(r"(?=[_\-. ])", found[0])[-1]  # of `_training_mask` also `_mask`
             counts.update({found[0], last} if affix is TAIL else {found[0]})
-    return [text for text, count in counts.items() if count >= COMMON * len(inner)]
+    least = max(COMMON * len(inner), 1 if len(inner) < ALIKE else 2)
+    return [text for text, count in counts.items() if count >= least]
 
 
 def _part(
