@@ -11,6 +11,7 @@ from rich.progress import track
 
 from segtrain.app.sources import build_dataset, build_split
 from segtrain.data import findings, suggest
+from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.copies import copies
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.findings import Facts, Finding
@@ -119,19 +120,18 @@ def _suggestions(facts: Facts) -> tuple[list[Finding], dict[str, Any]]:
     if not train or len({one.channels for one in train}) > 1:
         return [], {}
     mean, std = suggest.normalisation(train)
-    weights = suggest.weights(train, len(facts.classes))
     ground = facts.classes.index("background") if "background" in facts.classes else None
     side, reason = suggest.crop(train, [label for label in range(len(facts.classes)) if label != ground])
     shown = f"mean [{', '.join(f'{v:.4g}' for v in mean)}], std [{', '.join(f'{v:.4g}' for v in std)}]"
     lines = [findings.said("normalisation", shown, "of the training images, each channel, as stored; training does it")]
-    ways = {
-        "inverse": (weights.inverse, "1 / pixels; loss.alpha=[…] with loss=focal"),
-        "median": (weights.median, "median frequency / frequency among the images that hold the class"),
-        "effective": (weights.effective, "effective number of the images that hold the class"),
-    }
-    for way, (values, meaning) in ways.items():
-        shown = f"loss.class_weights=[{','.join(f'{value:g}' for value in values)}]"
-        lines.append(findings.said(f"class weights, {way}", shown, meaning))
+    counted = suggest.counts(train, len(facts.classes))
+    known = all(counted.images)  # a class that training lacks is a line of its own, and has no weight
+    weights = {kind: class_weights(kind, counted, facts.classes) for kind in WEIGHTS if known}
+    for kind, values in weights.items():
+        shown = f"[{', '.join(f'{value:.4g}' for value in values)}]"
+        lines.append(
+            findings.said(f"weights {kind}", shown, f"loss.class_weights={kind}; loss=focal loss.alpha={kind}")
+        )
     lines.append(findings.said("training crop", f"data.crop={side}", reason, side))
-    numbers = {"normalisation": {"mean": mean, "std": std}, "class_weights": weights._asdict(), "crop": side}
+    numbers = {"normalisation": {"mean": mean, "std": std}, "class_weights": weights, "crop": side}
     return lines, numbers

@@ -2,22 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from segtrain.data.balance import Counts
 from segtrain.data.survey import Seen
 
 STRIDE = 32  # the deepest encoders halve the image five times
 LARGEST = 512  # pixels: beyond, memory and time of a step grow and few objects need the context
-
-
-class Weights(NamedTuple):
-    """A weight a class in label order, of mean 1 over the classes that occur; 0 for one that does not."""
-
-    inverse: list[float]
-    median: list[float]
-    effective: list[float]
 
 
 def normalisation(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
@@ -32,23 +24,12 @@ def normalisation(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
     return mean.tolist(), np.sqrt(np.maximum(square - mean**2, 0)).tolist()
 
 
-def weights(seen: Sequence[Seen], classes: int) -> Weights:
-    """Three usual ways to weigh classes, from the labels of the samples.
-
-    Inverse: 1 / pixels. Median: median frequency / frequency, which is a class's share of the images that hold it
-    (Source: Eigen and Fergus 2015, arXiv 1411.4734, section 6.3.2). Effective: (1 - b) / (1 - b^n) of the number n of
-    images that hold the class, b = (N - 1) / N of N images (Source: Cui et al. 2019, arXiv 1901.05555, equation 5; of
-    images, as pixels of one image repeat one another).
-    """
-    pixels = np.array([sum(one.pixels.get(label, 0) for one in seen) for label in range(classes)], float)
-    holders = [[one for one in seen if one.pixels.get(label, 0)] for label in range(classes)]
-    about = np.array([sum(one.height * one.width for one in some) for some in holders], float)
-    share = np.divide(pixels, about, out=np.zeros(classes), where=about > 0)
-    images = np.array([len(some) for some in holders], float)
-    beta = (len(seen) - 1) / len(seen)
-    middle = float(np.median(share[share > 0])) if (share > 0).any() else 0.0
-    ways = (_over(1, pixels), _over(middle, share), _over(1 - beta, 1 - beta**images))
-    return Weights(*(_of_mean_1(way) for way in ways))
+def counts(seen: Sequence[Seen], classes: int) -> Counts:
+    """What class weights are made of, from masks that have been read."""
+    holders = [[one.pixels for one in seen if label in one.pixels] for label in range(classes)]
+    pixels = [sum(of[label] for of in some) for label, some in enumerate(holders)]
+    where = [sum(number for of in some for label, number in of.items() if label < classes) for some in holders]
+    return Counts(pixels, where, [len(some) for some in holders], len(seen))
 
 
 def crop(seen: Sequence[Seen], foreground: Sequence[int]) -> tuple[int, str]:
@@ -67,13 +48,3 @@ def crop(seen: Sequence[Seen], foreground: Sequence[int]) -> tuple[int, str]:
     reason = f"twice the {largest:.0f} px that 9 of 10 images' largest objects keep below"
     cap = f"the median short side of {short:g} px" if limit < LARGEST else f"{LARGEST} px, for memory"
     return min(wanted, limit), reason if wanted <= limit else f"{reason} is more than {cap}, which limits it"
-
-
-def _over(number: float, values: np.ndarray) -> np.ndarray:
-    quotient: np.ndarray = np.divide(number, values, out=np.zeros(len(values)), where=values > 0)
-    return quotient
-
-
-def _of_mean_1(values: np.ndarray) -> list[float]:
-    there = values[values > 0]
-    return [float(f"{value:.4g}") for value in values / (there.mean() if len(there) else 1.0)]

@@ -116,12 +116,8 @@ def test_suggestions_are_those_of_the_formulas() -> None:
     mean, std = suggest.normalisation(seen)
     pixels = np.concatenate([image.reshape(-1, 3) for image, _ in samples])
     assert np.allclose(mean, pixels.mean(0)) and np.allclose(std, pixels.std(0))
-    weights = suggest.weights(seen, 3)
-    cell, rest = 256, 2 * 48**2 - 256
-    assert np.allclose(weights.inverse, [2 * cell / (cell + rest), 2 * rest / (cell + rest), 0], rtol=1e-3)
-    share = np.array([rest / (2 * 48**2), cell / 48**2])
-    assert np.allclose(weights.median, [*(2 * (1 / share) / (1 / share).sum()), 0], rtol=1e-3)
-    assert np.allclose(weights.effective, [0.8, 1.2, 0], rtol=1e-3)  # b = 1/2: 1 / (1 + 1/2) against 1
+    cell = 256
+    assert suggest.counts(seen, 3) == ([2 * 48**2 - cell, cell, 0], [2 * 48**2, 48**2, 0], [2, 1, 0], 2)
     assert suggest.crop(seen, [1]) == (32, "twice the 16 px that 9 of 10 images' largest objects keep below")
     side, reason = suggest.crop(seen, [0])
     assert side == 32 and "more than the median short side of 48 px" in reason
