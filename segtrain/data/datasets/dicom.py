@@ -15,6 +15,7 @@ from segtrain.errors import UserError
 UNEVEN = 0.1  # share of the usual distance by which one between slices may differ; a missing slice doubles it
 SAME = ("SeriesInstanceUID", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient")
 NEEDED = ("ImagePositionPatient", *SAME)
+NUMBERS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}  # how many each holds
 
 
 def open_series(folder: Path) -> Scan:
@@ -53,11 +54,14 @@ def _files(folder: Path) -> list[Path]:
 def _header(path: Path) -> Any:
     try:
         header = need("pydicom", "medical").dcmread(path, stop_before_pixels=True)
+        lacks = [name for name in NEEDED if header.get(name) in (None, "")]
+        for name, count in NUMBERS.items():
+            if name not in lacks and np.isfinite(np.asarray(header.get(name), float)).sum() != count:
+                raise ValueError(f"{name} is {header.get(name)}")
     except (UserError, MemoryError):
         raise
     except Exception as error:
         raise _broken(path, error) from error
-    lacks = [name for name in NEEDED if header.get(name) in (None, "")]
     if lacks or header.get("NumberOfFrames", 1) > 1 or header.get("SamplesPerPixel", 1) > 1:
         got = f"none of {some(lacks)}" if lacks else "several frames or colours"
         raise UserError(
@@ -102,13 +106,13 @@ def _voxels(paths: Sequence[Path]) -> Array:
 def _slice(path: Path) -> Array:
     try:
         data = need("pydicom", "medical").dcmread(path)
-        pixels = data.pixel_array.T.astype(np.float32)
+        pixels: Array = data.pixel_array.T.astype(np.float32)
+        slope, intercept = np.float32(data.get("RescaleSlope", 1)), np.float32(data.get("RescaleIntercept", 0))
     except (UserError, MemoryError):
         raise
     except Exception as error:  # pydicom and its decoders raise many kinds
         raise _broken(path, error) from error
-    scaled: Array = pixels * np.float32(data.get("RescaleSlope", 1)) + np.float32(data.get("RescaleIntercept", 0))
-    return scaled
+    return pixels * slope + intercept
 
 
 def _broken(path: Path, error: Exception) -> UserError:

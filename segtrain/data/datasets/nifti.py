@@ -1,6 +1,8 @@
 """NIfTI files (.nii, .nii.gz) as scans."""
 
 import functools
+import gzip
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,41 @@ def open_nifti(path: Path) -> Scan:
 def _voxels(path: Path) -> Array:
     """As stored: of an uncompressed file a map of which only what is used is read."""
     try:
-        stored: Array = _opened(path).dataobj.get_unscaled()
-    except MemoryError:
+        stored = _unpacked(path) if path.suffix.lower() == ".gz" else _mapped(path)
+    except (UserError, MemoryError):
         raise
     except Exception as error:
         raise _broken(path, error) from error
     return stored[..., 0] if stored.ndim == 4 and stored.shape[3] == 1 else stored
+
+
+def _mapped(path: Path) -> Array:
+    image = _opened(path)
+    if path.suffix.lower() == ".nii":  # a pair of .hdr and .img is not one file
+        _check_length(image, path.stat().st_size)
+    stored: Array = image.dataobj.get_unscaled()
+    return stored
+
+
+def _unpacked(path: Path) -> Array:
+    image = _opened(path)
+    with gzip.open(path) as file:  # not by nibabel: it stops where the voxels end, and so before the checksum
+        content = file.read(_length(image) + 1)
+    _check_length(image, len(content))
+    stored: Array = type(image).from_bytes(content).dataobj.get_unscaled()
+    return stored
+
+
+def _length(image: Any) -> int:
+    """Bytes of the file by its header."""
+    length: int = image.dataobj.offset + math.prod(image.shape) * image.get_data_dtype().itemsize
+    return length
+
+
+def _check_length(image: Any, length: int) -> None:
+    if length != _length(image):
+        held = "less" if length < _length(image) else "more"
+        raise ValueError(f"its header asks for {_length(image)} bytes, it holds {held}")
 
 
 def _opened(path: Path) -> Any:

@@ -203,7 +203,7 @@ MISTAKES = {
     "a label of several volumes": with_pair(label=np.stack([body()] * 2, 3)),
     "a scan of two axes": with_pair(image=RAMP[:, :, 0], label=body()),
     "patients with other modalities": modalities,
-    "a truncated .nii.gz": cut("p1.nii.gz", 0.7),
+    "a truncated .nii.gz": cut("p1.nii.gz", 0.98),
     "a truncated .nii": cut("p1.nii", 0.7),
     "a header that lies": lying,
     "not a number": with_pair(image=NOT_A_NUMBER),
