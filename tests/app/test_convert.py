@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from segtrain.app.assembly import build_data
+from segtrain.app.feeding import Feeding
 from segtrain.app.sources import build_dataset
 from tests.conftest import SMALL, CommandLine
 
@@ -74,7 +75,7 @@ def test_training_batches_are_the_same_to_the_bit(compress: str, segtrain: Comma
     batches = []
     for dataset in (SMALL_SHAPES, ["dataset=litdata", f"dataset.root={segtrain.folder / 's'}"]):
         config = composed(*dataset, *options)
-        data = build_data(config, build_dataset(config))
+        data = build_data(config, Feeding(config, build_dataset(config)))
         data.setup("fit")
         loaders = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader()]
         loaders[0].sampler.set_epoch(1)

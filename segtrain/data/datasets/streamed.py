@@ -28,7 +28,7 @@ from segtrain.errors import UserError
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
 ABOUT, INDEX = "segtrain.json", "index.json"
 LEAVES = ["bytes", "bytes"]  # of an item: image and mask
-BESIDE = ("groups", "weights")  # what some datasets say of each sample beyond the contract
+BESIDE = ("groups", "weights")  # what some datasets say of each sample, and others do not
 CHUNK = "64MB"  # a file of chunks: litdata's own default; what one download from an object store brings
 NPY = b"\x93NUMPY"  # how an array that is not compressed begins
 LONGEST_HEADER = 256  # bytes; of our arrays it has 128
@@ -61,7 +61,8 @@ class Streamed:
         self.palette = tuple((red, green, blue) for red, green, blue in about["palette"])
         self.channels, self.ignore_index = int(about["channels"]), int(about["ignore_index"])
         self.splits: tuple[str | None, ...] = tuple(about["splits"])
-        self.groups, self.weights = (about.get(name) for name in BESIDE)
+        self.groups: list[str | None] | None = about.get("groups")
+        self.weights = None if about.get("weights") is None else np.array(about["weights"], np.float64)
         self._fingerprint = hashlib.blake2b(text, digest_size=16).hexdigest()
         _check_index(_fetched(self._root, INDEX), len(self.ids), self._root)
         self._open: tuple[int, Any] = (-1, None)

@@ -23,7 +23,7 @@ def _here(tmp_path, monkeypatch):
 
 
 class Odd:
-    """Five channels, every dtype, sizes that differ from sample to sample, and groups, beyond the contract."""
+    """Five channels, every dtype, sizes that differ from sample to sample, groups and weights."""
 
     classes = ("background", "cell", "rim")
     palette = ((0, 0, 0), (1, 2, 3), (4, 5, 6))
@@ -32,6 +32,7 @@ class Odd:
     ids = tuple(f"part/{i:02d} é" for i in range(9))
     splits = ("train",) * 4 + ("val",) * 2 + (None,) * 3
     groups = ("p1", None) * 4 + ("p2",)
+    weights = np.arange(9) / 7
 
     def read(self, index):
         rng = np.random.default_rng(index)
@@ -56,6 +57,7 @@ def test_everything_comes_back_bit_for_bit(compress, monkeypatch):
     for name in ("classes", "palette", "channels", "ignore_index", "ids", "splits"):
         assert getattr(dataset, name) == getattr(original, name), name
     assert tuple(dataset.groups) == original.groups
+    assert dataset.weights.dtype == np.float64 and (dataset.weights == original.weights).all()
     for index in [5, 0, 8, 3, 1, 7, 2, 6, 4]:
         for stored, made in zip(dataset.read(index), original.read(index), strict=True):
             assert stored.dtype == made.dtype and stored.shape == made.shape
