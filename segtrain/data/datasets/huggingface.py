@@ -12,13 +12,10 @@ from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.colour import Colour
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.extras import need
-from segtrain.data.datasets.pairs import SPLITS, some
+from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import read_mask
+from segtrain.data.datasets.tables import Table, loaded, parts
 from segtrain.errors import UserError
-
-Table = Any  # datasets.Dataset
-STATES = ("state.json", "dataset_dict.json")  # what save_to_disk leaves in a folder
-SPELLINGS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
 
 
 class _Row(NamedTuple):
@@ -74,7 +71,7 @@ class HuggingFace:
         Raises:
             UserError: `datasets` is not installed, the dataset cannot be had, or splits, columns or ids are not so.
         """
-        tables = _parts(_loaded(str(root), config, revision), splits)
+        tables = parts(loaded(str(root), config, revision), splits)
         wanted = [column for column in (image, mask, id, group) if column is not None]
         for table in tables.values():
             _check_columns(table, wanted, (image, mask))
@@ -156,61 +153,6 @@ def _file(cell: Mapping[str, Any] | None, name: str) -> Path:
     if content is None and path is None:
         raise UserError(f"the cell '{name}' is empty; expected a picture; fill it in, or leave the row out")
     return Path(str(path)) if content is None else cast(Path, Cell(name, content))
-
-
-def _loaded(root: str, config: str | None, revision: str | None) -> Any:
-    """A `Dataset`, or a `DatasetDict` of splits."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
-    library = need("datasets", "huggingface")
-    folder = Path(root).expanduser()
-    there = folder.is_dir()
-    if not there and (root.count("/") != 1 or root.startswith((".", "/", "~"))):
-        raise UserError(
-            f"there is no folder '{root}'; expected one that save_to_disk wrote, or OWNER/NAME on the hub; relative "
-            "paths start from the current directory; give dataset.root as it is"
-        )
-    shown = library.is_progress_bar_enabled()
-    library.disable_progress_bars()
-    try:
-        if there and any((folder / state).is_file() for state in STATES):
-            return library.load_from_disk(str(folder))
-        return library.load_dataset(str(folder) if there else root, config, revision=revision)
-    except Exception as error:  # the library and its readers raise nearly anything
-        expected = (
-            "a folder that save_to_disk wrote, or one of Parquet files"
-            if there
-            else "a dataset of that name on the hub or in its cache; without a network, run load_dataset and "
-            "save_to_disk once where there is one, and carry the folder over"
-        )
-        first = (str(error).splitlines() or [""])[0]
-        raise UserError(
-            f"the dataset '{root}' cannot be had; expected {expected}; got {type(error).__name__}: {first}"
-        ) from error
-    finally:
-        if shown:
-            library.enable_progress_bars()
-
-
-def _parts(loaded: Any, splits: Mapping[str, str] | None) -> dict[str, Table]:
-    """Split -> table; "" is the split of a dataset without any."""
-    have = dict(loaded) if isinstance(loaded, Mapping) else {}
-    if splits is not None:
-        bad = [f"{part}={name}" for part, name in splits.items() if part not in SPLITS or name not in have]
-        if bad or not splits:
-            raise UserError(
-                f"dataset.splits names {some(bad) or 'nothing'}; expected train, val or test, each with one of the "
-                f"dataset's own splits ({some([*have]) or 'it has none'}); such as {{train: train, val: validation}}"
-            )
-        return {part: have[name] for part, name in splits.items()}
-    if not have:
-        return {"": loaded}
-    named = [(SPELLINGS.get(name, ""), name) for name in have]
-    if any(not part for part, _ in named) or len({part for part, _ in named}) < len(named):
-        raise UserError(
-            f"the dataset has the splits {some([*have])}; expected train, validation and test, or some of them, once "
-            "each; say which is which by dataset.splits, such as {train: train, val: validation}"
-        )
-    return {part: have[name] for part, name in named}
 
 
 def _check_columns(table: Table, wanted: Sequence[str], pictures: Sequence[str]) -> None:
