@@ -27,7 +27,8 @@ WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, n
 QUOTED = ("resume", "replay", "sample", "to")
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Flags of Hydra whose value is the next argument; it may look like an override.
-VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
+CONFIG_DIR = ("--config-dir", "-cd")
+VALUED = (*CONFIG_DIR, "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
 
 
 def main() -> None:
@@ -57,15 +58,16 @@ def main() -> None:
 
 
 def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
-    """Verb and remaining arguments; the first argument behind --config-dir is a verb when it is a bare word.
+    """Verb and remaining arguments; the first argument, or that behind --config-dir, is a verb when it is a bare word.
 
     Raises:
         UserError: the bare word is no verb; all verbs are listed.
     """
-    if arguments and arguments[0] in VALUED and len(arguments) > 2:
-        verb, rest = split_verb(arguments[2:])
-        return verb, [*arguments[:2], *rest]
     first = arguments[0] if arguments else ""
+    before = 2 if first in CONFIG_DIR else 1 if first.startswith("--config-dir=") else 0
+    if before and len(arguments) > before:
+        verb, rest = split_verb(arguments[before:])
+        return verb, [*arguments[:before], *rest]
     if not first or first.startswith(("-", "+", "~")) or "=" in first:
         return "train", arguments
     if first not in VERBS:

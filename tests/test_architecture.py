@@ -41,6 +41,7 @@ ONLY_IN = {
 WITHOUT_TORCH = (
     *("segtrain.__main__", "segtrain.config", "segtrain.errors", "segtrain.mistakes", "segtrain.plots"),
     *("segtrain.app.diff", "segtrain.app.changes", "segtrain.app.finding", "segtrain.app.stops"),
+    *("segtrain.app.new", "segtrain.data.guessing"),
     *("segtrain.data.datasets", "segtrain.runs", "segtrain.sheet", "segtrain.sweeps"),
     *(
         f"segtrain.data.{name}"

@@ -378,6 +378,15 @@ def test_what_is_asked_is_in_the_file_and_on_the_terminal(segtrain: CommandLine,
     ]
 
 
+def test_the_folder_for_configs_may_stand_before_the_verb(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
+    make(segtrain.folder / "data", CASES["images and masks"])
+    for flags in (["--config-dir", "own"], ["--config-dir=my_own"]):
+        assert segtrain(*flags, "new", "mine", "data") == 0, segtrain.err
+    assert (segtrain.folder / "own" / "dataset" / "mine.yaml").is_file()
+    assert (segtrain.folder / "my_own" / "dataset" / "mine.yaml").is_file()
+    assert segtrain("--config-dir", "own", "check", "dataset=min") == 2 and "did you mean dataset=mine" in segtrain.err
+
+
 def test_a_file_that_is_there_is_kept_unless_forced(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
     make(segtrain.folder / "data", CASES["images and masks"])
     own = segtrain.folder / "my_conf" / "dataset" / "mine.yaml"
