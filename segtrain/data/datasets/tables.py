@@ -39,8 +39,8 @@ def loaded(root: str, config: str | None, revision: str | None) -> Any:
         expected = (
             "a folder that save_to_disk wrote, or one of Parquet files"
             if there
-            else "a folder, or a dataset of that name on the hub or in its cache; without a network, run load_dataset and "
-            "save_to_disk once where there is one, and carry the folder over"
+            else "a folder, or a dataset of that name on the hub or in its cache; without a network, run load_dataset "
+            "and save_to_disk once where there is one, and carry the folder over"
         )
         first = (str(error).splitlines() or [""])[0]
         raise UserError(
