@@ -7,14 +7,15 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 PIECE = 4096  # bytes in the middle of a file by which nearly all different files of one size differ
+FILES = 20_000  # images up to which copies are looked for; the check looks among any number
 MOST = 24  # names that an expression lists; with more, copies are the user's to remove
 SHARE = 0.2  # of the samples that may lie in the one group of all copies
 
 
 def find_same(root: Path, images: Mapping[str, str]) -> list[list[str]]:
-    """Groups of ids, of images id -> path, whose files are the same to the byte."""
+    """Groups of ids, of images id -> path, whose files are the same to the byte; of too many images, none."""
     paths = {name: root / path for name, path in images.items()}
-    groups = [list(paths)]
+    groups = [list(paths)] if len(paths) <= FILES else []
     for key in KEYS:  # each reads only what the one before left together
         groups = [group for one in groups for group in _alike(paths, one, key)]
     return groups
