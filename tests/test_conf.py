@@ -7,6 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app.assembly import build_data, build_network
+from segtrain.app.feeding import Feeding
 from segtrain.app.sources import build_dataset, build_policy
 from segtrain.app.sweeping import planned
 from segtrain.config import build, conf_dir, plain
@@ -36,7 +37,7 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
         build_policy(config, dataset)
     elif group == "dataset":
         config.data.num_workers = 0
-        assert build_data(config, dataset).split.train
+        assert len(build_data(config, Feeding(config, dataset)).split.train)
     elif group == "model":
         build_network(config, dataset)
     elif group == "loss":

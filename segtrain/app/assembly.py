@@ -103,7 +103,7 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
     dataset, train = feeding.dataset, data.split.train
     mean, std = feeding.statistics(train)
     named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
-    weights = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
+    weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
     optimizer, scheduler = build_descent(config)
     return Segmentation(
         build_network(config, dataset),
