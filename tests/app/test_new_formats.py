@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from segtrain.app.sources import build_dataset, build_split
-from tests.app.test_new import SIZE, image, labels, mask_image, opened, save, unchecked
+from tests.app.layouts import SIZE, image, labels, mask_image, opened, save, unchecked
 from tests.conftest import CommandLine
 from tests.data.datasets.mistakes.volume import body, nifti, series
 
