@@ -62,6 +62,7 @@ RULES = {
     "ema": Rule("null or a decay between 0 and 1, such as 0.99", lambda v: v is None or (_is_number(v) and 0 < v < 1)),
     "checkpoint.every": Rule("null, a whole number of steps from 1, or minutes such as 15min", _is_interval),
     "data.sampling": Rule("uniform, classes or weights", lambda value: value in ("uniform", "classes", "weights")),
+    "data.on_bad": Rule("raise or skip", lambda value: value in ("raise", "skip")),
     "data.cache": Rule("null, ram or disk", lambda value: value in (None, "ram", "disk")),
     "checkpoint.keep": Rule("all or best", lambda value: value in ("all", "best")),
     "resume_allow": Rule("a list of keys, such as [optimizer.lr]", lambda value: isinstance(value, list | ListConfig)),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -70,16 +70,17 @@ class Feeding:
     def _cached(self, kind: str | None, dataset: SegmentationDataset) -> SegmentationDataset:
         if kind is None:
             return dataset
+        bad = getattr(dataset, "bad", {})
         if kind == "ram":
             with _progress(len(dataset.ids)) as progress:
-                return cast(SegmentationDataset, Cached(dataset, held(dataset, progress)))
-        self._built(self.folder / INDEX, lambda: self._pack(dataset))
+                return cast(SegmentationDataset, Cached(dataset, held(dataset, progress, bad)))
+        self._built(self.folder / INDEX, lambda: self._pack(dataset, bad))
         return cast(SegmentationDataset, Cached(dataset, Mapped(self.folder, dataset.channels)))
 
-    def _pack(self, dataset: SegmentationDataset) -> None:
+    def _pack(self, dataset: SegmentationDataset, bad: Container[str]) -> None:
         with part(self.folder / SAMPLES) as temporary, _progress(len(dataset.ids)) as progress:
             with open(temporary, "xb") as file:
-                index = pack(dataset, file, progress)
+                index = pack(dataset, file, progress, bad)
                 to_disk(file)
             put(temporary, self.folder / SAMPLES)
         with part(self.folder / INDEX) as temporary:

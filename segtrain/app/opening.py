@@ -13,6 +13,7 @@ from segtrain.app import changes, device
 from segtrain.app.assembly import Parts
 from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
+from segtrain.data.leaks import refuse_leaks
 from segtrain.errors import UserError
 from segtrain.runs import checkpoint
 from segtrain.runs.environment import environment
@@ -51,13 +52,19 @@ class Opened:
         """
         ids, split = parts.dataset.ids, parts.data.split
         sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
-        fingerprint = parts.fingerprint
-        if self.checkpoint is not None and self.run.read_json("split.json")["fingerprint"] != fingerprint:
+        fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
+        if hasattr(parts.dataset, "hashes"):
+            refuse_leaks(ids, split, parts.dataset.hashes(), bool(self.config.dataset.split.get("allow_leak", False)))
+        before = self.run.read_json("split.json") if self.checkpoint is not None else None
+        if before and (before["fingerprint"], before["skipped"]) != (fingerprint, skipped):
             raise UserError(
-                f"the data of {self.run.path} has changed since the run began (another fingerprint than in its "
-                "split.json); going on would mix two data sets; restore the data or start a new run with name=…"
+                f"the data of {self.run.path} has changed since the run began (another fingerprint, or other samples "
+                "that cannot be read, than in its split.json); going on would mix two data sets; restore the data or "
+                "start a new run with name=…"
             )
-        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides})
+        groups = getattr(parts.dataset, "groups", None)
+        own = {} if groups is None else {ids[i]: groups[i] for i in split.test if groups[i] is not None}
+        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, "skipped": skipped, "groups": own})
         known = {"device": parts.device, "threads": self.config.threads, "precision": self.config.trainer.precision}
         known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
         self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))

@@ -10,6 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config import build
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.duplicates import same
+from segtrain.data.skipping import Skipping, opened, without
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 
@@ -25,8 +27,14 @@ def where(config: DictConfig, group: str) -> str:
 
 def build_dataset(config: DictConfig) -> SegmentationDataset:
     """The dataset, without its split."""
-    dataset: SegmentationDataset = build(config.dataset, where(config, "dataset"), leave_out=["split"])
-    return dataset
+
+    def open_it() -> SegmentationDataset:
+        dataset: SegmentationDataset = build(config.dataset, where(config, "dataset"), leave_out=["split"])
+        return dataset
+
+    if OmegaConf.select(config, "data.on_bad") == "skip":
+        return cast(SegmentationDataset, Skipping(opened(open_it)))
+    return open_it()
 
 
 def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
@@ -41,13 +49,16 @@ def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
             f"split={choice} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
             "first line is `# @package dataset.split`; add that line"
         )
-    splitter = build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}")
+    splitter = build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
     groups = getattr(dataset, "groups", None)
     more: dict[str, Any] = {} if groups is None else {"groups": groups}
+    if getattr(splitter, "keeps_twins", False) and hasattr(dataset, "hashes"):
+        more["twins"] = same(dataset.hashes())
     if getattr(splitter, "reads_masks", False):
         more |= {"read": dataset.read, "ignore_index": dataset.ignore_index}
     split: Split = splitter.assign(dataset.ids, dataset.splits, **more)
-    return split
+    bad = getattr(dataset, "bad", {})
+    return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
 
 
 def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None) -> Policy:

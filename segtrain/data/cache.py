@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -41,15 +41,15 @@ class Cached:
         return self.samples[index]
 
 
-def held(dataset: SegmentationDataset, progress: Callable[[int], None]) -> list[Sample]:
-    """All samples, decoded, in the memory of this process; loader processes that are forked share it.
+def held(dataset: SegmentationDataset, progress: Callable[[int], None], bad: Container[str] = ()) -> list[Sample]:
+    """All samples but the `bad`, decoded, in the memory of this process; loader processes that are forked share it.
 
     Raises:
         UserError: they would take more than the memory that is free.
     """
     samples: list[Sample] = []
     left, sizes = free_memory(), 0
-    for number, sample in enumerate(map(dataset.read, range(len(dataset.ids)))):
+    for number, sample in enumerate(_read(dataset, bad)):
         sizes += sample.image.nbytes + sample.mask.nbytes
         if sizes / (number + 1) * len(dataset.ids) > left:
             raise UserError(
@@ -72,15 +72,15 @@ def free_memory() -> int:
 
 
 def pack(
-    dataset: SegmentationDataset, file: IO[bytes], progress: Callable[[int], None]
+    dataset: SegmentationDataset, file: IO[bytes], progress: Callable[[int], None], bad: Container[str] = ()
 ) -> np.ndarray[Any, np.dtype[np.void]]:
-    """Writes all samples, decoded, one after the other.
+    """Writes all samples but the `bad`, decoded, one after the other.
 
     Returns:
         The index: a row of `ROW` a sample, where in the file its image and mask begin, and what they are.
     """
     index = np.zeros(len(dataset.ids), ROW)
-    for number, (image, mask) in enumerate(map(dataset.read, range(len(dataset.ids)))):
+    for number, (image, mask) in enumerate(_read(dataset, bad)):
         begins = [_append(file, array) for array in (image, mask)]
         index[number] = (*begins, *mask.shape, DTYPES.index(image.dtype.name))
         progress(number + 1)
@@ -133,3 +133,9 @@ def _append(file: IO[bytes], array: np.ndarray[Any, Any]) -> int:
     begin = file.tell()
     file.write(np.ascontiguousarray(array).data)
     return begin
+
+
+def _read(dataset: SegmentationDataset, bad: Container[str]) -> Iterator[Sample]:
+    """Every sample in order, of no pixels where it is bad."""
+    nothing = Sample(np.zeros((0, 0, dataset.channels), np.uint8), np.zeros((0, 0), np.uint8))
+    yield from (nothing if name in bad else dataset.read(index) for index, name in enumerate(dataset.ids))

@@ -4,12 +4,32 @@ A split is assigned first, by names alone, and bad samples leave their part afte
 back where it was and moves no other, and all arms of a sweep lose the same ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import PARTS, Split
 from segtrain.data.survey import Unread, survey
 from segtrain.errors import UserError, noting
+
+
+class Skipping:
+    """A dataset some of whose samples cannot be read; all else it says is the dataset's own."""
+
+    def __init__(self, dataset: SegmentationDataset) -> None:
+        """Of a dataset from `opened`; nothing is read yet."""
+        self.dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "dataset":  # not there yet: unpickling asks
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    @cached_property
+    def bad(self) -> dict[str, str]:
+        """As `unreadable` finds it, over all samples."""
+        return unreadable(self.dataset, range(len(self.dataset.ids)))
 
 
 def opened(open_it: Callable[[], SegmentationDataset]) -> SegmentationDataset:
@@ -25,14 +45,14 @@ def opened(open_it: Callable[[], SegmentationDataset]) -> SegmentationDataset:
     return dataset
 
 
-def unreadable(dataset: SegmentationDataset, split: Split, workers: int = 1) -> dict[str, str]:
-    """Id -> why, of the samples of train, val and test that cannot be read; every one is tried.
+def unreadable(dataset: SegmentationDataset, indices: Sequence[int], workers: int = 1) -> dict[str, str]:
+    """Id -> why, of those of the samples that cannot be read; every one is tried.
 
     Raises:
         UserError: a file cannot be reached, because of the disk, the network or its permissions: another run might
             read it, and runs that are compared must not differ in their data.
     """
-    found = survey(dataset, sorted([*split.train, *split.val, *split.test]), workers)
+    found = survey(dataset, indices, workers)
     bad = {dataset.ids[index]: one for index, one in found.items() if isinstance(one, Unread)}
     for name, one in bad.items():
         if one.away:

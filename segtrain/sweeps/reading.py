@@ -33,6 +33,7 @@ class Run(NamedTuple):
     versions: dict[str, Any]  # of env.json
     fingerprint: str  # of the data
     test: tuple[str, ...]  # ids of the test split
+    groups: dict[str, str]  # of test samples (patients), where the data itself says them
     minutes: float  # of its last start; NaN before the end
     error: str
 
@@ -85,6 +86,7 @@ def read_run(path: Path) -> Run:
         versions=run.read_json("env.json") if (path / "env.json").exists() else {},
         fingerprint=split.get("fingerprint", ""),
         test=tuple(split.get("test", ())),
+        groups=split.get("groups", {}),
         minutes=_minutes(status),
         error=status.get("error") or "",
     )
@@ -110,7 +112,9 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def groups_of(run: Run) -> dict[str, str]:
-    """Test image to its group (patient) by the split's `group` expression; itself where there is none."""
+    """Test image to its group (patient), the data's own or by the split's `group` expression; itself without one."""
+    if run.groups:
+        return {name: run.groups.get(name, name) for name in run.images}
     pattern = run.config.get("dataset.split.group")
     if not isinstance(pattern, str):
         return {name: name for name in run.images}

@@ -13,7 +13,8 @@ from segtrain.sweeps.reading import Run
 # Keys that may differ between runs of one arm without changing a result.
 HARMLESS = (
     *("seed", "name", "outputs", "debug", "resume*", "trust*", "data.num_workers", "data.cache", "logger*"),
-    *("choices.logger", "checkpoint.*", "trainer.accelerator", "choices.trainer", "choices.sweep", "dataset.split.seed"),
+    *("choices.logger", "choices.trainer", "choices.sweep", "checkpoint.*", "trainer.accelerator"),
+    "dataset.split.seed",
 )
 NAMED = 4  # runs that a warning names
 ENVIRONMENT = ("segtrain_commit", "packages", "device", "threads", "precision", "deterministic", "python")

@@ -4,7 +4,9 @@ import json
 import multiprocessing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from segtrain.app.feeding import Feeding
 from segtrain.app.sources import build_dataset
@@ -69,6 +71,46 @@ def test_samples_may_be_drawn_by_class_or_by_weights_of_the_datas_own(segtrain: 
     assert classes.read_bytes() != uniform.read_bytes()
     assert segtrain(*SMALL, "data.sampling=weights", "name=weights") == 2
     assert "expected a dataset with some above 0" in segtrain.err and "got none" in segtrain.err
+
+
+def folder_of(root: Path, names: str, broken: str = "") -> list[str]:
+    """images/ and masks/ of 40 x 40 pixels; the override that names them."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+        for name in names:
+            pixels = rng.integers(0, 2 if kind == "masks" else 256, (40, 40)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / kind / f"{name}.png")
+    for name in broken:
+        path = root / "images" / f"{name}.png"
+        path.write_bytes(path.read_bytes()[:-40])
+    return ["dataset=folder", f"dataset.root={root}", "dataset.classes={a:0,b:1}", *SMALL[2:]]
+
+
+@pytest.mark.parametrize("cache", ["null", "ram", "disk"])
+def test_samples_that_cannot_be_read_are_left_out_where_asked_and_listed(segtrain: CommandLine, cache: str) -> None:
+    command = [*folder_of(segtrain.folder / "data", "abcdefghijkl", broken="cf"), f"data.cache={cache}"]
+    assert segtrain(*command, "name=raised") == 2 and "cannot be read" in segtrain.err
+    assert segtrain(*command, "data.on_bad=skip", "name=skipped") == 0, segtrain.err
+    split = json.loads((run_in(segtrain.folder, "skipped") / "split.json").read_text())
+    assert sorted(split["skipped"]) == ["c", "f"] == sorted(split["unused"])
+    assert (
+        "checksum" in split["skipped"]["c"] or "truncated" in split["skipped"]["c"] or "ends" in split["skipped"]["c"]
+    )
+
+
+def test_one_image_in_two_parts_is_kept_together_or_refused(segtrain: CommandLine) -> None:
+    root = segtrain.folder / "data"
+    command = folder_of(root, "abcdefghijkl")
+    for copy in "defgh":
+        (root / "images" / f"{copy}.png").write_bytes((root / "images" / "a.png").read_bytes())
+    assert segtrain(*command, "name=drawn") == 0, segtrain.err
+    split = json.loads((run_in(segtrain.folder, "drawn") / "split.json").read_text())
+    assert len([side for side in ("train", "val", "test") if {*"adefgh"} & {*split[side]}]) == 1
+    blocks = [*command, "split=blocks", "dataset.split.gap=0", "dataset.split.val=0.4"]
+    assert segtrain(*blocks, "name=blocks") == 2
+    assert "the same image lies in more than one of train, val and test" in segtrain.err
+    assert segtrain(*blocks, "dataset.split.allow_leak=true", "name=allowed") == 0, segtrain.err
 
 
 def _builds(folder: str, log: str) -> None:

@@ -230,7 +230,6 @@ def test_copies_of_an_image_stay_in_one_part(segtrain: CommandLine, unchecked: l
     for a, b in ((3, 7), (11, 25), (11, 26)):
         save(segtrain.folder / f"data/images/{b}.png", Image.fromarray(image(a)))
     assert segtrain("new", "mine", "data") == 0, segtrain.err
-    assert "images that are there twice: 11 = 25 = 26, 3 = 7" in segtrain.out
     for seed in range(6):
         written = opened(segtrain)
         written.dataset.split.seed = seed
@@ -238,12 +237,3 @@ def test_copies_of_an_image_stay_in_one_part(segtrain: CommandLine, unchecked: l
         split = build_split(written, dataset)
         parts = {dataset.ids[i]: part for part in ("train", "val", "test") for i in getattr(split, part)}
         assert len(parts) == 30 and parts["3"] == parts["7"] and parts["11"] == parts["25"] == parts["26"]
-
-
-def test_more_copies_than_fit_in_a_group_are_told(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
-    make(segtrain.folder / "data", CASES["images and masks"])
-    for b in range(4):
-        save(segtrain.folder / f"data/images/{b}.png", Image.fromarray(image(8)))
-    assert segtrain("new", "mine", "data") == 0, segtrain.err
-    assert "yours to tell: images that are there twice: 0 = 1 = 2; in two parts they leak" in segtrain.out
-    assert opened(segtrain).dataset.split.get("group") is None

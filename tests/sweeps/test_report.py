@@ -1,6 +1,7 @@
 """The report: what it says of sweeps whose truth is known, and that it needs the run folders alone."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -69,6 +70,14 @@ def test_one_seed_says_so(tmp_path: Path) -> None:
 def test_images_of_a_patient_count_as_one(tmp_path: Path) -> None:
     made.sweep(tmp_path, group=r"^(p\d+)_")
     assert {c.clusters for c in find([tmp_path]).contrasts} == {6}
+
+
+def test_patients_that_the_data_itself_names_count_as_one(tmp_path: Path) -> None:
+    made.sweep(tmp_path)
+    for file in tmp_path.glob("*/split.json"):
+        split = json.loads(file.read_text())
+        file.write_text(json.dumps({**split, "groups": {name: name[:3] for name in split["test"][:-3]}}))
+    assert {c.clusters for c in find([tmp_path]).contrasts} == {5 + 3}
 
 
 def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:

@@ -6,22 +6,18 @@ from typing import NamedTuple
 
 from segtrain.data.guessing.groups import Groups, Stack, find_groups, find_stack
 from segtrain.data.guessing.readers import Reader
-from segtrain.data.guessing.same import find_same, together
 from segtrain.data.guessing.yaml import Line, entry
 
 PARTS = ("train", "val", "test")
 SHARE = 0.15  # of val and of test, as conf/split/ratios.yaml has it
-SHOWN = 3  # of the images that are there twice
 
 
 class Division(NamedTuple):
-    """What the data says itself, and what else must not be torn apart: groups, neighbours in a stack, copies."""
+    """What the data says itself, and what else must not be torn apart: groups, neighbours in a stack."""
 
     given: frozenset[str]
     groups: Groups | None
     stack: Stack | None
-    copies: tuple[tuple[str, ...], ...]
-    joined: str | None  # expression that puts the copies into one group
 
     @property
     def override(self) -> str:
@@ -35,10 +31,9 @@ class Division(NamedTuple):
             near, far = self.stack.near, self.stack.far
             yield Line("split:", f"slabs: neighbours look alike (correlation {near:.2f}, far apart {far:.2f})")
             yield entry("gap", self.stack.gap, "samples left unused between the slabs", 2)
-        elif self.groups or self.joined:
-            said = self._group_words if self.groups else f"one image twice, so together: {self._copy_words}"
+        elif self.groups:
             yield Line("split:", self._drawn)
-            yield entry("group", self.groups.expression if self.groups else self.joined, said, 2)
+            yield entry("group", self.groups.expression, self._group_words, 2)
         elif self.given != {*PARTS}:
             yield Line("", f"{self._drawn}; other shares: split: {{val: 0.2, test: 0.2}}, other ways: split=folds")
 
@@ -50,13 +45,6 @@ class Division(NamedTuple):
             yield f"{self._group_words} (split.group)"
         if self.stack:
             yield f"slices of one stack: neighbours look alike, so the split is slabs with a gap of {self.stack.gap}"
-        if self.joined:
-            yield f"images that are there twice: {self._copy_words}; split.group keeps them in one part"
-
-    def asked(self) -> Iterator[str]:
-        """What the user must see to."""
-        if self.copies and not self.joined:
-            yield f"images that are there twice: {self._copy_words}; in two parts they leak: remove the copies"
 
     @property
     def _named(self) -> str:
@@ -75,11 +63,6 @@ class Division(NamedTuple):
         size = f"{found.smallest}" if found.smallest == found.largest else f"{found.smallest} to {found.largest}"
         return f"{found.number} groups of {size} samples by their names, such as '{found.example}', which stay together"
 
-    @property
-    def _copy_words(self) -> str:
-        shown = ", ".join(" = ".join(group[:3]) for group in self.copies[:SHOWN])
-        return shown if len(self.copies) <= SHOWN else f"{shown}, … ({len(self.copies)} in all)"
-
 
 def find_division(root: Path, images: Mapping[str, str], given: set[str], reader: Reader) -> Division:
     """How images, id -> path, are divided.
@@ -93,6 +76,4 @@ def find_division(root: Path, images: Mapping[str, str], given: set[str], reader
     draws = given != {*PARTS} and reader.pages != "samples"
     groups = find_groups(list(images), any("/" in name for name in images) and bool(given)) if draws else None
     stack = find_stack(root, images) if draws and not given and not groups and not reader.pages else None
-    copies = tuple(tuple(group) for group in find_same(root, images))
-    joined = together(copies, len(images)) if draws and not given and not groups and not stack else None
-    return Division(frozenset(given), groups, stack, copies, joined)
+    return Division(frozenset(given), groups, stack)

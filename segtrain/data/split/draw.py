@@ -1,27 +1,38 @@
 """The seeded draw: groups in an order by hash, and those whose sizes come nearest to a share."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from segtrain.data.datasets.columns import Codes
 from segtrain.data.split.parts import Indices
 
+Twins = Sequence[Sequence[int]]  # samples of the same image, which belong into one part
 
-def drawn(groups: Codes, pool: Indices, seed: int) -> tuple[Indices, Indices]:
-    """The groups of the pool in an order that hangs on seed and name alone.
+
+def drawn(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[Indices, Indices]:
+    """The groups of the pool in an order that hangs on seed and name alone; groups that share twins are one.
 
     Returns:
         The place of each pool sample's group in that order, and the number of pool samples of the group at each place.
     """
-    codes = groups.codes[pool]
+    codes = _joined(groups.codes, twins)[pool]
     present = np.flatnonzero(np.bincount(codes))
     order = _order((groups.names[code] for code in present.tolist()), len(present), seed)
     place = np.empty(len(groups.names), np.int64)
     place[present[order]] = np.arange(len(order))
     places = place[codes]
     return places, np.bincount(places, minlength=len(order))
+
+
+def _joined(codes: Indices, twins: Twins) -> Indices:
+    """The codes, those of twins made equal: each to the first's."""
+    joined = codes.copy() if twins else codes
+    for some in twins:
+        for code in {int(joined[index]) for index in some[1:]}:
+            joined[joined == code] = joined[some[0]]
+    return joined
 
 
 def _order(names: Iterable[str], n: int, seed: int) -> Indices:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import drawn, nearest
+from segtrain.data.split.draw import Twins, drawn, nearest
 from segtrain.data.split.parts import Indices, Split, checked, count, expression, grouping, sides
 from segtrain.errors import UserError
 
@@ -17,6 +17,8 @@ class Folds:
     Among groups of one size a hash of seed and name decides: the same folds whatever the order of samples, and for
     every value of `fold`, so that k runs test each sample once.
     """
+
+    keeps_twins = True
 
     def __init__(
         self, k: int, fold: int = 0, val: float | None = None, seed: int = 0, group: str | None = None
@@ -49,9 +51,13 @@ class Folds:
         self._group = expression(group)
 
     def assign(
-        self, ids: Sequence[str], given: Sequence[str | None], groups: Sequence[str | None] | None = None
+        self,
+        ids: Sequence[str],
+        given: Sequence[str | None],
+        groups: Sequence[str | None] | None = None,
+        twins: Twins = (),
     ) -> Split:
-        """The split of the samples `ids`, `groups` (the data's own) or those of the expression kept whole.
+        """The split of the samples `ids`, `groups` (the data's own) or those of the expression kept whole, `twins` too.
 
         Raises:
             UserError: the data itself says which samples validate or test, there are fewer groups than folds, an id
@@ -64,7 +70,7 @@ class Folds:
                 "folds would deal them out anew; expected train or nothing; take split=given or split=ratios, or leave "
                 "the data's split out (a manifest: dataset.columns.split=null)"
             )
-        places, sizes = drawn(grouping(ids, groups, self._group), pool, self._seed)
+        places, sizes = drawn(grouping(ids, groups, self._group), pool, self._seed, twins)
         if len(sizes) < self._k:
             raise UserError(
                 f"there are {len(sizes)} groups for {self._k} folds; expected one a fold; lower dataset.split.k"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import drawn, nearest
+from segtrain.data.split.draw import Twins, drawn, nearest
 from segtrain.data.split.parts import Split, check_shares, check_sides, checked, count, expression, grouping, sides
 
 
@@ -14,6 +14,8 @@ class Ratios:
     The draw depends on the seed and the names of the groups (without groups: of the samples), not on their order. Val
     and then test take the groups whose total is nearest to their share, at least one; train keeps the rest.
     """
+
+    keeps_twins = True
 
     def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
         r"""Nothing is drawn yet.
@@ -33,7 +35,11 @@ class Ratios:
         self._shares, self._seed, self._group = {"val": val, "test": test}, seed, expression(group)
 
     def assign(
-        self, ids: Sequence[str], given: Sequence[str | None], groups: Sequence[str | None] | None = None
+        self,
+        ids: Sequence[str],
+        given: Sequence[str | None],
+        groups: Sequence[str | None] | None = None,
+        twins: Twins = (),
     ) -> Split:
         """The split of the samples `ids`.
 
@@ -42,6 +48,7 @@ class Ratios:
             given: what the data says of each: val and test stay so; where it names no val (or test) sample,
                 that part is drawn from those given as train or left open (None). Shares count these alone.
             groups: what the data says belongs together; None: nothing.
+            twins: groups of samples that show the same image: drawn into one part.
 
         Raises:
             UserError: a part ends empty, an id has no group, or the data puts a group on two sides.
@@ -49,7 +56,7 @@ class Ratios:
         parts, pool = sides(ids, given)
         together = grouping(ids, groups, self._group)
         check_sides(together, parts, pool)
-        places, sizes = drawn(together, pool, self._seed)
+        places, sizes = drawn(together, pool, self._seed, twins)
         free = np.arange(len(sizes))  # places of groups that no part has yet
         open_parts = [part for part in ("val", "test") if not len(parts[part])]
         for number, part in enumerate(open_parts):

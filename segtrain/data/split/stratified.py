@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.data.split.draw import drawn
+from segtrain.data.split.draw import Twins, drawn
 from segtrain.data.split.parts import (
     Indices,
     Split,
@@ -33,7 +33,7 @@ class Stratified:
     follow the hash of seed and name.
     """
 
-    reads_masks = True
+    reads_masks, keeps_twins = True, True
 
     def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
         """Nothing is dealt yet; arguments are those of `Ratios`, and raise as there."""
@@ -45,14 +45,15 @@ class Stratified:
         ids: Sequence[str],
         given: Sequence[str | None],
         groups: Sequence[str | None] | None = None,
+        twins: Twins = (),
         *,
         read: Callable[[int], Any],
         ignore_index: int,
     ) -> Split:
-        """The split of the samples `ids`; `given` and `groups` as for `Ratios.assign`.
+        """The split of the samples `ids`; `given`, `groups` and `twins` as for `Ratios.assign`.
 
         Args:
-            ids, given, groups: as there.
+            ids, given, groups, twins: as there.
             read: index -> image and mask (H, W) uint8.
             ignore_index: the label that is no class.
 
@@ -62,7 +63,7 @@ class Stratified:
         parts, pool = sides(ids, given)
         together = grouping(ids, groups, self._group)
         check_sides(together, parts, pool)
-        places, sizes = drawn(together, pool, self._seed)
+        places, sizes = drawn(together, pool, self._seed, twins)
         holding = np.zeros((len(sizes), LABELS))  # samples of each group that hold a label
         for place, index in zip(places.tolist(), pool.tolist(), strict=True):
             holding[place] += np.bincount(read(index)[1].ravel(), minlength=LABELS) > 0
