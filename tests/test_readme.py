@@ -39,7 +39,7 @@ def test_the_sweep_of_the_readme_runs(segtrain: CommandLine) -> None:
     assert (segtrain.folder / "outputs/cells-dose/report.html").exists()
 
 
-WITHOUT_HYDRA = ("report ", "compare ", "diff ")
+WITHOUT_HYDRA = ("report ", "compare ", "diff ", "new ")
 
 
 @pytest.mark.parametrize(
