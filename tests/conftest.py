@@ -1,6 +1,9 @@
 """Composed configs, and the command line as a user types it."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run in several processes
+
 from collections.abc import Callable
 from pathlib import Path
 
