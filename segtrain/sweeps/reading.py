@@ -14,7 +14,7 @@ from segtrain.errors import UserError
 from segtrain.runs.folder import UNNAMED, RunFolder
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a config in a tenth of the time
-SEED = "seed"
+SEED, FOLD = "seed", "dataset.split.fold"
 
 
 class Run(NamedTuple):
@@ -22,7 +22,7 @@ class Run(NamedTuple):
 
     path: Path
     state: str
-    seed: int
+    seed: int  # of a fold of k: seed x k + fold, as folds too are repetitions
     policy: str  # choice of the group aug
     strength: float
     typed: tuple[str, ...]  # overrides that tell arms apart: not the seed, not the folder
@@ -75,10 +75,10 @@ def read_run(path: Path) -> Run:
     return Run(
         path=path,
         state=status["state"],
-        seed=int(config.get(SEED, 0)),
+        seed=int(config.get(SEED, 0)) * int(config.get("dataset.split.k", 1)) + int(config.get(FOLD, 0)),
         policy=str(config.get("choices.aug", "none")),
         strength=float(config.get("aug.strength", 1.0)),
-        typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) != SEED),
+        typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) not in (SEED, FOLD)),
         config=config,
         results=run.read_json("results.json") if (path / "results.json").exists() else {},
         images=_images(path / "per_image.csv"),

@@ -14,7 +14,7 @@ from segtrain.sweeps.reading import Run
 HARMLESS = (
     *("seed", "name", "outputs", "debug", "resume*", "trust*", "data.num_workers", "data.cache", "logger*"),
     *("choices.logger", "choices.trainer", "choices.sweep", "checkpoint.*", "trainer.accelerator"),
-    "dataset.split.seed",
+    *("dataset.split.seed", "dataset.split.fold"),
 )
 NAMED = 4  # runs that a warning names
 ENVIRONMENT = ("segtrain_commit", "packages", "device", "threads", "precision", "deterministic", "python")

@@ -12,7 +12,8 @@ from segtrain.app.sources import build_split
 from segtrain.errors import UserError
 from tests.conftest import CommandLine
 
-RATIOS = {"_target_": "segtrain.data.split.Ratios", "val": 0.15, "test": 0.15, "seed": 0, "group": None}
+LEAK = {"allow_leak": False}
+RATIOS = {"_target_": "segtrain.data.split.Ratios", "val": 0.15, "test": 0.15, "seed": 0, "group": None, **LEAK}
 
 
 def test_a_dataset_has_its_own_split_and_another_takes_its_place_whole(composed: Callable[..., DictConfig]) -> None:
@@ -29,7 +30,7 @@ def test_a_dataset_has_its_own_split_and_another_takes_its_place_whole(composed:
         (
             "defaults: [shapes, override /split@_global_.split: blocks]\nsplit: {gap: 9}",
             ["dataset.split.test=0.1"],
-            {"_target_": "segtrain.data.split.Blocks", "val": 0.15, "test": 0.1, "gap": 9, "inside": False},
+            {"_target_": "segtrain.data.split.Blocks", "val": 0.15, "test": 0.1, "gap": 9, "inside": False, **LEAK},
         ),
         ("defaults: [brain_tissue]", ["split=mine"], RATIOS | {"val": 0.25}),
     ],
@@ -76,5 +77,5 @@ def test_what_does_not_come_to_dataset_split_or_does_not_fit_is_refused(composed
 
 def test_a_split_typed_beside_resume_replaces_that_of_the_run(composed: Callable[..., DictConfig]) -> None:
     now = with_typed(composed("dataset=shapes"), ["split=given"], lambda config: None)
-    assert now.dataset.split == {"_target_": "segtrain.data.split.Given"} and now.choices.split == "given"
+    assert now.dataset.split == {"_target_": "segtrain.data.split.Given", **LEAK} and now.choices.split == "given"
     assert now.dataset.n == 64

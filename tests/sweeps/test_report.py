@@ -105,6 +105,18 @@ def test_seeds_with_test_sets_of_their_own_are_compared_over_seeds(tmp_path: Pat
     assert any("test sets of their own" in warning for warning in found.warnings)
 
 
+def test_folds_are_repetitions_not_arms(tmp_path: Path) -> None:
+    for policy in ("none", "flips"):
+        for fold in range(5):
+            path = made.run(tmp_path, policy, 1.0, fold, dataset={"split": {"k": 5, "fold": fold, "group": None}})
+            config = (path / "config.yaml").read_text().replace(f"seed: {fold}\n", "seed: 0\n")
+            (path / "config.yaml").write_text(config)
+            (path / "overrides.yaml").write_text(f"- aug={policy}\n- dataset.split.fold={fold}\n")
+    found = find([tmp_path])
+    assert [(c.arm.name, c.estimate.seeds) for c in found.contrasts] == [("flips", 5)]
+    assert found.warnings == []
+
+
 def test_a_baseline_is_one_that_else_is_the_same(tmp_path: Path) -> None:
     for model in ("fpn", "unet"):
         for policy in ("none", "flips"):
