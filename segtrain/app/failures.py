@@ -4,6 +4,9 @@ import contextlib
 import os
 import re
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterator
 
 import torch
@@ -14,6 +17,7 @@ from segtrain.errors import UserError
 
 # How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
 NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")
+PATIENCE = 5.0  # seconds that a dying process may take
 LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) (.*)", re.DOTALL)
 
 
@@ -29,6 +33,7 @@ def explained(parts: Parts, stops: Stops) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
+        _leave_children()
         stops.check()
         if message := _message(error, parts):
             raise UserError(message) from error
@@ -46,7 +51,23 @@ def _message(error: Exception, parts: Parts) -> str | None:
         return _no_shared_memory(parts)
     if died := LOADER_DIED.search(text):
         return _loader_died(int(died[1]), died[2], parts)
+    if isinstance(error, ConnectionError | EOFError | FileNotFoundError):  # its last batch was being taken over
+        return next((_loader_died(process, text, parts) for process in _dead(parts)), None)
     return None
+
+
+def _leave_children() -> None:
+    """From now on torch's handler does not raise at the end of a loader process: it would, wherever we are by then."""
+    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _dead(parts: Parts) -> list[int]:
+    """Loader processes that died, or do so now: what they sent breaks off some time before they are gone."""
+    end = time.monotonic() + (PATIENCE if parts.data.num_workers else 0)
+    while not (dead := parts.data.reading.dead()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return dead
 
 
 def _out_of_memory(text: str, parts: Parts) -> str:

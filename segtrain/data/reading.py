@@ -1,5 +1,6 @@
 """Which sample each loader process is at, so that the one a process died of can be named."""
 
+import multiprocessing
 import os
 
 import torch
@@ -27,6 +28,11 @@ class Reading:
         worker = get_worker_info()
         if worker is not None:
             self._table[worker.id] = os.getpid(), index
+
+    def dead(self) -> list[int]:
+        """The loader processes that live no more."""
+        alive = {process.pid for process in multiprocessing.active_children()}
+        return [pid for pid, index in self._table.tolist() if index >= 0 and pid not in alive]
 
     def of(self, process: int) -> int | None:
         """The index of the sample that a process began with last; None where it began with none."""
