@@ -7,10 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model import metrics
 
 Batch = dict[str, Tensor]
+Precision = L.pytorch.plugins.precision.Precision
+GradClipAlgorithmType = L.pytorch.utilities.enums.GradClipAlgorithmType
 
 NEVER = 2**62  # epochs
 
@@ -130,6 +133,27 @@ class Segmentation(L.LightningModule):
         loss = sum(float(loss) * n for loss, n in self._losses_eval) / images
         matrix = torch.stack(list(self.image_matrices.values())).sum(0)
         return {"loss": loss, **metrics.scores(matrix, self.classes)}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip; with bf16-mixed a fused optimizer too, which Lightning refuses though nothing is scaled there.
+
+        Raises:
+            UserError: precision 16-mixed, whose gradients a fused optimizer unscales in its step, after clipping.
+        """
+        plugin, value = self.trainer.precision_plugin, gradient_clip_val or 0.0
+        if getattr(plugin, "scaler", None) and value and getattr(optimizer, "_step_supports_amp_scaling", False):
+            raise UserError(
+                "trainer.precision=16-mixed scales gradients, and a fused optimizer unscales them only after they "
+                "would be clipped; expected one of the two left out; got trainer.gradient_clip_val="
+                f"{value:g}; give optimizer.fused=false, or trainer.precision=bf16-mixed"
+            )
+        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+        Precision.clip_gradients(plugin, optimizer, value, algorithm)
 
     def configure_optimizers(self) -> Any:
         """Optimizer and scheduler as handed in; lengths come from `steps`.

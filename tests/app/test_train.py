@@ -162,6 +162,18 @@ def test_learning_rate_follows_the_scheduler(scheduler: str, segtrain: CommandLi
     assert (rates[-1] == 0.002) is (scheduler == "plateau")
 
 
+def test_bf16_trains_with_the_defaults_and_clips(segtrain: CommandLine) -> None:
+    mixed = [*SMALL, "trainer.precision=bf16-mixed"]  # what `auto` is on a GPU
+    assert segtrain(*mixed, "name=defaults") == 0, segtrain.err
+    tables = []
+    for clip in ("1.0", "1e-6"):
+        fused = ["optimizer=sgd", "+optimizer.fused=true", f"trainer.gradient_clip_val={clip}"]
+        assert segtrain(*mixed, *fused, f"name=clip{clip}") == 0, segtrain.err
+        (table,) = segtrain.folder.glob(f"outputs/clip{clip}/*/metrics.csv")
+        tables.append(table.read_bytes())
+    assert tables[0] != tables[1]
+
+
 def test_images_of_any_size_train_whole(segtrain: CommandLine) -> None:
     """Sizes neither equal nor divisible by 32: the padding is ignored."""
     import numpy as np
