@@ -39,7 +39,7 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
         config.data.num_workers = 0
         assert len(build_data(config, Feeding(config, dataset)).split.train)
     elif group == "model":
-        build_network(config, dataset)
+        build_network(config, dataset.channels, len(dataset.classes))
     elif group == "loss":
         build(config.loss, f"loss/{choice}", ignore_index=255)
     elif group in ("optimizer", "scheduler"):

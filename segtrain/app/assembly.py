@@ -75,13 +75,13 @@ def build_data(config: DictConfig, feeding: Feeding) -> DataModule:
     )
 
 
-def build_network(config: DictConfig, dataset: SegmentationDataset) -> nn.Module:
-    """The network for the dataset's channels and classes.
+def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
+    """The network for so many channels of an image and so many classes.
 
     Raises:
         UserError: pretrained weights that cannot be had; says what to do offline.
     """
-    shape = {"in_channels": dataset.channels, "classes": len(dataset.classes), **config.model}
+    shape = {"in_channels": channels, "classes": classes, **config.model}
     shape = {key: shape[key] for key in ("in_channels", "classes")}  # model.classes=1: one logit for two classes
     try:
         network: nn.Module = build(config.model, where(config, "model"), **shape)
@@ -106,7 +106,7 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
     weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
     optimizer, scheduler = build_descent(config)
     return Segmentation(
-        build_network(config, dataset),
+        build_network(config, dataset.channels, len(dataset.classes)),
         build(config.loss, where(config, "loss"), ignore_index=dataset.ignore_index, **weights),
         optimizer=optimizer,
         scheduler=scheduler,

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from segtrain.app.assembly import assemble
 from segtrain.app.failures import explained
 from segtrain.app.finding import run_of
+from segtrain.app.loaded import about
 from segtrain.app.opening import open_run
 from segtrain.app.outcome import write_pictures, write_results
 from segtrain.app.stops import Stops
@@ -45,7 +46,7 @@ def train(config: DictConfig) -> dict[str, Any]:
                     parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
                 best = checkpoint.read(run.checkpoints / checkpoint.BEST)
                 parts.module.load_state_dict(best["state_dict"])
-                checkpoint.save_weights(run.checkpoints, best["state_dict"], {"epoch": best["epoch"]})
+                checkpoint.save_weights(run.checkpoints, best["state_dict"], about(parts.dataset, best["epoch"]))
                 parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
             results = write_results(run, parts, best_epoch=best["epoch"])
             parts.logbook.close(results)

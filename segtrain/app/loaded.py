@@ -1,0 +1,101 @@
+"""A run's network taken up from its folder, without its data: what evaluate, predict, export and serve begin with."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from safetensors import SafetensorError, safe_open
+
+from segtrain.app.assembly import build_network
+from segtrain.app.sources import build_dataset
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.datasets.contract import RGB
+from segtrain.errors import UserError
+from segtrain.model.trained import Trained
+from segtrain.runs import checkpoint
+from segtrain.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run's best weights in its network, and what its labels mean."""
+
+    run: RunFolder
+    config: DictConfig  # the run's own
+    model: Trained
+    classes: tuple[str, ...]
+    palette: tuple[RGB, ...]
+    channels: int
+    ignore_index: int
+    epoch: int  # of the best checkpoint, from 0
+
+
+def about(dataset: SegmentationDataset, epoch: int) -> dict[str, Any]:
+    """What stands beside the weights, so that they can be used where the data is not."""
+    return {
+        "epoch": epoch,
+        "classes": list(dataset.classes),
+        "palette": [list(colour) for colour in dataset.palette],
+        "channels": dataset.channels,
+        "ignore_index": dataset.ignore_index,
+    }
+
+
+def load(run: RunFolder) -> Loaded:
+    """The best weights of a run in its network, on the CPU, in evaluation mode.
+
+    Of a run that has not finished, those of its best checkpoint so far, for which its data must be there.
+
+    Raises:
+        UserError: no run, no weights, a damaged file, or weights of another network than the config's.
+    """
+    config = run.config()
+    state, known = _weights(run, config)
+    network = build_network(_without_download(config), known["channels"], len(known["classes"]))
+    model = Trained(network, [0.0] * known["channels"], [1.0] * known["channels"])
+    mine = {key: value for key, value in state.items() if key in ("mean", "std") or key.startswith("network.")}
+    try:
+        model.load_state_dict(mine)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights of '{run.path}' do not fit the network of its config.yaml; expected the two as they came out "
+            f"of training; got: {' '.join(str(error).split())[:300]}; restore the folder, or train again"
+        ) from error
+    palette = tuple((int(r), int(g), int(b)) for r, g, b in known["palette"])
+    classes, rest = tuple(known["classes"]), (known["channels"], known["ignore_index"], known["epoch"])
+    return Loaded(run, config, model, classes, palette, *rest)
+
+
+def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights by name, and `about` them."""
+    path = run.checkpoints / checkpoint.WEIGHTS
+    if path.exists():
+        try:
+            with safe_open(path, "pt") as file:
+                known = json.loads((file.metadata() or {})["segtrain"])
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise UserError(
+                f"'{path}' cannot be read; expected the weights that segtrain wrote; got: {error}; "
+                "restore the file, or train again"
+            ) from error
+        return state, known if "classes" in known else about(build_dataset(config), known["epoch"])
+    best = run.checkpoints / checkpoint.BEST
+    if not best.exists():
+        raise UserError(
+            f"'{run.path}' has no weights yet; expected checkpoints/{checkpoint.WEIGHTS}, or {checkpoint.BEST} of a "
+            f"run under way; got neither; its status is {run.status['state']}; go on with it: resume='{run.path}'"
+        )
+    saved: Mapping[str, Any] = checkpoint.read(best)
+    return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"])
+
+
+def _without_download(config: DictConfig) -> DictConfig:
+    """The config with random weights asked for: those of the run come next."""
+    config = config.copy()
+    if "encoder_weights" in config.model:
+        config.model.encoder_weights = None
+    return config

@@ -1,0 +1,60 @@
+"""A run's network without its data."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from segtrain.app.loaded import load
+from segtrain.errors import UserError
+from segtrain.runs import checkpoint
+from segtrain.runs.folder import RunFolder
+from tests.app.test_train import only_run
+from tests.conftest import SMALL, CommandLine
+
+
+@pytest.fixture
+def run(segtrain: CommandLine) -> Path:
+    assert segtrain(*SMALL, "trainer.max_epochs=1") == 0, segtrain.err
+    return only_run(segtrain.folder)
+
+
+def test_the_best_weights_stand_in_the_network_with_what_labels_mean(run: Path) -> None:
+    loaded = load(RunFolder(run))
+    saved = checkpoint.read(run / "checkpoints/best.ckpt")["state_dict"]
+    state = loaded.model.state_dict()
+    assert state and all(torch.equal(state[key], saved[key]) for key in state)
+    assert loaded.classes == ("background", "disc", "square") and loaded.palette[0] == (0, 0, 0)
+    logits = loaded.model(torch.zeros(1, loaded.channels, 64, 32, dtype=torch.uint8))
+    assert logits.shape == (1, 3, 64, 32) and not logits.requires_grad and not loaded.model.training
+
+
+def test_the_data_need_not_be_there(run: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("segtrain.data.datasets.Shapes", "segtrain.data.datasets.Gone"))
+    assert load(RunFolder(run)).channels == 1
+
+
+def test_a_run_under_way_gives_its_best_so_far(run: Path) -> None:
+    (run / "checkpoints/best.safetensors").unlink()
+    assert load(RunFolder(run)).classes == ("background", "disc", "square")
+
+
+def test_what_is_missing_or_damaged_is_named(run: Path) -> None:
+    weights = run / "checkpoints/best.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"best\.safetensors' cannot be read"):
+        load(RunFolder(run))
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match="no weights yet"):
+        load(RunFolder(run))
+    with pytest.raises(UserError, match="cannot be read as a run folder"):
+        load(RunFolder(run / "nowhere"))
+
+
+def test_weights_of_another_network_are_refused(run: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("- 8\n", "- 4\n"))
+    with pytest.raises(UserError, match="do not fit the network"):
+        load(RunFolder(run))
