@@ -1,0 +1,252 @@
+"""What trained networks say of an image: `segtrain.load("RUN").predict(image)`, and what predict and serve use."""
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segtrain.errors import UserError
+from segtrain.model.ensemble import ensembled, log_probabilities
+from segtrain.model.metrics import prediction
+from segtrain.model.views import viewed
+from segtrain.model.windows import Model, Windows, bands
+from segtrain.runs.folder import RunFolder
+
+Array = np.ndarray[Any, Any]
+RGB = tuple[int, int, int]
+
+WHOLE = 1024 * 1024  # pixels up to which an image goes through the network at once: about 1 GB of a U-Net's features
+KINDS = ("uint8", "uint16", "float32")  # of pixels, as datasets give them
+
+
+class Prediction(NamedTuple):
+    """Labels (H, W) uint8, and the probability of each class (K, H, W) float32."""
+
+    labels: Array
+    probabilities: Array
+
+
+class Predictor:
+    """One or several trained networks, and what their labels mean."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        classes: Sequence[str],
+        palette: Sequence[RGB],
+        channels: int,
+        ignore_index: int,
+        windows: Windows | None = None,
+        views: Sequence[str] = (),
+        device: str = "cpu",
+        whole: int = WHOLE,
+        reading: dict[str, Any] | None = None,
+    ) -> None:
+        """Hold the parts.
+
+        Args:
+            model: images (N, C, H, W) as stored, uint8 or float32 on `device`, to logits (N, K, H, W), or (N, 1, H, W).
+            classes, palette: names, and colours RGB 0..255, in label order.
+            channels: of an image.
+            ignore_index: the label that says nothing; it is not predicted.
+            windows: for images of more than `whole` pixels; None: those at once too.
+            views: names of `segtrain.model.views.VIEWS`.
+            device: where the model is, in torch's words.
+            whole: pixels up to which an image is not cut into windows.
+            reading: how the run's dataset reads files, its config; None: as stored.
+
+        Raises:
+            UserError: an unknown view.
+        """
+        self.model, self.windows, self.whole = viewed(model, list(views)), windows, whole
+        self.classes, self.palette = tuple(classes), tuple(palette)
+        self.channels, self.ignore_index = channels, ignore_index
+        self.device, self.reading = torch.device(device), dict(reading or {})
+
+    def predict(self, image: Array) -> Prediction:
+        """What the image (H, W) or (H, W, C), uint8, uint16 or float32 as the training's were stored, shows.
+
+        Raises:
+            UserError: another shape, type or number of channels.
+        """
+        planes = to_tensor(checked(image, self.channels, "the image"))
+        found = list(self.bands(lambda top, end: planes[:, top:end], (planes.shape[1], planes.shape[2])))
+        if len(found) == 1:
+            return found[0][1]
+        labels, probabilities = zip(*(band for _, band in found), strict=True)
+        return Prediction(np.concatenate(labels), np.concatenate(probabilities, 1))
+
+    def bands(self, read: Callable[[int, int], Tensor], size: tuple[int, int]) -> Iterator[tuple[int, Prediction]]:
+        """First row and prediction of band after band of an image (H, W), from the top; a whole image is one.
+
+        `read(top, end)` gives rows (C, rows, W), uint8 or float32; only as many as a window is high are asked for.
+        """
+        windows = self.windows if size[0] * size[1] > self.whole else None
+        for top, logits in bands(self.model, lambda first, end: read(first, end).to(self.device), size, windows):
+            labels = prediction(logits[None])[0].cpu().numpy()
+            probabilities = log_probabilities(logits[None])[0].exp_().cpu().numpy()
+            yield top, Prediction(labels, probabilities)
+
+
+def load(
+    run: str | Path | Sequence[str | Path],
+    *,
+    outputs: str | Path = "outputs",
+    windows: Windows | None = Windows(),  # noqa: B008  # frozen
+    views: Sequence[str] = (),
+    device: str = "auto",
+) -> Predictor:
+    """A predictor of a run (folder, or name below `outputs`), of several as one (a list or a glob), or of FILE.onnx.
+
+    Raises:
+        UserError: no such run, runs of different classes, no such device.
+    """
+    several = [run] if isinstance(run, str | Path) else list(run)
+    if len(several) == 1 and str(several[0]).endswith(".onnx"):
+        return predictor_of(Path(several[0]), windows=windows, views=views, device=device)
+    runs = find_runs([str(name) for name in several], Path(outputs))
+    return predictor_of(runs, windows=windows, views=views, device=device)
+
+
+def predictor_of(
+    source: Sequence[RunFolder] | Path,
+    *,
+    windows: Windows | None = Windows(),  # noqa: B008  # frozen
+    views: Sequence[str] = (),
+    device: str = "auto",
+) -> Predictor:
+    """The predictor of runs, whose probabilities are averaged, or of an exported file.
+
+    Raises:
+        UserError: a run that cannot be loaded, runs that differ in classes or channels, no such device.
+    """
+    options: dict[str, Any] = {"windows": windows, "views": views}
+    if isinstance(source, Path):
+        from segtrain.app.onnx_model import open_onnx
+
+        model, about = open_onnx(source)
+        known = {key: about[key] for key in ("classes", "channels", "ignore_index")}
+        palette = [(int(r), int(g), int(b)) for r, g, b in about["palette"]]
+        return Predictor(model, **known, palette=palette, reading=about.get("reading"), **options)
+    from segtrain.app.loaded import load as load_run
+
+    on = device_of(device)
+    loaded = [load_run(run) for run in source]
+    first = loaded[0]
+    for other in loaded[1:]:
+        if (other.classes, other.channels) != (first.classes, first.channels):
+            raise UserError(
+                f"'{other.run.path}' has the classes {', '.join(other.classes)} and {other.channels} channels; "
+                f"expected those of '{first.run.path}': {', '.join(first.classes)} and {first.channels}; give runs of "
+                "one dataset"
+            )
+    model = ensembled([running(one.model, str(one.config.trainer.precision), on) for one in loaded])
+    return Predictor(
+        model,
+        classes=first.classes,
+        palette=first.palette,
+        channels=first.channels,
+        ignore_index=first.ignore_index,
+        device=on,
+        reading=reading_of(first.config),
+        **options,
+    )
+
+
+def running(model: torch.nn.Module, precision: str, device: str) -> Model:
+    """The network on its device, in the precision of its training: the bits are those of training's evaluation."""
+    model = model.to(device)
+    low = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+
+    def run(image: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast(torch.device(device).type, low, enabled=low is not None):
+            logits: Tensor = model(image)
+        return logits
+
+    return run
+
+
+def reading_of(config: Any) -> dict[str, Any]:
+    """What of the run's dataset says how a file becomes an image: `kind`, the name of its class, and its options."""
+    dataset = config.dataset
+    keys = ("axis", "window", "normalise", "percentiles", "channels", "pages")
+    plain = {key: dataset[key] for key in keys if key in dataset}
+    lists = {
+        key: list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
+        for key, value in plain.items()
+    }
+    return {"kind": str(dataset["_target_"]).rpartition(".")[2], **lists}
+
+
+def device_of(wanted: str) -> str:
+    """`wanted` in torch's words; auto is the GPU where there is one.
+
+    Raises:
+        UserError: another word, or a GPU where there is none.
+    """
+    if wanted not in ("auto", "cpu", "gpu", "cuda"):
+        raise UserError(f"device is {wanted!r}; expected auto, cpu or gpu")
+    has_gpu = torch.cuda.is_available()
+    if wanted in ("gpu", "cuda") and not has_gpu:
+        raise UserError(f"device={wanted}, but torch sees no GPU here; use device=cpu, or check the driver")
+    return "cuda" if has_gpu and wanted != "cpu" else "cpu"
+
+
+def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
+    """The run folders of paths, names below `outputs`, or globs of either, such as 'outputs/folds/*'; each once.
+
+    Raises:
+        UserError: a name that is no run, a glob that fits none.
+    """
+    from segtrain.app.finding import find_run
+
+    found: list[RunFolder] = []
+    for name in names:
+        if not glob.has_magic(name) or (Path(name) / "config.yaml").is_file():
+            found.append(find_run(name, outputs))
+            continue
+        fits = sorted({Path(path) for base in ("", f"{outputs}/") for path in glob.glob(f"{base}{name}")})
+        runs = [path for path in fits if (path / "config.yaml").is_file()]
+        if not runs:
+            raise UserError(
+                f"no run fits '{name}'; expected a pattern of run folders, from the current directory or below "
+                f"{outputs}/, such as '{outputs}/folds/*'; got {len(fits)} paths without a config.yaml"
+            )
+        found += [RunFolder(path) for path in runs]
+    if not found:
+        raise UserError("no run is given; expected run=RUN, a list of runs, or a glob")
+    return list({run.path.resolve(): run for run in found}.values())
+
+
+def checked(image: Array, channels: int, name: str) -> Array:
+    """The image as (H, W, C).
+
+    Raises:
+        UserError: not such an array, pixels that are no finite number, or another number of channels.
+    """
+    image = np.asarray(image)
+    if image.ndim not in (2, 3) or 0 in image.shape or image.dtype.name not in KINDS:
+        raise UserError(
+            f"{name} is {image.dtype.name} of shape {image.shape}; expected (H, W) or (H, W, C) of {', '.join(KINDS)}, "
+            "as the training's images were stored"
+        )
+    image = image[..., None] if image.ndim == 2 else image
+    if image.shape[2] != channels:
+        raise UserError(
+            f"{name} has {image.shape[2]} channels; expected {channels}, as the model was trained with; give images "
+            "of that kind, or train a model for these"
+        )
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise UserError(f"{name} holds pixels that are no finite number; expected numbers; replace NaN and infinity")
+    return image
+
+
+def to_tensor(image: Array) -> Tensor:
+    """(H, W, C) as a tensor (C, H, W): uint8 as it is, all else float32; as training hands images on."""
+    image = image if image.dtype == np.uint8 else image.astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
