@@ -16,6 +16,8 @@ from segtrain.trust import trust, typed_trust
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
     "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
+    "evaluate": "score a run again from its folder, on its test images or other data, shifted ones too: evaluate run=RUN",
+    "serve": "a page on this machine on which an image is dropped and its prediction looked at: serve run=RUN",
     "report": "what the runs of a sweep say together, and how sure that is: report outputs/NAME",
     "compare": "two arms against each other by the report's statistics: compare RUN RUN",
     "diff": "in what two runs differ: config, environment, data and results: diff RUN RUN",
@@ -24,8 +26,12 @@ VERBS = {
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
 WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, not overrides
-QUOTED = ("resume", "replay", "sample", "to")
+QUOTED = ("resume", "replay", "sample", "to", "run", "model_file")
+OF_FILE = ("predict", "serve")  # verbs whose model= is an exported file; elsewhere, and to Hydra, it is a group
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
+# Keys of evaluate whose comma lists are lists, not a sweep; and the parts of a split, which `split=` may name there.
+LISTS = ("shift", "shift_strength", "views", "spacing")
+PARTS = ("train", "val", "test", "all")
 # Flags of Hydra whose value is the next argument; it may look like an override.
 CONFIG_DIR = ("--config-dir", "-cd")
 VALUED = (*CONFIG_DIR, "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
@@ -44,7 +50,10 @@ def main() -> None:
             return
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
+        arguments = [plain_list(a) for a in arguments] if verb == "evaluate" else arguments
+        arguments = [of_file(a) for a in arguments] if verb in OF_FILE else arguments
         arguments = swept(overrides_first([quoted(argument) for argument in arguments]))
+        arguments = of_data(arguments) if verb == "evaluate" else arguments
         sys.argv = [f"segtrain {verb}", *(beside_resume(arguments) if verb == "train" else arguments)]
         run(verb)
     except KeyboardInterrupt:
@@ -84,6 +93,11 @@ def quoted(argument: str) -> str:
     return argument
 
 
+def of_file(argument: str) -> str:
+    """`model=FILE` as `model_file=FILE`, the key that the configs of these verbs have."""
+    return f"model_file={argument.removeprefix('model=')}" if argument.startswith("model=") else argument
+
+
 def overrides_first(arguments: list[str]) -> list[str]:
     """Overrides before flags: Hydra's parser refuses `aug=none -m seed=0,1`, and users type any order."""
     flags = [a.startswith("-") or not ("=" in a or a[:1] in ("~", "+")) for a in arguments]
@@ -105,6 +119,22 @@ def beside_resume(arguments: list[str]) -> list[str]:
     others = [a for a in arguments if not a.startswith("-") and "=" in a and a.partition("=")[0] not in BESIDE]
     kept = [a for a in arguments if a not in others]
     return [f"resume_with={json.dumps(others)}", *kept] if others else kept
+
+
+def plain_list(argument: str) -> str:
+    """evaluate's `shift=noise,blur` as `shift=[noise,blur]`."""
+    key, equals, value = argument.partition("=")
+    return f"{key}=[{value}]" if equals and key in LISTS and value not in ("", "null") and value[0] != "[" else argument
+
+
+def of_data(arguments: list[str]) -> list[str]:
+    """What was typed of the data goes into evaluate's `with`: it changes the run's config; split=test is its part."""
+    parts = {f"split={part}": f"part={part}" for part in PARTS}
+    arguments = [parts.get(argument, argument) for argument in arguments]
+    keys = {a: a.lstrip("+").partition("=")[0].partition(".")[0] for a in arguments if "=" in a and a[0] != "-"}
+    ours = [a for a, key in keys.items() if key in ("dataset", "split", "data")]
+    kept = [a for a in arguments if a not in ours]
+    return [f"with={json.dumps(ours)}", *kept] if ours else kept
 
 
 def page(verb: str) -> Callable[[Any], object]:

@@ -1,0 +1,221 @@
+"""serve: its values, and its page in a browser with a file that is really uploaded."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from segtrain.__main__ import main
+from tests.app.test_train import only_run
+from tests.conftest import SMALL, CommandLine
+
+# What the server itself asks the network for is written down by Python's own audit.
+AUDITED = """
+import sys
+
+def note(event, values):
+    if event == "socket.getaddrinfo" or event == "socket.connect":
+        print("NETWORK", values[0 if event == "socket.getaddrinfo" else 1], file=sys.stderr, flush=True)
+
+sys.addaudithook(note)
+from segtrain.__main__ import main
+main()
+"""
+LONGEST = 120  # seconds for anything on a busy machine
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setattr("sys.argv", ["segtrain", *SMALL])
+        main()
+    return only_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ([], "serve shows one network; expected run=RUN, or model=FILE.onnx; got neither"),
+        (["run=a", "model=b.onnx"], "expected run=RUN, or model=FILE.onnx; got both"),
+        (["run=a", "port=70000"], "port is 70000; expected a whole number from 0, any free one, to 65535"),
+        (["run=a", "host=nowhere"], "host is 'nowhere'; expected localhost or an address such as 127.0.0.1"),
+        (["run=a", "max_mb=0"], "max_mb is 0; expected a number above 0"),
+        (["run=a", "max_pixels=1.5"], "max_pixels is 1.5; expected a whole number from 1"),
+        (["run=a", "shifts=flips"], "shifts is 'flips'; expected a list of files of conf/aug"),
+    ],
+)
+def test_a_wrong_value_is_told(segtrain: CommandLine, typed: list[str], told: str) -> None:
+    assert segtrain("serve", *typed) == 2 and told in segtrain.err
+
+
+def test_without_gradio_the_extra_is_named(segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "segtrain.app.serve_page", raising=False)
+    assert segtrain("serve", "run=a") == 2 and 'pip install "segtrain[serve]"' in segtrain.err
+
+
+class Server(NamedTuple):
+    process: "subprocess.Popen[str]"
+    url: str
+    err: Path
+    temporary: Path
+
+
+@pytest.fixture
+def serve(run: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """serve("port=0", …) in a process of its own, once it answers."""
+    pytest.importorskip("gradio")
+    begun = []
+
+    def start(*typed: str) -> Server:
+        command = [sys.executable, "-c", AUDITED, "serve", f"run={run}", "port=0", *typed]
+        temporary = tmp_path / "temporary"
+        temporary.mkdir()
+        environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+        with (tmp_path / "err").open("w") as err:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=err, text=True, cwd=tmp_path, env=environment
+            )
+        begun.append(process)
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C ends it" in line and (found := re.search(r"http://\S+", said)):
+                return Server(process, found[0], tmp_path / "err", temporary)
+        raise AssertionError(said + (tmp_path / "err").read_text())
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if not shutil.which("chromedriver"):
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    )
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """The page in the browser, by what it shows."""
+
+    def __init__(self, browser: Any, url: str) -> None:
+        self.browser = browser
+        browser.get_log("performance")
+        browser.get(url)
+        self.wait(lambda: self.find("#upload input[type=file]"))
+
+    def find(self, selector: str) -> Any:
+        return self.browser.find_element("css selector", selector)
+
+    def wait(self, condition: Callable[[], Any]) -> Any:
+        from selenium.common.exceptions import WebDriverException
+
+        end = time.monotonic() + LONGEST
+        while time.monotonic() < end:
+            try:
+                if found := condition():
+                    return found
+            except WebDriverException:  # not there yet, or just replaced
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"the page says: {self.find('body').text}")
+
+    def upload(self, path: Path) -> None:
+        self.find("#upload input[type=file]").send_keys(str(path))
+
+    def pixels(self, name: str) -> str:
+        """The picture's address and size, once it is loaded."""
+        script = "const i = document.querySelector(arguments[0]); return i && i.complete && i.naturalWidth ? i.src : ''"
+        return str(self.wait(lambda: self.browser.execute_script(script, f"#{name} img")))
+
+    def facts(self, *words: str) -> str:
+        """What stands above the pictures, once all the words are in it."""
+        self.wait(lambda: all(word in self.find("#facts").text for word in words))
+        return str(self.find("#facts").text)
+
+    def choose(self, name: str, option: str) -> None:
+        self.find(f"#{name} input").click()
+        options = "ul[role=listbox] li, .options li"
+        self.wait(lambda: [o for o in self.browser.find_elements("css selector", options) if o.text.strip() == option])
+        next(o for o in self.browser.find_elements("css selector", options) if o.text.strip() == option).click()
+
+    def asked(self) -> list[str]:
+        events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+        return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+
+
+def colour(folder: Path, name: str = "a.png") -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / name)
+    return folder / name
+
+
+def test_an_upload_is_predicted_and_every_control_answers(
+    serve: Callable[..., Server], browser: Any, tmp_path: Path
+) -> None:
+    server = serve("shifts=[photometric,geometric]", "max_mb=0.1", "max_pixels=4000")
+    page = Page(browser, server.url)
+    page.upload(colour(tmp_path))
+    assert "64 × 48 pixels; 3 channels; uint8; predicted in" in page.facts("predicted in")
+    first = {name: page.pixels(name) for name in ("image", "mask", "overlay", "probability")}
+    legend = page.find("#legend").text
+    assert all(name in legend for name in ("background", "disc", "square"))
+    page.choose("class", "background")
+    page.wait(lambda: page.pixels("probability") != first["probability"])
+    next(o for o in browser.find_elements("css selector", "#views label") if o.text.strip() == "flips").click()
+    assert "mean of flips" in page.facts("mean of flips")
+    assert page.pixels("image") == first["image"] and page.pixels("probability") != first["probability"]
+    page.choose("shift", "photometric")
+    page.facts("shift photometric at strength 1:", "brightness")
+    page.wait(lambda: page.pixels("image") != first["image"])
+    browser.execute_script("document.querySelector('#labels').scrollIntoView()")
+    assert page.find("#labels").is_displayed()
+
+    (tmp_path / "large.png").write_bytes(b"0" * 200_000)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    tifffile.imwrite(tmp_path / "wide.tif", np.zeros((50, 100, 3), np.uint8))
+    for name, told in (("broken.png", "'broken.png' cannot be read"), ("wide.tif", "100 x 50 pixels; expected up to")):
+        page.find("#upload button[aria-label='Clear'], #upload button[title='Clear']").click()
+        page.facts("Drop an image")
+        page.upload(tmp_path / name)
+        page.facts(told)
+        assert str(server.temporary) not in page.find("body").text
+    page.find("#upload button[aria-label='Clear'], #upload button[title='Clear']").click()
+    page.facts("Drop an image")
+    page.upload(tmp_path / "large.png")
+    page.wait(lambda: "exceeds" in page.find("body").text)
+
+    page = Page(browser, server.url)  # the server goes on
+    page.upload(colour(tmp_path, "again.png"))
+    page.facts("predicted in")
+    asked = page.asked()
+    assert any(url.startswith(f"{server.url}/") for url in asked)
+    assert all(url.startswith((f"{server.url}/", "data:", "blob:")) for url in asked)
+    assert [line for line in server.err.read_text().splitlines() if line.startswith("NETWORK")] == []
+    assert "Traceback" not in server.err.read_text()
