@@ -49,6 +49,12 @@ def _is_one(value: Any) -> bool:
     return value in (1, "1") or (isinstance(value, list | ListConfig) and len(value) == 1)
 
 
+def _are_weights(value: Any) -> bool:
+    if not isinstance(value, list | ListConfig):
+        return isinstance(value, bool)
+    return len(value) > 1 and all(_is_number(n) and n >= 0 for n in value) and value[0] > 0
+
+
 def _are_parts(value: Any) -> bool:
     return isinstance(value, list | ListConfig) and bool(value) and set(value) <= {"data", "augmentation"}
 
@@ -60,6 +66,13 @@ RULES = {
     "threads": _whole(1),
     "early_stopping": _whole(1, None),
     "ema": Rule("null or a decay between 0 and 1, such as 0.99", lambda v: v is None or (_is_number(v) and 0 < v < 1)),
+    "init_from": Rule("null, a run or a file of weights", lambda v: v is None or (isinstance(v, str) and v != "")),
+    "freeze_encoder": _whole(0),
+    "encoder_lr": Rule("a factor above 0 (freeze_encoder holds it still)", lambda v: _is_number(v) and v > 0),
+    "deep_supervision": Rule(
+        "true, false, or weights ≥ 0 of the network's own output and then of one stage or more, such as [1,0.5]",
+        _are_weights,
+    ),
     "checkpoint.every": Rule("null, a whole number of steps from 1, or minutes such as 15min", _is_interval),
     "data.sampling": Rule("uniform, classes or weights", lambda value: value in ("uniform", "classes", "weights")),
     "data.on_bad": Rule("raise or skip", lambda value: value in ("raise", "skip")),

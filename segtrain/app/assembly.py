@@ -14,6 +14,7 @@ from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
 from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
 from segtrain.app.sources import build_dataset, build_schedule, build_split, where
+from segtrain.app.starting import start, supervision_of
 from segtrain.app.stops import Stops, leave_to_parent
 from segtrain.app.terminal import Progress, Terminal
 from segtrain.config import build
@@ -49,6 +50,7 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     dataset = feeding.dataset
     data = build_data(config, feeding)
     module = build_module(config, feeding, data)
+    start(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)
     writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
     callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), Progress(terminal)]
@@ -105,8 +107,9 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
     named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
     weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
     optimizer, scheduler = build_descent(config)
+    network = build_network(config, dataset.channels, len(dataset.classes))
     return Segmentation(
-        build_network(config, dataset.channels, len(dataset.classes)),
+        network,
         build(config.loss, where(config, "loss"), ignore_index=dataset.ignore_index, **weights),
         optimizer=optimizer,
         scheduler=scheduler,
@@ -115,6 +118,9 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
         ignore_index=dataset.ignore_index,
         mean=mean,
         std=std,
+        supervision=supervision_of(config, network),
+        freeze_encoder=config.freeze_encoder,
+        encoder_lr=config.encoder_lr,
     )
 
 

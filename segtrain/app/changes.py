@@ -23,6 +23,16 @@ PLACED = {"split": "dataset.split"}  # groups whose values do not stand below th
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
 
 
+def completed(config: DictConfig) -> DictConfig:
+    """The config of a run that may be older than some keys of train.yaml: those are at their defaults.
+
+    A key that comes to train.yaml has the default that leaves every run as it was.
+    """
+    newest = DictConfig(OmegaConf.load(conf_dir() / "train.yaml"))
+    del newest["defaults"], newest["hydra"]
+    return DictConfig(OmegaConf.merge(newest, config))
+
+
 def differences(there: DictConfig, now: DictConfig) -> Differences:
     """The leaves in which two configs differ, by dotted key, amounts that depend on aug.strength unresolved."""
     old, new = _leaves(there), _leaves(now)

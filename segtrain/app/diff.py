@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from segtrain.app.changes import differences
+from segtrain.app.changes import completed, differences
 from segtrain.app.finding import find_run
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
@@ -45,7 +45,7 @@ def diff(arguments: Sequence[str]) -> None:
 
 def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
     """Title to (what, in a, in b), of what differs."""
-    found = differences(one.config(), other.config())
+    found = differences(completed(one.config()), completed(other.config()))
     return {
         "config": [(key, *pair) for key, pair in found.items()],
         "environment": list(_unequal(_flat(one.read_json("env.json")), _flat(other.read_json("env.json")))),

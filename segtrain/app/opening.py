@@ -78,13 +78,13 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
     """
     typed = list(HydraConfig.get().overrides.task)
     if config.resume is not None:
-        saved = run.config()
+        saved = changes.completed(run.config())
         return _go_on(run, saved, changes.with_typed(saved, config.resume_with, check_values), config)
     now = DictConfig(decided(config))
     if not _has_begun(run):
         run.create(OmegaConf.to_yaml(now), typed)
         return Opened(run, now, None)
-    saved = run.config()
+    saved = changes.completed(run.config())
     return _go_on(run, saved, changes.keeping_decided(saved, now, typed), config)
 
 

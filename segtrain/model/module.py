@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from segtrain.errors import UserError
 from segtrain.lightning import L
-from segtrain.model import metrics
+from segtrain.model import finetune, metrics
 
 Batch = dict[str, Tensor]
 Precision = L.pytorch.plugins.precision.Precision
@@ -36,6 +36,9 @@ class Segmentation(L.LightningModule):
         ignore_index: int,
         mean: Sequence[float],
         std: Sequence[float],
+        supervision: nn.Module | None = None,
+        freeze_encoder: int = 0,
+        encoder_lr: float = 1.0,
     ) -> None:
         """Hold the parts.
 
@@ -48,11 +51,22 @@ class Segmentation(L.LightningModule):
             classes: names in label order.
             ignore_index: label without meaning, left out of loss and metrics.
             mean, std: a value a channel, in the units of the stored pixels.
+            supervision: the loss over further outputs in training (`segtrain.model.supervision.Supervision`).
+            freeze_encoder: epochs, from the first, in which the network's encoder stays as it is.
+            encoder_lr: factor on the optimizer's lr for the encoder's parameters.
+
+        Raises:
+            UserError: an option about the encoder, and a network without one.
         """
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss, self.optimizer, self.scheduler, self.steps = loss, optimizer, scheduler, steps
         self.classes, self.ignore_index = tuple(classes), ignore_index
+        self.supervision, self.freeze_encoder, self.encoder_lr = supervision, freeze_encoder, encoder_lr
+        if freeze_encoder:
+            finetune.encoder_of(network, f"freeze_encoder={freeze_encoder}")
+        if encoder_lr != 1:
+            finetune.encoder_of(network, f"encoder_lr={encoder_lr:g}")
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.image_matrices: dict[int, Tensor] = {}  # sample index -> (classes, classes) confusion matrix
@@ -69,7 +83,13 @@ class Segmentation(L.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch."""
-        loss: Tensor = self.loss(self(batch["image"]), batch["mask"])
+        if self.freeze_encoder:  # by the epoch alone, so that a resumed training has it as it was
+            still = self.current_epoch < self.freeze_encoder
+            finetune.hold(finetune.encoder_of(self.network, "freeze_encoder"), still)
+        if self.supervision is not None:
+            loss: Tensor = self.supervision(self.network, lambda: self(batch["image"]), batch["mask"], self.loss)
+        else:
+            loss = self.loss(self(batch["image"]), batch["mask"])
         self._losses.append(loss.detach())
         return loss
 
@@ -161,7 +181,9 @@ class Segmentation(L.LightningModule):
         A plateau is stepped by us, after each validation: Lightning steps it after the epoch's checkpoint is written,
         so that a resumed training would lack the step.
         """
-        optimizer = self.optimizer(self.network.parameters())
+        heads = self.supervision.parameters() if self.supervision is not None else ()
+        optimizer = self.optimizer(finetune.groups(self.network, heads, self.encoder_lr))
+        finetune.scale_last(optimizer, self.encoder_lr)
         scheduler = self.scheduler(optimizer, steps=self.steps)
         plateau = {"interval": "epoch", "monitor": "val/dice", "frequency": NEVER}
         interval = plateau if isinstance(scheduler, ReduceLROnPlateau) else {"interval": "step"}
