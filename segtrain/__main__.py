@@ -16,7 +16,7 @@ from segtrain.trust import trust, typed_trust
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
     "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
-    "evaluate": "score a run again from its folder, on its test images or other data, shifted ones too: evaluate run=RUN",
+    "evaluate": "score a run again from its folder, on its test images, shifted ones, or other data: evaluate run=RUN",
     "serve": "a page on this machine on which an image is dropped and its prediction looked at: serve run=RUN",
     "report": "what the runs of a sweep say together, and how sure that is: report outputs/NAME",
     "compare": "two arms against each other by the report's statistics: compare RUN RUN",
@@ -26,7 +26,7 @@ VERBS = {
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
 WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, not overrides
-QUOTED = ("resume", "replay", "sample", "to", "run", "model_file")
+QUOTED = ("resume", "init_from", "replay", "sample", "to", "run", "model_file")
 OF_FILE = ("predict", "serve")  # verbs whose model= is an exported file; elsewhere, and to Hydra, it is a group
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Keys of evaluate whose comma lists are lists, not a sweep; and the parts of a split, which `split=` may name there.
@@ -88,6 +88,10 @@ def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
 def quoted(argument: str) -> str:
     """`resume=PATH` and the like in quotes: folders and samples may have `=` and `,` in their names, Hydra's signs."""
     key, equals, value = argument.partition("=")
+    if key == "init_from" and "," in value and not os.path.exists(value):
+        several = value.split(",")  # the values of a sweep, where each is a path
+        if all(one == "null" or os.path.exists(one) for one in several):
+            return f"{key}={','.join(quoted(f'{key}={one}').partition('=')[2] for one in several)}"
     if key in QUOTED and value and value[0] not in "'\"" and value != "null":
         return f"{key}{equals}'{value.rstrip('/')}'"
     return argument
@@ -122,7 +126,7 @@ def beside_resume(arguments: list[str]) -> list[str]:
 
 
 def plain_list(argument: str) -> str:
-    """evaluate's `shift=noise,blur` as `shift=[noise,blur]`."""
+    """Of evaluate: `shift=noise,blur` as `shift=[noise,blur]`."""
     key, equals, value = argument.partition("=")
     return f"{key}=[{value}]" if equals and key in LISTS and value not in ("", "null") and value[0] != "[" else argument
 
