@@ -11,8 +11,9 @@ from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.dicom import open_series
 from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
-from segtrain.data.datasets.scans import Array, Recent, Scan, check_same, depth, plane
+from segtrain.data.datasets.scans import Recent, Scan, check_same, depth, plane
 from segtrain.errors import UserError
 
 AXES = {0: "left to right", 1: "back to front", 2: "feet to head"}
@@ -77,7 +78,7 @@ class Volume:
         self._root, self._axis, self._empty, self._every = Path(root).expanduser(), axis, empty, every
         self._window, self._normalise, self._percentiles = window, normalise, percentiles
         self._recent = Recent(keep)
-        self._ranges: dict[str, list[tuple[float, float]]] = {}
+        self._intensity = Intensity(window, normalise, percentiles, self._recent)
         patterns = [images] if isinstance(images, str) else list(images)
         self._patients = [_opened(case) for case in find_cases(self._root, patterns, labels)]
         self.channels = _channels(self._patients)
@@ -104,7 +105,7 @@ class Volume:
         """
         number, at = self._slices[index]
         patient = self._patients[number]
-        channels = [self._image(scan, at) for scan in patient.images]
+        channels = [self._intensity.image(scan, self._axis, at) for scan in patient.images]
         return Sample(np.concatenate(channels, 2), self._labels(patient.label, at))
 
     def fingerprint(self) -> str:
@@ -128,38 +129,6 @@ class Volume:
             )
         nothing = (self.classes.index("background"), IGNORE_INDEX)
         return [index for index in places if not np.isin(self._labels(patient.label, index), nothing).all()]
-
-    def _image(self, scan: Scan, at: int) -> Array:
-        """The slice (H, W, C) float32, windowed or normalised."""
-        values = scan.values(plane(self._recent.load(scan), scan.grid, self._axis, at))
-        values = values[..., None] if values.ndim == 2 else values
-        ranges = np.array(self._range(scan), np.float32)
-        scaled: Array = (values - ranges[:, 0]) / (ranges[:, 1] - ranges[:, 0])
-        return np.clip(scaled, 0, 1) if self._window or self._normalise == "percentile" else scaled
-
-    def _range(self, scan: Scan) -> list[tuple[float, float]]:
-        """What becomes 0 and what becomes 1, for each channel of a scan."""
-        if self._window:
-            return [(self._window[0], self._window[1])] * scan.channels
-        if not self._normalise:
-            return [(0, 1)] * scan.channels
-        if scan.name not in self._ranges:
-            values = scan.values(self._recent.load(scan)).reshape(-1, scan.channels, order="F")
-            self._ranges[scan.name] = [self._measured(values[:, i], scan.name) for i in range(scan.channels)]
-        return self._ranges[scan.name]
-
-    def _measured(self, values: Array, name: str) -> tuple[float, float]:
-        body = values[values != 0]
-        if not len(body) or body.min() == body.max():
-            raise UserError(
-                f"'{name}' holds one value only, beside 0, so that dataset.normalise={self._normalise} has no range; "
-                "remove the scan, or give dataset.window"
-            )
-        if self._normalise == "percentile":
-            low, high = np.percentile(body, list(self._percentiles))
-            return float(low), float(high)
-        mean = float(body.mean(dtype=np.float64))
-        return mean, mean + float(body.std(dtype=np.float64))
 
     def _labels(self, scan: Scan, at: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         stored = np.ascontiguousarray(plane(self._recent.load(scan), scan.grid, self._axis, at))
