@@ -42,28 +42,30 @@ def begin_with(network: nn.Module, state: Mapping[str, Tensor], channels: int) -
         channels: of an image.
 
     Raises:
-        UserError: nothing of the network's encoder, or, where it has none, of the network, is in the file.
+        UserError: nothing of the network's encoder, or, where it has none, of the network, is in the file; the network
+            is as it was.
     """
     own = network.state_dict()  # shares memory with the network
-    first = _first_layer(network, channels)
-    names = _names(own, state)
-    result = Taken(unused=[name for name in state if name not in names.values()])
+    first, names = _first_layer(network, channels), _names(own, state)
+    taken, values = Taken(unused=[name for name in state if name not in names.values()]), {}
+    for name, target in own.items():
+        source = state[names[name]] if name in names else None
+        if source is None:
+            taken.random[name] = "not in the file"
+        elif source.shape == target.shape:
+            values[name] = source
+            taken.matched.append(name)
+        elif name == first and _differ_in_channels(source, target):
+            values[name] = other_channels(source, channels)
+            taken.adapted[name] = f"{source.shape[1]} to {channels} channels"
+        else:
+            taken.random[name] = f"{_shape(source)} in the file, {_shape(target)} here"
+            taken.unused.append(names[name])
+    _refuse_another_network(own, state, taken)
     with torch.no_grad():
-        for name, target in own.items():
-            source = state[names[name]] if name in names else None
-            if source is None:
-                result.random[name] = "not in the file"
-            elif source.shape == target.shape:
-                target.copy_(source)
-                result.matched.append(name)
-            elif name == first and _differ_in_channels(source, target):
-                target.copy_(other_channels(source, channels))
-                result.adapted[name] = f"{source.shape[1]} to {channels} channels"
-            else:
-                result.random[name] = f"{_shape(source)} in the file, {_shape(target)} here"
-                result.unused.append(names[name])
-    _refuse_another_network(own, state, result)
-    return result
+        for name, value in values.items():
+            own[name].copy_(value)
+    return taken
 
 
 def other_channels(weight: Tensor, channels: int) -> Tensor:
