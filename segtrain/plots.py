@@ -109,18 +109,25 @@ def predictions_sheet(
     items: (id, image, mask, pred, Dice by class name); a NaN Dice (class absent) is shown as a dash. An error
     is missed (truth is a class, prediction background), extra (the reverse) or the wrong class.
     """
-    background = list(class_names).index("background") if "background" in class_names else -1
     rows = []
     for name, image, mask, pred, dice in items:
-        shown, truth = _tile(to_rgb(image), mask, TILE)
-        _, guess = _tile(to_rgb(image), pred, TILE)
-        over = [overlay(shown, labels, palette, ignore_index) for labels in (truth, guess)]
         scores = ", ".join(f"{key.replace(' ', NO_BREAK)}{NO_BREAK}{_score(value)}" for key, value in dice.items())
-        tiles = [shown, *over, _errors(shown, truth, guess, background, ignore_index)]
+        tiles = prediction_tiles(image, mask, pred, palette, class_names, ignore_index)
         rows.append(Row(f"{name} | Dice: {scores}", tiles))
     ignored = any((mask == ignore_index).any() for _, _, mask, _, _ in items)
     legend = _class_legend(palette, class_names, ignored) + _error_legend(class_names)
     write_sheet(path, ("image", "truth", "prediction", "errors"), rows, legend)
+
+
+def prediction_tiles(
+    image: Image, mask: Image, pred: Image, palette: Palette, class_names: Sequence[str], ignore_index: int
+) -> list[Rgb]:
+    """Image, truth, prediction and errors, as in `predictions_sheet`, each up to `TILE` pixels a side."""
+    background = list(class_names).index("background") if "background" in class_names else -1
+    shown, truth = _tile(to_rgb(image), mask, TILE)
+    _, guess = _tile(to_rgb(image), pred, TILE)
+    over = [overlay(shown, labels, palette, ignore_index) for labels in (truth, guess)]
+    return [shown, *over, _errors(shown, truth, guess, background, ignore_index)]
 
 
 def thumbnails(

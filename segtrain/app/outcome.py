@@ -1,6 +1,9 @@
 """What comes out of a run: scores, the table a test image, pictures."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from torch import Tensor
 
 from segtrain import plots
 from segtrain.app.assembly import Parts
@@ -36,19 +39,21 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
     results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation().items()}
     results |= {"test/images": len(parts.data.split.test), "best_epoch": best_epoch}
     results["val/dice"] = parts.trainer.checkpoint_callback.best  # type: ignore[union-attr]
-    write_csv(run.path / "per_image.csv", _per_image(parts))
+    rows = per_image(parts.module.image_matrices, parts.dataset.ids, parts.dataset.classes)
+    write_csv(run.path / "per_image.csv", rows)
     _write_predictions(run, parts)
     plots.curves(run.path / "curves.png", run.metrics.rows())
     run.write_json("results.json", results)
     return results
 
 
-def _per_image(parts: Parts) -> list[dict[str, Any]]:
+def per_image(matrices: Mapping[int, Tensor], ids: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of per_image.csv, in the order of the samples: id, Dice and IoU, pixels counted."""
     rows = []
-    for index, matrix in sorted(parts.module.image_matrices.items()):
-        scores = metrics.scores(matrix, parts.dataset.classes)
+    for index, matrix in sorted(matrices.items()):
+        scores = metrics.scores(matrix, classes)
         kept = {k: v for k, v in scores.items() if k.split("/")[0] in ("dice", "iou")}
-        rows.append({"id": parts.dataset.ids[index], **kept, "pixels": int(matrix.sum())})
+        rows.append({"id": ids[index], **kept, "pixels": int(matrix.sum())})
     return rows
 
 

@@ -1,0 +1,137 @@
+"""`python -m segtrain evaluate run=RUN`: a run scored again from its folder, on its test images or other data."""
+
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from segtrain.app import device
+from segtrain.app.evaluate_data import Data, data_of, require_alike, require_unseen
+from segtrain.app.evaluate_details import Details
+from segtrain.app.evaluate_found import Evaluated
+from segtrain.app.evaluate_out import say, write
+from segtrain.app.evaluate_robustness import robustness
+from segtrain.app.evaluate_shifts import shifts_of
+from segtrain.app.loaded import Loaded, load
+from segtrain.app.scoring import Machine, Predict, Scored, batches, limit, machine, score
+from segtrain.app.several import runs_of
+from segtrain.app.sources import where
+from segtrain.config import build, plain
+from segtrain.errors import UserError
+from segtrain.model.ensemble import ensembled
+from segtrain.model.views import viewed
+from segtrain.model.windows import Windows, windowed
+from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.values import check_values
+
+UNNAMED = ("run=", "trust=", "outputs=", "debug=")  # overrides that the path says, or that change no score
+
+
+def evaluate(config: DictConfig) -> None:
+    """Score the run, several as one, or each by itself; what comes out lies below outputs/evaluate.
+
+    Raises:
+        UserError: no such run, data that it cannot be scored on, a value that cannot be.
+    """
+    if OmegaConf.is_missing(config, "run"):
+        raise UserError("evaluate scores a run; expected its folder or name; got none; give run=outputs/NAME/RUN")
+    wanted = DictConfig(plain(config, {}))
+    check_values(wanted)
+    typed = named(HydraConfig.get().overrides.task)
+    runs = runs_of(str(wanted.run), Path(wanted.outputs))
+    for members in [runs] if wanted.ensemble else [[run] for run in runs]:
+        began = time.monotonic()
+        found = evaluated([load(run) for run in members], wanted)
+        folder = folder_of(members, typed, Path(wanted.outputs))
+        write(found, folder)
+        say(found, folder, time.monotonic() - began)
+
+
+def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
+    """The scores of one run, or of several as one."""
+    first = loaded[0]
+    data = data_of(first, list(wanted["with"]), wanted.part, Path(wanted.outputs))
+    for other in loaded[1:]:
+        require_alike(first, other)
+        require_unseen(other.run, data)
+    shifts = shifts_of(list(wanted.shift), list(wanted.shift_strength), data)
+    on = machine(data.config, accelerator_of(wanted.device, data.config))
+    predict = prediction_of(loaded, wanted, on)
+    indices = list(data.indices)
+    if data.own and data.part == "test":
+        indices = indices[: limit(data.config, len(indices))]
+    details = Details(first, wanted)
+    # Weights of the loss are those of the run's own training data; of an ensemble it is nobody's.
+    loss = loss_of(data).to(on.device) if data.own and len(loaded) == 1 else None
+
+    def scored(source: Any, words: str, **more: Any) -> Scored:
+        given = watched(batches(source, indices, data.config), -(-len(indices) // data.config.data.batch_size), words)
+        return score(given, predict, len(first.classes), first.ignore_index, on, **more)
+
+    plain_scores = scored(data.dataset, "predicting", loss=loss, each=details.add)
+    curves = robustness(shifts, plain_scores, data, scored, wanted)
+    return Evaluated(list(loaded), data, wanted, plain_scores, details, curves, str(on.device))
+
+
+def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:
+    """Images as stored to logits: networks averaged, seen in several ways, by windows, as far as is wanted."""
+    model = ensembled([one.model.to(on.device) for one in loaded])
+    predict = viewed(model, list(wanted.views))
+    if wanted.window is None:
+        return predict
+    side = wanted.window if isinstance(wanted.window, int) else tuple(wanted.window)
+    windows = Windows(side, wanted.overlap)
+
+    def by_windows(images: Tensor) -> Tensor:
+        return torch.stack([windowed(predict, image, windows) for image in images])
+
+    return by_windows
+
+
+def accelerator_of(asked: str, config: DictConfig) -> str:
+    """Either cpu or gpu; auto is what the run was trained on, and the CPU where that is not here."""
+    if asked not in ("auto", "cpu", "gpu"):
+        raise UserError(f"device is {asked!r}; expected auto, cpu or gpu")
+    if asked != "auto":
+        return device.accelerator(asked)
+    return "gpu" if config.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def loss_of(data: Data) -> nn.Module:
+    """The loss that the run was trained with, weighed by its training data."""
+    config, train = data.config, data.train
+    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
+    weights: dict[str, Any] = {key: data.feeding.class_weights(kind, train) for key, kind in named.items()}
+    loss: nn.Module = build(config.loss, where(config, "loss"), ignore_index=data.dataset.ignore_index, **weights)
+    return loss
+
+
+def named(overrides: Sequence[str]) -> list[str]:
+    """What of the command line names the folder: values that change the scores, lists without their brackets."""
+    typed = [re.sub(r"[][]", "", override) for override in overrides if not override.startswith(UNNAMED)]
+    return [override.removeprefix("with=") for override in typed]
+
+
+def folder_of(members: Sequence[RunFolder], typed: Sequence[str], outputs: Path) -> Path:
+    """outputs/evaluate/NAME/RUN/<what was typed>; for several runs as one, their number and a mark of which."""
+    run = members[0].path.resolve()
+    name = run.name
+    if len(members) > 1:
+        mark = hashlib.sha256("\n".join(str(one.path.resolve()) for one in members).encode()).hexdigest()[:8]
+        name = f"{len(members)}-runs-{mark}"
+    return outputs / "evaluate" / run.parent.name / name / folder_name(typed)
+
+
+def watched(given: Any, total: int, words: str) -> Any:
+    """The batches, with a bar on a terminal."""
+    console = Console()
+    return track(given, words, total=total, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,153 @@
+"""The data that a run is evaluated on: its own, where they lie now, or others of the same classes and channels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.app.changes import with_typed
+from segtrain.app.feeding import Feeding
+from segtrain.app.loaded import Loaded
+from segtrain.app.sources import build_dataset, build_split
+from segtrain.config import composed, plain
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.errors import UserError
+from segtrain.runs.folder import RunFolder
+from segtrain.values import check_values
+
+PARTS = ("train", "val", "test", "all")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Samples to evaluate."""
+
+    config: DictConfig  # the run's own, with what was typed of its data
+    dataset: SegmentationDataset
+    feeding: Feeding
+    part: str
+    indices: tuple[int, ...]
+    own: bool  # whether these are the data of the run, so that its split holds and its loss can be weighed
+    train: tuple[int, ...]  # the run's training samples among them; empty for other data
+
+
+def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> Data:
+    """The part of the run's data, or of those typed in their place.
+
+    Raises:
+        UserError: data that changed since, that have other classes or channels, or an empty part.
+    """
+    if part not in PARTS:
+        raise UserError(f"part is {part!r}; expected one of {', '.join(PARTS)}; give split=test")
+    config = laid_over(loaded.config, typed)
+    config.outputs, config.data.cache = str(outputs), None
+    dataset = build_dataset(config)
+    _require_fit(loaded, dataset)
+    feeding = Feeding(config, dataset)
+    known = loaded.run.read_json("split.json")
+    own = feeding.fingerprint == known["fingerprint"]
+    if own:
+        _require_own_split(loaded.run, typed)
+        sides = {side: _indices(dataset, known[side]) for side in PARTS[:3]}
+    elif not typed:
+        raise UserError(
+            f"the data of {loaded.run.path} has changed since it was trained: another fingerprint than in its "
+            "split.json; scores would be of other data; restore them, say where they are now (dataset.root=FOLDER), "
+            "or evaluate them as other data: dataset=NAME, or split=all with dataset.split.val=0.15"
+        )
+    elif part == "all":
+        sides = {}
+    else:
+        split = build_split(config, dataset)
+        sides = {side: tuple(getattr(split, side)) for side in PARTS[:3]}
+    bad = getattr(dataset, "bad", {})
+    everything = tuple(i for i, name in enumerate(dataset.ids) if name not in bad)
+    indices = everything if part == "all" else sides[part]
+    if not indices:
+        raise UserError(f"the part {part} is empty; expected at least one sample; give another split=…")
+    return Data(config, dataset, feeding, part, indices, own, sides["train"] if own else ())
+
+
+def laid_over(saved: DictConfig, typed: Sequence[str]) -> DictConfig:
+    """The run's config with the overrides of `dataset`, `split` and `data`; a dataset= replaces all of its data.
+
+    Raises:
+        UserError: an override that is none, or a value that cannot be.
+    """
+    if not any(override.startswith("dataset=") for override in typed):
+        return with_typed(saved, typed, check_values)
+    ours = [override for override in typed if override.startswith(("dataset", "split="))]
+    config = with_typed(saved, [override for override in typed if override not in ours], check_values)
+    fresh = composed("train", [*searched(), *ours])
+    choices = {group: fresh.choices[group] for group in ("dataset", "split")}
+    only = OmegaConf.create({"dataset": fresh.dataset})
+    config.dataset = plain(only, choices)["dataset"]
+    for group, choice in choices.items():
+        OmegaConf.update(config, f"choices.{group}", choice, force_add=True)
+    return config
+
+
+def require_unseen(run: RunFolder, data: Data) -> None:
+    """Nothing, when a further run of an ensemble was not trained or chosen on the test images.
+
+    Raises:
+        UserError: it was; the scores would be too good.
+    """
+    known = run.read_json("split.json")
+    seen = {*known["train"], *known["val"]} & {data.dataset.ids[index] for index in data.indices}
+    if data.own and data.part == "test" and seen:
+        raise UserError(
+            f"{run.path} was trained or chosen on {len(seen)} of these test images, such as '{min(seen)}'; expected an "
+            "ensemble of runs that share their test images; evaluate each by itself with ensemble=false, or the "
+            "ensemble on data that none has seen: dataset=NAME"
+        )
+
+
+def require_alike(first: Loaded, other: Loaded) -> None:
+    """Nothing, when two runs say the same of an image.
+
+    Raises:
+        UserError: their classes or channels differ.
+    """
+    if (other.classes, other.channels) != (first.classes, first.channels):
+        raise UserError(
+            f"{first.run.path} and {other.run.path} cannot be averaged; expected the same classes and channels; got "
+            f"{first.classes}, {first.channels} and {other.classes}, {other.channels}; give runs of one data set, or "
+            "ensemble=false"
+        )
+
+
+def searched() -> list[str]:
+    """The user's own folder for configs (--config-dir), as an override."""
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    own = [source.path for source in sources if source.provider == "command-line"]
+    return [f"hydra.searchpath=[{','.join(f'file://{Path(path).resolve()}' for path in own)}]"] if own else []
+
+
+def _require_fit(loaded: Loaded, dataset: SegmentationDataset) -> None:
+    there: dict[str, Any] = {"classes": tuple(dataset.classes), "channels": dataset.channels}
+    wanted: dict[str, Any] = {"classes": loaded.classes, "channels": loaded.channels}
+    for what, value in wanted.items():
+        if there[what] != value:
+            raise UserError(
+                f"the network of {loaded.run.path} and these data do not fit; expected {what} {value}, as it was "
+                f"trained with; got {there[what]}; give data of the same {what} in the same order (dataset.classes "
+                "says which values of a mask they are)"
+            )
+
+
+def _require_own_split(run: RunFolder, typed: Sequence[str]) -> None:
+    again = [override for override in typed if override.startswith(("split=", "dataset.split"))]
+    if again:
+        raise UserError(
+            f"these are the data of {run.path}, whose split.json says what it was trained on; another split would test "
+            f"it on images that it has seen; got {', '.join(again)}; leave it out, or give split=train, val, test, all"
+        )
+
+
+def _indices(dataset: SegmentationDataset, names: Sequence[str]) -> tuple[int, ...]:
+    place = {name: index for index, name in enumerate(dataset.ids)}
+    return tuple(place[name] for name in names)

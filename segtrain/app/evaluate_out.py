@@ -1,0 +1,75 @@
+"""What comes out of an evaluation: results.json, per_image.csv, figures, a gallery, the page, and words."""
+
+import math
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from segtrain import plots
+from segtrain.app import evaluate_figures as figures
+from segtrain.app.evaluate_found import Evaluated, pictured
+from segtrain.app.evaluate_page import page
+from segtrain.app.evaluate_robustness import ROBUSTNESS, keep
+from segtrain.runs.files import explained, write_whole
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.metrics_csv import write_csv
+
+WIDTH = 120  # letters of a line where standard output is no terminal
+
+
+def write(found: Evaluated, folder: Path) -> None:
+    """Write everything into the folder, results.json last; robustness.csv into the run's, where it is the run's own."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "per_image.csv", found.rows)
+    matrix = torch.stack(list(found.scored.matrices.values())).sum(0).numpy()
+    figures.confusion(folder / "confusion.png", matrix, found.classes)
+    curve, error = found.details.calibration.curve(), found.details.calibration.error()
+    figures.reliability(folder / "reliability.png", curve, error)
+    _write_gallery(found, folder / "gallery.png")
+    if found.curves:
+        write_csv(folder / "shifts.csv", found.curves)
+        figures.degradation(folder / "shifts.png", found.curves)
+        if found.plainly:
+            keep(found.curves, found.loaded[0].run.path / ROBUSTNESS, found.wanted.seed)
+    write_whole(folder / "evaluate.html", page(found, folder))
+    RunFolder(folder).write_json("results.json", found.results)
+
+
+def _write_gallery(found: Evaluated, path: Path) -> None:
+    items = []
+    for kind, index in found.gallery():
+        name, *rest = pictured(found, index)
+        items.append((f"{kind}: {name}", *rest))
+    first = found.loaded[0]
+    plots.predictions_sheet(path, items, first.palette, found.classes, first.ignore_index)
+
+
+def say(found: Evaluated, folder: Path, seconds: float) -> None:
+    """The scores a class with their intervals, and where everything is."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = WIDTH
+    part, results = found.data.part, found.results
+    names = ", ".join(one.run.path.name for one in found.loaded)
+    console.print(f"{names}: {part}, {results[f'{part}/images']} images", markup=False)
+    table = Table()
+    surfaces = ("hd95", "surface_dice") if found.details.surfaces else ()
+    for heading in ("class", "dice", "95 % interval", "iou", "precision", "recall", *surfaces):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for name in (*found.classes, ""):
+        key = f"/{name}" if name else ""
+        low, high = found.intervals.get(f"dice{key}", (math.nan, math.nan))
+        shown = [f"{results[f'{part}/{kind}{key}']:.4f}" for kind in ("dice", "iou", "precision", "recall")]
+        shown.insert(1, f"{low:.4f} to {high:.4f}" if not math.isnan(low) else "–")
+        more = [f"{results[f'{part}/{kind}{key}']:.3f}" for kind in surfaces]
+        table.add_row(name or "mean of foreground", *shown, *more, end_section=name == found.classes[-1])
+    console.print(table)
+    for row in found.curves:
+        where = f"{row['shift']} {row['strength']:g}"
+        console.print(f"  {where:20s} dice {row['dice']:.4f}, mean over images {row['dice_image_mean']:.4f}")
+    console.print(
+        f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, results.json, per_image.csv, …", markup=False
+    )

@@ -1,0 +1,152 @@
+"""evaluate.html: scores with their intervals, figures, and the worst, median and best images, all inside the file."""
+
+import base64
+import html
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import cv2
+import numpy as np
+
+from segtrain import plots
+from segtrain.app.evaluate_found import Evaluated, pictured
+
+TEMPLATE = Path(__file__).with_name("evaluate.html")
+SCORES = ("dice", "iou", "precision", "recall")
+SURFACES = {
+    "hd95": "HD95",
+    "asd": "average surface distance",
+    "surface_dice": "surface Dice",
+    "boundary_iou": "boundary IoU",
+}
+AVERAGES = {
+    "macro": "macro: mean over classes, pixels of all images together",
+    "micro": "micro: pixels of all images and foreground classes together",
+    "image_mean": "mean over images of each image's mean over classes",
+}
+METHOD = (
+    "A score of a class counts the pixels of all images together; a class in neither truth nor prediction is left out, "
+    "one in only one of the two scores 0. Surface scores are means over the images that have the class; where only "
+    "truth or prediction has it, both distances are the image's diagonal and both shares 0. Intervals are percentiles "
+    "of a bootstrap over images, those of one group (patient) drawn together: they say how much the scores would "
+    "differ on other images like these, not with another training. Ignored pixels count nowhere."
+)
+
+
+def page(found: Evaluated, folder: Path) -> str:
+    """The page; figures that lie in `folder` are taken up into it."""
+    names = " and ".join(one.run.path.name for one in found.loaded)
+    results, part, how = found.results, found.data.part, found.how()
+    mean = _cell(found, "dice", "{:.4f}").replace("<small>", " (").replace("</small>", ")")
+    parts = [f"<h1>{html.escape(names)}</h1>"]
+    parts.append(
+        f'<p class="headline">Dice {mean}, mean of the foreground classes, {results[f"{part}/images"]} images</p>'
+    )
+    parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in found.warnings]
+    parts.append(f'<p class="soft">{html.escape(_words(how))}</p>')
+    parts += ["<h2>By class</h2>", _by_class(found), "<h2>Averages</h2>", _averages(found)]
+    if found.curves:
+        parts += ["<h2>Under shifts</h2>", _shifts(found), _figure(folder / "shifts.png", "Dice as the shift grows")]
+    shown = [("confusion.png", "Share of each class's pixels that is predicted as each class; rows are the truth.")]
+    shown.append(("reliability.png", "How often pixels are right at each confidence; below, how many have it."))
+    pair = "".join(_figure(folder / name, words) for name, words in shown)
+    parts.append(f'<h2>Confusion and calibration</h2><div class="pair">{pair}</div>')
+    parts += ["<h2>Worst, median and best images</h2>", _key(found), *_gallery(found)]
+    parts.append(
+        f'<h2>Method</h2><p>{html.escape(METHOD)}</p><p class="soft">All of it: results.json, per_image.csv.</p>'
+    )
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=html.escape(names), body="\n".join(parts))
+
+
+def _words(how: dict[str, Any]) -> str:
+    window = f"windows of {how['window']}, overlap {how['overlap']}" if how["window"] else "whole images"
+    views = f"views {', '.join(how['views'])}" if how["views"] else "no test-time augmentation"
+    runs = f"{len(how['runs'])} runs, their probabilities averaged; " if len(how["runs"]) > 1 else ""
+    return (
+        f"{runs}dataset {how['dataset']}, part {how['part']}; {window}; {views}; {how['device']}, {how['precision']}; "
+        f"distances in {how['distances_in']}; {how['bootstrap']} bootstrap draws"
+    )
+
+
+def _cell(found: Evaluated, key: str, form: str) -> str:
+    """A score with its interval below."""
+    value = found.results[f"{found.data.part}/{key}"]
+    low, high = found.intervals.get(key, (math.nan, math.nan))
+    if value is None or math.isnan(value):
+        return "–"
+    between = "" if math.isnan(low) else f"<small>{form.format(low)} to {form.format(high)}</small>"
+    return f"{form.format(value)}{between}"
+
+
+def _by_class(found: Evaluated) -> str:
+    kinds = {name: (name, "{:.4f}") for name in SCORES}
+    if found.details.surfaces:
+        units = {"hd95": f", {found.details.unit}", "asd": f", {found.details.unit}"}
+        kinds |= {key: (name + units.get(key, ""), "{:.3f}") for key, name in SURFACES.items()}
+    rows = [
+        (name, [_cell(found, f"{kind}/{name}", form) for kind, (_, form) in kinds.items()]) for name in found.classes
+    ]
+    rows.append(("mean of foreground", [_cell(found, kind, form) for kind, (_, form) in kinds.items()]))
+    return _table(["class", *(name for name, _ in kinds.values())], rows, last="all")
+
+
+def _averages(found: Evaluated) -> str:
+    rows = [
+        (words, [_cell(found, f"{score}_{kind}", "{:.4f}") for score in SCORES]) for kind, words in AVERAGES.items()
+    ]
+    return _table(["average", *SCORES], rows)
+
+
+def _shifts(found: Evaluated) -> str:
+    strengths = sorted({row["strength"] for row in found.curves})
+    values = {(row["shift"], row["strength"]): row["dice_image_mean"] for row in found.curves}
+    rows = []
+    for name in dict.fromkeys(row["shift"] for row in found.curves):
+        of = [values.get((name, strength), math.nan) for strength in strengths]
+        rows.append((name, [f"{value:.4f}" for value in of]))
+    return _table(["Dice, mean over images, at strength", *(f"{strength:g}" for strength in strengths)], rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], last: str = "") -> str:
+    """A table; cells are HTML, heads and first cells are text."""
+    body = []
+    for number, (name, cells) in enumerate(rows):
+        kind = f' class="{last}"' if last and number == len(rows) - 1 else ""
+        body.append(f"<tr{kind}><td>{html.escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+
+
+def _figure(path: Path, words: str) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    words = html.escape(words)
+    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+
+
+def _key(found: Evaluated) -> str:
+    colours = list(zip(found.classes, found.loaded[0].palette, strict=True))
+    kinds = [*colours, ("missed", plots.MISSED), ("extra", plots.EXTRA), ("wrong class", plots.CONFUSED)]
+    spans = "".join(f'<span style="--c:rgb{tuple(colour)}">{html.escape(name)}</span>' for name, colour in kinds)
+    return f'<p class="soft">Image, truth, prediction, errors.</p><p class="key soft">{spans}</p>'
+
+
+def _gallery(found: Evaluated) -> list[str]:
+    shown = []
+    palette, ignored = found.loaded[0].palette, found.data.dataset.ignore_index
+    for kind, index in found.gallery():
+        name, image, mask, pred, dice = pictured(found, index)
+        tiles = plots.prediction_tiles(image, mask, pred, palette, found.classes, ignored)
+        named = zip(("image", "truth", "prediction", "errors"), tiles, strict=True)
+        pictures = "".join(f'<img alt="{words}" src="{_inline(tile)}">' for words, tile in named)
+        scores = ", ".join(f"{key} {value:.3f}" for key, value in dice.items() if not math.isnan(value))
+        words = html.escape(f"{kind}: {name} | Dice: {scores}")
+        shown.append(f'<figure><div class="tiles">{pictures}</div><figcaption>{words}</figcaption></figure>')
+    return shown
+
+
+def _inline(tile: np.ndarray[Any, Any]) -> str:
+    data = cv2.imencode(".webp", tile[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 85])[1].tobytes()
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,57 @@
+"""How scores fall as images are shifted: the policies of training laid over the test images, with fixed draws."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.app.evaluate_data import Data, searched
+from segtrain.aug import Policy
+from segtrain.config import build, composed
+from segtrain.data.datasets.contract import Sample
+from segtrain.errors import UserError
+
+
+class Shift(NamedTuple):
+    """A policy at a strength."""
+
+    name: str
+    strength: float
+    policy: Policy
+
+
+class Shifted:
+    """A dataset whose samples go through a policy, image and mask together; seed and index fix the draw."""
+
+    def __init__(self, dataset: Any, policy: Policy, seed: int) -> None:
+        """The samples of `dataset` through `policy`."""
+        self.dataset, self.policy, self.seed = dataset, policy, seed
+        self.ignore_index: int = dataset.ignore_index
+
+    def read(self, index: int) -> Sample:
+        """The shifted sample of an index: the same at every call, for every run."""
+        image, mask = self.dataset.read(index)
+        return Sample(*self.policy(image, mask, (self.seed, 0, index, 0)))
+
+
+def shifts_of(names: Sequence[str], strengths: Sequence[float], data: Data) -> list[Shift]:
+    """Every policy at every strength above 0, in that order.
+
+    Raises:
+        UserError: no such policy, or one that mixes samples, takes other images, or refuses a strength.
+    """
+    return [_shift(name, strength, data) for name in names for strength in sorted(set(strengths)) if strength > 0]
+
+
+def _shift(name: str, strength: float, data: Data) -> Shift:
+    config: DictConfig = composed("train", [*searched(), f"aug={name}", "dataset=shapes"])
+    config.aug.strength = strength
+    node = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
+    whole = {"crop": None, "crop_class": 0.0, "ignore_index": data.dataset.ignore_index}
+    policy: Policy = build(node, f"aug/{name}.yaml", leave_out=["schedule", "without", "only"], **whole)
+    if policy.needs_partner:
+        raise UserError(
+            f"shift={name} mixes training samples; expected policies that change one image by itself, such as "
+            f"photometric, geometric, noise, blur, lowres; leave {name} out"
+        )
+    return Shift(name, strength, policy)
