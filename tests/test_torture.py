@@ -10,9 +10,9 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "torture.py"
 
 
 @pytest.mark.slow
-def test_three_kills_change_nothing() -> None:
-    done = subprocess.run([sys.executable, str(SCRIPT), "--kills", "3", "--quick"], capture_output=True, text=True)
-    assert done.returncode == 0 and "1 of 1 identical, 3 kills each" in done.stdout, done.stdout + done.stderr
+def test_a_kill_changes_nothing() -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT), "--kills", "1", "--quick"], capture_output=True, text=True)
+    assert done.returncode == 0 and "1 of 1 identical, 1 kills each" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.slow
