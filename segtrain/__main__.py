@@ -18,6 +18,8 @@ VERBS = {
     "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
     "evaluate": "score a run again from its folder, on its test images, shifted ones, or other data: evaluate run=RUN",
     "serve": "a page on this machine on which an image is dropped and its prediction looked at: serve run=RUN",
+    "predict": "label images of files, folders, stacks and scans, of any size: predict run=RUN input=PATH",
+    "export": "a run's network as one file for other programs, checked, with a model card: export run=RUN format=onnx",
     "report": "what the runs of a sweep say together, and how sure that is: report outputs/NAME",
     "compare": "two arms against each other by the report's statistics: compare RUN RUN",
     "diff": "in what two runs differ: config, environment, data and results: diff RUN RUN",
@@ -26,7 +28,7 @@ VERBS = {
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
 WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, not overrides
-QUOTED = ("resume", "init_from", "replay", "sample", "to", "run", "model_file")
+QUOTED = ("resume", "init_from", "replay", "sample", "to", "run", "input", "output", "model_file")
 OF_FILE = ("predict", "serve")  # verbs whose model= is an exported file; elsewhere, and to Hydra, it is a group
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Keys of evaluate whose comma lists are lists, not a sweep; and the parts of a split, which `split=` may name there.

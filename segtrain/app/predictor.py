@@ -1,7 +1,7 @@
 """What trained networks say of an image: `segtrain.load("RUN").predict(image)`, and what predict and serve use."""
 
 import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segtrain.app.images import checked
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities
 from segtrain.model.metrics import prediction
 from segtrain.model.views import viewed
-from segtrain.model.windows import Model, Windows, bands
+from segtrain.model.windows import Model, Read, Windows, bands
 from segtrain.runs.folder import RunFolder
 
 Array = np.ndarray[Any, Any]
 RGB = tuple[int, int, int]
 
 WHOLE = 1024 * 1024  # pixels up to which an image goes through the network at once: about 1 GB of a U-Net's features
-KINDS = ("uint8", "uint16", "float32")  # of pixels, as datasets give them
 
 
 class Prediction(NamedTuple):
@@ -75,22 +75,28 @@ class Predictor:
             UserError: another shape, type or number of channels.
         """
         planes = to_tensor(checked(image, self.channels, "the image"))
-        found = list(self.bands(lambda top, end: planes[:, top:end], (planes.shape[1], planes.shape[2])))
-        if len(found) == 1:
-            return found[0][1]
-        labels, probabilities = zip(*(band for _, band in found), strict=True)
-        return Prediction(np.concatenate(labels), np.concatenate(probabilities, 1))
+        size = planes.shape[1], planes.shape[2]
+        found = [logits for _, logits in self.logits(lambda top, end: planes[:, top:end], size)]
+        logits = found[0] if len(found) == 1 else torch.cat(found, 1)
+        return Prediction(labels_of(logits), probabilities_of(logits))
 
-    def bands(self, read: Callable[[int, int], Tensor], size: tuple[int, int]) -> Iterator[tuple[int, Prediction]]:
-        """First row and prediction of band after band of an image (H, W), from the top; a whole image is one.
+    def logits(self, read: Read, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
+        """First row and logits (K, rows, W) of band after band of an image (H, W), from the top; a whole image is one.
 
         `read(top, end)` gives rows (C, rows, W), uint8 or float32; only as many as a window is high are asked for.
         """
         windows = self.windows if size[0] * size[1] > self.whole else None
-        for top, logits in bands(self.model, lambda first, end: read(first, end).to(self.device), size, windows):
-            labels = prediction(logits[None])[0].cpu().numpy()
-            probabilities = log_probabilities(logits[None])[0].exp_().cpu().numpy()
-            yield top, Prediction(labels, probabilities)
+        return bands(self.model, lambda top, end: read(top, end).to(self.device), size, windows)
+
+
+def labels_of(logits: Tensor) -> Array:
+    """Labels (H, W) uint8 of logits (K, H, W)."""
+    return prediction(logits[None])[0].cpu().numpy()
+
+
+def probabilities_of(logits: Tensor) -> Array:
+    """Probabilities (max(K, 2), H, W) float32 of logits (K, H, W)."""
+    return log_probabilities(logits[None])[0].exp_().cpu().numpy()
 
 
 def load(
@@ -221,29 +227,6 @@ def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
     if not found:
         raise UserError("no run is given; expected run=RUN, a list of runs, or a glob")
     return list({run.path.resolve(): run for run in found}.values())
-
-
-def checked(image: Array, channels: int, name: str) -> Array:
-    """The image as (H, W, C).
-
-    Raises:
-        UserError: not such an array, pixels that are no finite number, or another number of channels.
-    """
-    image = np.asarray(image)
-    if image.ndim not in (2, 3) or 0 in image.shape or image.dtype.name not in KINDS:
-        raise UserError(
-            f"{name} is {image.dtype.name} of shape {image.shape}; expected (H, W) or (H, W, C) of {', '.join(KINDS)}, "
-            "as the training's images were stored"
-        )
-    image = image[..., None] if image.ndim == 2 else image
-    if image.shape[2] != channels:
-        raise UserError(
-            f"{name} has {image.shape[2]} channels; expected {channels}, as the model was trained with; give images "
-            "of that kind, or train a model for these"
-        )
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise UserError(f"{name} holds pixels that are no finite number; expected numbers; replace NaN and infinity")
-    return image
 
 
 def to_tensor(image: Array) -> Tensor:

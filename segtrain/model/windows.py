@@ -31,13 +31,13 @@ class Windows:
         sides = self.sides
         if len(sides) != 2 or not all(type(side) is int and side >= STRIDE and side % STRIDE == 0 for side in sides):
             raise UserError(
-                f"windows.size is {self.size!r}; expected a side or [height, width] in pixels, multiples of {STRIDE}: "
+                f"window is {self.size!r}; expected a side or [height, width] in pixels, multiples of {STRIDE}: "
                 "the network halves a window five times"
             )
         if isinstance(self.overlap, bool) or not 0 <= self.overlap < 1:
-            raise UserError(f"windows.overlap is {self.overlap!r}; expected a share of the window from 0, below 1")
+            raise UserError(f"overlap is {self.overlap!r}; expected a share of the window from 0, below 1")
         if type(self.batch) is not int or self.batch < 1:
-            raise UserError(f"windows.batch is {self.batch!r}; expected a whole number of windows from 1")
+            raise UserError(f"the batch of windows is {self.batch!r}; expected a whole number from 1")
 
     @property
     def sides(self) -> tuple[int, ...]:

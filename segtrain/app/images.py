@@ -1,0 +1,156 @@
+"""A file of the user's as images for a model, read as the run's training read its own. Without torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from segtrain.app.large_tiff import LargeTiff, pages_and_pixels
+from segtrain.data.datasets.intensity import Intensity
+from segtrain.data.datasets.nifti import open_nifti
+from segtrain.data.datasets.pixels import read_image, with_channels
+from segtrain.data.datasets.scans import Recent, Scan, depth
+from segtrain.data.datasets.tiff_pages import SUFFIXES, read_layout, read_pixels
+from segtrain.errors import UserError
+
+Array = np.ndarray[Any, Any]
+
+KINDS = ("uint8", "uint16", "float32")  # of pixels, as datasets give them
+LARGE = 4096 * 4096  # pixels beyond which a TIFF is not read whole
+NIFTI = (".nii", ".nii.gz")
+
+
+class Opened(NamedTuple):
+    """A file: `rows(page, top, end)` gives (rows, W, C) of one of its pages."""
+
+    kind: Literal["image", "large", "stack", "volume"]
+    pages: int
+    height: int
+    width: int
+    rows: Callable[[int, int, int], Array]
+    scan: Scan | None = None  # of a volume
+    axis: int = 2
+
+
+class Images:
+    """Opens files for a model of so many channels."""
+
+    def __init__(
+        self, reading: dict[str, Any], channels: int, axis: int | None = None, pages: str | None = None
+    ) -> None:
+        """Keep the choices.
+
+        Args:
+            reading: `kind`, the class of the run's dataset, and its options about pixels.
+            channels: of an image.
+            axis: along which a volume is cut, see `Volume`; None: as the run's dataset, else 2.
+            pages: what the pages of a TIFF are, "channels" or "samples"; None: as the run's dataset, else samples.
+        """
+        if axis not in (None, 0, 1, 2):
+            raise UserError(f"axis is {axis!r}; expected 0 sagittal, 1 coronal, 2 axial, or null: as the run's dataset")
+        if pages not in (None, "channels", "samples"):
+            raise UserError(f"pages is {pages!r}; expected channels, samples, or null: as the run's dataset")
+        self._kind, self._options, self._channels = reading.get("kind"), reading, channels
+        self._axis = reading.get("axis", 2) if axis is None else axis
+        self._pages = reading.get("pages") if pages is None else pages
+
+    def open(self, path: Path) -> Opened:
+        """The file, by its ending; pixels of large TIFFs are not read yet.
+
+        Raises:
+            UserError: it cannot be read, or does not hold what the model takes.
+        """
+        name = path.name.lower()
+        if name.endswith(NIFTI):
+            return self._volume(path)
+        if self._kind == "Volume":
+            raise UserError(
+                f"'{path}' is no NIfTI file; expected .nii or .nii.gz: the model was trained on slices of scans, whose "
+                "values a picture does not hold; give the scan"
+            )
+        return self._tiff(path) if name.endswith(SUFFIXES) else self._image(path)
+
+    def _image(self, path: Path) -> Opened:
+        image = self._fit(read_image(path), path)
+        return Opened("image", 1, image.shape[0], image.shape[1], lambda _, top, end: image[top:end])
+
+    def _tiff(self, path: Path) -> Opened:
+        pages, pixels = pages_and_pixels(path)
+        if pages == 1 and pixels > LARGE:
+            large = LargeTiff(path, drops_alpha=self._kind != "Tiff")
+            self._fit(large.rows(0, 1), path)
+            return Opened(
+                "large", 1, large.height, large.width, lambda _, top, end: self._fit(large.rows(top, end), path)
+            )
+        if pages == 1 and self._kind != "Tiff":
+            return self._image(path)
+        layout, meant = read_layout(path, self._pages or "samples"), self._pages or "samples"
+        held: dict[int, Array] = {}  # the page that was read last
+
+        def rows(page: int, top: int, end: int) -> Array:
+            if page not in held:
+                held.clear()
+                held[page] = self._fit(read_pixels(path, meant, page), path)
+            return held[page][top:end]
+
+        rows(0, 0, 1)
+        kind: Literal["image", "stack"] = "stack" if layout.samples > 1 else "image"
+        return Opened(kind, layout.samples, layout.height, layout.width, rows)
+
+    def _volume(self, path: Path) -> Opened:
+        scan, options = open_nifti(path), self._options if self._kind == "Volume" else {}
+        if scan.channels != self._channels:
+            raise UserError(
+                f"'{path}' has {scan.channels} channels; expected {self._channels}, as the model was trained with; "
+                "several scans of a patient go into one file as a fourth axis"
+            )
+        ranges = options.get("window"), options.get("normalise"), options.get("percentiles", (0.5, 99.5))
+        intensity, axis = Intensity(*ranges, Recent(1)), self._axis
+        held: dict[int, Array] = {}
+
+        def rows(page: int, top: int, end: int) -> Array:
+            if page not in held:
+                held.clear()
+                held[page] = intensity.image(scan, axis, page)
+            return held[page][top:end]
+
+        height, width = rows(0, 0, 2**31).shape[:2]
+        return Opened("volume", depth(scan.grid, axis), height, width, rows, scan, axis)
+
+    def _fit(self, image: Array, path: Path) -> Array:
+        """The channels that training took."""
+        taken = self._options.get("channels")
+        if isinstance(taken, list):
+            if max(taken) >= image.shape[2]:
+                raise UserError(
+                    f"'{path}' has {image.shape[2]} channels; expected {max(taken) + 1} or more: the run took channels "
+                    f"{taken}; give images of that kind"
+                )
+            image = image[..., taken]
+        elif taken in (1, 3) and image.shape[2] in (1, 3):
+            image = with_channels(image, taken)
+        return checked(image, self._channels, f"'{path}'")
+
+
+def checked(image: Array, channels: int, name: str) -> Array:
+    """The image as (H, W, C).
+
+    Raises:
+        UserError: not such an array, pixels that are no finite number, or another number of channels.
+    """
+    image = np.asarray(image)
+    if image.ndim not in (2, 3) or 0 in image.shape or image.dtype.name not in KINDS:
+        raise UserError(
+            f"{name} is {image.dtype.name} of shape {image.shape}; expected (H, W) or (H, W, C) of {', '.join(KINDS)}, "
+            "as the training's images were stored; convert it to one of these"
+        )
+    image = image[..., None] if image.ndim == 2 else image
+    if image.shape[2] != channels:
+        raise UserError(
+            f"{name} has {image.shape[2]} channels; expected {channels}, as the model was trained with; give images "
+            "of that kind, or train a model for these"
+        )
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise UserError(f"{name} holds pixels that are no finite number; expected numbers; replace NaN and infinity")
+    return image

@@ -1,0 +1,104 @@
+"""Which files `predict input=…` means: a file, a folder, a glob, a text file of paths, or a list of these."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.data.datasets.patterns import SUFFIXES, files_below
+from segtrain.errors import UserError
+
+ENDINGS = (*SUFFIXES, ".nii", ".nii.gz")
+LISTS = (".txt", ".lst")
+
+
+class Item(NamedTuple):
+    """A file, and the path without ending below the output folder of what is made of it."""
+
+    path: Path
+    name: str
+
+
+def find_inputs(given: str | Sequence[str], output: Path) -> list[Item]:
+    """The files, in order; folders below what was given are kept in the names; files in `output` are left out.
+
+    Raises:
+        UserError: nothing there, or nothing of a kind that is read.
+    """
+    found = [_found(text) for text in _listed(given)]
+    base = found[0][0] if len(found) == 1 else Path(os.path.commonpath([base.absolute() for base, _ in found]))
+    mine = output.resolve()
+    paths = [path for _, paths in found for path in paths if mine not in path.resolve().parents]
+    paths = list({path.resolve(): path for path in paths}.values())
+    if not paths:
+        raise UserError(
+            f"there is no image in input={given}; expected files that end in {', '.join(ENDINGS)}; give another path"
+        )
+    relative = [_relative(path, base) for path in paths]
+    stems = [_stem(name) for name in relative]
+    often = Counter(stems)  # a.png beside a.jpg: both keep their endings
+    return [
+        Item(path, stem if often[stem] == 1 else name) for path, name, stem in zip(paths, relative, stems, strict=True)
+    ]
+
+
+def _listed(given: str | Sequence[str]) -> list[str]:
+    if not isinstance(given, str):
+        return [str(text) for text in given]
+    if given.startswith("[") and given.endswith("]") and not os.path.exists(given):
+        return [text.strip().strip("'\"") for text in given[1:-1].split(",") if text.strip()]
+    return [given]
+
+
+def _found(text: str) -> tuple[Path, list[Path]]:
+    """The folder from which names count, and the files."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return path, [file for file in files_below(path) if _is_read(file)]
+    if path.is_file() and path.suffix.lower() in LISTS:
+        return _of_list(path)
+    if path.is_file():
+        if not _is_read(path):
+            raise UserError(f"input '{text}' is of no kind that is read; expected {', '.join(ENDINGS)}, or a .txt list")
+        return path.parent, [path]
+    if not glob.has_magic(text):
+        raise UserError(f"there is no input '{text}'; expected a file, a folder, a glob or a list; got no such path")
+    fixed = Path(*(piece for piece in _before_magic(path)))
+    return fixed, sorted(Path(file) for file in glob.glob(str(path), recursive=True) if _is_read(Path(file)))
+
+
+def _before_magic(path: Path) -> list[str]:
+    pieces: list[str] = []
+    for piece in path.parts[:-1]:
+        if glob.has_magic(piece):
+            break
+        pieces.append(piece)
+    return pieces or ["."]
+
+
+def _of_list(path: Path) -> tuple[Path, list[Path]]:
+    """A path a line; relative ones start from the list's own folder. Missing files are named when they are read."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"input '{path}' cannot be read; expected a path a line, in UTF-8; got: {error}") from error
+    files = [path.parent / Path(line).expanduser() for line in lines if line and not line.startswith("#")]
+    if not files:
+        raise UserError(f"input '{path}' lists nothing; expected a path a line")
+    outside = any(path.parent.absolute() not in file.absolute().parents for file in files)
+    return Path(os.path.commonpath([file.absolute().parent for file in files])) if outside else path.parent, files
+
+
+def _is_read(path: Path) -> bool:
+    return path.name.lower().endswith(ENDINGS) and path.is_file()
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path.absolute(), base.absolute())).as_posix()
+
+
+def _stem(name: str) -> str:
+    ending = next((ending for ending in (".nii.gz", *ENDINGS) if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]

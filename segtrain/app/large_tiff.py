@@ -1,0 +1,144 @@
+"""TIFF files too large for memory, read by rows: only the tiles or strips that hold them are decoded."""
+
+import itertools
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from segtrain.data.datasets.extras import need
+from segtrain.errors import UserError
+
+Array = np.ndarray[Any, Any]
+
+TALLEST = 4096  # rows of a tile or strip: higher ones would have to be decoded whole
+
+
+def pages_and_pixels(path: Path) -> tuple[int, int]:
+    """How many pages a TIFF has, and pixels the first; (1, 0) for what PIL does not open, so that it is read whole."""
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            return getattr(image, "n_frames", 1), image.width * image.height
+    except Exception:  # whoever reads it says what is wrong
+        return 1, 0
+    finally:
+        Image.MAX_IMAGE_PIXELS = most
+
+
+class LargeTiff:
+    """The first page of a file, as rows (n, W, C) uint8, uint16 or float32 as stored."""
+
+    def __init__(self, path: Path, drops_alpha: bool) -> None:
+        """Read the tags.
+
+        Args:
+            path: the file, which stays where it is.
+            drops_alpha: leave out what the file calls alpha or extra, as the readers of pictures do.
+
+        Raises:
+            UserError: tifffile is not installed, or the file is broken or of a kind that is not read by rows.
+        """
+        tifffile = need("tifffile", "tiff")
+        self._path = path
+        try:
+            self._file = tifffile.TiffFile(path)
+            self._page: Any = self._file.pages[0]
+            separate, _, self.height, self.width, together = self._page.shaped
+        except Exception as error:
+            raise self._broken(error) from error
+        self._refuse()
+        self._stored = separate * together
+        extra = len(self._page.extrasamples) if drops_alpha else 0
+        self.channels = self._stored - extra
+        self._decoded: dict[int, list[tuple[int, int, int, Array]]] = {}  # row of segments: plane, top, left, pixels
+
+    def rows(self, top: int, end: int) -> Array:
+        """Rows `top` to before `end`.
+
+        Raises:
+            UserError: the file is broken there.
+        """
+        try:
+            found = self._contiguous(top, end) if self._page.is_contiguous else self._segments(top, end)
+        except UserError:
+            raise
+        except Exception as error:  # decoders raise nearly anything on a broken file
+            raise self._broken(error) from error
+        if self._page.dtype.kind == "f" and not np.isfinite(found).all():
+            raise UserError(f"'{self._path}' holds pixels that are no finite number; replace NaN and infinity")
+        return np.ascontiguousarray(found[..., : self.channels])
+
+    def _contiguous(self, top: int, end: int) -> Array:
+        """Uncompressed rows, read from where they lie."""
+        page, planes = self._page, self._page.shaped[0]
+        kind, together = page.dtype.newbyteorder(page.parent.byteorder), page.shaped[4]
+        row = self.width * together
+        found = np.empty((end - top, self.width, self._stored), page.dtype)
+        for plane in range(planes):
+            start = page.dataoffsets[0] + (plane * self.height + top) * row * kind.itemsize
+            read = np.fromfile(self._path, kind, (end - top) * row, offset=start)
+            found[..., plane * together : (plane + 1) * together] = read.reshape(end - top, self.width, together)
+        return found
+
+    def _segments(self, top: int, end: int) -> Array:
+        """Compressed rows, from their tiles or strips; those of the last call that still count are kept."""
+        page = self._page
+        tall = page.tilelength if page.is_tiled else page.rowsperstrip
+        wanted = range(top // tall, -(-end // tall))
+        self._decoded = {row: kept for row, kept in self._decoded.items() if row in wanted}
+        found = np.zeros((end - top, self.width, self._stored), page.dtype)
+        for row in wanted:
+            if row not in self._decoded:
+                self._decoded[row] = self._decode(row, tall)
+            for plane, first, left, pixels in self._decoded[row]:
+                begin, stop = max(top, first), min(end, first + len(pixels), self.height)
+                part = pixels[begin - first : stop - first, : self.width - left]
+                channel = plane * part.shape[2]
+                found[begin - top : stop - top, left : left + part.shape[1], channel : channel + part.shape[2]] = part
+        return found
+
+    def _decode(self, row: int, tall: int) -> list[tuple[int, int, int, Array]]:
+        """The segments of one row of them."""
+        page, handle = self._page, self._file.filehandle
+        across = -(-self.width // page.tilewidth) if page.is_tiled else 1
+        down, planes = -(-self.height // tall), page.shaped[0]
+        found = []
+        for plane, column in itertools.product(range(planes), range(across)):
+            number = (plane * down + row) * across + column
+            handle.seek(page.dataoffsets[number])
+            length = page.databytecounts[number]
+            content = handle.read(length)
+            if len(content) != length:
+                raise ValueError(f"the file ends in tile {number}")
+            pixels, (_, _, first, left, _), _ = page.decode(content or None, number, jpegtables=page.jpegtables)
+            if pixels is not None:  # None: a tile that was left out, as all 0
+                found.append((plane, first, left, pixels[0]))
+        return found
+
+    def _refuse(self) -> None:
+        page = self._page
+        tall = page.tilelength if page.is_tiled else page.rowsperstrip
+        plain = page.photometric in (1, 2) or (page.photometric == 6 and page.jpegtables is not None)
+        got = None
+        if page.dtype is None or page.dtype.name not in ("uint8", "uint16", "float32"):
+            got = f"pixels of {page.dtype}"
+        elif not plain or page.tags.valueof(274, 1) != 1:
+            got = f"photometric {page.photometric}, orientation {page.tags.valueof(274, 1)}"
+        elif not page.is_contiguous and tall > TALLEST:
+            got = f"compressed strips of {tall} rows"
+        if got is not None:
+            raise UserError(
+                f"'{self._path}' is too large to be read whole and is not stored so that it can be read by rows; "
+                f"expected grey or RGB of uint8, uint16 or float32, uncompressed or in tiles; got {got}; save it as a "
+                "tiled TIFF, or cut it"
+            )
+
+    def _broken(self, error: Exception) -> UserError:
+        way_out = 'pip install "segtrain[tiff]"' if "imagecodecs" in str(error) else "replace the file"
+        return UserError(
+            f"'{self._path}' cannot be read; expected a whole TIFF file; got {type(error).__name__}: {error}; {way_out}"
+        )

@@ -1,0 +1,184 @@
+"""`python -m segtrain predict run=RUN input=PATH`: label images of files, folders, stacks and scans."""
+
+import errno
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from segtrain.app.done import Done
+from segtrain.app.images import Images, Opened
+from segtrain.app.inputs import Item, find_inputs
+from segtrain.app.outputs import Band, Wanted, check_wanted, paths_of, written
+from segtrain.app.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
+from segtrain.app.several import runs_of
+from segtrain.config import plain
+from segtrain.errors import UserError
+from segtrain.model.windows import Windows
+from segtrain.runs import checkpoint
+from segtrain.runs.folder import RunFolder
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # what the next file would meet too
+MOST_NPZ = 2**31  # bytes of probabilities that are held in memory
+SHOWN = 20  # failures named on the terminal
+
+
+def predict(config: DictConfig) -> None:
+    """Predict every file that is not done yet; one that cannot be read does not stop the others.
+
+    Raises:
+        UserError: no such run or model, nothing to predict, a value that cannot be, a full disk.
+        SystemExit: with status 1 when files failed.
+    """
+    wanted = DictConfig(plain(config, {}))
+    check_wanted(wanted.probabilities)
+    source = source_of(wanted)
+    folder = Path(wanted.output).expanduser() if wanted.output else _default(source, Path(wanted.outputs))
+    items = find_inputs(wanted.input if isinstance(wanted.input, str) else list(wanted.input), folder)
+    job = Job(source, wanted, folder)
+    began = time.monotonic()
+    failed = job.run(items)
+    seconds = time.monotonic() - began
+    made = len(items) - len(failed) - job.skipped
+    print(
+        f"{folder}/: {made} of {len(items)} files predicted, {job.images} images in {seconds:.1f} s "
+        f"({job.images / max(seconds, 1e-9):.1f} images/s); {job.skipped} were done before, {len(failed)} failed"
+    )
+    if failed:
+        print("\n".join(f"  {message}" for message in failed[:SHOWN]))
+        print("  …" * (len(failed) > SHOWN) + "the same command tries these again")
+        raise SystemExit(1)
+
+
+def source_of(wanted: DictConfig) -> Sequence[RunFolder] | Path:
+    """The runs, or the exported file.
+
+    Raises:
+        UserError: neither is given, or both.
+    """
+    if (wanted.run is None) == (wanted.model_file is None):
+        got = "both" if wanted.run is not None else "neither"
+        raise UserError(f"predict takes run=RUN or model=FILE.onnx; expected one of them; got {got}")
+    return (
+        Path(str(wanted.model_file)).expanduser() if wanted.run is None else runs_of(wanted.run, Path(wanted.outputs))
+    )
+
+
+class Job:
+    """One call: a model, what is wanted of it, and where that goes."""
+
+    def __init__(self, source: Sequence[RunFolder] | Path, wanted: DictConfig, folder: Path) -> None:
+        """Load the model."""
+        self.predictor = _predictor(source, wanted)
+        self.reader = Images(self.predictor.reading, self.predictor.channels, wanted.axis, wanted.pages)
+        meaning = self.predictor.classes, self.predictor.palette, self.predictor.ignore_index
+        self.wanted = Wanted(bool(wanted.overlay), wanted.probabilities, *meaning)
+        self.done = Done(folder, _made_by(source, wanted))
+        self.folder, self.images, self.skipped = folder, 0, 0
+
+    def run(self, items: Sequence[Item]) -> list[str]:
+        """Predict; returns what is to be said of each file that failed."""
+        failed: list[str] = []
+        console = Console(stderr=True)
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            task, began = bar.add_task("", total=len(items), speed=""), time.monotonic()
+            for number, item in enumerate(items):
+                try:
+                    self._one(item, lambda share, n=number: bar.update(task, completed=n + share))  # type: ignore[misc]
+                except UserError as error:
+                    if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                        raise
+                    failed.append(str(error))
+                    bar.console.print(f"failed: {escape(str(item.path))}", highlight=False)
+                _told(bar, task, number + 1, self.images / max(time.monotonic() - began, 1e-9))
+        return failed
+
+    def _one(self, item: Item, progress: Callable[[float], object]) -> None:
+        """Predict one file, unless it is done."""
+        if not item.path.is_file():
+            raise UserError(f"there is no file '{item.path}'; expected one, as the list names it")
+        if self.done.has(item.name, item.path):
+            self.skipped += 1
+            return
+        opened = self.reader.open(item.path)
+        paths = paths_of(self.folder / item.name, opened, item.path, self.wanted)
+        outputs = list(paths.values())
+        self.done.refuse_others(outputs)
+        self._refuse_npz(opened, item.path)
+        with written(paths, opened, self.wanted) as put:
+            for page in range(opened.pages):
+                for band in self._bands(opened, page):
+                    put(band)
+                    progress((page + (band.top + len(band.labels)) / opened.height) / opened.pages)
+        self.done.add(item.name, item.path, outputs)
+        self.images += opened.pages
+
+    def _bands(self, opened: Opened, page: int) -> Iterator[Band]:
+        def read(top: int, end: int) -> torch.Tensor:
+            return to_tensor(opened.rows(page, top, end))
+
+        for top, logits in self.predictor.logits(read, (opened.height, opened.width)):
+            image = partial(opened.rows, page, top, top + logits.shape[1])
+            yield Band(page, top, labels_of(logits), partial(probabilities_of, logits), image)
+
+    def _refuse_npz(self, opened: Opened, path: Path) -> None:
+        size = 4 * opened.pages * opened.height * opened.width * len(self.wanted.classes)
+        if self.wanted.probabilities == "npz" and size > MOST_NPZ:
+            raise UserError(
+                f"'{path}' has {size / 1e9:.1f} GB of probabilities; expected up to {MOST_NPZ / 1e9:.1f} GB for npz, "
+                "which is written from memory; give probabilities=tiff"
+            )
+
+
+def _told(bar: Progress, task: TaskID, completed: int, speed: float) -> None:
+    bar.update(task, completed=completed, speed=f"{speed:.1f} images/s")
+
+
+def _predictor(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> Predictor:
+    """The predictor, with the threads that are wanted: of a run its own, on which its bits depend."""
+    if wanted.threads is not None:
+        torch.set_num_threads(wanted.threads)
+    elif not isinstance(source, Path):
+        torch.set_num_threads(source[0].config().threads)
+    window = wanted.window if wanted.window is None or isinstance(wanted.window, int) else tuple(wanted.window)
+    windows = None if window is None else Windows(window, wanted.overlap, wanted.window_batch)
+    views = [wanted.views] if isinstance(wanted.views, str) else list(wanted.views)
+    predictor = predictor_of(source, windows=windows, views=views, device=wanted.device)
+    predictor.whole = wanted.whole**2
+    return predictor
+
+
+def _made_by(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> str:
+    """A digest of the weights and of every option that changes what is predicted or written."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in [source] if isinstance(source, Path) else [_weights(run) for run in source]:
+        digest.update(path.read_bytes())
+    keys = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
+    digest.update(json.dumps({key: plain(wanted, {})[key] for key in keys}).encode())
+    return digest.hexdigest()
+
+
+def _weights(run: RunFolder) -> Path:
+    """The file of a run's best weights, as `segtrain.app.loaded` takes them."""
+    best = run.checkpoints / checkpoint.WEIGHTS
+    return best if best.exists() else run.checkpoints / checkpoint.BEST
+
+
+def _default(source: Sequence[RunFolder] | Path, outputs: Path) -> Path:
+    """outputs/predict/NAME/RUN, of several runs outputs/predict/ensemble-HASH, of a file its name without ending."""
+    if isinstance(source, Path):
+        return outputs / "predict" / source.stem
+    if len(source) == 1:
+        path = source[0].path.resolve()
+        return outputs / "predict" / path.parent.name / path.name
+    names = "\n".join(str(run.path.resolve()) for run in source)
+    return outputs / "predict" / f"ensemble-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
