@@ -55,6 +55,16 @@ def _are_weights(value: Any) -> bool:
     return len(value) > 1 and all(_is_number(n) and n >= 0 for n in value) and value[0] > 0
 
 
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | ListConfig) and all(isinstance(name, str) for name in value)
+
+
+def _is_spacing(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, list | ListConfig) and len(value) == 2 and all(_is_number(n) and n > 0 for n in value)
+
+
 def _are_parts(value: Any) -> bool:
     return isinstance(value, list | ListConfig) and bool(value) and set(value) <= {"data", "augmentation"}
 
@@ -94,6 +104,18 @@ RULES = {
     "epoch": _whole(0),
     "view": _whole(0),
     "compress": Rule("true or false", lambda value: type(value) is bool),
+    "part": Rule("train, val, test or all", lambda value: value in ("train", "val", "test", "all")),
+    "ensemble": Rule("true or false", lambda value: type(value) is bool),
+    "window": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
+    "overlap": Rule("a share from 0, below 1", lambda value: _is_number(value) and 0 <= value < 1),
+    "views": Rule("a list of names, such as [flips,scales]", _are_names),
+    "surface": Rule("true or false", lambda value: type(value) is bool),
+    "tolerance": Rule("a distance from 0", lambda value: _is_number(value) and value >= 0),
+    "spacing": Rule("null or mm a pixel, [vertical, horizontal]", _is_spacing),
+    "bootstrap": _whole(0),
+    "bins": _whole(2),
+    "shift": Rule("a list of policies, such as [photometric,noise]", _are_names),
+    "shift_strength": Rule("a list of numbers ≥ 0, such as [0,0.5,1,2]", _are_strengths),
     "strengths": Rule("a list of numbers ≥ 0 (0 none, 1 as published), such as [0,0.5,1,2]", _are_strengths),
 }
 

@@ -40,8 +40,6 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
     Raises:
         UserError: data that changed since, that have other classes or channels, or an empty part.
     """
-    if part not in PARTS:
-        raise UserError(f"part is {part!r}; expected one of {', '.join(PARTS)}; give split=test")
     config = laid_over(loaded.config, typed)
     config.outputs, config.data.cache = str(outputs), None
     dataset = build_dataset(config)
@@ -52,11 +50,11 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
     if own:
         _require_own_split(loaded.run, typed)
         sides = {side: _indices(dataset, known[side]) for side in PARTS[:3]}
-    elif not typed:
+    elif not any(override.lstrip("+").startswith(("dataset", "split=")) for override in typed):
         raise UserError(
             f"the data of {loaded.run.path} has changed since it was trained: another fingerprint than in its "
-            "split.json; scores would be of other data; restore them, say where they are now (dataset.root=FOLDER), "
-            "or evaluate them as other data: dataset=NAME, or split=all with dataset.split.val=0.15"
+            "split.json; its scores on them would mean something else; restore the data, say where they are now "
+            "(dataset.root=FOLDER), or give other data (dataset=NAME)"
         )
     elif part == "all":
         sides = {}

@@ -102,6 +102,7 @@ class Evaluated:
         return {
             "runs": [str(one.run.path) for one in self.loaded],
             "dataset": self.data.config.choices.dataset,
+            "own_data": self.data.own,
             "fingerprint": self.data.feeding.fingerprint,
             "part": self.data.part,
             **said,

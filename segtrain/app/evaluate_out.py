@@ -55,6 +55,8 @@ def say(found: Evaluated, folder: Path, seconds: float) -> None:
     part, results = found.data.part, found.results
     names = ", ".join(one.run.path.name for one in found.loaded)
     console.print(f"{names}: {part}, {results[f'{part}/images']} images", markup=False)
+    for warning in found.warnings:
+        console.print(f"careful: {warning}", markup=False)
     table = Table()
     surfaces = ("hd95", "surface_dice") if found.details.surfaces else ()
     for heading in ("class", "dice", "95 % interval", "iou", "precision", "recall", *surfaces):

@@ -22,11 +22,11 @@ SURFACES = {
     "surface_dice": "surface Dice",
     "boundary_iou": "boundary IoU",
 }
-AVERAGES = {
-    "macro": "macro: mean over classes, pixels of all images together",
-    "micro": "micro: pixels of all images and foreground classes together",
-    "image_mean": "mean over images of each image's mean over classes",
-}
+AVERAGES = {"macro": "macro", "micro": "micro", "image_mean": "mean over images"}
+AVERAGED = (
+    "Of the foreground classes. Macro: the mean of the classes' scores, each over the pixels of all images. Micro: one "
+    "score of all those pixels and classes together. Mean over images: of each image's mean over its classes."
+)
 METHOD = (
     "A score of a class counts the pixels of all images together; a class in neither truth nor prediction is left out, "
     "one in only one of the two scores 0. Surface scores are means over the images that have the class; where only "
@@ -48,6 +48,7 @@ def page(found: Evaluated, folder: Path) -> str:
     parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in found.warnings]
     parts.append(f'<p class="soft">{html.escape(_words(how))}</p>')
     parts += ["<h2>By class</h2>", _by_class(found), "<h2>Averages</h2>", _averages(found)]
+    parts.append(f'<p class="soft">{html.escape(AVERAGED)}</p>')
     if found.curves:
         parts += ["<h2>Under shifts</h2>", _shifts(found), _figure(folder / "shifts.png", "Dice as the shift grows")]
     shown = [("confusion.png", "Share of each class's pixels that is predicted as each class; rows are the truth.")]
@@ -64,10 +65,11 @@ def page(found: Evaluated, folder: Path) -> str:
 def _words(how: dict[str, Any]) -> str:
     window = f"windows of {how['window']}, overlap {how['overlap']}" if how["window"] else "whole images"
     views = f"views {', '.join(how['views'])}" if how["views"] else "no test-time augmentation"
+    own = "" if how["own_data"] else ", other data than the run was trained on"
     runs = f"{len(how['runs'])} runs, their probabilities averaged; " if len(how["runs"]) > 1 else ""
     return (
-        f"{runs}dataset {how['dataset']}, part {how['part']}; {window}; {views}; {how['device']}, {how['precision']}; "
-        f"distances in {how['distances_in']}; {how['bootstrap']} bootstrap draws"
+        f"{runs}dataset {how['dataset']}{own}, part {how['part']}; {window}; {views}; {how['device']}, "
+        f"{how['precision']}; distances in {how['distances_in']}; {how['bootstrap']} bootstrap draws"
     )
 
 
