@@ -6,7 +6,7 @@ is outside. Lengths are in pixels, or in the unit of `spacing`.
 Ignored pixels are taken out of pred as they are out of the mask: a class that crosses them is cut alike in both, and
 the cut agrees. Where a class is in neither, all four scores are NaN and no mean counts them. Where only one of the two
 has it, surface_dice and boundary_iou are 0 and both distances are the image's diagonal, the worst that can be: an
-infinite one, MONAI's, would make every mean infinite, and a left-out one would reward the missing of hard objects.
+infinite one would make every mean infinite, and leaving it out, as MONAI's NaN does, would reward missing what is hard.
 """
 
 import math
