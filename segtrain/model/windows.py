@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +21,14 @@ SIGMA = 0.125  # of the Gaussian, in sides of the window. Source: Isensee et al.
 class Windows:
     """Windows of `size` pixels, a side or (height, width), that share at least `overlap` of it with the next one.
 
-    `batch` of them go through the network at once.
+    `batch` of them go through the network at once; `joined`, neighbours in a row as one wide window of at most as many
+    pixels: what they share is then computed once, and there are fewer seams.
     """
 
     size: int | tuple[int, int] = 512
     overlap: float = 0.25
     batch: int = 4
+    joined: bool = True
 
     def __post_init__(self) -> None:
         sides = self.sides
@@ -63,19 +66,53 @@ def bands(
     a Gaussian about their middles, so where they agree the mean is what they say.
     """
     (height, width), rows, columns = size, reflected(size[0], stride), reflected(size[1], stride)
-    tall, wide = (len(rows), len(columns)) if windows is None else windows.sides
-    overlap, batch = (0.0, 1) if windows is None else (windows.overlap, windows.batch)
-    tops, lefts = places(len(rows), tall, overlap, stride), places(len(columns), wide, overlap, stride)
-    down, across = shares(tops, min(tall, len(rows))), shares(lefts, min(wide, len(columns)))
+    down = _Cut.of(len(rows), None, stride) if windows is None else _Cut.down(len(rows), windows, stride)
+    across = _Cut.of(len(columns), None, stride) if windows is None else _Cut.across(len(columns), windows, stride)
+    batch = 1 if windows is None or windows.joined else windows.batch
     rest: Tensor | None = None  # what windows above gave to the rows of this band
-    for number, (top, end) in enumerate(zip(tops, [*tops[1:], len(rows)], strict=True)):
-        band = _across(model, _strip(read, rows[top : top + tall], columns), lefts, across, batch)
-        if len(tops) > 1:
-            band *= down[number].to(band.device)[:, None]
+    for number, (top, end) in enumerate(zip(down.starts, [*down.starts[1:], len(rows)], strict=True)):
+        band = _across(model, _strip(read, rows[top : top + down.side], columns), across, batch)
+        if len(down.starts) > 1:
+            band *= down.shares[number].to(band.device)[:, None]
         if rest is not None:
             band[:, : rest.shape[1]] += rest
         yield top, band[:, : min(end, height) - top, :width]
         rest = band[:, end - top :]
+
+
+class _Cut(NamedTuple):
+    """Windows along one axis: where they begin, how long they are, and the share (windows, side) of each in its pixels.
+
+    The shares add up to 1 in each pixel. The two axes' shares multiply to those of the plane, since windows stand in
+    rows and columns.
+    """
+
+    starts: list[int]
+    side: int
+    shares: Tensor
+
+    @classmethod
+    def of(cls, length: int, side: int | None, stride: int, shared: int = 0, usual: int = 0) -> "_Cut":
+        """Of so many pixels, that share at least `shared` with the next; None, or too many: one as long as the axis."""
+        side = length if side is None else min(side, length)
+        starts = places(length, side, shared, stride)
+        return cls(starts, side, shares(starts, side, usual or side))
+
+    @classmethod
+    def down(cls, length: int, windows: Windows, stride: int) -> "_Cut":
+        """Rows of windows."""
+        side = windows.sides[0]
+        return cls.of(length, side, stride, int(side * windows.overlap), side)
+
+    @classmethod
+    def across(cls, length: int, windows: Windows, stride: int) -> "_Cut":
+        """Windows in a row; joined ones are as few as a batch allows, and no wider than these need be."""
+        usual, shared = windows.sides[1], int(windows.sides[1] * windows.overlap)
+        side = usual
+        if windows.joined:
+            count = max(1, -(-(length - shared) // (windows.batch * usual - shared)))
+            side = max(usual, -(-(length + (count - 1) * shared) // (count * stride)) * stride)
+        return cls.of(length, side, stride, shared, usual)
 
 
 def reflected(length: int, stride: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -86,21 +123,24 @@ def reflected(length: int, stride: int) -> np.ndarray[tuple[int], np.dtype[np.in
     return np.pad(np.arange(length), (0, -length % stride), mode="reflect")
 
 
-def places(length: int, side: int, overlap: float, stride: int = STRIDE) -> list[int]:
-    """Where windows of a side begin along a length, all multiples of the stride: evenly spread from end to end."""
-    room = max(0, length - side) // stride
-    step = max(1, int(side * (1 - overlap) + 1e-6) // stride)
+def places(length: int, side: int, shared: int, stride: int = STRIDE) -> list[int]:
+    """Where windows of a side begin along a length, all multiples of the stride: evenly spread from end to end.
+
+    They share at least `shared` pixels with the next one.
+    """
+    room, step = max(0, length - side) // stride, max(1, (side - shared) // stride)
     count = -(-room // step) + 1
     return [stride * round(room * number / max(1, count - 1)) for number in range(count)]
 
 
-def shares(starts: list[int], side: int) -> Tensor:
-    """The share (windows, side) float32 that each window has in each of its pixels along one axis; they add up to 1.
+def shares(starts: list[int], side: int, usual: int) -> Tensor:
+    """The share (windows, side) float32 of windows in each of their pixels along one axis; they add up to 1.
 
-    The two axes' shares multiply to those of the plane, since windows stand in rows and columns.
+    Weights are a Gaussian of SIGMA x `usual` about the middle; of a window longer than usual, its halves at the ends
+    and 1 between them.
     """
-    middle = (side - 1) / 2
-    weight = np.exp(-0.5 * ((np.arange(side) - middle) / (SIGMA * side)) ** 2)
+    from_end = np.minimum(np.arange(side), np.arange(side)[::-1])
+    weight = np.exp(-0.5 * (np.minimum(from_end - (usual - 1) / 2, 0) / (SIGMA * usual)) ** 2)
     total = np.zeros(starts[-1] + side)
     for start in starts:
         total[start : start + side] += weight
@@ -118,22 +158,26 @@ def _strip(read: Read, rows: np.ndarray[tuple[int], np.dtype[np.intp]], columns:
     return strip
 
 
-def _across(model: Model, strip: Tensor, lefts: list[int], across: Tensor, batch: int) -> Tensor:
+def _across(model: Model, strip: Tensor, cut: _Cut, batch: int) -> Tensor:
     """Logits (K, h, W) float32 of a strip (C, h, W) as high as a window, blended from left to right."""
-    if len(lefts) == 1:
+    if len(cut.starts) == 1:
         return model(strip[None])[0].float()
     blended: Tensor | None = None
-    weights, wide = across.to(strip.device), across.shape[1]
-    for first in range(0, len(lefts), batch):
-        some = lefts[first : first + batch]
-        logits = model(torch.stack([strip[:, :, left : left + wide] for left in some])).float()
-        if blended is None:  # in the layout of the logits: adding is then as fast as memory
-            shape = (logits.shape[1], *strip.shape[1:])
-            layout = torch.channels_last if logits.is_contiguous(memory_format=torch.channels_last) else None
-            blended = torch.zeros(1, *shape, device=logits.device).contiguous(
-                memory_format=layout or torch.contiguous_format
-            )[0]
-        for number, left in enumerate(some, first):
-            blended[:, :, left : left + wide].addcmul_(logits[number - first], weights[number])
+    weights = cut.shares.to(strip.device)
+    for first in range(0, len(cut.starts), batch):
+        some = cut.starts[first : first + batch]
+        logits = model(torch.stack([strip[:, :, left : left + cut.side] for left in some])).float()
+        if blended is None:
+            blended = _like(logits, strip.shape[2])
+        for number, left in enumerate(some):
+            blended[:, :, left : left + cut.side].addcmul_(logits[number], weights[first + number])
     assert blended is not None
     return blended
+
+
+def _like(logits: Tensor, width: int) -> Tensor:
+    """Zeros (K, h, width) in the memory layout of logits (N, K, h, w): adding is then as fast as memory."""
+    classes, height = logits.shape[1:3]
+    if logits.is_contiguous(memory_format=torch.channels_last):
+        return torch.zeros(height, width, classes, device=logits.device).permute(2, 0, 1)
+    return torch.zeros(classes, height, width, device=logits.device)
