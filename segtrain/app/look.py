@@ -39,6 +39,7 @@ class Asked(NamedTuple):
     """What the page's controls say."""
 
     path: str
+    page: int | None = None  # of a stack or scan; None: the middle one
     views: str = NONE
     shift: str = NONE
     strength: float = 1.0
@@ -64,7 +65,7 @@ class Look:
     def __init__(
         self,
         predict: Mapping[str, Callable[[Pixels], Predicted]],
-        read: Callable[[Path], Pixels],
+        read: Callable[[Path, int | None], tuple[Pixels, str]],
         shifts: Shifts,
         classes: Sequence[str],
         palette: Sequence[RGB],
@@ -74,7 +75,7 @@ class Look:
 
         Args:
             predict: name of a test-time augmentation -> image (H, W, C) as stored to labels and probabilities.
-            read: a file to its image (H, W, C); raises UserError where it cannot be one.
+            read: a file and a page of it to its image (H, W, C) and words; raises UserError where it cannot be one.
             shifts: what may be done to the image first.
             classes: names in label order, with `palette`.
             palette: RGB 0..255 of each class.
@@ -91,13 +92,14 @@ class Look:
         Raises:
             UserError: the file is no image that the network takes, or the shift cannot be made.
         """
-        image = self._read(Path(asked.path))
+        image, words = self._read(Path(asked.path), asked.page)
         limits = None if image.dtype == np.uint8 else shown_range([image])  # the unshifted image's: a shift is seen
         facts = [
             f"{image.shape[1]} × {image.shape[0]} pixels",
             f"{image.shape[2]} channel{'s' if image.shape[2] > 1 else ''}",
             str(image.dtype),
         ]
+        facts += [words] if words else []
         if asked.shift != NONE:
             image, drawn = self.shifts.apply(image, asked.shift, asked.strength, asked.draw, asked.fires)
             facts.append(f"shift {asked.shift} at strength {asked.strength:g}: {drawn}")

@@ -57,25 +57,31 @@ def _serve(config: DictConfig) -> None:
 
 def look_of(config: DictConfig) -> tuple[Any, str]:
     """What answers the page, a `segtrain.app.look.Look`, and the page's title."""
-    from segtrain.app.finding import find_run
+    from segtrain.app.evaluate_data import searched
+    from segtrain.app.images import Images
     from segtrain.app.look import Look
     from segtrain.app.predictor import predictor_of
+    from segtrain.app.several import runs_of
     from segtrain.app.shifted import Shifts
     from segtrain.app.upload import Upload
     from segtrain.model.views import VIEWS
 
-    path = Path(config.model_file) if config.model_file is not None else None
-    run = find_run(str(config.run), Path(config.outputs)) if path is None else None
-    predictor = predictor_of([run] if run is not None else path, device=config.device)
+    if config.model_file is not None:
+        path = Path(config.model_file).expanduser()
+        predictor, title = predictor_of(path, device=config.device), path.name
+    else:
+        runs = runs_of(config.run, Path(config.outputs))
+        predictor, title = predictor_of(runs, device=config.device), "/".join(runs[0].path.resolve().parts[-2:])
+        title += f" and {len(runs) - 1} more, averaged" if len(runs) > 1 else ""
     if config.views not in VIEWS:
         raise UserError(f"views={config.views}; expected one of {', '.join(VIEWS)}")
-    shifts = Shifts(list(config.shifts), predictor.ignore_index)
+    shifts = Shifts(list(config.shifts), predictor.ignore_index, searched())
     if config.shift not in ("none", *shifts.names):
         raise UserError(f"shift={config.shift} is not offered; expected none, or one of shifts={list(config.shifts)}")
     predict = {name: _seen(predictor, name).predict for name in VIEWS}
-    read = Upload(predictor.channels, config.max_pixels).read
+    read = Upload(Images(predictor.reading, predictor.channels), config.max_pixels).read
     look = Look(predict, read, shifts, predictor.classes, predictor.palette, predictor.ignore_index)
-    return look, str(config.run if path is None else path.name)
+    return look, title
 
 
 def _seen(predictor: "Predictor", views: str) -> "Predictor":

@@ -18,8 +18,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from segtrain.app.look import NONE, Asked, Look, Shown
 from segtrain.errors import UserError
 
-SUFFIXES = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"]
-MEGA = 1_000_000  # bytes
+SUFFIXES = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".gz"]
+MEGA = 2**20  # bytes
 GRACE = 1  # seconds for answers under way when the server ends: a page's connection stays open by itself
 STRONGEST = 3  # of the slider
 NO_FILE = "Drop an image on the field, or click on it."
@@ -31,8 +31,10 @@ CSS = """
 .legend li { display: flex; align-items: center; gap: .45rem; margin: 0; }
 .swatch { width: 1em; height: 1em; border: 1px solid #888; flex: none; }
 .share { font-variant-numeric: tabular-nums; opacity: .75; }
+.gradio-container h2 { overflow-wrap: anywhere; }
 .refusal { color: #b00020; font-weight: 600; overflow-wrap: anywhere; }
-.dark .refusal { color: #ff8a9a; }
+.dark .gradio-container h2 { overflow-wrap: anywhere; }
+.refusal { color: #ff8a9a; }
 footer { display: none !important; }
 """
 
@@ -52,6 +54,10 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 file = gr.File(label=f"Image, up to {most_mb:g} MB", file_types=SUFFIXES, elem_id="upload", height=180)
+                number = gr.Number(
+                    None, label="Page of a stack, or slice of a scan", placeholder="the middle one", precision=0,
+                    minimum=0, elem_id="page",
+                )  # fmt: skip
                 chosen = gr.Radio(list(look.predict), value=views, label="Test-time augmentation", elem_id="views")
                 shifted = gr.Dropdown([NONE, *look.shifts.names], value=shift, label="Shift", elem_id="shift")
                 strength = gr.Slider(0, STRONGEST, 1, step=0.1, label="Strength of the shift", elem_id="strength")
@@ -68,7 +74,7 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
                         names = list(look.classes)
                         of = gr.Dropdown(names, value=names[-1], label="Probability of", elem_id="class")
                 labels = gr.DownloadButton("Labels as PNG", visible=False, elem_id="labels")
-        asked: list[Any] = [file, chosen, shifted, strength, draw, fires, of]
+        asked: list[Any] = [file, number, chosen, shifted, strength, draw, fires, of]
         answered = [image, mask, over, probability, legend, facts, labels]
         events = [control.change for control in asked]
         gr.on(
@@ -76,19 +82,26 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
             show_progress="minimal", show_progress_on=facts, api_visibility="private",
         )  # fmt: skip
     blocks.queue(default_concurrency_limit=1, max_size=16)
-    return blocks
+    return blocks  # type: ignore[no-any-return]  # gradio's own annotations
 
 
 def answers(look: Look) -> Any:
     """The function behind the controls; a mistake of the user's is told on the page, which goes on."""
 
     def answer(
-        path: str | None, views: str, shift: str, strength: float, draw: int | None, fires: bool, name: str
+        path: str | None,
+        page: int | None,
+        views: str,
+        shift: str,
+        strength: float,
+        draw: int | None,
+        fires: bool,
+        name: str,
     ) -> list[Any]:
         if path is None:
             return _nothing(NO_FILE)
         try:
-            shown = look.show(Asked(path, views, shift, float(strength), int(draw or 0), bool(fires)))
+            shown = look.show(Asked(path, page, views, shift, float(strength), int(draw or 0), bool(fires)))
         except UserError as error:
             message = str(error).replace(path, Path(path).name)  # where an upload lies is not the user's concern
             return _nothing(f'<span class="refusal">{html.escape(message)}</span>')

@@ -19,15 +19,20 @@ DIGITS = 3  # of the numbers that are said
 class Shifts:
     """Policies by the name of their file in conf/aug; a draw of a policy is fixed by its number alone."""
 
-    def __init__(self, names: Sequence[str], ignore_index: int) -> None:
+    def __init__(self, names: Sequence[str], ignore_index: int, searched: Sequence[str] = ()) -> None:
         """Build each once.
+
+        Args:
+            names: files of conf/aug.
+            ignore_index: label of pixels from outside the image.
+            searched: overrides that name folders of further configs.
 
         Raises:
             UserError: no such file, or a policy that mixes samples.
         """
         self.names = tuple(names)
         self._ignore_index = ignore_index
-        self._configs = {name: composed("preview", [f"aug={name}", "dataset=shapes"]) for name in names}
+        self._configs = {name: composed("preview", [*searched, f"aug={name}", "dataset=shapes"]) for name in names}
         for name in names:
             if self._policy(name, 1.0, False).needs_partner:
                 raise UserError(

@@ -1,37 +1,65 @@
-"""A file that was dropped on serve's page, read as training reads its images, up to a size."""
+"""A file that was dropped on serve's page, read as predict reads it, up to a size."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segtrain.data.datasets.pixels import Header, read_header, read_image
-from segtrain.data.datasets.tiff_pages import SUFFIXES, read_layout, read_pixels
+from segtrain.app.images import NIFTI, Images
+from segtrain.app.large_tiff import pages_and_pixels
+from segtrain.data.datasets.nifti import open_nifti
+from segtrain.data.datasets.pixels import read_header
+from segtrain.data.datasets.tiff_pages import SUFFIXES, read_layout
 from segtrain.errors import UserError
+
+DEEPEST = 16  # times the pixels of the largest image in all pages or slices of a file: 1000 slices of 512 x 512
 
 
 class Upload:
-    """Reads an image file for a network of so many channels."""
+    """Reads a page of a file, if neither is too large."""
 
-    def __init__(self, channels: int, most_pixels: int) -> None:
+    def __init__(self, images: Images, most_pixels: int) -> None:
         """Keep both."""
-        self._channels, self._most = channels, most_pixels
+        self._images, self._most = images, most_pixels
 
-    def read(self, path: Path) -> np.ndarray[Any, Any]:
-        """The image (H, W, C) as stored; of a TIFF, pages are channels.
+    def read(self, path: Path, page: int | None = None) -> tuple[np.ndarray[Any, Any], str]:
+        """The image (H, W, C) as stored, and which page of how many in words; empty of a single one.
+
+        Args:
+            path: the file.
+            page: of a stack, or slice of a scan, from 0; None: the middle one.
 
         Raises:
-            UserError: a broken file, too many pixels, or another number of channels than the network's.
+            UserError: a broken file, too many pixels, no such page, or not what the network takes.
         """
-        is_tiff = path.suffix.lower() in SUFFIXES
-        header = Header(*read_layout(path, "channels")[1:]) if is_tiff else read_header(path)
-        if header.height * header.width > self._most:
+        self._check(path)
+        opened = self._images.open(path)
+        number = opened.pages // 2 if page is None else page
+        if not 0 <= number < opened.pages:
+            raise UserError(f"'{path}' has {opened.pages} pages; expected a page from 0 to {opened.pages - 1}")
+        words = f"page {number} of 0 to {opened.pages - 1}" if opened.pages > 1 else ""
+        return opened.rows(number, 0, opened.height), words
+
+    def _check(self, path: Path) -> None:
+        """Sizes by the headers, before anything is decoded."""
+        shape = _shape(path)
+        largest, every = shape[0] * shape[1], shape[0] * shape[1] * shape[2]
+        if largest > self._most or every > DEEPEST * self._most:
+            size = " x ".join(str(side) for side in (shape[1], shape[0], shape[2])[: 3 if shape[2] > 1 else 2])
             raise UserError(
-                f"'{path}' is {header.width} x {header.height} pixels; expected up to {self._most:,}; cut it into "
-                "tiles, or start with max_pixels=…; `python -m segtrain predict` takes images of any size"
+                f"'{path}' is {size} pixels; expected up to {self._most:,} in all, {DEEPEST * self._most:,} with all "
+                "pages; cut it into tiles, or start with max_pixels=…; `python -m segtrain predict` takes any size"
             )
-        if header.channels != self._channels:
-            raise UserError(
-                f"'{path}' has {header.channels} channels; expected {self._channels}, as the network was trained on"
-            )
-        return read_pixels(path, "channels", 0) if is_tiff else read_image(path)
+
+
+def _shape(path: Path) -> tuple[int, int, int]:
+    """Height, width and pages; of a scan its largest slice, whatever the axis."""
+    name = path.name.lower()
+    if name.endswith(NIFTI):
+        low, middle, high = sorted(open_nifti(path).grid.shape)
+        return middle, high, low
+    if name.endswith(SUFFIXES) and pages_and_pixels(path)[0] > 1:
+        layout = read_layout(path, "samples")
+        return layout.height, layout.width, layout.samples
+    header = read_header(path)
+    return header.height, header.width, 1

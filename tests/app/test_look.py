@@ -45,7 +45,14 @@ def look(predictor: Predictor) -> Look:
         "none": predictor.predict,
         "flips": lambda image: predictor.predict(image[::-1]),
     }
-    return Look(predict, lambda path: np.load(path), Shifts(["photometric"], 255), CLASSES, PALETTE, 255)
+    return Look(
+        predict,
+        lambda path, page: (np.load(path), "" if page is None else f"page {page}"),
+        Shifts(["photometric"], 255),
+        CLASSES,
+        PALETTE,
+        255,
+    )
 
 
 def saved(folder: Path, image: np.ndarray) -> str:

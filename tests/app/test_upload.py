@@ -2,50 +2,75 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from segtrain.app.upload import Upload
+from segtrain.app.images import Images
+from segtrain.app.upload import DEEPEST, Upload
 from segtrain.errors import UserError
 
 RANDOM = np.random.default_rng(0)
 
 
+def upload(channels: int, most: int = 600, **reading: object) -> Upload:
+    return Upload(Images(reading, channels), most)
+
+
 def test_pixels_come_as_stored(tmp_path: Path) -> None:
     colour = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     Image.fromarray(colour).save(tmp_path / "a.png")
-    assert (Upload(3, 600).read(tmp_path / "a.png") == colour).all()
+    image, words = upload(3).read(tmp_path / "a.png")
+    assert (image == colour).all() and words == ""
     deep = RANDOM.integers(0, 65536, (20, 30), dtype=np.uint16)
     Image.fromarray(deep).save(tmp_path / "b.png")
-    assert (Upload(1, 600).read(tmp_path / "b.png")[..., 0] == deep).all()
+    assert (upload(1).read(tmp_path / "b.png")[0][..., 0] == deep).all()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_pages_of_a_tiff_are_channels(tmp_path: Path, dtype: str) -> None:
+def test_pages_of_a_tiff_are_what_the_runs_were(tmp_path: Path, dtype: str) -> None:
     pages = (RANDOM.random((5, 20, 30)) * 200).astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
-    image = Upload(5, 600).read(tmp_path / "a.tif")
-    assert image.dtype == dtype and (image == np.moveaxis(pages, 0, 2)).all()
+    image, words = upload(5, kind="Tiff", pages="channels").read(tmp_path / "a.tif")
+    assert image.dtype == dtype and (image == np.moveaxis(pages, 0, 2)).all() and words == ""
+    image, words = upload(1, kind="Tiff", pages="samples").read(tmp_path / "a.tif")
+    assert (image[..., 0] == pages[2]).all() and words == "page 2 of 0 to 4"
+    assert (upload(1).read(tmp_path / "a.tif", 4)[0][..., 0] == pages[4]).all()
+    with pytest.raises(UserError, match="has 5 pages; expected a page from 0 to 4"):
+        upload(1).read(tmp_path / "a.tif", 5)
+
+
+def test_slices_of_a_scan(tmp_path: Path) -> None:
+    values = RANDOM.integers(0, 256, (12, 10, 7)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+    image, words = upload(1).read(tmp_path / "a.nii.gz")
+    assert words == "page 3 of 0 to 6" and sorted(image.ravel()) == sorted(values[..., 3].ravel())
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 31), np.uint8)).save(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 31), np.uint8))
-    for name in ("a.png", "a.tif"):
-        with pytest.raises(UserError, match=r"31 x 20 pixels; expected up to 600; .*max_pixels=…"):
-            Upload(1, 600).read(tmp_path / name)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((5, 20, 31), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    for name, size in (("a.png", "31 x 20"), ("a.tif", "31 x 20"), ("a.nii", "31 x 20 x 5")):
+        with pytest.raises(UserError, match=rf"is {size} pixels; expected up to 600 in all, .*max_pixels=…"):
+            upload(1).read(tmp_path / name)
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((DEEPEST + 1, 20, 30), np.uint8))
+    with pytest.raises(UserError, match=f"30 x 20 x {DEEPEST + 1} pixels"):
+        upload(1).read(tmp_path / "b.tif")
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((DEEPEST, 20, 30), np.uint8))
+    assert upload(1).read(tmp_path / "c.tif")[0].shape == (20, 30, 1)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.nii", "a.nii.gz"])
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no picture at all")
+    with pytest.raises(UserError, match=rf"'.*{name}' cannot be read"):
+        upload(1).read(tmp_path / name)
 
 
 def test_other_channels_than_the_networks_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="has 3 channels; expected 1"):
-        Upload(1, 600).read(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_a_file_that_is_no_image_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"no picture at all")
-    with pytest.raises(UserError, match=rf"'.*{name}' cannot be read"):
-        Upload(1, 600).read(tmp_path / name)
+        upload(1).read(tmp_path / "a.png")
