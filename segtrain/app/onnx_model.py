@@ -73,7 +73,7 @@ def onnxruntime() -> Any:
         UserError: it is not installed.
     """
     try:
-        import onnxruntime as ort
+        import onnxruntime as ort  # type: ignore[import-untyped]
     except ImportError as error:
         raise UserError(
             'an ONNX model needs the package onnxruntime, which is not installed; pip install "segtrain[export]"'

@@ -1,0 +1,93 @@
+"""A model card: what a run's network is, was trained on, how well it does, where it was not tried, how to use it.
+
+Source: the sections follow Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
+"""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.app.card_augmentation import augmentation
+from segtrain.app.card_scores import limits, results_of, scores
+from segtrain.app.card_use import use
+from segtrain.app.exported import run_name
+from segtrain.app.loaded import Loaded
+from segtrain.app.markdown import Row, listed, table
+
+VERSIONS = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
+# Keys of the config that are said where they are set.
+MORE = ("early_stopping", "ema", "init_from", "freeze_encoder", "encoder_lr", "deep_supervision")
+
+
+def card(loaded: Loaded, file: str) -> str:
+    """The card in Markdown, from the run folder alone; `file` is the exported file's name.
+
+    Raises:
+        UserError: a file of the run folder is missing or damaged.
+    """
+    results = results_of(loaded.run)
+    sections = [_head(loaded, file), _data(loaded), augmentation(loaded.config), _training(loaded)]
+    sections += [scores(loaded, results), limits(loaded, results), use(loaded, file)]
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(loaded: Loaded, file: str) -> str:
+    config, model, channels = loaded.config, loaded.config.model, loaded.channels
+    parameters = sum(parameter.numel() for parameter in loaded.model.network.parameters())
+    kind = str(model._target_).rpartition(".")[2]
+    encoder = f" with the encoder {model.encoder_name}" if "encoder_name" in model else ""
+    labels = [
+        (label, name, "#{:02x}{:02x}{:02x}".format(*colour))
+        for label, (name, colour) in enumerate(zip(loaded.classes, loaded.palette, strict=True))
+    ]
+    mean, std = (", ".join(f"{v:.4g}" for v in values.flatten()) for values in (loaded.model.mean, loaded.model.std))
+    return (
+        f"# Model card: {run_name(loaded.run.path)}\n\n"
+        f"`{file}` gives each pixel of an image one of {len(loaded.classes)} classes. It is a {kind}{encoder} "
+        f"(`model={config.choices.model}`) of {parameters / 1e6:.2f} million parameters, trained with segtrain; its "
+        f"weights are those after epoch {loaded.epoch} (from 0), the best by mean Dice on the validation images.\n\n"
+        f"Images have {channels} channel{'s' * (channels > 1)}{' (RGB)' * (channels == 3)} and any size. Pixel values "
+        f"go in as stored; those of the training had the mean {mean} and the standard deviation {std}.\n\n"
+        + table(("label", "class", "colour"), labels)
+    )
+
+
+def _data(loaded: Loaded) -> str:
+    config, split = loaded.config, loaded.run.read_json("split.json")
+    sides = [(side, len(split[side])) for side in ("train", "val", "test", "unused")]
+    sides += [("cannot be read, left out", len(split["skipped"]))] if split.get("skipped") else []
+    how: dict[str, Any] = {key: value for key, value in config.dataset.split.items() if key != "_target_"}
+    kind = str(config.dataset.split._target_).rpartition(".")[2]
+    groups = len(set(split.get("groups", {}).values()))
+    known = f" The test images come from {groups} groups, such as patients." if groups else ""
+    return (
+        f"## Data\n\n`dataset={config.choices.dataset}` (`{config.dataset._target_}`), fingerprint "
+        f"`{split['fingerprint']}`, divided by `split={config.choices.get('split')}`: {kind}, {listed(how)}.{known}\n\n"
+        + table(("side", "images"), sides)
+    )
+
+
+def _training(loaded: Loaded) -> str:
+    config, env, status = loaded.config, loaded.run.read_json("env.json"), loaded.run.status
+    data, packages = config.data, env["packages"]
+    rows: list[Row] = [
+        (
+            "length",
+            f"{config.trainer.max_epochs} epochs of {data.steps_per_epoch or 'all'} batches of {data.batch_size}",
+        ),
+        *((part, _called(config, part)) for part in ("loss", "optimizer", "scheduler")),
+        *((key, config[key]) for key in MORE if config.get(key) not in (None, False, 0, 1)),
+        ("seed", f"{config.seed}; deterministic {config.deterministic}, {config.threads} threads"),
+        ("machine", f"{env['device']}, precision {env['precision']}"),
+        ("begun, ended", f"{status['started_at']}, {status['ended_at'] or 'not yet'}"),
+        ("code", f"segtrain {packages.get('segtrain')}, commit {env['segtrain_commit'] or 'unknown'}"),
+        ("packages", ", ".join(f"{name} {packages[name]}" for name in VERSIONS if name in packages)),
+    ]
+    return "## Training\n\n" + table(("what", "how"), rows)
+
+
+def _called(config: DictConfig, part: str) -> str:
+    """A group's choice, its class and arguments."""
+    node: dict[str, Any] = OmegaConf.to_container(config[part], resolve=True)  # type: ignore[assignment]
+    arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    return f"`{part}={config.choices[part]}`: {str(node['_target_']).rpartition('.')[2]}, {listed(arguments)}"

@@ -1,0 +1,101 @@
+"""What a model card says of the scores of a run, and of how little they rest on."""
+
+import csv
+from typing import Any
+
+import numpy as np
+
+from segtrain.app.loaded import Loaded
+from segtrain.app.markdown import bullets, table
+from segtrain.errors import UserError
+from segtrain.model.intervals import of_means
+from segtrain.runs.folder import RunFolder
+
+SCORES = ("dice", "iou", "precision", "recall")
+FEW = 30  # test images; of fewer the intervals hold the truth less often than they say: segtrain.model.intervals
+
+Results = dict[str, Any]
+
+
+def results_of(run: RunFolder) -> Results | None:
+    """results.json; None of a run that has not finished."""
+    return run.read_json("results.json") if (run.path / "results.json").exists() else None
+
+
+def scores(loaded: Loaded, results: Results | None) -> str:
+    """The section: of each class the scores over all test pixels, and means over images with intervals."""
+    if results is None:
+        return "## Scores\n\nThe run has not finished: it was not tested."
+    means, rows = _means(loaded.run), []
+    for name in (None, *loaded.classes):
+        end = f"/{name}" if name else ""
+        pooled = [_shown(results[f"test/{score}{end}"]) for score in SCORES]
+        rows.append((name or "mean", *pooled, means[f"dice{end}"], means[f"iou{end}"]))
+    without = " The mean is over the classes but background." if "background" in loaded.classes else ""
+    return (
+        f"## Scores\n\nOn {results['test/images']} test images, after the training. The first four columns count the "
+        "pixels of all of them together (2 TP / (2 TP + FP + FN), TP / (TP + FP + FN), TP / (TP + FP), TP / (TP + FN))"
+        f"; the last two are means over images with 95 % intervals by the bootstrap over images.{without}\n\n"
+        + table(("class", "Dice", "IoU", "precision", "recall", "Dice, mean [95 %]", "IoU, mean [95 %]"), rows)
+        + f"\n\nPixel accuracy {_shown(results['test/pixel_accuracy'])}; mean Dice on the validation images, by which "
+        f"the epoch was chosen, {_shown(results['val/dice'])}."
+    )
+
+
+def limits(loaded: Loaded, results: Results | None) -> str:
+    """The section: where the network was not tried."""
+    lines = [
+        f"Tried on test images of `dataset={loaded.config.choices.dataset}` alone, not on other devices, sites, "
+        "populations or resolutions: `evaluate run=RUN dataset=…` and `evaluate run=RUN shift=…` do that. Nothing here "
+        "speaks for a clinical use.",
+        f"Label {loaded.ignore_index} in a mask says nothing: such pixels were neither trained on nor scored, and the "
+        "network does not predict it.",
+        *(_of_scores(loaded, results) if results else []),
+    ]
+    precision = str(loaded.config.trainer.precision)
+    if precision != "32-true":
+        lines.append(f"Training and scores are in {precision}; the exported file computes in float32.")
+    return "## Limits\n\n" + bullets(lines)
+
+
+def _of_scores(loaded: Loaded, results: Results) -> list[str]:
+    images, found = int(results["test/images"]), []
+    dice = {name: results[f"test/dice/{name}"] for name in loaded.classes}
+    known = {name: value for name, value in dice.items() if value is not None}
+    if known:
+        worst = min(known, key=lambda name: known[name])
+        found.append(f"The weakest class is {worst}, with a Dice of {known[worst]:.3f}.")
+    if absent := [name for name in dice if name not in known]:
+        found.append(f"No test image shows {', '.join(absent)}, and none was predicted: that was not tried.")
+    few = f" With fewer than {FEW} images the intervals are too short." if images < FEW else ""
+    alone = " Images count as independent; where several show one patient or scene, the intervals are too short."
+    kin = "" if loaded.run.read_json("split.json").get("groups") else alone
+    return [*found, f"The scores rest on {images} test images and one training, with one seed.{few}{kin}"]
+
+
+def _means(run: RunFolder) -> dict[str, str]:
+    """Of each score in per_image.csv the mean over images and its interval, in words.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = run.path / "per_image.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        columns = [key for key in rows[0] if key.partition("/")[0] in ("dice", "iou")]
+        values = np.array([[float(row[key] or "nan") for key in columns] for row in rows])
+    except (OSError, IndexError, ValueError, TypeError) as error:
+        raise UserError(
+            f"'{path}' cannot be read; expected a row of scores for each test image, as training wrote it; "
+            f"got: {error}; restore the file, or export without the card: card=false"
+        ) from error
+    groups = run.read_json("split.json").get("groups") or {}
+    found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
+    means = [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in values.T]
+    shown = [f"{_shown(m)} [{_shown(i.low)}, {_shown(i.high)}]" for m, i in zip(means, found, strict=True)]
+    return dict(zip(columns, shown, strict=True))
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None or value != value else f"{value:.3f}"

@@ -1,0 +1,78 @@
+"""What a model card says of how to use the file: commands and code that run as they stand."""
+
+from segtrain.app.exported import run_name
+from segtrain.app.loaded import Loaded
+from segtrain.app.markdown import block
+
+PADDED = """
+height, width = image.shape[:2]
+down, right = (max(-side % about["stride"], about["least"] - side) for side in (height, width))
+image = np.pad(image, ((0, down), (0, right), (0, 0)), mode="reflect")
+images = image.transpose(2, 0, 1)[None].astype(np.float32)
+"""
+ONNX = """import json
+
+import numpy as np
+import onnxruntime
+{imports}
+session = onnxruntime.InferenceSession("{file}")
+about = json.loads(session.get_modelmeta().custom_metadata_map["segtrain"])
+{read}{padded}(logits,) = session.run(None, {{"image": images}})
+label = {label}
+{last}"""
+TORCH = """import json
+
+import numpy as np
+import torch
+{imports}
+extra = {{"segtrain": ""}}
+network = torch.export.load("{file}", extra_files=extra).module()
+about = json.loads(extra["segtrain"])
+{read}{padded}logits = network(torch.from_numpy(images)).numpy()
+label = {label}
+{last}"""
+LAST = 'print({name: int((label == index).sum()) for index, name in enumerate(about["classes"])})  # pixels a class'
+
+
+def use(loaded: Loaded, file: str) -> str:
+    """The section for a file of this name."""
+    run = run_name(loaded.run.path)
+    parts = ["## How to use it", "With segtrain, on files, folders and scans of any size:"]
+    source = f"model={file}" if file.endswith(".onnx") else f"run=outputs/{run}"
+    name = file if file.endswith(".onnx") else f"outputs/{run}"
+    parts += [block("bash", f"python -m segtrain predict '{source}' input=image.png"), "or from Python:"]
+    parts.append(block("python", _python(loaded, name)))
+    if file.endswith(".safetensors"):
+        parts += [
+            "The file holds the weights, under the names that segtrain gives them; to train on from them:",
+            block("bash", f"python -m segtrain init_from={file} dataset=…"),
+        ]
+    else:
+        parts += ["Without segtrain:", block("python", snippet(loaded, file))]
+    return "\n\n".join(parts)
+
+
+def snippet(loaded: Loaded, file: str) -> str:
+    """A program that needs NumPy, a reader of images, and onnxruntime or torch."""
+    imports, read = _reading(loaded.channels)
+    one = loaded.model(loaded.model.mean.expand(1, -1, 64, 64)).shape[1] == 1
+    label = "logits[0, 0, :height, :width] > 0" if one else "logits[0, :, :height, :width].argmax(0)"
+    words = {"imports": imports, "file": file, "read": read, "padded": PADDED, "label": label, "last": LAST}
+    return (ONNX if file.endswith(".onnx") else TORCH).format(**words)
+
+
+def _python(loaded: Loaded, name: str) -> str:
+    imports, read = _reading(loaded.channels)
+    return (
+        f"import numpy as np\n{imports}\nimport segtrain\n\n"
+        f'predictor = segtrain.load("{name}")\n{read}\nlabels, probabilities = predictor.predict(image)'
+    )
+
+
+def _reading(channels: int) -> tuple[str, str]:
+    """The import and the lines that read an image (H, W, C)."""
+    if channels not in (1, 3):
+        return "", 'image = np.load("image.npy")  # (H, W, C)'
+    grey = 'np.asarray(Image.open("image.png").convert("L"))[..., None]  # (H, W, 1)'
+    colour = 'np.asarray(Image.open("image.png").convert("RGB"))  # (H, W, 3)'
+    return "from PIL import Image\n", f"image = {grey if channels == 1 else colour}"
