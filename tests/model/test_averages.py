@@ -47,7 +47,7 @@ def test_without_foreground_nothing_is_known():
     assert len(found) == 3 * len(METRICS) and all(math.isnan(value) for value in found.values())
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.integers(2, 5), st.booleans())
 def test_micro_is_scikit_learns_and_the_others_are_means(seed, classes, has_background):
     rng = np.random.default_rng(seed)
