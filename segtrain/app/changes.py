@@ -18,6 +18,8 @@ HARMLESS = (
     "dataset.manifest",
     *("resume*", "debug", "outputs", "trust"),
 )
+# Keys that made what a checkpoint holds: the weights that it began with, the parameters and how they are grouped.
+FIXED = ("init_from", "encoder_lr", "deep_supervision")
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
@@ -48,6 +50,11 @@ def refused(found: Differences, allow: Sequence[str]) -> Differences:
         return longer or named or any(fnmatch.fnmatchcase(key, pattern) for pattern in HARMLESS)
 
     return {key: pair for key, pair in found.items() if not is_allowed(key, *pair)}
+
+
+def fixed(found: Differences) -> Differences:
+    """The differences that no run can go on with, allowed or not."""
+    return {key: pair for key, pair in found.items() if key.partition("[")[0] in FIXED}
 
 
 def shown(found: Differences) -> str:

@@ -107,6 +107,12 @@ def _has_begun(run: RunFolder) -> bool:
 
 def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfig) -> Opened:
     found = changes.differences(saved, now)
+    if never := changes.fixed(found):
+        raise UserError(
+            f"{run.path} cannot go on with another {' or '.join(never)}, which made what its checkpoints hold; the "
+            f"difference:{changes.shown(never)}\ngo on as it was with resume='{run.path}', or begin a new run with "
+            f"name=… (init_from='{run.path}' gives it these weights)"
+        )
     if bad := changes.refused(found, config.resume_allow):
         raise UserError(
             f"{run.path} was begun with another config, and going on would mix the two; the difference:"

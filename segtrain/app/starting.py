@@ -48,9 +48,11 @@ def start(config: DictConfig, run: RunFolder, network: nn.Module, channels: int,
         UserError: no such weights, weights of another network or changed ones; an encoder frozen for too long.
     """
     _require_thawing(config, terminal)
+    goes_on = any(run.checkpoints.glob("*.ckpt"))
+    if not goes_on:
+        (run.path / INIT).unlink(missing_ok=True)  # of a beginning that came to nothing
     if config.init_from is None:
         return
-    goes_on = any(run.checkpoints.glob("*.ckpt"))
     if goes_on:
         _require_unchanged(run)
         return

@@ -44,8 +44,15 @@ def test_a_run_older_than_the_keys_is_known_again_and_goes_on(segtrain: CommandL
     lines = (run / "config.yaml").read_text().splitlines(keepends=True)
     (run / "config.yaml").write_text("".join(line for line in lines if not line.startswith(NEW)))
     assert segtrain(*short) == 0 and "finished already" in segtrain.out, segtrain.err
-    assert segtrain(f"resume={run}", "trainer.max_epochs=2", "encoder_lr=0.5") == 2
-    assert "encoder_lr: 1.0 there, 0.5 now" in segtrain.err
+    assert segtrain(f"resume={run}", "trainer.max_epochs=2", "freeze_encoder=1") == 2
+    assert "freeze_encoder: 0 there, 1 now" in segtrain.err and "resume_allow=[freeze_encoder]" in segtrain.err
+    assert segtrain(f"resume={run}", "encoder_lr=0.5", "deep_supervision=[1,0]", "resume_allow=[encoder_lr]") == 2
+    for said in (
+        "encoder_lr: 1.0 there, 0.5 now",
+        "cannot go on with another",
+        "deep_supervision[1]: None there, 0 now",
+    ):
+        assert said in segtrain.err, said
     assert segtrain(f"resume={run}", "trainer.max_epochs=2") == 0, segtrain.err
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
     assert OmegaConf.load(run / "config.yaml").encoder_lr == 1.0

@@ -1,5 +1,7 @@
 """Which weights of a file fit a network."""
 
+from pathlib import Path
+
 import pytest
 import segmentation_models_pytorch as smp
 import timm
@@ -52,6 +54,18 @@ def test_names_match_behind_what_a_wrapper_put_before_them(before: str) -> None:
     taken = begin_with(network, {**state, "mean": torch.zeros(1)}, 3)
     assert taken.unused == ["mean"] and not taken.random and not taken.adapted
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_pretrained_weights_of_the_library_are_adapted_by_itself(tmp_path: Path) -> None:
+    """`model.encoder_weights` with other channels: timm's own loading, from a file that we make."""
+    torch.manual_seed(1)
+    state = timm.create_model("test_resnet", pretrained=False).state_dict()
+    torch.save(state, tmp_path / "weights.pth")
+    for channels in (1, 5):
+        given = {"pretrained_cfg_overlay": {"file": str(tmp_path / "weights.pth")}}
+        network = smp.Unet("tu-test_resnet", encoder_weights=True, in_channels=channels, classes=2, **given)
+        expected = other_channels(state["conv1.0.weight"], channels)
+        assert torch.equal(network.encoder.model.conv1[0].weight, expected)
 
 
 def test_an_encoder_alone_fits() -> None:
