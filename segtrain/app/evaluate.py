@@ -78,8 +78,8 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
         return score(given, predict, len(first.classes), first.ignore_index, on, **more)
 
     plain_scores = scored(data.dataset, "predicting", loss=loss, each=details.add)
-    curves = robustness(shifts, plain_scores, data, scored, wanted)
-    return Evaluated(list(loaded), data, wanted, plain_scores, details, curves, str(on.device))
+    under = robustness(shifts, plain_scores, data, scored, wanted)
+    return Evaluated(list(loaded), data, wanted, plain_scores, details, under, str(on.device))
 
 
 def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_details import Details, mean_over_images
 from segtrain.app.evaluate_intervals import Intervals, groups_of, intervals
-from segtrain.app.evaluate_robustness import Row
+from segtrain.app.evaluate_robustness import Row, Under, curve
 from segtrain.app.loaded import Loaded
 from segtrain.app.outcome import per_image
 from segtrain.app.scoring import Scored
@@ -30,7 +30,7 @@ class Evaluated:
     wanted: DictConfig
     scored: Scored
     details: Details
-    curves: list[Row]  # under shifts
+    under: list[Under]  # shifts
     device: str
 
     @property
@@ -60,6 +60,11 @@ class Evaluated:
             return []
         where = "these images" if self.data.own else "these images, by their names,"
         return [f"{len(seen)} of {where} were in training or validation: scores on them say nothing of new images."]
+
+    @cached_property
+    def curves(self) -> list[Row]:
+        """The rows of shifts.csv."""
+        return curve(self.under, self.classes)
 
     @cached_property
     def intervals(self) -> Intervals:

@@ -33,7 +33,7 @@ def write(found: Evaluated, folder: Path) -> None:
         write_csv(folder / "shifts.csv", found.curves)
         figures.degradation(folder / "shifts.png", found.curves)
         if found.plainly:
-            keep(found.curves, found.loaded[0].run.path / ROBUSTNESS, found.wanted.seed)
+            keep(found.under, found.data, found.loaded[0].run.path / ROBUSTNESS, found.wanted.seed)
     write_whole(folder / "evaluate.html", page(found, folder))
     RunFolder(folder).write_json("results.json", found.results)
 

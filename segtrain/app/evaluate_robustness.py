@@ -1,61 +1,83 @@
-"""Scores under shifts, a row a policy and strength: what the degradation curves and the sweep's report show."""
+"""Scores under shifts: a row a policy and strength, and for the sweep's report a row an image as well."""
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
 
 from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_shifts import Shift, Shifted
+from segtrain.app.outcome import per_image
 from segtrain.app.scoring import Scored
 from segtrain.model.averages import averages
 from segtrain.runs.metrics_csv import write_csv
 
 ROBUSTNESS = "robustness.csv"  # in a run's folder, where the report finds it
-KEY = ("shift", "strength")
+UNSHIFTED = ("none", 0.0)
 Row = dict[str, Any]
+
+
+class Under(NamedTuple):
+    """The scores under a policy at a strength."""
+
+    shift: str
+    strength: float
+    scored: Scored
 
 
 def robustness(
     shifts: Sequence[Shift], unshifted: Scored, data: Data, scored: Callable[..., Scored], wanted: DictConfig
-) -> list[Row]:
-    """A row a shift; strength 0, the unshifted images, begins each policy's."""
-    rows: list[Row] = []
+) -> list[Under]:
+    """Every shift in turn; strength 0, the unshifted images, begins each policy's."""
+    found: list[Under] = []
     for shift in shifts:
-        if not rows or rows[-1]["shift"] != shift.name:
-            rows.append(_row(shift.name, 0.0, unshifted, data))
+        if not found or found[-1].shift != shift.name:
+            found.append(Under(shift.name, 0.0, unshifted))
         source = Shifted(data.dataset, shift.policy, wanted.seed)
-        found = scored(source, f"{shift.name} {shift.strength:g}")
-        rows.append(_row(shift.name, shift.strength, found, data))
+        under = scored(source, f"{shift.name} {shift.strength:g}")
+        found.append(Under(shift.name, float(shift.strength), under))
+    return found
+
+
+def curve(found: Sequence[Under], classes: Sequence[str]) -> list[Row]:
+    """The rows of shifts.csv: Dice and IoU of all pixels, and their means over images."""
+    rows = []
+    for under in found:
+        matrices = list(under.scored.matrices.values())
+        scores = {k: v for k, v in under.scored.scores(classes).items() if k.partition("/")[0] in ("dice", "iou")}
+        means = averages(torch.stack(matrices), classes)
+        kept = {key: means[key] for key in ("dice_image_mean", "iou_image_mean")}
+        rows.append({"shift": under.shift, "strength": under.strength, "images": len(matrices), **kept, **scores})
     return rows
 
 
-def keep(rows: Sequence[Row], path: Path, seed: int) -> None:
-    """Write the rows to a run's robustness.csv.
+def keep(found: Sequence[Under], data: Data, path: Path, seed: int) -> None:
+    """Write the Dice of every image under every shift, and unshifted, to a run's robustness.csv.
 
-    Those of other policies and strengths that it holds stay, where they are of the same weights, images and draws.
+    Rows of other policies and strengths that it holds stay, where they are of the same weights, images and draws.
     """
-    ours = {_key(row): {**row, "seed": seed} for row in rows}
-    before, clean = list(_read(path)), repr(rows[0]["dice_image_mean"])
-    same = all(row["dice_image_mean"] == clean for row in before if float(row["strength"]) == 0)
-    there = {_key(row): row for row in before if same and row["seed"] == str(seed)}
-    write_csv(path, [row for _, row in sorted({**there, **ours}.items())])
+    clean = _of_images(Under(*UNSHIFTED, found[0].scored), data, seed)
+    ours = [row for under in found if under.strength > 0 for row in _of_images(under, data, seed)]
+    before = list(_read(path))
+    written = [{key: _text(value) for key, value in row.items()} for row in clean]
+    same = [row for row in before if (row["shift"], float(row["strength"])) == UNSHIFTED] == written
+    new = {(row["shift"], row["strength"]) for row in [*clean, *ours]}
+    stay = [row for row in before if same and (row["shift"], float(row["strength"])) not in new]
+    rest = sorted([*stay, *ours], key=lambda row: (row["shift"], float(row["strength"])))
+    write_csv(path, [*clean, *rest])
 
 
-def _row(name: str, strength: float, found: Scored, data: Data) -> Row:
-    classes = data.dataset.classes
-    scores = found.scores(classes)
-    by_class = {key: value for key, value in scores.items() if key.partition("/")[0] in ("dice", "iou")}
-    means = averages(torch.stack(list(found.matrices.values())), classes)
-    kept = {key: means[key] for key in ("dice_image_mean", "iou_image_mean")}
-    return {"shift": name, "strength": float(strength), "images": len(found.matrices), **kept, **by_class}
+def _of_images(under: Under, data: Data, seed: int) -> list[Row]:
+    rows = per_image(under.scored.matrices, data.dataset.ids, data.dataset.classes)
+    kept = [{k: v for k, v in row.items() if k == "id" or k.partition("/")[0] == "dice"} for row in rows]
+    return [{"shift": under.shift, "strength": under.strength, "seed": seed, **row} for row in kept]
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, float]:
-    return str(row["shift"]), float(row["strength"])
+def _text(value: float | int | str) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _read(path: Path) -> Iterable[Row]:
