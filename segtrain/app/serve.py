@@ -4,7 +4,9 @@ import copy
 import importlib
 import ipaddress
 import os
+import socket
 import tempfile
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from segtrain.app.stops import Stopped, Stops
 from segtrain.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from segtrain.app.predictor import Predictor
 
 INTERRUPTED = 130  # exit status of Ctrl-C
@@ -28,21 +32,23 @@ def serve(config: DictConfig) -> None:
         KeyboardInterrupt: Ctrl-C.
     """
     check(config)
+    ended = threading.Event()
     with tempfile.TemporaryDirectory(prefix="segtrain-serve-") as uploads:
         try:
             with Stops():
                 os.environ["GRADIO_TEMP_DIR"] = uploads  # where gradio keeps what is uploaded and shown
-                _serve(config)
+                _serve(config, ended)
         except Stopped as stop:
+            ended.set()
             print("stopped; what was uploaded is deleted", flush=True)
             if stop.status == INTERRUPTED:
                 raise KeyboardInterrupt from None
 
 
-def _serve(config: DictConfig) -> None:
+def _serve(config: DictConfig, ended: threading.Event) -> None:
     serving = _serving()
-    with serving.listening(config.host, config.port) as listener:  # first: loading takes seconds
-        look, title = look_of(config)
+    with listening(config.host, config.port) as listener:  # first: loading takes seconds
+        look, title = look_of(config, ended)
         page = serving.page(look, title, config.views, config.shift, config.max_mb)
         port = listener.getsockname()[1]
         shown = f"[{config.host}]" if ":" in config.host else config.host
@@ -55,8 +61,8 @@ def _serve(config: DictConfig) -> None:
         serving.run(page, listener, config.host if is_local(config.host) else None, config.max_mb)
 
 
-def look_of(config: DictConfig) -> tuple[Any, str]:
-    """What answers the page, a `segtrain.app.look.Look`, and the page's title."""
+def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
+    """What answers the page until `ended`, a `segtrain.app.look.Look`, and the page's title."""
     from segtrain.app.evaluate_data import searched
     from segtrain.app.images import Images
     from segtrain.app.look import Look
@@ -78,19 +84,43 @@ def look_of(config: DictConfig) -> tuple[Any, str]:
     shifts = Shifts(list(config.shifts), predictor.ignore_index, searched())
     if config.shift not in ("none", *shifts.names):
         raise UserError(f"shift={config.shift} is not offered; expected none, or one of shifts={list(config.shifts)}")
-    predict = {name: _seen(predictor, name).predict for name in VIEWS}
+    predict = {name: seen(predictor, name, ended).predict for name in VIEWS}
     read = Upload(Images(predictor.reading, predictor.channels), config.max_pixels).read
     look = Look(predict, read, shifts, predictor.classes, predictor.palette, predictor.ignore_index)
     return look, title
 
 
-def _seen(predictor: "Predictor", views: str) -> "Predictor":
-    """The predictor with a test-time augmentation, the network shared."""
+def seen(predictor: "Predictor", views: str, ended: threading.Event) -> "Predictor":
+    """The predictor with a test-time augmentation, the network shared; it gives up once `ended`.
+
+    A thread that predicts a large image would else keep the process for minutes.
+    """
     from segtrain.model.views import viewed
 
+    def model(image: "Tensor") -> "Tensor":
+        if ended.is_set():
+            raise UserError("the server was stopped before the prediction was done; start it again")
+        return predictor.model(image)
+
     other = copy.copy(predictor)
-    other.model = viewed(predictor.model, [views])
+    other.model = viewed(model, [views])
     return other
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket on which nobody answers yet; port 0 is any free one.
+
+    Raises:
+        UserError: the port is taken, or not ours to take.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(
+            f"could not listen at {host}, port {port}: {error.strerror or error}; expected a free port; give another "
+            "by port=…, or port=0 for any"
+        ) from error
 
 
 def is_local(host: str) -> bool:

@@ -1,9 +1,9 @@
 """serve's page and its server, in Gradio: controls, pictures, events. What is shown is `segtrain.app.look`'s."""
 
+import base64
 import html
 import os
 import socket
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from segtrain.errors import UserError
 SUFFIXES = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".gz"]
 MEGA = 2**20  # bytes
 GRACE = 1  # seconds for answers under way when the server ends: a page's connection stays open by itself
+KEPT = (300, 3600)  # seconds: how often files are looked at, and how old they become
 STRONGEST = 3  # of the slider
+PAGE = "Page of a stack, slice of a scan; -1: the middle one"
 NO_FILE = "Drop an image on the field, or click on it."
 FONT = ("system-ui", "sans-serif")
 CSS = """
@@ -35,6 +37,7 @@ CSS = """
 .refusal { color: #b00020; font-weight: 600; overflow-wrap: anywhere; }
 .dark .gradio-container h2 { overflow-wrap: anywhere; }
 .refusal { color: #ff8a9a; }
+.save { display: inline-block; padding: .5rem 1rem; border: 1px solid #888; border-radius: 4px; font-weight: 600; }
 footer { display: none !important; }
 """
 
@@ -49,15 +52,12 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
         shift: the shift that is chosen at first.
         most_mb: size of a file, for the label; the server holds it.
     """
-    with gr.Blocks(title=f"segtrain: {title}", analytics_enabled=False, delete_cache=(60, 600)) as blocks:
+    with gr.Blocks(title=f"segtrain: {title}", analytics_enabled=False, delete_cache=KEPT) as blocks:
         gr.Markdown(f"## {title}")
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 file = gr.File(label=f"Image, up to {most_mb:g} MB", file_types=SUFFIXES, elem_id="upload", height=180)
-                number = gr.Number(
-                    None, label="Page of a stack, or slice of a scan", placeholder="the middle one", precision=0,
-                    minimum=0, elem_id="page",
-                )  # fmt: skip
+                number = gr.Number(-1, label=PAGE, precision=0, minimum=-1, maximum=10**6, elem_id="page")
                 chosen = gr.Radio(list(look.predict), value=views, label="Test-time augmentation", elem_id="views")
                 shifted = gr.Dropdown([NONE, *look.shifts.names], value=shift, label="Shift", elem_id="shift")
                 strength = gr.Slider(0, STRONGEST, 1, step=0.1, label="Strength of the shift", elem_id="strength")
@@ -73,7 +73,7 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
                         probability = _picture("Probability: black 0, yellow 1", "probability")
                         names = list(look.classes)
                         of = gr.Dropdown(names, value=names[-1], label="Probability of", elem_id="class")
-                labels = gr.DownloadButton("Labels as PNG", visible=False, elem_id="labels")
+                labels = gr.HTML(elem_id="labels")
         asked: list[Any] = [file, number, chosen, shifted, strength, draw, fires, of]
         answered = [image, mask, over, probability, legend, facts, labels]
         events = [control.change for control in asked]
@@ -101,7 +101,8 @@ def answers(look: Look) -> Any:
         if path is None:
             return _nothing(NO_FILE)
         try:
-            shown = look.show(Asked(path, page, views, shift, float(strength), int(draw or 0), bool(fires)))
+            number = page if page is not None and page >= 0 else None
+            shown = look.show(Asked(path, number, views, shift, float(strength), int(draw or 0), bool(fires)))
         except UserError as error:
             message = str(error).replace(path, Path(path).name)  # where an upload lies is not the user's concern
             return _nothing(f'<span class="refusal">{html.escape(message)}</span>')
@@ -117,31 +118,15 @@ def _picture(label: str, name: str) -> gr.Image:
 
 
 def _nothing(message: str) -> list[Any]:
-    return [None, None, None, None, "", message, gr.DownloadButton(visible=False)]
+    return [None, None, None, None, "", message, ""]
 
 
 def _something(shown: Shown, label: int, stem: str) -> list[Any]:
-    folder = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]))
-    labels = folder / f"{stem}.png"
-    labels.write_bytes(shown.png)
+    """The link holds the file itself: nothing has to be kept for it."""
+    source = f"data:image/png;base64,{base64.b64encode(shown.png).decode()}"
+    link = f'<a class="save" download="{html.escape(stem)}.png" href="{source}">Labels as PNG</a>'
     pictures = [shown.image, shown.mask, shown.overlay, shown.probabilities[label]]
-    return [*pictures, shown.legend, shown.facts, gr.DownloadButton(value=str(labels), visible=True)]
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """A socket on which nobody answers yet; port 0 is any free one.
-
-    Raises:
-        UserError: the port is taken, or not ours to take.
-    """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise UserError(
-            f"could not listen at {host}, port {port}: {error.strerror or error}; expected a free port; give another "
-            "by port=…, or port=0 for any"
-        ) from error
+    return [*pictures, shown.legend, shown.facts, link]
 
 
 def run(blocks: gr.Blocks, listener: socket.socket, host: str | None, most_mb: float) -> None:

@@ -12,7 +12,7 @@ from segtrain.config import build, composed
 from segtrain.errors import UserError
 
 Pixels = np.ndarray[Any, Any]
-UNSAID = ("shape", "noise_seed", "elastic_length", "turns")  # of a draw, what changes no pixel by itself
+UNSAID = ("shape", "noise_seed", "elastic_length", "lattice", "turns")  # of a draw, what changes no pixel by itself
 DIGITS = 3  # of the numbers that are said
 
 

@@ -1,5 +1,7 @@
 """serve: its values, and its page in a browser with a file that is really uploaded."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,9 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
 from segtrain.__main__ import main
+from segtrain.app.predictor import Predictor
+from segtrain.app.serve import is_local, listening, seen
+from segtrain.errors import UserError
+from segtrain.model.windows import Windows
 from tests.app.test_train import only_run
 from tests.conftest import SMALL, CommandLine
 
@@ -33,6 +41,10 @@ def note(event, values):
 
 sys.addaudithook(note)
 from segtrain.__main__ import main
+from segtrain.app.predictor import Predictor
+from segtrain.app.serve import is_local, listening, seen
+from segtrain.errors import UserError
+from segtrain.model.windows import Windows
 main()
 """
 LONGEST = 120  # seconds for anything on a busy machine
@@ -69,6 +81,35 @@ def test_without_gradio_the_extra_is_named(segtrain: CommandLine, monkeypatch: p
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "segtrain.app.serve_page", raising=False)
     assert segtrain("serve", "run=a") == 2 and 'pip install "segtrain[serve]"' in segtrain.err
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with listening("127.0.0.1", 0) as first:
+        with pytest.raises(UserError, match=r"could not listen at 127\.0\.0\.1, port \d+: .*port=0 for any"):
+            listening("127.0.0.1", first.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "local"), [("localhost", True), ("127.0.0.1", True), ("::1", True), ("0.0.0.0", False)]
+)
+def test_only_loopback_is_this_machine(host: str, local: bool) -> None:
+    assert is_local(host) == local
+
+
+def test_a_prediction_gives_up_when_the_server_ends() -> None:
+    ended, asked = threading.Event(), []
+
+    def model(image: torch.Tensor) -> torch.Tensor:
+        asked.append(len(image))
+        if len(asked) == 2:
+            ended.set()
+        return image.float().repeat(1, 3, 1, 1)
+
+    meaning: dict[str, Any] = {"classes": "abc", "palette": [(0, 0, 0)] * 3, "channels": 1, "ignore_index": 255}
+    predictor = Predictor(model, **meaning, windows=Windows(32, 0, 1), whole=0)
+    with pytest.raises(UserError, match="the server was stopped"):
+        seen(predictor, "none", ended).predict(np.zeros((96, 96), np.uint8))
+    assert asked == [1, 1]
 
 
 class Server(NamedTuple):
@@ -205,7 +246,9 @@ def test_an_upload_is_predicted_and_every_control_answers(
     strength.clear()
     strength.send_keys("2", "\t")
     page.facts("shift photometric at strength 2:")
-    assert page.find("#labels").text == "Labels as PNG"
+    link = page.find("#labels a").get_attribute
+    labels = np.asarray(Image.open(io.BytesIO(base64.b64decode(str(link("href")).partition(",")[2]))))
+    assert link("download") == "a.png" and labels.shape == (48, 64) and labels.max() < 3
 
     (tmp_path / "large.png").write_bytes(b"0" * 200_000)
     (tmp_path / "broken.png").write_bytes(b"no picture")
@@ -220,6 +263,10 @@ def test_an_upload_is_predicted_and_every_control_answers(
     page.facts("Drop an image")
     page.upload(tmp_path / "large.png")
     page.wait(lambda: "exceed the maximum allowed size" in page.find("body").text)
+    pages = np.random.default_rng(0).integers(0, 256, (5, 32, 32), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+    page.upload(tmp_path / "stack.tif")
+    page.facts("page 2 of 0 to 4", "predicted in")
     asked = page.asked()
 
     page = Page(browser, server.url)  # the server goes on
