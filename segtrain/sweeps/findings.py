@@ -12,6 +12,7 @@ from segtrain.runs.files import write_whole
 from segtrain.sweeps import verdict
 from segtrain.sweeps.arms import Arm, Choice, Contrast, arms_of, choice, contrasts
 from segtrain.sweeps.reading import Run, read_runs
+from segtrain.sweeps.robustness import Robustness, robustness
 
 SCORE = "dice"
 PLAN = "sweep.yaml"  # in a sweep's folder: its jobs, by folder
@@ -27,6 +28,7 @@ class Findings(NamedTuple):
     by_class: dict[str, list[Contrast]]  # class name to the same in its Dice
     choice: Choice | None
     warnings: list[str]
+    robustness: Robustness | None  # under shifts, where runs were scored so
 
 
 def find(folders: Sequence[Path]) -> Findings:
@@ -42,7 +44,7 @@ def find(folders: Sequence[Path]) -> Findings:
     by_class = {key.partition("/")[2]: contrasts(arms, key) for key in sorted(scores)}
     warned = verdict.warnings(runs, arms, compared, _missing(folders, runs))
     title = " and ".join(folder.resolve().name for folder in folders)
-    return Findings(title, runs, arms, compared, by_class, choice(arms), warned)
+    return Findings(title, runs, arms, compared, by_class, choice(arms), warned, robustness(arms))
 
 
 def _missing(folders: Sequence[Path], runs: Sequence[Run]) -> list[str]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from segtrain.sweeps import pictures, verdict
+from segtrain.sweeps import pictures, robustness_page, verdict
 from segtrain.sweeps.figures import POINTS, Drawn
 from segtrain.sweeps.findings import Findings, featured
+from segtrain.sweeps.robustness import Robustness
 from segtrain.sweeps.verdict import interval, points
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -72,6 +73,11 @@ def markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Dr
     lines += _markdown_table(list(rows[0]), [list(row.values()) for row in rows])
     if len(found.by_class) > 1:
         lines += ["", "## By class", "", *_markdown_table(["arm", *found.by_class], _class_rows(found))]
+    if found.robustness:
+        heads, cells = robustness_page.table(found.robustness, found.arms)
+        lines += ["", f"## {robustness_page.TITLE}", ""]
+        lines += [f"- {sentence}" for sentence in robustness_page.sentences(found.robustness)]
+        lines += ["", *_markdown_table(heads, cells), "", robustness_page.NOTE]
     for one in drawn:
         lines += ["", f"![{one.caption}](figures/{one.name}.png)", "", one.caption]
     lines += ["", "## Conditions", "", *(f"- {line}" for line in _conditions(found)), "", "## Method", "", METHOD, ""]
@@ -99,6 +105,8 @@ def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn
     parts.append(pictures.table(list(rows[0]), [list(row.values()) for row in rows]))
     shown = [pictures.figure(svgs[d.name], d.caption) for d in drawn if d.name in ("dose-response", "differences")]
     parts.append(pictures.side_by_side(shown))
+    if found.robustness:
+        parts += _robustness(found, found.robustness, drawn, svgs)
     if len(found.by_class) > 1:
         parts += ["<h2>By class</h2>", pictures.table(["arm", *found.by_class], _class_rows(found))]
         shown = [pictures.figure(svgs[d.name], d.caption) for d in drawn if d.name.startswith("dose-response-")]
@@ -109,3 +117,14 @@ def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn
     conditions = "".join(f"<li>{html.escape(line)}</li>" for line in _conditions(found))
     parts.append(f"<h2>Conditions</h2><ul>{conditions}</ul><h2>Method</h2><p>{html.escape(METHOD)}</p>")
     return "\n".join(parts)
+
+
+def _robustness(found: Findings, robust: Robustness, drawn: Sequence[Drawn], svgs: dict[str, str]) -> list[str]:
+    said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in robustness_page.sentences(robust))
+    shown = [pictures.figure(svgs[one.name], one.caption) for one in drawn if one.name.startswith("robustness")]
+    return [
+        f"<h2>{robustness_page.TITLE}</h2><ul>{said}</ul>",
+        pictures.side_by_side(shown),
+        pictures.table(*robustness_page.table(robust, found.arms)),
+        f'<p class="soft">{html.escape(robustness_page.NOTE)}</p>',
+    ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from segtrain.runs.files import write_whole
 from segtrain.runs.metrics_csv import write_csv
-from segtrain.sweeps import figures, page
+from segtrain.sweeps import figures, page, robustness_page
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.figures import Drawn
 from segtrain.sweeps.findings import Findings, featured, find, score_of
@@ -55,6 +55,8 @@ def _drawn(found: Findings) -> list[Drawn]:
         *(figures.dose_response(of, name, f"dose-response-{name}") for name, of in found.by_class.items() if many),
         figures.learning_curves(found.arms),
     ]
+    if found.robustness:
+        wanted += robustness_page.drawn(found.robustness, found.arms, found.contrasts)
     if (shown := featured(found)) and shown.of_images:
         wanted.append(figures.per_image(shown))
     return [one for one in wanted if one]

@@ -1,0 +1,92 @@
+"""Which augmentation buys which robustness: the arms on shifted test images, as `evaluate shift=…` scored them."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.sweeps.arms import Arm, Contrast, contrasts
+from segtrain.sweeps.reading import Run
+
+FILE = "robustness.csv"  # in a run's folder: a row a shift, strength and image
+SCORE = "dice"
+UNSHIFTED = ("none", 0.0)
+
+Shift = tuple[str, float]  # policy and its strength
+Images = dict[str, dict[str, float]]  # test image to its scores
+
+
+class Robustness(NamedTuple):
+    """The arms under every shift that two of them were scored under."""
+
+    arms: dict[Shift, list[Arm]]  # with the scores under the shift in place of the test's
+    contrasts: dict[Shift, list[Contrast]]
+    left_out: list[str]  # runs whose file is of other weights, images or draws
+
+    @property
+    def shifts(self) -> list[str]:
+        """The policies, in order."""
+        return list(dict.fromkeys(name for name, _ in self.arms))
+
+    def strengths(self, shift: str) -> list[float]:
+        """The strengths of a policy, ascending."""
+        return sorted(strength for name, strength in self.arms if name == shift)
+
+
+def robustness(arms: Sequence[Arm]) -> Robustness | None:
+    """What the arms' runs hold; None where none was scored under a shift."""
+    scored: dict[Path, dict[Shift, Images]] = {}
+    left_out = []
+    seeds: set[str] = set()
+    for run in (run for arm in arms for run in arm.finished.values() if (run.path / FILE).exists()):
+        seed, tables = _read(run.path / FILE)
+        seeds = seeds or {seed}  # of the draws: those of another seed are other images
+        if seed in seeds and _same(tables.pop(UNSHIFTED, {}), run):
+            scored[run.path] = tables
+        else:
+            left_out.append(run.path.name)
+    shifts = sorted({shift for tables in scored.values() for shift in tables})
+    under = {shift: _under(arms, shift, scored) for shift in shifts}
+    under = {shift: found for shift, found in under.items() if found}
+    if not under:
+        return None
+    return Robustness(under, {shift: contrasts(found, SCORE) for shift, found in under.items()}, left_out)
+
+
+def mean(arm: Arm) -> float:
+    """The mean over seeds of the mean over images."""
+    means = [_mean([row[SCORE] for row in run.images.values()]) for run in arm.finished.values()]
+    return _mean(means)
+
+
+def _under(arms: Sequence[Arm], shift: Shift, scored: Mapping[Path, Mapping[Shift, Images]]) -> list[Arm]:
+    found = []
+    for arm in arms:
+        runs = {s: run for s, run in arm.finished.items() if shift in scored.get(run.path, {})}
+        shifted = {s: run._replace(images=scored[run.path][shift]) for s, run in runs.items()}
+        found += [arm._replace(runs=shifted)] if shifted else []
+    return found
+
+
+def _same(unshifted: Images, run: Run) -> bool:
+    """Whether the file is of the run as it is now: an unshifted image scores what it did in the run's test."""
+    test = {name: row[SCORE] for name, row in run.images.items()}
+    ours = {name: row[SCORE] for name, row in unshifted.items()}
+    return ours.keys() == test.keys() and all(ours[n] == test[n] or math.isnan(ours[n] + test[n]) for n in test)
+
+
+def _read(path: Path) -> tuple[str, dict[Shift, Images]]:
+    """The seed of the draws, and the images' scores by shift."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found: dict[Shift, Images] = {}
+    for row in rows:
+        scores = {key: float(value) for key, value in row.items() if key.partition("/")[0] == SCORE}
+        found.setdefault((row["shift"], float(row["strength"])), {})[row["id"]] = scores
+    return rows[0]["seed"] if rows else "", found
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
