@@ -30,6 +30,7 @@ class Done:
         """Read what is there; `made_by` is the digest of this call."""
         self.folder, self._made_by = folder, made_by
         self._path = folder / TABLE
+        self._is_cut = False  # the last line
         self._lines = {line.name: line for line in self._read()}
         self._mine = {name for line in self._lines.values() for name in line.outputs.split("|")}
 
@@ -60,6 +61,9 @@ class Done:
         rows = csv.writer(text, lineterminator="\n")
         if not self._path.exists():
             rows.writerow(COLUMNS)
+        elif self._is_cut:
+            text.write("\n")
+            self._is_cut = False
         rows.writerow(line)
         with explained(self._path), self._path.open("a", encoding="utf-8", newline="") as file:
             file.write(text.getvalue())
@@ -78,6 +82,7 @@ class Done:
         """The whole lines; a kill may have left half of one."""
         if not self._path.is_file():
             return []
-        with self._path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
-        return [_Line(*row) for row in rows[1:]]
+        content = self._path.read_text(encoding="utf-8")
+        lines, self._is_cut = content.splitlines()[1:], not content.endswith("\n")
+        rows = [row for line in lines for row in csv.reader([line]) if len(row) == len(COLUMNS)]
+        return [_Line(*row) for row in rows]

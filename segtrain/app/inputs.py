@@ -28,7 +28,7 @@ def find_inputs(given: str | Sequence[str], output: Path) -> list[Item]:
         UserError: nothing there, or nothing of a kind that is read.
     """
     found = [_found(text) for text in _listed(given)]
-    base = found[0][0] if len(found) == 1 else Path(os.path.commonpath([base.absolute() for base, _ in found]))
+    base = found[0][0] if len(found) == 1 else Path(os.path.commonpath([os.path.abspath(base) for base, _ in found]))
     mine = output.resolve()
     paths = [path for _, paths in found for path in paths if mine not in path.resolve().parents]
     paths = list({path.resolve(): path for path in paths}.values())
@@ -87,8 +87,10 @@ def _of_list(path: Path) -> tuple[Path, list[Path]]:
     files = [path.parent / Path(line).expanduser() for line in lines if line and not line.startswith("#")]
     if not files:
         raise UserError(f"input '{path}' lists nothing; expected a path a line")
-    outside = any(path.parent.absolute() not in file.absolute().parents for file in files)
-    return Path(os.path.commonpath([file.absolute().parent for file in files])) if outside else path.parent, files
+    here, ends = os.path.abspath(path.parent), [os.path.abspath(file) for file in files]
+    if all(end.startswith(f"{here}{os.sep}") for end in ends):
+        return path.parent, files
+    return Path(os.path.commonpath([os.path.dirname(end) for end in ends])), files
 
 
 def _is_read(path: Path) -> bool:
@@ -96,7 +98,7 @@ def _is_read(path: Path) -> bool:
 
 
 def _relative(path: Path, base: Path) -> str:
-    return Path(os.path.relpath(path.absolute(), base.absolute())).as_posix()
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 def _stem(name: str) -> str:

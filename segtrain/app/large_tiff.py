@@ -45,12 +45,15 @@ class LargeTiff:
         tifffile = need("tifffile", "tiff")
         self._path = path
         try:
-            self._file = tifffile.TiffFile(path)
-            self._page: Any = self._file.pages[0]
-            separate, _, self.height, self.width, together = self._page.shaped
-        except Exception as error:
+            with tifffile.TiffFile(path) as file:
+                self._page: Any = file.pages[0]
+                separate, _, self.height, self.width, together = self._page.shaped
+                self._offsets, self._lengths = self._page.dataoffsets, self._page.databytecounts
+                self._tables, self._is_contiguous = self._page.jpegtables, bool(self._page.is_contiguous)
+        except Exception as error:  # tags of a broken file raise nearly anything
             raise self._broken(error) from error
         self._refuse()
+        self._kind = self._page.dtype.newbyteorder("=")
         self._stored = separate * together
         extra = len(self._page.extrasamples) if drops_alpha else 0
         self.channels = self._stored - extra
@@ -63,7 +66,7 @@ class LargeTiff:
             UserError: the file is broken there.
         """
         try:
-            found = self._contiguous(top, end) if self._page.is_contiguous else self._segments(top, end)
+            found = self._contiguous(top, end) if self._is_contiguous else self._segments(top, end)
         except UserError:
             raise
         except Exception as error:  # decoders raise nearly anything on a broken file
@@ -77,9 +80,9 @@ class LargeTiff:
         page, planes = self._page, self._page.shaped[0]
         kind, together = page.dtype.newbyteorder(page.parent.byteorder), page.shaped[4]
         row = self.width * together
-        found = np.empty((end - top, self.width, self._stored), page.dtype)
+        found = np.empty((end - top, self.width, self._stored), self._kind)
         for plane in range(planes):
-            start = page.dataoffsets[0] + (plane * self.height + top) * row * kind.itemsize
+            start = self._offsets[0] + (plane * self.height + top) * row * kind.itemsize
             read = np.fromfile(self._path, kind, (end - top) * row, offset=start)
             found[..., plane * together : (plane + 1) * together] = read.reshape(end - top, self.width, together)
         return found
@@ -90,7 +93,7 @@ class LargeTiff:
         tall = page.tilelength if page.is_tiled else page.rowsperstrip
         wanted = range(top // tall, -(-end // tall))
         self._decoded = {row: kept for row, kept in self._decoded.items() if row in wanted}
-        found = np.zeros((end - top, self.width, self._stored), page.dtype)
+        found = np.zeros((end - top, self.width, self._stored), self._kind)
         for row in wanted:
             if row not in self._decoded:
                 self._decoded[row] = self._decode(row, tall)
@@ -103,20 +106,20 @@ class LargeTiff:
 
     def _decode(self, row: int, tall: int) -> list[tuple[int, int, int, Array]]:
         """The segments of one row of them."""
-        page, handle = self._page, self._file.filehandle
+        page = self._page
         across = -(-self.width // page.tilewidth) if page.is_tiled else 1
         down, planes = -(-self.height // tall), page.shaped[0]
         found = []
-        for plane, column in itertools.product(range(planes), range(across)):
-            number = (plane * down + row) * across + column
-            handle.seek(page.dataoffsets[number])
-            length = page.databytecounts[number]
-            content = handle.read(length)
-            if len(content) != length:
-                raise ValueError(f"the file ends in tile {number}")
-            pixels, (_, _, first, left, _), _ = page.decode(content or None, number, jpegtables=page.jpegtables)
-            if pixels is not None:  # None: a tile that was left out, as all 0
-                found.append((plane, first, left, pixels[0]))
+        with self._path.open("rb") as file:
+            for plane, column in itertools.product(range(planes), range(across)):
+                number = (plane * down + row) * across + column
+                file.seek(self._offsets[number])
+                content = file.read(self._lengths[number])
+                if len(content) != self._lengths[number]:
+                    raise ValueError(f"the file ends in tile {number}")
+                pixels, (_, _, first, left, _), _ = page.decode(content or None, number, jpegtables=self._tables)
+                if pixels is not None:  # None: a tile that was left out, as all 0
+                    found.append((plane, first, left, pixels[0]))
         return found
 
     def _refuse(self) -> None:
@@ -128,7 +131,7 @@ class LargeTiff:
             got = f"pixels of {page.dtype}"
         elif not plain or page.tags.valueof(274, 1) != 1:
             got = f"photometric {page.photometric}, orientation {page.tags.valueof(274, 1)}"
-        elif not page.is_contiguous and tall > TALLEST:
+        elif not self._is_contiguous and tall > TALLEST:
             got = f"compressed strips of {tall} rows"
         if got is not None:
             raise UserError(

@@ -1,0 +1,55 @@
+"""What was done, and what is not to be replaced."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from segtrain.app.done import TABLE, Done
+from segtrain.errors import UserError
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"image")
+    (tmp_path / "out").mkdir()
+    return path
+
+
+def test_done_is_what_the_same_model_made_of_the_same_file(source: Path) -> None:
+    folder = source.parent / "out"
+    output = folder / "a,1.png"
+    output.write_bytes(b"labels")
+    Done(folder, "m").add("a", source, [output])
+    assert Done(folder, "m").has("a", source)
+    assert not Done(folder, "other").has("a", source) and not Done(folder, "m").has("b", source)
+    os.utime(source, ns=(0, 0))
+    assert not Done(folder, "m").has("a", source)
+    Done(folder, "m").add("a", source, [output])
+    assert Done(folder, "m").has("a", source)  # the last line counts
+    output.unlink()
+    assert not Done(folder, "m").has("a", source)
+
+
+def test_half_a_line_of_a_killed_process_counts_for_nothing(source: Path) -> None:
+    folder = source.parent / "out"
+    output = folder / "a.png"
+    output.write_bytes(b"labels")
+    done = Done(folder, "m")
+    done.add("a", source, [output])
+    whole = (folder / TABLE).read_text()
+    (folder / TABLE).write_text(whole[:-20])
+    assert not Done(folder, "m").has("a", source)
+    Done(folder, "m").add("a", source, [output])
+    assert Done(folder, "m").has("a", source)
+
+
+def test_a_file_that_predict_has_not_made_is_not_replaced(source: Path) -> None:
+    folder = source.parent / "out"
+    output = folder / "a.png"
+    output.write_bytes(b"precious")
+    with pytest.raises(UserError, match="predict has not made it; nothing was replaced"):
+        Done(folder, "m").refuse_others([output])
+    Done(folder, "m").add("a", source, [output])
+    Done(folder, "other").refuse_others([output])  # another model's labels may replace ours
