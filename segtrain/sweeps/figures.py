@@ -78,7 +78,7 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
     axes.set_xlabel("aug.strength")
     axes.set_ylabel("Dice points against no augmentation")
     axes.set_title(title, fontsize=10, loc="left")
-    legend(figure, axes)
+    legend(figure)
     caption = "Mean paired difference over seeds and test images, with its 95 % interval. Strength 0 is the baseline."
     return Drawn(name, caption, figure)
 
@@ -122,7 +122,7 @@ def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("val/dice")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(figure, axes)
+    legend(figure)
     caption = "Mean over the seeds that ran to the same epoch; validation, pooled over its pixels."
     return Drawn("learning", caption, figure)
 
@@ -151,7 +151,7 @@ def history(points: Sequence[tuple[int, float]], goal: str) -> Drawn:
     axes.step(numbers, np.maximum.accumulate(scores), where="post", color=COLOURS[0], label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel(goal)
-    legend(figure, axes)
+    legend(figure)
     return Drawn("history", "Score of every trial, and the best so far.", figure)
 
 
@@ -174,13 +174,16 @@ def _figure(height: float) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def legend(figure: Figure, axes: Any) -> None:
-    """Below the axes, where it covers no line; the figure grows by it."""
-    names = [line.get_label() for line in axes.lines if not line.get_label().startswith("_")]
+def legend(figure: Figure) -> None:
+    """Below the axes, where it covers no line, each name once; the figure grows by it."""
+    lines: dict[str, Any] = {str(line.get_label()): line for axes in figure.axes for line in axes.lines}
+    names = [name for name in lines if not name.startswith("_")]
     columns = max(1, int(72 * WIDTH / (LETTER * max(map(len, names)) + HANDLE)))
     rows = -(-len(names) // columns)
     figure.set_figheight(figure.get_figheight() + LINE * (rows + 1))
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=FONT)
+    figure.legend(
+        [lines[name] for name in names], names, loc="outside lower center", ncols=columns, frameon=False, fontsize=FONT
+    )
 
 
 def write(drawn: Drawn, folder: Path) -> str:

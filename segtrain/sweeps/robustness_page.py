@@ -81,11 +81,9 @@ def _degradation(found: Robustness, arms: Sequence[Arm]) -> Drawn:
                 x, y = zip(*points_of, strict=True)
                 axes.plot(x, y, label=arm.name, **{"markersize": 3, "linewidth": 1.2, **looks[arm.name]})
         axes.set_title(name, fontsize=10, loc="left")
-    for axes in panels[len(found.shifts) :]:
-        axes.set_visible(False)
-    figure.supxlabel("strength of the shift", fontsize=figures.FONT)
+    _along(panels, len(found.shifts), "strength of the shift")
     figure.supylabel("Dice, mean over images and seeds", fontsize=figures.FONT)
-    figures.legend(figure, panels[0])
+    figures.legend(figure)
     return Drawn("robustness", "How Dice falls as the test images are shifted, mean over seeds and images.", figure)
 
 
@@ -111,11 +109,9 @@ def _doses(found: Robustness, clean: Sequence[Contrast]) -> Drawn | None:
             x, y = [dot[0] for dot in dots], [figures.POINTS * dot[1] for dot in dots]
             axes.plot(x, y, label=label, marker=marker, markersize=4, **look)
         axes.set_title(kind, fontsize=10, loc="left")
-    for axes in panels[len(several) :]:
-        axes.set_visible(False)
-    figure.supxlabel("aug.strength of the training", fontsize=figures.FONT)
+    _along(panels, len(several), "aug.strength of the training")
     figure.supylabel("Dice points against no augmentation", fontsize=figures.FONT)
-    figures.legend(figure, panels[0])
+    figures.legend(figure)
     caption = (
         "What each dose of augmentation buys on the test images as they are, and under each shift at its greatest."
     )
@@ -129,6 +125,14 @@ def _contrast(known: Sequence[Contrast], arm: Arm) -> Contrast | None:
 
 def _named(arms: Sequence[Arm], arm: Arm) -> Arm | None:
     return next((one for one in arms if one.name == arm.name), None)
+
+
+def _along(panels: Sequence[Any], used: int, words: str) -> None:
+    """Name the axis below each column, and take away panels that nothing is drawn in."""
+    for axes in panels[used:]:
+        axes.remove()
+    for axes in panels[max(0, used - COLUMNS) : used]:
+        axes.set_xlabel(words, fontsize=figures.FONT)
 
 
 def _panels(rows: int, columns: int) -> tuple[Figure, list[Any]]:
