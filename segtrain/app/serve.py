@@ -47,7 +47,7 @@ def serve(config: DictConfig) -> None:
 
 def _serve(config: DictConfig, ended: threading.Event) -> None:
     serving = _serving()
-    with listening(config.host, config.port) as listener:  # first: loading takes seconds
+    with listening(config.host, config.port) as listener:  # before the network is loaded, which takes seconds
         look, title = look_of(config, ended)
         page = serving.page(look, title, config.views, config.shift, config.max_mb)
         port = listener.getsockname()[1]
@@ -76,7 +76,7 @@ def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
         path = Path(config.model_file).expanduser()
         predictor, title = predictor_of(path, device=config.device), path.name
     else:
-        runs = runs_of(config.run, Path(config.outputs))
+        runs = runs_of(str(config.run), Path(config.outputs))
         predictor, title = predictor_of(runs, device=config.device), "/".join(runs[0].path.resolve().parts[-2:])
         title += f" and {len(runs) - 1} more, averaged" if len(runs) > 1 else ""
     if config.views not in VIEWS:

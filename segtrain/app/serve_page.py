@@ -33,10 +33,9 @@ CSS = """
 .legend li { display: flex; align-items: center; gap: .45rem; margin: 0; }
 .swatch { width: 1em; height: 1em; border: 1px solid #888; flex: none; }
 .share { font-variant-numeric: tabular-nums; opacity: .75; }
-.gradio-container h2 { overflow-wrap: anywhere; }
+h2 { margin: 0; overflow-wrap: anywhere; }
 .refusal { color: #b00020; font-weight: 600; overflow-wrap: anywhere; }
-.dark .gradio-container h2 { overflow-wrap: anywhere; }
-.refusal { color: #ff8a9a; }
+.dark .refusal { color: #ff8a9a; }
 .save { display: inline-block; padding: .5rem 1rem; border: 1px solid #888; border-radius: 4px; font-weight: 600; }
 footer { display: none !important; }
 """
@@ -53,7 +52,7 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
         most_mb: size of a file, for the label; the server holds it.
     """
     with gr.Blocks(title=f"segtrain: {title}", analytics_enabled=False, delete_cache=KEPT) as blocks:
-        gr.Markdown(f"## {title}")
+        gr.HTML(f"<h2>{html.escape(title)}</h2>")
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 file = gr.File(label=f"Image, up to {most_mb:g} MB", file_types=SUFFIXES, elem_id="upload", height=180)
@@ -137,7 +136,7 @@ def run(blocks: gr.Blocks, listener: socket.socket, host: str | None, most_mb: f
     """
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     if host is not None:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, "localhost", "127.0.0.1"])
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, f"[{host}]", "localhost", "127.0.0.1"])
     theme = gr.themes.Default(font=FONT, font_mono=("ui-monospace", "monospace"))
     options = {"footer_links": [], "run_history": False, "show_error": True, "ssr_mode": False, "mcp_server": False}
     options |= {"pwa": False, "enable_monitoring": False, "theme": theme, "css": CSS}

@@ -84,9 +84,11 @@ def test_without_gradio_the_extra_is_named(segtrain: CommandLine, monkeypatch: p
 
 
 def test_a_port_that_is_taken_is_told() -> None:
-    with listening("127.0.0.1", 0) as first:
-        with pytest.raises(UserError, match=r"could not listen at 127\.0\.0\.1, port \d+: .*port=0 for any"):
-            listening("127.0.0.1", first.getsockname()[1])
+    with (
+        listening("127.0.0.1", 0) as first,
+        pytest.raises(UserError, match=r"could not listen at 127\.0\.0\.1, port \d+: .*port=0 for any"),
+    ):
+        listening("127.0.0.1", first.getsockname()[1])
 
 
 @pytest.mark.parametrize(
