@@ -77,6 +77,11 @@ def test_a_wrong_value_is_told(segtrain: CommandLine, typed: list[str], told: st
     assert segtrain("serve", *typed) == 2 and told in segtrain.err
 
 
+def test_model_is_a_file_for_this_verb(segtrain: CommandLine) -> None:
+    assert segtrain("serve", "model=runs/a=1,b=2/model.onnx", "--cfg", "job") == 0, segtrain.err
+    assert "model_file: runs/a=1,b=2/model.onnx" in segtrain.out
+
+
 def test_without_gradio_the_extra_is_named(segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "segtrain.app.serve_page", raising=False)
