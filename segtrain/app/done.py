@@ -32,7 +32,7 @@ class Done:
         self._path = folder / TABLE
         self._is_cut = False  # the last line
         self._lines = {line.name: line for line in self._read()}
-        self._mine = {name for line in self._lines.values() for name in line.outputs.split("|")}
+        self._mine = {output: line.name for line in self._lines.values() for output in line.outputs.split("|")}
 
     def has(self, name: str, source: Path) -> bool:
         """Whether what was made of this file, as it is now, by the same model in the same way, is there."""
@@ -41,17 +41,19 @@ class Done:
             return False
         return all((self.folder / output).is_file() for output in line.outputs.split("|"))
 
-    def refuse_others(self, outputs: list[Path]) -> None:
-        """Nothing, unless an output would replace a file that predict has not made.
+    def refuse_others(self, name: str, outputs: list[Path]) -> None:
+        """Nothing, unless an output would replace a file that predict has not made, or made of another input.
 
         Raises:
             UserError: it would.
         """
         for path in outputs:
-            if path.exists() and self._below(path) not in self._mine:
+            owner = self._mine.get(self._below(path))
+            if path.exists() and owner != name:
+                whose = "predict has not made it" if owner is None else f"is what predict made of '{owner}'"
                 raise UserError(
-                    f"'{path}' is there already, and predict has not made it; nothing was replaced; "
-                    "give another output=FOLDER, or move it away"
+                    f"'{path}' is there already, and {whose}; nothing was replaced; give another output=FOLDER, or "
+                    "move it away"
                 )
 
     def add(self, name: str, source: Path, outputs: list[Path]) -> None:
@@ -68,7 +70,7 @@ class Done:
         with explained(self._path), self._path.open("a", encoding="utf-8", newline="") as file:
             file.write(text.getvalue())
         self._lines[name] = line
-        self._mine |= {self._below(path) for path in outputs}
+        self._mine |= {self._below(path): name for path in outputs}
 
     def _line(self, name: str, source: Path, outputs: list[Path]) -> _Line:
         status = source.stat()

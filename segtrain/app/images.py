@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 KINDS = ("uint8", "uint16", "float32")  # of pixels, as datasets give them
 LARGE = 4096 * 4096  # pixels beyond which a TIFF is not read whole
 NIFTI = (".nii", ".nii.gz")
+CONVERTING = ("Coco", "Csv", "Folder", "HuggingFace", "Instances")  # where dataset.channels repeats grey, or makes it
 
 
 class Opened(NamedTuple):
@@ -128,7 +129,7 @@ class Images:
                     f"{taken}; give images of that kind"
                 )
             image = image[..., taken]
-        elif taken in (1, 3) and image.shape[2] in (1, 3):
+        elif self._kind in CONVERTING and taken in (1, 3) and image.shape[2] in (1, 3):
             image = with_channels(image, taken)
         return checked(image, self._channels, f"'{path}'")
 

@@ -13,7 +13,6 @@ from PIL import Image
 from segtrain.app.images import Opened
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.scans import plane
-from segtrain.errors import UserError
 from segtrain.plots import overlay
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
 
@@ -216,13 +215,3 @@ def _encoded(image: Image.Image) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG", compress_level=4)
     return stream.getvalue()
-
-
-def check_wanted(probabilities: object) -> None:
-    """Nothing, for null, tiff or npz.
-
-    Raises:
-        UserError: for anything else.
-    """
-    if probabilities not in (None, "tiff", "npz"):
-        raise UserError(f"probabilities is {probabilities!r}; expected tiff (16 bits), npz (float32) or null")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from segtrain.app.done import Done
 from segtrain.app.images import Images, Opened
 from segtrain.app.inputs import Item, find_inputs
-from segtrain.app.outputs import Band, Wanted, check_wanted, paths_of, written
+from segtrain.app.outputs import Band, Wanted, paths_of, written
 from segtrain.app.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.app.several import runs_of
 from segtrain.config import plain
@@ -39,7 +39,7 @@ def predict(config: DictConfig) -> None:
         SystemExit: with status 1 when files failed.
     """
     wanted = DictConfig(plain(config, {}))
-    check_wanted(wanted.probabilities)
+    check_options(wanted)
     source = source_of(wanted)
     folder = Path(wanted.output).expanduser() if wanted.output else _default(source, Path(wanted.outputs))
     items = find_inputs(wanted.input if isinstance(wanted.input, str) else list(wanted.input), folder)
@@ -56,6 +56,23 @@ def predict(config: DictConfig) -> None:
         print("\n".join(f"  {message}" for message in failed[:SHOWN]))
         print("  …" * (len(failed) > SHOWN) + "the same command tries these again")
         raise SystemExit(1)
+
+
+def check_options(wanted: DictConfig) -> None:
+    """Nothing, when the values are what they may be.
+
+    Raises:
+        UserError: the first that is not; windows, views, axis and pages are checked where they are used.
+    """
+    rules = {
+        "whole": (type(wanted.whole) is int and wanted.whole >= 0, "a side in pixels from 0"),
+        "threads": (wanted.threads is None or (type(wanted.threads) is int and wanted.threads >= 1), "null, or from 1"),
+        "overlay": (type(wanted.overlay) is bool, "true or false"),
+        "probabilities": (wanted.probabilities in (None, "tiff", "npz"), "tiff (16 bits), npz (float32) or null"),
+    }
+    for key, (holds, expected) in rules.items():
+        if not holds:
+            raise UserError(f"{key} is {wanted[key]!r}; expected {expected}; give {key}=…")
 
 
 def source_of(wanted: DictConfig) -> Sequence[RunFolder] | Path:
@@ -80,7 +97,7 @@ class Job:
         self.predictor = _predictor(source, wanted)
         self.reader = Images(self.predictor.reading, self.predictor.channels, wanted.axis, wanted.pages)
         meaning = self.predictor.classes, self.predictor.palette, self.predictor.ignore_index
-        self.wanted = Wanted(bool(wanted.overlay), wanted.probabilities, *meaning)
+        self.wanted = Wanted(wanted.overlay, wanted.probabilities, *meaning)
         self.done = Done(folder, _made_by(source, wanted))
         self.folder, self.images, self.skipped = folder, 0, 0
 
@@ -112,7 +129,7 @@ class Job:
         opened = self.reader.open(item.path)
         paths = paths_of(self.folder / item.name, opened, item.path, self.wanted)
         outputs = list(paths.values())
-        self.done.refuse_others(outputs)
+        self.done.refuse_others(item.name, outputs)
         self._refuse_npz(opened, item.path)
         with written(paths, opened, self.wanted) as put:
             for page in range(opened.pages):
@@ -149,7 +166,7 @@ def _predictor(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> Predic
         torch.set_num_threads(wanted.threads)
     elif not isinstance(source, Path):
         torch.set_num_threads(source[0].config().threads)
-    window = wanted.window if wanted.window is None or isinstance(wanted.window, int) else tuple(wanted.window)
+    window = tuple(wanted.window) if isinstance(wanted.window, ListConfig) else wanted.window
     windows = None if window is None else Windows(window, wanted.overlap, wanted.window_batch)
     views = [wanted.views] if isinstance(wanted.views, str) else list(wanted.views)
     predictor = predictor_of(source, windows=windows, views=views, device=wanted.device)

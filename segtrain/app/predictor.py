@@ -45,6 +45,7 @@ class Predictor:
         views: Sequence[str] = (),
         device: str = "cpu",
         whole: int = WHOLE,
+        least: int = 0,
         reading: dict[str, Any] | None = None,
     ) -> None:
         """Hold the parts.
@@ -58,12 +59,14 @@ class Predictor:
             views: names of `segtrain.model.views.VIEWS`.
             device: where the model is, in torch's words.
             whole: pixels up to which an image is not cut into windows.
+            least: side in pixels below which the model takes no image; smaller ones are grown to it.
             reading: how the run's dataset reads files, its config; None: as stored.
 
         Raises:
             UserError: an unknown view.
         """
         self.model, self.windows, self.whole = viewed(model, list(views)), windows, whole
+        self.least = least
         self.classes, self.palette = tuple(classes), tuple(palette)
         self.channels, self.ignore_index = channels, ignore_index
         self.device, self.reading = torch.device(device), dict(reading or {})
@@ -86,7 +89,7 @@ class Predictor:
         `read(top, end)` gives rows (C, rows, W), uint8 or float32; only as many as a window is high are asked for.
         """
         windows = self.windows if size[0] * size[1] > self.whole else None
-        return bands(self.model, lambda top, end: read(top, end).to(self.device), size, windows)
+        return bands(self.model, lambda top, end: read(top, end).to(self.device), size, windows, least=self.least)
 
 
 def labels_of(logits: Tensor) -> Array:
@@ -138,7 +141,9 @@ def predictor_of(
         model, about = open_onnx(source)
         known = {key: about[key] for key in ("classes", "channels", "ignore_index")}
         palette = [(int(r), int(g), int(b)) for r, g, b in about["palette"]]
-        return Predictor(model, **known, palette=palette, reading=about.get("reading"), **options)
+        return Predictor(
+            model, **known, palette=palette, reading=about.get("reading"), least=about.get("least", 0), **options
+        )
     from segtrain.app.loaded import load as load_run
 
     on = device_of(device)

@@ -45,7 +45,7 @@ class Windows:
     @property
     def sides(self) -> tuple[int, ...]:
         """Height and width."""
-        return (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+        return tuple(self.size) if isinstance(self.size, tuple) else (self.size, self.size)
 
 
 def windowed(model: Model, image: Tensor, windows: Windows | None, *, stride: int = STRIDE) -> Tensor:
@@ -56,16 +56,18 @@ def windowed(model: Model, image: Tensor, windows: Windows | None, *, stride: in
 
 
 def bands(
-    model: Model, read: Read, size: tuple[int, int], windows: Windows | None, *, stride: int = STRIDE
+    model: Model, read: Read, size: tuple[int, int], windows: Windows | None, *, stride: int = STRIDE, least: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
     """The logits of an image (H, W) from the top: first row and logits (K, rows, W) float32 of band after band.
 
     The image is grown at the bottom and right by reflection to multiples of the stride, as in training's evaluation,
     and what was added is cut off again. None: one band, the whole image at once. With windows, only a row of them is in
     memory. Windows lie on the stride's grid, evenly spread; each pixel is the mean of its windows' logits weighted by
-    a Gaussian about their middles, so where they agree the mean is what they say.
+    a Gaussian about their middles, so where they agree the mean is what they say. `least` is the side, a multiple of
+    the stride, below which the model takes no image.
     """
-    (height, width), rows, columns = size, reflected(size[0], stride), reflected(size[1], stride)
+    height, width = size
+    rows, columns = reflected(height, stride, least), reflected(width, stride, least)
     down = _Cut.of(len(rows), None, stride) if windows is None else _Cut.down(len(rows), windows, stride)
     across = _Cut.of(len(columns), None, stride) if windows is None else _Cut.across(len(columns), windows, stride)
     batch = 1 if windows is None or windows.joined else windows.batch
@@ -115,12 +117,12 @@ class _Cut(NamedTuple):
         return cls.of(length, side, stride, shared, usual)
 
 
-def reflected(length: int, stride: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Which row stands at each place once an image of `length` rows is grown to a multiple of the stride.
+def reflected(length: int, stride: int, least: int = 0) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Which row stands at each place once an image of `length` rows is grown to a multiple of the stride from `least`.
 
     The rule of `segtrain.aug.policy.pad_to`: reflection without the last row itself, and again where that runs out.
     """
-    return np.pad(np.arange(length), (0, -length % stride), mode="reflect")
+    return np.pad(np.arange(length), (0, max(-length % stride, least - length)), mode="reflect")
 
 
 def places(length: int, side: int, shared: int, stride: int = STRIDE) -> list[int]:

@@ -1,0 +1,106 @@
+"""Files as the run's training read its own."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from segtrain.app import images
+from segtrain.app.images import Images, Opened
+from segtrain.data.datasets import Folder, Tiff, Volume
+from segtrain.errors import UserError
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 255, (20, 30), np.uint8)
+RGB = RNG.integers(0, 255, (20, 30, 3), np.uint8)
+
+
+def whole(opened: Opened, page: int = 0) -> np.ndarray[Any, Any]:
+    found = np.concatenate([opened.rows(page, 0, 7), opened.rows(page, 7, opened.height)])
+    assert found.shape[:2] == (opened.height, opened.width)
+    return found
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "bmp"])
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_pictures_are_read_as_by_the_dataset(tmp_path: Path, ending: str, channels: int | None) -> None:
+    for side in ("images", "masks"):
+        (tmp_path / side).mkdir()
+    Image.fromarray(RGB).save(tmp_path / f"images/a.{ending}")
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "masks/a.png")
+    dataset = Folder(tmp_path, {"background": 0}, channels=channels)
+    opened = Images({"kind": "Folder", "channels": channels}, dataset.channels).open(tmp_path / f"images/a.{ending}")
+    np.testing.assert_array_equal(whole(opened), dataset.read(0).image)
+    assert opened.kind == "image" and opened.pages == 1
+
+
+def test_another_number_of_channels_is_said(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png' has 1 channels; expected 3, as the model was trained with"):
+        Images({"kind": "Folder", "channels": None}, 3).open(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "a.tif", GREY)
+    with pytest.raises(UserError, match=r"has 1 channels; expected 5 or more: the run took channels \[0, 4\]"):
+        Images({"kind": "Tiff", "channels": [0, 4]}, 2).open(tmp_path / "a.tif")
+
+
+def test_channels_of_a_tiff_run_are_taken_as_in_training(tmp_path: Path) -> None:
+    for side in ("images", "masks"):
+        (tmp_path / side).mkdir()
+    tifffile.imwrite(tmp_path / "images/a.tif", RNG.integers(0, 9999, (5, 20, 30)).astype(np.uint16))
+    tifffile.imwrite(tmp_path / "masks/a.tif", np.zeros((20, 30), np.uint8))
+    dataset = Tiff(tmp_path, {"background": 0}, channels=[4, 0])
+    opened = Images({"kind": "Tiff", "channels": [4, 0], "pages": "channels"}, 2).open(tmp_path / "images/a.tif")
+    np.testing.assert_array_equal(whole(opened), dataset.read(0).image)
+
+
+def test_pages_are_images_unless_the_run_took_them_for_channels(tmp_path: Path) -> None:
+    stack = np.stack([GREY, 255 - GREY, GREY // 2])
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    opened = Images({"kind": "Folder"}, 1).open(tmp_path / "a.tif")
+    assert (opened.kind, opened.pages) == ("stack", 3)
+    for page in (2, 0, 1):
+        np.testing.assert_array_equal(whole(opened, page)[..., 0], stack[page])
+    assert Images({"kind": "Folder"}, 3, pages="channels").open(tmp_path / "a.tif").pages == 1
+
+
+def test_a_large_tiff_is_read_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "LARGE", 500)
+    tifffile.imwrite(tmp_path / "a.tif", RGB, tile=(16, 16), compression="zlib")
+    opened = Images({"kind": "Folder", "channels": 1}, 1).open(tmp_path / "a.tif")
+    assert opened.kind == "large"
+    monkeypatch.setattr(images, "LARGE", 5000)
+    expected = Images({"kind": "Folder", "channels": 1}, 1).open(tmp_path / "a.tif")
+    assert expected.kind == "image"
+    np.testing.assert_array_equal(whole(opened), whole(expected))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("options", [{}, {"window": [-50, 150]}, {"normalise": "zscore"}, {"normalise": "percentile"}])
+def test_slices_of_a_scan_are_those_of_the_dataset(tmp_path: Path, axis: int, options: dict[str, Any]) -> None:
+    voxels = RNG.integers(-100, 300, (6, 8, 9)).astype(np.int16)
+    affine = np.diag([-1.0, 2, 3, 1])[[1, 0, 2, 3]]
+    for side, content in (("images", voxels), ("labels", np.zeros_like(voxels))):
+        (tmp_path / side).mkdir()
+        nibabel.save(nibabel.Nifti1Image(content, affine), tmp_path / side / "a.nii.gz")
+    dataset = Volume(tmp_path, {"background": 0}, axis=axis, **options)
+    reading = {"kind": "Volume", "axis": axis, "percentiles": [0.5, 99.5], **options}
+    opened = Images(reading, 1).open(tmp_path / "images/a.nii.gz")
+    assert (opened.kind, opened.pages) == ("volume", len(dataset.ids))
+    for page in range(opened.pages):
+        np.testing.assert_array_equal(whole(opened, page), dataset.read(page).image)
+
+
+def test_a_picture_is_no_scan(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="is no NIfTI file"):
+        Images({"kind": "Volume", "axis": 2}, 1).open(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("choice", "message"), [({"axis": 3}, "axis is 3"), ({"pages": "all"}, "pages is 'all'")])
+def test_choices_that_cannot_be_are_refused(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Images({}, 1, **choice)

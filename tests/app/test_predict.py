@@ -1,0 +1,234 @@
+"""predict on the command line, with a real run and an exported file."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+import segtrain as package
+from segtrain.__main__ import main
+from segtrain.app import images, outputs
+from segtrain.app.loaded import load
+from segtrain.data.datasets import Shapes
+from segtrain.errors import UserError
+from segtrain.model.metrics import prediction
+from segtrain.runs.folder import RunFolder
+from tests.app.test_train import only_run
+from tests.conftest import SMALL, CommandLine
+
+BORDER = 48  # pixels of images: no multiple of the stride
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predicted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setattr("sys.argv", ["segtrain", *SMALL, "trainer.max_epochs=1"])
+        main()
+    return only_run(folder)
+
+
+@pytest.fixture
+def data(segtrain: CommandLine) -> list[np.ndarray[Any, Any]]:
+    """Images (H, W) as data/a.png, data/sub/b.png; returned in this order."""
+    drawn = [Shapes(n=2, size=BORDER).read(index).image[..., 0] for index in (0, 1)]
+    for name, image in zip(("a", "sub/b"), drawn, strict=True):
+        path = segtrain.folder / f"data/{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return drawn
+
+
+def labels(path: Path) -> np.ndarray[Any, Any]:
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def expected(run: Path, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """As training's test says it: the network over the image grown by reflection."""
+    grown = np.pad(image, (0, -BORDER % 32), mode="reflect")
+    logits = load(RunFolder(run)).model(torch.from_numpy(grown)[None, None])
+    return prediction(logits)[0, :BORDER, :BORDER].numpy()
+
+
+def test_a_folder_gives_labels_beside_its_folders_and_a_second_call_does_the_rest(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]]
+) -> None:
+    command = ["predict", f"run={run}", "input=data", "output=out", "overlay=true"]
+    assert segtrain(*command) == 0, segtrain.err
+    assert "2 of 2 files predicted, 2 images" in segtrain.out
+    for name, image in zip(("a", "sub/b"), data, strict=True):
+        np.testing.assert_array_equal(labels(segtrain.folder / f"out/{name}.png"), expected(run, image))
+        assert (segtrain.folder / f"out/{name}_overlay.png").is_file()
+    before = (segtrain.folder / "out/a.png").stat().st_mtime_ns
+    Image.fromarray(data[0]).save(segtrain.folder / "data/c.png")
+    assert segtrain(*command) == 0
+    assert "1 of 3 files predicted" in segtrain.out and "2 were done before" in segtrain.out
+    assert (segtrain.folder / "out/a.png").stat().st_mtime_ns == before
+    assert segtrain(*command, "views=[flips]") == 0
+    assert "3 of 3 files predicted" in segtrain.out  # another way of predicting is not taken for done
+
+
+def test_the_default_folder_is_named_after_the_run(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]]
+) -> None:
+    assert segtrain("predict", f"run={run}", "input=data/a.png") == 0, segtrain.err
+    assert (segtrain.folder / f"outputs/predict/{run.parent.name}/{run.name}/a.png").is_file()
+
+
+def test_bad_files_do_not_stop_the_rest_and_are_named(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]]
+) -> None:
+    (segtrain.folder / "data/broken.png").write_bytes(b"nothing")
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(segtrain.folder / "data/colour.png")
+    assert segtrain("predict", f"run={run}", "input=data", "output=out") == 1
+    assert "2 of 4 files predicted" in segtrain.out and "2 failed" in segtrain.out
+    assert "broken.png' cannot be read" in segtrain.out and "colour.png' has 3 channels; expected 1" in segtrain.out
+    assert not list(segtrain.folder.glob("out/broken*"))
+    with (segtrain.folder / "out/predicted.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["a", "sub/b"]
+
+
+def test_the_input_is_not_replaced_by_its_labels(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]]
+) -> None:
+    assert segtrain("predict", f"run={run}", "input=data/a.png", "output=data") == 2  # all of it lies in output
+    assert segtrain("predict", f"run={run}", "input=data/sub/b.png", "output=data/sub/..") in (1, 2)
+    for name, image in zip(("a", "sub/b"), data, strict=True):
+        np.testing.assert_array_equal(labels(segtrain.folder / f"data/{name}.png"), image)
+
+
+def test_a_full_disk_ends_it(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise UserError(f"could not write '{path}': No space left on device") from error
+
+    monkeypatch.setattr(outputs, "write_whole", full)
+    assert segtrain("predict", f"run={run}", "input=data", "output=out") == 2
+    assert "No space left" in segtrain.err and segtrain.err.count("could not write") == 1
+
+
+def test_a_large_tiff_by_windows_is_what_it_is_in_memory(
+    segtrain: CommandLine, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Shapes(n=1, size=256).read(0).image[:200, :, 0]
+    tifffile.imwrite(segtrain.folder / "a.tif", image, tile=(64, 64), compression="zlib")
+    common = ["predict", f"run={run}", "input=a.tif", "window=64", "whole=32", "probabilities=tiff", "overlay=true"]
+    assert segtrain(*common, "output=memory") == 0, segtrain.err
+    monkeypatch.setattr(images, "LARGE", 1000)
+    assert segtrain(*common, "output=rows") == 0, segtrain.err
+    in_memory, by_rows = segtrain.folder / "memory", segtrain.folder / "rows"
+    np.testing.assert_array_equal(tifffile.imread(by_rows / "a.tif"), labels(in_memory / "a.png"))
+    for name in ("a_probabilities.tif", "a_overlay.png"):
+        assert (by_rows / name).read_bytes() == (in_memory / name).read_bytes()
+    assert tifffile.imread(by_rows / "a_probabilities.tif").shape == (3, 200, 256)
+
+
+def test_several_runs_are_one(segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]]) -> None:
+    alone = package.load(str(run)).predict(data[0])
+    twice = package.load([str(run), f"{run.parent}/*"]).predict(data[0])  # the same run: once
+    np.testing.assert_array_equal(alone.probabilities, twice.probabilities)
+    np.testing.assert_array_equal(alone.labels, expected(run, data[0]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["input=data"], "takes run=RUN or model=FILE.onnx; expected one of them; got neither"),
+        (["run=RUN", "model=a.onnx", "input=data"], "got both"),
+        (["run=RUN", "input=nowhere"], "there is no input 'nowhere'"),
+        (["run=RUN"], "input has no value"),
+        (["run=RUN", "input=data", "window=100"], "window is 100; expected a side"),
+        (["run=RUN", "input=data", "views=mirror"], "views has 'mirror'"),
+        (["run=RUN", "input=data", "probabilities=png"], "probabilities is 'png'"),
+        (["run=RUN", "input=data", "whole=big"], "whole is 'big'"),
+        (["run=RUN", "input=data", "threads=0"], "threads is 0"),
+    ],
+)
+def test_mistakes_are_one_message(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]], arguments: list[str], message: str
+) -> None:
+    given = [f"run={run}" if argument == "run=RUN" else argument for argument in arguments]
+    assert segtrain("predict", *given) == 2
+    assert message in segtrain.err and segtrain.err.count("\n") == 1
+    assert not (segtrain.folder / "outputs").exists()
+
+
+def onnx_file(path: Path) -> None:
+    """Two classes by a threshold at 100, as `export` would write them."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    weight = helper.make_tensor("weight", TensorProto.FLOAT, [2, 1, 1, 1], [-1.0, 1.0])
+    bias = helper.make_tensor("bias", TensorProto.FLOAT, [2], [100.0, -100.0])
+    node = helper.make_node("Conv", ["image", "weight", "bias"], ["logits"])
+    shape = ["n", None, "h", "w"]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], channels, *shape[2:]])
+        for name, channels in (("image", 1), ("logits", 2))
+    ]
+    graph = helper.make_graph([node], "threshold", ends[:1], ends[1:], [weight, bias])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    about = {"classes": ["dark", "bright"], "palette": [[0, 0, 0], [255, 255, 0]], "channels": 1, "ignore_index": 255}
+    helper.set_model_props(model, {"segtrain": json.dumps({**about, "stride": 32, "reading": {"kind": "Folder"}})})
+    onnx.save(model, path)
+
+
+WITHOUT_TRAINING = """
+import sys
+from segtrain.__main__ import main
+main()
+import resource
+heavy = ("lightning", "segmentation_models_pytorch", "albumentations", "timm", "torchvision", "monai")
+print("IMPORTED", sorted(name for name in heavy if name in sys.modules))
+print("MIB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def apart(folder: Path, *arguments: str) -> str:
+    """The command in a process of its own; what it printed."""
+    command = [sys.executable, "-c", WITHOUT_TRAINING, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_exported_file_predicts_without_what_trains(segtrain: CommandLine, data: list[np.ndarray[Any, Any]]) -> None:
+    onnx_file(segtrain.folder / "a=b.onnx")
+    assert "IMPORTED []" in apart(segtrain.folder, "predict", "model=a=b.onnx", "input=data")
+    found = labels(segtrain.folder / "outputs/predict/a=b/sub/b.png")
+    np.testing.assert_array_equal(found, data[1] > 100)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_height_of_a_large_tiff(segtrain: CommandLine) -> None:
+    onnx_file(segtrain.folder / "a.onnx")
+    peaks = []
+    for height in (6000, 24000):
+        rows = (np.arange(height) // 50 % 2 * 200).astype(np.uint8)
+        tiles = (
+            np.broadcast_to(rows[top : top + 512, None], (min(512, height - top), 512))
+            for top in range(0, height, 512)
+            for _ in range(6)
+        )
+        path = segtrain.folder / f"{height}.tif"
+        tifffile.imwrite(path, tiles, shape=(height, 3072), dtype=np.uint8, tile=(512, 512), compression="zlib")
+        said = apart(segtrain.folder, "predict", "model=a.onnx", f"input={height}.tif", "probabilities=tiff")
+        peaks.append(int(said.rpartition("MIB")[2]))
+        found = tifffile.memmap(segtrain.folder / f"outputs/predict/a/{height}.tif", mode="r")
+        np.testing.assert_array_equal(found[:, ::1000], np.repeat(rows[:, None] > 100, 4, 1))
+    assert peaks[1] < peaks[0] + 30, peaks  # MiB; the pixels alone are 53 more, the probabilities 211
