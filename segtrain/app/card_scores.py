@@ -26,7 +26,7 @@ def scores(loaded: Loaded, results: Results | None) -> str:
     """The section: of each class the scores over all test pixels, and means over images with intervals."""
     if results is None:
         return "## Scores\n\nThe run has not finished: it was not tested."
-    means, rows = _means(loaded.run), []
+    means, rows = _means(loaded), []
     for name in (None, *loaded.classes):
         end = f"/{name}" if name else ""
         pooled = [_shown(results[f"test/{score}{end}"]) for score in SCORES]
@@ -73,25 +73,27 @@ def _of_scores(loaded: Loaded, results: Results) -> list[str]:
     return [*found, f"The scores rest on {images} test images and one training, with one seed.{few}{kin}"]
 
 
-def _means(run: RunFolder) -> dict[str, str]:
+def _means(loaded: Loaded) -> dict[str, str]:
     """Of each score in per_image.csv the mean over images and its interval, in words.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    path = run.path / "per_image.csv"
+    path = loaded.run.path / "per_image.csv"
+    columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
+    groups = loaded.run.read_json("split.json").get("groups") or {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        columns = [key for key in rows[0] if key.partition("/")[0] in ("dice", "iou")]
-        values = np.array([[float(row[key] or "nan") for key in columns] for row in rows])
-    except (OSError, IndexError, ValueError, TypeError) as error:
+        if not rows:
+            raise ValueError("no row")
+        values = np.array([[float(row[key]) if row[key] != "" else np.nan for key in columns] for row in rows])
+        found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
+    except (OSError, LookupError, ValueError, TypeError) as error:
         raise UserError(
             f"'{path}' cannot be read; expected a row of scores for each test image, as training wrote it; "
             f"got: {error}; restore the file, or export without the card: card=false"
         ) from error
-    groups = run.read_json("split.json").get("groups") or {}
-    found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
     means = [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in values.T]
     shown = [f"{_shown(m)} [{_shown(i.low)}, {_shown(i.high)}]" for m, i in zip(means, found, strict=True)]
     return dict(zip(columns, shown, strict=True))

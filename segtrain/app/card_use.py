@@ -73,6 +73,6 @@ def _reading(channels: int) -> tuple[str, str]:
     """The import and the lines that read an image (H, W, C)."""
     if channels not in (1, 3):
         return "", 'image = np.load("image.npy")  # (H, W, C)'
-    grey = 'np.asarray(Image.open("image.png").convert("L"))[..., None]  # (H, W, 1)'
-    colour = 'np.asarray(Image.open("image.png").convert("RGB"))  # (H, W, 3)'
+    grey = 'np.array(Image.open("image.png").convert("L"))[..., None]  # (H, W, 1)'
+    colour = 'np.array(Image.open("image.png").convert("RGB"))  # (H, W, 3)'
     return "from PIL import Image\n", f"image = {grey if channels == 1 else colour}"

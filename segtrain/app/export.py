@@ -73,9 +73,10 @@ def _path(config: DictConfig, run: RunFolder, form: Format) -> Path:
         return run.path / "exported" / f"model{form.suffix}"
     path = Path(str(config.output))
     if path.suffix != form.suffix or path.is_dir():
+        stem = path / "model" if path.is_dir() else path
         raise UserError(
             f"output is '{path}'; expected a file's name that ends in {form.suffix}, as format={config.format} writes; "
-            f"give output={path.with_suffix('') / 'model' if path.is_dir() else path.with_suffix('')}{form.suffix}"
+            f"give output={stem.with_suffix(form.suffix)}"
         )
     if path.exists() and (other := _owner(path, form)) != run_name(run.path):
         raise UserError(
