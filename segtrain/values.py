@@ -105,7 +105,7 @@ RULES = {
     "view": _whole(0),
     "compress": Rule("true or false", lambda value: type(value) is bool),
     "part": Rule("train, val, test or all", lambda value: value in ("train", "val", "test", "all")),
-    "ensemble": Rule("true or false", lambda value: type(value) is bool),
+    "ensemble": Rule("true, false or unseen", lambda value: type(value) is bool or value == "unseen"),
     "window": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
     "overlap": Rule("a share from 0, below 1", lambda value: _is_number(value) and 0 <= value < 1),
     "views": Rule("a list of names, such as [flips,scales]", _are_names),

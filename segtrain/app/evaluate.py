@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,18 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from segtrain.app import device
-from segtrain.app.evaluate_data import Data, data_of, require_alike, require_unseen
+from segtrain.app.evaluate_data import Data, data_of, require_alike, require_unseen, unseen
 from segtrain.app.evaluate_details import Details
 from segtrain.app.evaluate_found import Evaluated
 from segtrain.app.evaluate_out import say, write
 from segtrain.app.evaluate_robustness import robustness
 from segtrain.app.evaluate_shifts import shifts_of
 from segtrain.app.loaded import Loaded, load
-from segtrain.app.scoring import Machine, Predict, Scored, batches, limit, machine, score
+from segtrain.app.scoring import Batch, Machine, Predict, Scored, batches, limit, machine, score
 from segtrain.app.several import runs_of
 from segtrain.app.sources import where
 from segtrain.config import build, plain
@@ -48,7 +48,7 @@ def evaluate(config: DictConfig) -> None:
     check_values(wanted)
     typed = named(HydraConfig.get().overrides.task)
     runs = runs_of(str(wanted.run), Path(wanted.outputs))
-    for members in [runs] if wanted.ensemble else [[run] for run in runs]:
+    for members in [runs] if wanted.ensemble else [[run] for run in runs]:  # true or unseen: together
         began = time.monotonic()
         found = evaluated([load(run) for run in members], wanted)
         folder = folder_of(members, typed, Path(wanted.outputs))
@@ -62,24 +62,38 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
     data = data_of(first, list(wanted["with"]), wanted.part, Path(wanted.outputs))
     for other in loaded[1:]:
         require_alike(first, other)
-        require_unseen(other.run, data)
+        if wanted.ensemble != "unseen":
+            require_unseen(other.run, data)
     shifts = shifts_of(list(wanted.shift), list(wanted.shift_strength), data)
     on = machine(data.config, accelerator_of(wanted.device, data.config))
-    predict = prediction_of(loaded, wanted, on)
-    indices = list(data.indices)
-    if data.own and data.part == "test":
-        indices = indices[: limit(data.config, len(indices))]
+    asked = {
+        members: (prediction_of([loaded[k] for k in members], wanted, on), indices)
+        for members, indices in who(loaded, data, wanted).items()
+    }
     details = Details(first, wanted)
     # Weights of the loss are those of the run's own training data; of an ensemble it is nobody's.
     loss = loss_of(data).to(on.device) if data.own and len(loaded) == 1 else None
 
     def scored(source: Any, words: str, **more: Any) -> Scored:
-        given = watched(batches(source, indices, data.config), -(-len(indices) // data.config.data.batch_size), words)
-        return score(given, predict, len(first.classes), first.ignore_index, on, **more)
+        found = Scored()
+        for predict, indices in asked.values():
+            given = watched(batches(source, indices, data.config), len(indices), words)
+            found.add(score(given, predict, len(first.classes), first.ignore_index, on, **more))
+        return found
 
     plain_scores = scored(data.dataset, "predicting", loss=loss, each=details.add)
     under = robustness(shifts, plain_scores, data, scored, wanted)
     return Evaluated(list(loaded), data, wanted, plain_scores, details, under, str(on.device))
+
+
+def who(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[int, ...], list[int]]:
+    """Which of the runs, by their places, predict which samples."""
+    if wanted.ensemble == "unseen":
+        return unseen(loaded, data)
+    indices = list(data.indices)
+    if data.own and data.part == "test":
+        indices = indices[: limit(data.config, len(indices))]
+    return {tuple(range(len(loaded))): indices}
 
 
 def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:
@@ -131,7 +145,11 @@ def folder_of(members: Sequence[RunFolder], typed: Sequence[str], outputs: Path)
     return outputs / "evaluate" / run.parent.name / name / folder_name(typed)
 
 
-def watched(given: Any, total: int, words: str) -> Any:
-    """The batches, with a bar on a terminal."""
+def watched(given: Iterable[Batch], images: int, words: str) -> Iterator[Batch]:
+    """The batches, with a bar of images on a terminal."""
     console = Console()
-    return track(given, words, total=total, console=console, transient=True, disable=not console.is_terminal)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(words, total=images)
+        for batch in given:
+            yield batch
+            bar.advance(task, len(batch["index"]))

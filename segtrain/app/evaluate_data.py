@@ -88,6 +88,30 @@ def laid_over(saved: DictConfig, typed: Sequence[str]) -> DictConfig:
     return config
 
 
+def unseen(loaded: Sequence[Loaded], data: Data) -> dict[tuple[int, ...], list[int]]:
+    """Which of the runs, by their places, have not seen an image, and those images: of every run's test images.
+
+    Raises:
+        UserError: the data are not those that every run was trained on, or part is not test.
+    """
+    known = [one.run.read_json("split.json") for one in loaded]
+    if data.part != "test" or any(split["fingerprint"] != data.feeding.fingerprint for split in known):
+        raise UserError(
+            "ensemble=unseen scores each test image by the runs that have not seen it; expected runs on the same data, "
+            f"such as the folds of split=folds, and split=test; got part {data.part}, data "
+            f"{', '.join(sorted({split['fingerprint'] for split in known}))}; leave dataset and split out, or give "
+            "ensemble=true"
+        )
+    seen = [{*split["train"], *split["val"]} for split in known]
+    tested = {name for split in known for name in split["test"]}
+    found: dict[tuple[int, ...], list[int]] = {}
+    for index, name in enumerate(data.dataset.ids):
+        if name in tested:
+            blind = tuple(place for place, names in enumerate(seen) if name not in names)
+            found.setdefault(blind, []).append(index)
+    return found
+
+
 def require_unseen(run: RunFolder, data: Data) -> None:
     """Nothing, when a further run of an ensemble was not trained or chosen on the test images.
 
@@ -99,8 +123,8 @@ def require_unseen(run: RunFolder, data: Data) -> None:
     if data.own and data.part == "test" and seen:
         raise UserError(
             f"{run.path} was trained or chosen on {len(seen)} of these test images, such as '{min(seen)}'; expected an "
-            "ensemble of runs that share their test images; evaluate each by itself with ensemble=false, or the "
-            "ensemble on data that none has seen: dataset=NAME"
+            "ensemble of runs that share their test images; give ensemble=unseen (each image by the runs that have not "
+            "seen it), ensemble=false (each run by itself), or data that none has seen: dataset=NAME"
         )
 
 

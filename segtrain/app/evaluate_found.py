@@ -56,7 +56,7 @@ class Evaluated:
         ids, part = self.data.dataset.ids, self.data.part
         known = self.loaded[0].run.read_json("split.json")
         seen = {*known["train"], *known["val"]} & {ids[index] for index in self.indices}
-        if not seen or (self.data.own and part == "val"):
+        if not seen or (self.data.own and part == "val") or self.wanted.ensemble == "unseen":
             return []
         where = "these images" if self.data.own else "these images, by their names,"
         return [f"{len(seen)} of {where} were in training or validation: scores on them say nothing of new images."]
@@ -102,7 +102,7 @@ class Evaluated:
     def how(self) -> dict[str, Any]:
         """What was evaluated, and how."""
         wanted = self.wanted
-        keys = ("window", "overlap", "views", "tolerance", "bootstrap", "seed")
+        keys = ("ensemble", "window", "overlap", "views", "tolerance", "bootstrap", "seed")
         said = {key: _plain(wanted[key]) for key in keys}
         return {
             "runs": [str(one.run.path) for one in self.loaded],

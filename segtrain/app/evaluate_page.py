@@ -66,7 +66,8 @@ def _words(how: dict[str, Any]) -> str:
     window = f"windows of {how['window']}, overlap {how['overlap']}" if how["window"] else "whole images"
     views = f"views {', '.join(how['views'])}" if how["views"] else "no test-time augmentation"
     own = "" if how["own_data"] else ", other data than the run was trained on"
-    runs = f"{len(how['runs'])} runs, their probabilities averaged; " if len(how["runs"]) > 1 else ""
+    way = "each image by those that have not seen it" if how["ensemble"] == "unseen" else "their probabilities averaged"
+    runs = f"{len(how['runs'])} runs, {way}; " if len(how["runs"]) > 1 else ""
     return (
         f"{runs}dataset {how['dataset']}{own}, part {how['part']}; {window}; {views}; {how['device']}, "
         f"{how['precision']}; distances in {how['distances_in']}; {how['bootstrap']} bootstrap draws"

@@ -73,6 +73,11 @@ class Scored:
     matrices: dict[int, Tensor] = field(default_factory=dict)  # sample index to (classes, classes), rows truth
     losses: list[tuple[float, int]] = field(default_factory=list)  # of a batch, and its images
 
+    def add(self, other: "Scored") -> None:
+        """Take in what was counted of other images."""
+        self.matrices |= other.matrices
+        self.losses += other.losses
+
     def scores(self, classes: Sequence[str]) -> dict[str, float]:
         """As training's test: `loss`, the mean over images, where there is one, and `metrics.scores`."""
         matrix = torch.stack(list(self.matrices.values())).sum(0)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from segtrain.__main__ import main
+from segtrain.sweeps.findings import find
 from tests.conftest import SMALL, CommandLine
 
 SIZES = [(40, 72), (64, 64), (33, 50)]  # pixels: some are multiples of the stride, most are not
@@ -19,12 +20,12 @@ SHORT = [option for option in SMALL if "max_epochs" not in option] + ["trainer.m
 COMMON = [option for option in SHORT if not option.startswith("dataset")]
 CLASSES = "dataset.classes={background:0,cell:1,other:2}"
 FOLDER = ["dataset=folder", "dataset.root=data", CLASSES, "dataset.ignore_value=255", *COMMON]
+FOLDS = [*SHORT, "trainer.precision=bf16-mixed", "split=folds", "dataset.split.k=3"]
 RUNS = {
     "mixed": [*FOLDER, "loss=ce", "loss.class_weights=inverse"],
     "again": [*FOLDER, "seed=1"],
-    "bf16": [*SHORT, "trainer.precision=bf16-mixed"],
-    "fold0": [*SHORT, "split=folds", "dataset.split.k=3", "dataset.split.fold=0"],
-    "fold1": [*SHORT, "split=folds", "dataset.split.k=3", "dataset.split.fold=1"],
+    "fold0": [*FOLDS, "dataset.split.fold=0"],
+    "fold1": [*FOLDS, "dataset.split.fold=1"],
 }
 
 
@@ -89,7 +90,7 @@ def content(folder: Path) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("name", ["mixed", "bf16", "fold1"])
+@pytest.mark.parametrize("name", ["mixed", "fold1"])
 def test_a_finished_run_comes_out_exactly_and_stays_as_it_is(name: str, evaluate: Any, trained: Path) -> None:
     run = trained / run_of(trained, name)
     before, theirs = content(run), read(run)
@@ -160,10 +161,22 @@ def test_several_runs_as_one_and_each_by_itself(evaluate: Any, segtrain: Command
         assert read(out)["test/dice"] == read(trained / run)["test/dice"] and read(out)["intervals"] == {}
 
 
+def test_folds_together_test_each_image_by_the_run_that_has_not_seen_it(segtrain: CommandLine, trained: Path) -> None:
+    segtrain.folder = trained
+    runs = [trained / run_of(trained, name) for name in ("fold0", "fold1")]
+    assert segtrain("evaluate", "run=outputs/fold?/*", "ensemble=unseen", "surface=false") == 0, segtrain.err
+    (out,) = (trained / "outputs/evaluate/fold0").glob("2-runs-*/*ensemble=unseen*")
+    theirs = [row for run in runs for row in rows(run / "per_image.csv")]
+    assert rows(out / "per_image.csv") == sorted(theirs, key=lambda row: row["id"])
+    assert "test/loss" not in read(out) and "careful" not in segtrain.out
+    assert segtrain("evaluate", "run=outputs/fold?/*", "ensemble=unseen", "split=val") == 2
+    assert "each test image by the runs that have not seen it" in segtrain.err
+
+
 def test_an_ensemble_is_not_tested_on_what_one_of_it_has_seen(segtrain: CommandLine, trained: Path) -> None:
     segtrain.folder = trained
     assert segtrain("evaluate", "run=outputs/fold?/*") == 2
-    assert "was trained or chosen on" in segtrain.err and "ensemble=false" in segtrain.err
+    assert "was trained or chosen on" in segtrain.err and "ensemble=unseen" in segtrain.err
 
 
 def test_data_that_moved_are_the_same_data(evaluate: Any, trained: Path) -> None:
@@ -178,13 +191,13 @@ def test_data_that_moved_are_the_same_data(evaluate: Any, trained: Path) -> None
 
 
 def test_other_data(evaluate: Any, segtrain: CommandLine, trained: Path) -> None:
-    found = read(evaluate("bf16", "dataset=shapes", "dataset.seed=5", "dataset.n=6", "split=all", "surface=false"))
+    found = read(evaluate("fold0", "dataset=shapes", "dataset.seed=5", "dataset.n=6", "split=all", "surface=false"))
     assert found["all/images"] == 6 and found["evaluated"]["own_data"] is False and "all/loss" not in found
     assert "careful: 6 of these images, by their names" not in segtrain.out
     conf = trained / "conf/dataset"
     conf.mkdir(parents=True)
     (conf / "theirs.yaml").write_text("defaults: [shapes]\nn: 10\nseed: 7\n")
-    found = read(evaluate("bf16", "--config-dir", "conf", "dataset=theirs", "surface=false"))
+    found = read(evaluate("fold0", "--config-dir", "conf", "dataset=theirs", "surface=false"))
     assert found["evaluated"]["dataset"] == "theirs" and 0 < found["test/images"] < 10
 
 
@@ -208,7 +221,7 @@ def test_other_data(evaluate: Any, segtrain: CommandLine, trained: Path) -> None
     ],
 )
 def test_a_mistake_is_one_message(arguments: list[str], words: str, evaluate: Any, segtrain: CommandLine) -> None:
-    evaluate("bf16", *arguments, status=2)
+    evaluate("fold0", *arguments, status=2)
     assert segtrain.err.startswith("error: ") and words in " ".join(segtrain.err.split()), segtrain.err
 
 
@@ -252,6 +265,8 @@ def test_scores_under_shifts(evaluate: Any, trained: Path) -> None:
     assert kept == {("none", 0), ("noise", 2), ("flips", 2), ("blur", 1)}
     unshifted = [row["dice/cell"] for row in rows(run / "robustness.csv") if row["shift"] == "none"]
     assert unshifted == [row["dice/cell"] for row in rows(run / "per_image.csv")]
+    report = find([run.parent]).robustness
+    assert report is not None and [*report.arms] == [("blur", 1), ("flips", 2), ("noise", 2)] and not report.left_out
     again = rows(evaluate("again", "shift=noise", "shift_strength=2", "surface=false") / "shifts.csv")
     assert again[1] == table[1]
     other = rows(evaluate("again", "shift=noise", "shift_strength=2", "surface=false", "seed=1") / "shifts.csv")
