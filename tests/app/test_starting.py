@@ -79,13 +79,11 @@ def test_after_the_frozen_epochs_the_encoder_moves_in_smaller_steps(segtrain: Co
     assert 0 < moved["tenth"] < 0.5 * moved["one"]
 
 
-@pytest.mark.parametrize(
-    "batches", [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(6, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("batches", [2, pytest.param(6, marks=pytest.mark.slow)])
 def test_killed_it_ends_with_the_same_bits_though_the_file_is_gone(
     batches: int, segtrain: CommandLine, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a frozen epoch, at its end, and after it."""
+    """In a frozen epoch, and after it."""
     file = segtrain.folder / "old.safetensors"
     shutil.copy(source / "checkpoints/best.safetensors", file)
     typed = ["aug=geometric", *TRAINING, f"init_from={file}", *ALL]
@@ -105,7 +103,8 @@ def test_killed_it_ends_with_the_same_bits_though_the_file_is_gone(
 
 
 def test_a_deeply_supervised_run_is_loaded_as_its_plain_network(segtrain: CommandLine) -> None:
-    assert segtrain(*SMALL, "deep_supervision=[1,0.5]") == 0, segtrain.err
+    assert segtrain(*SMALL, "deep_supervision=[1,0.5]", "freeze_encoder=1") == 0, segtrain.err
+    assert "warning: freeze_encoder holds an encoder of random weights still" in segtrain.out
     (run,) = (segtrain.folder / "outputs/shapes").iterdir()
     assert any(name.startswith("supervision.") for name in weights(run))
     model = load(RunFolder(run)).model
@@ -165,11 +164,6 @@ def test_a_mistake_is_one_message(segtrain: CommandLine, source: Path) -> None:
         assert segtrain(typed, *SMALL) == 2, typed
         assert said in segtrain.err and len(segtrain.err.splitlines()) == 1, segtrain.err
     assert not (folder / "ran").exists()
-
-
-def test_random_weights_that_are_held_still_are_warned_of(segtrain: CommandLine) -> None:
-    assert segtrain(*SMALL, "trainer.max_epochs=1", "freeze_encoder=1") == 0, segtrain.err
-    assert "warning: freeze_encoder holds an encoder of random weights still" in segtrain.out
 
 
 def test_our_checkpoint_is_verified_and_others_wrapped_weights_are_found(tmp_path: Path) -> None:
