@@ -40,6 +40,12 @@ def test_by_hand():
     assert calibration.error() == pytest.approx(1 / 4 * 0.55 + 3 / 4 * (0.9 - 2 / 3))
 
 
+def test_a_bin_holds_its_upper_end():
+    second = np.array([[0.5, 0.75, 0.8, 1.0]], np.float32)
+    curve = counted((second[None], np.ones((1, 4))), bins=4).curve()
+    assert curve.pixels.tolist() == [0, 1, 1, 2]
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([5, 10, 15]))
 def test_the_curve_is_scikit_learns(seed, classes, bins):

@@ -79,6 +79,12 @@ def test_scores_are_those_of_the_drawn_images_sums(seed):
         assert found[key] == pytest.approx(tuple(expected), nan_ok=True), key
 
 
+def test_draws_that_lack_a_class_are_left_out():
+    """The one image with it is in about two of three draws."""
+    matrices = np.array([[[9, 1], [1, 4]], [[15, 0], [0, 0]], [[15, 0], [0, 0]]])
+    assert of_scores(matrices, NAMES[:2])["dice/cell"] == (0.8, 0.8)
+
+
 def test_the_same_seed_gives_the_same_interval():
     matrices = matrices_of(0).numpy()
     assert of_scores(matrices, NAMES) == of_scores(matrices, NAMES) != of_scores(matrices, NAMES, seed=1)
