@@ -94,7 +94,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors by name, from a safetensors file, a checkpoint of ours, or what torch.save wrote of a state_dict.
 
     Raises:
-        UserError: the file is damaged, holds more than data, or no weights.
+        UserError: the file is damaged, holds more than data, no weights, or such as are no numbers.
     """
     try:
         if path.suffix == ".safetensors":
@@ -117,6 +117,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"'{path}' holds no weights; expected tensors by name (a state_dict); got {type(found).__name__}; "
             "give a file of weights"
+        )
+    if bad := [name for name, each in tensors.items() if each.is_floating_point() and not each.isfinite().all()]:
+        raise UserError(
+            f"'{path}' has weights that are no finite numbers; expected none; got {len(bad)} such tensors, the first "
+            f"{bad[0]}; give weights of a training that went well"
         )
     return tensors
 

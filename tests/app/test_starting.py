@@ -166,12 +166,15 @@ def test_a_mistake_is_one_message(segtrain: CommandLine, source: Path) -> None:
     assert not (folder / "ran").exists()
 
 
-def test_our_checkpoint_is_verified_and_others_wrapped_weights_are_found(tmp_path: Path) -> None:
+def test_files_are_verified_and_others_wrapped_weights_are_found(tmp_path: Path) -> None:
     state = {"a": torch.ones(2)}
     checkpoint.write({"state_dict": state}, tmp_path / "ours.ckpt")
     torch.save({"model": state, "epoch": 3}, tmp_path / "others.pth")
     for name in ("ours.ckpt", "others.pth"):
         assert torch.equal(read_weights(tmp_path / name)["a"], state["a"])
+    torch.save({"a": torch.tensor([1.0, float("nan")]), "b": torch.tensor(1)}, tmp_path / "nan.pt")
+    with pytest.raises(UserError, match="no finite numbers; expected none; got 1 such tensors, the first a"):
+        read_weights(tmp_path / "nan.pt")
     content = bytearray((tmp_path / "ours.ckpt").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "ours.ckpt").write_bytes(bytes(content))
