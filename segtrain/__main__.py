@@ -31,7 +31,7 @@ WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, n
 QUOTED = ("resume", "init_from", "replay", "sample", "to", "run", "input", "output", "model_file")
 OF_FILE = ("predict", "serve")  # verbs whose model= is an exported file; elsewhere, and to Hydra, it is a group
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
-# Keys of evaluate whose comma lists are lists, not a sweep; and the parts of a split, which `split=` may name there.
+# Keys of evaluate and predict whose comma lists are lists, not a sweep; parts of a split, as `split=` may name them.
 LISTS = ("shift", "shift_strength", "views", "spacing")
 PARTS = ("train", "val", "test", "all")
 # Flags of Hydra whose value is the next argument; it may look like an override.
@@ -52,7 +52,7 @@ def main() -> None:
             return
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        arguments = [plain_list(a) for a in arguments] if verb == "evaluate" else arguments
+        arguments = [plain_list(a) for a in arguments] if verb in ("evaluate", "predict") else arguments
         arguments = [of_file(a) for a in arguments] if verb in OF_FILE else arguments
         arguments = swept(overrides_first([quoted(argument) for argument in arguments]))
         arguments = of_data(arguments) if verb == "evaluate" else arguments
@@ -128,7 +128,7 @@ def beside_resume(arguments: list[str]) -> list[str]:
 
 
 def plain_list(argument: str) -> str:
-    """Of evaluate: `shift=noise,blur` as `shift=[noise,blur]`."""
+    """Of evaluate and predict: `shift=noise,blur` as `shift=[noise,blur]`."""
     key, equals, value = argument.partition("=")
     return f"{key}=[{value}]" if equals and key in LISTS and value not in ("", "null") and value[0] != "[" else argument
 

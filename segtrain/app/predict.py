@@ -54,7 +54,7 @@ def predict(config: DictConfig) -> None:
     )
     if failed:
         print("\n".join(f"  {message}" for message in failed[:SHOWN]))
-        print("  …" * (len(failed) > SHOWN) + "the same command tries these again")
+        print("  …\n" * (len(failed) > SHOWN) + "the same command tries these again")
         raise SystemExit(1)
 
 

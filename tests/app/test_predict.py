@@ -75,7 +75,7 @@ def test_a_folder_gives_labels_beside_its_folders_and_a_second_call_does_the_res
     assert segtrain(*command) == 0
     assert "1 of 3 files predicted" in segtrain.out and "2 were done before" in segtrain.out
     assert (segtrain.folder / "out/a.png").stat().st_mtime_ns == before
-    assert segtrain(*command, "views=[flips]") == 0
+    assert segtrain(*command, "views=flips,scales") == 0
     assert "3 of 3 files predicted" in segtrain.out  # another way of predicting is not taken for done
 
 
