@@ -48,12 +48,21 @@ def evaluate(config: DictConfig) -> None:
     check_values(wanted)
     typed = named(HydraConfig.get().overrides.task)
     runs = runs_of(str(wanted.run), Path(wanted.outputs))
+    failed: list[str] = []
     for members in [runs] if wanted.ensemble else [[run] for run in runs]:  # true or unseen: together
         began = time.monotonic()
-        found = evaluated([load(run) for run in members], wanted)
+        try:
+            found = evaluated([load(run) for run in members], wanted)
+        except UserError as error:
+            if wanted.ensemble or len(runs) == 1:
+                raise
+            failed.append(f"\n  {members[0].path}: {error}")  # of many by themselves the others are still scored
+            continue
         folder = folder_of(members, typed, Path(wanted.outputs))
         write(found, folder)
         say(found, folder, time.monotonic() - began)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(runs)} runs could not be scored, the others are:{''.join(failed)}")
 
 
 def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
@@ -70,7 +79,7 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
         members: (prediction_of([loaded[k] for k in members], wanted, on), indices)
         for members, indices in who(loaded, data, wanted).items()
     }
-    details = Details(first, wanted)
+    details = Details(first, wanted, getattr(data.dataset, "spacing", None))
     # Weights of the loss are those of the run's own training data; of an ensemble it is nobody's.
     loss = loss_of(data).to(on.device) if data.own and len(loaded) == 1 else None
 

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,14 @@ Labels = np.ndarray[Any, np.dtype[np.uint8]]
 class Details:
     """Image after image; predicted labels are kept deflated, a few KB an image."""
 
-    def __init__(self, loaded: Loaded, wanted: DictConfig) -> None:
-        """Nothing measured yet."""
+    def __init__(self, loaded: Loaded, wanted: DictConfig, spacing: Callable[[int], Sequence[float]] | None) -> None:
+        """Nothing measured yet; `spacing` is the dataset's own, in mm, which the one that is typed goes before."""
         self.classes, self.ignore_index = loaded.classes, loaded.ignore_index
         self.calibration = Calibration(wanted.bins)
-        self.unit = "pixels" if wanted.spacing is None else "mm"
+        typed = None if wanted.spacing is None else list(wanted.spacing)
+        self.unit = "pixels" if typed is None and spacing is None else "mm"
+        self._spacing = (lambda _: typed) if typed else spacing or (lambda _: (1.0, 1.0))
         self._surface, self._tolerance = bool(wanted.surface), float(wanted.tolerance)
-        down, across = wanted.spacing or (1.0, 1.0)
-        self._spacing = float(down), float(across)
         self.surfaces: dict[int, dict[str, float]] = {}  # sample index to `surface_scores`
         self._preds: dict[int, tuple[bytes, tuple[int, ...]]] = {}
 
@@ -38,12 +38,13 @@ class Details:
         self.calibration.add(probabilities, mask, self.ignore_index)
         self._preds[image.sample] = zlib.compress(np.ascontiguousarray(pred).tobytes(), 1), pred.shape
         if self._surface:
+            down, across = self._spacing(image.sample)
             self.surfaces[image.sample] = surface_scores(
                 pred,
                 mask,
                 self.classes,
                 ignore_index=self.ignore_index,
-                spacing=self._spacing,
+                spacing=(float(down), float(across)),
                 tolerance=self._tolerance,
             )
 

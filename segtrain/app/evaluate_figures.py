@@ -54,8 +54,8 @@ def reliability(path: Path, curve: Curve, error: float) -> None:
     upper.set_title(f"expected calibration error {error:.4f}", fontsize=10, loc="left")
     upper.legend(fontsize=FONT, frameon=False)
     edges = np.linspace(0, 1, len(curve.pixels) + 1)
-    lower.bar(edges[:-1], np.maximum(curve.pixels, 0), width=np.diff(edges), align="edge", color="0.6")
-    lower.set_yscale("symlog", linthresh=1)
+    lower.bar(edges[:-1], curve.pixels, width=np.diff(edges), align="edge", color="0.6")
+    lower.set_yscale("log")
     lower.set_ylabel("pixels")
     lower.set_xlabel("confidence")
     for axes in (upper, lower):

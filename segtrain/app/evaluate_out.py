@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from segtrain import plots
@@ -32,7 +33,7 @@ def write(found: Evaluated, folder: Path) -> None:
     if found.curves:
         write_csv(folder / "shifts.csv", found.curves)
         figures.degradation(folder / "shifts.png", found.curves)
-        if found.plainly:
+        if found.plainly and (found.loaded[0].run.path / "results.json").exists():  # else the weights may change
             keep(found.under, found.data, found.loaded[0].run.path / ROBUSTNESS, found.wanted.seed)
     write_whole(folder / "evaluate.html", page(found, folder))
     RunFolder(folder).write_json("results.json", found.results)
@@ -67,11 +68,13 @@ def say(found: Evaluated, folder: Path, seconds: float) -> None:
         shown = [f"{results[f'{part}/{kind}{key}']:.4f}" for kind in ("dice", "iou", "precision", "recall")]
         shown.insert(1, f"{low:.4f} to {high:.4f}" if not math.isnan(low) else "–")
         more = [f"{results[f'{part}/{kind}{key}']:.3f}" for kind in surfaces]
-        table.add_row(name or "mean of foreground", *shown, *more, end_section=name == found.classes[-1])
+        table.add_row(escape(name) or "mean of foreground", *shown, *more, end_section=name == found.classes[-1])
     console.print(table)
     for row in found.curves:
         where = f"{row['shift']} {row['strength']:g}"
         console.print(f"  {where:20s} dice {row['dice']:.4f}, mean over images {row['dice_image_mean']:.4f}")
+    if found.curves and found.plainly:
+        console.print(f"next: python -m segtrain report {found.loaded[0].run.path.parent}", markup=False)
     console.print(
         f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, results.json, per_image.csv, …", markup=False
     )

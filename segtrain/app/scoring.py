@@ -104,7 +104,7 @@ def machine(config: DictConfig, accelerator: str) -> Machine:
 
 def batches(source: Source, indices: Sequence[int], config: DictConfig) -> Iterator[Batch]:
     """The samples in batches of one size each, as training's test groups them."""
-    workers = config.data.num_workers
+    workers = 0 if config.data.num_workers == "auto" else config.data.num_workers
     loader = DataLoader(
         Samples(source, indices),
         batch_size=config.data.batch_size,

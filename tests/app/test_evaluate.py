@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,18 @@ def test_several_runs_as_one_and_each_by_itself(evaluate: Any, segtrain: Command
         run = run_of(trained, name)
         (out,) = (trained / "outputs/evaluate" / name / run.name).glob("*bootstrap=0*")
         assert read(out)["test/dice"] == read(trained / run)["test/dice"] and read(out)["intervals"] == {}
+
+
+def test_of_many_runs_by_themselves_one_that_cannot_be_scored_stops_no_other(
+    segtrain: CommandLine, trained: Path, tmp_path: Path
+) -> None:
+    run = trained / run_of(trained, "fold0")
+    for name in ("a", "b", "c"):
+        shutil.copytree(run, tmp_path / "outputs" / "many" / name)
+    shutil.rmtree(tmp_path / "outputs/many/b/checkpoints")
+    assert segtrain("evaluate", "run=outputs/many/*", "ensemble=false", "surface=false", "bootstrap=0") == 2
+    assert "1 of 3 runs could not be scored" in segtrain.err and "many/b: " in segtrain.err
+    assert len([*(tmp_path / "outputs/evaluate/many").glob("[ac]/*/results.json")]) == 2
 
 
 def test_folds_together_test_each_image_by_the_run_that_has_not_seen_it(segtrain: CommandLine, trained: Path) -> None:

@@ -36,8 +36,9 @@ class Sample(NamedTuple):
 class SegmentationDataset(Protocol):
     """What training asks of a dataset; any class with these members will do, it need not inherit.
 
-    Two more are optional: `groups` (`Sequence[str]`), equal for samples that a split must keep in one part, and
-    `weights` (n,) float64 from 0, how often each is drawn where sampling is weighted. None or no such member: none.
+    Three more are optional: `groups` (`Sequence[str]`), equal for samples that a split must keep in one part, and
+    `weights` (n,) float64 from 0, how often each is drawn where sampling is weighted, None or no such member: none; and
+    `spacing(index)`, height and width of a sample's pixels in mm, in which surface distances then are.
     """
 
     @property

@@ -96,6 +96,15 @@ def plane(stored: Array, grid: Grid, axis: int, index: int) -> Array:
     return upright[:: -1 if up else 1, :: 1 if right else -1]
 
 
+def spacing(grid: Grid, axis: int) -> tuple[float, float]:
+    """Height and width in mm of a pixel of the planes along an axis."""
+    axes = _axes(grid)
+    del axes[axis]
+    (column, _), (row, _) = axes
+    sides = np.sqrt((grid.affine[:3, :3] ** 2).sum(0))
+    return float(sides[row]), float(sides[column])
+
+
 def check_same(one: Scan, other: Scan) -> None:
     """Raise UserError unless the voxels of two scans lie on the same grid."""
     if one.grid.shape != other.grid.shape:

@@ -13,7 +13,7 @@ from segtrain.data.datasets.dicom import open_series
 from segtrain.data.datasets.digest import digest
 from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
-from segtrain.data.datasets.scans import Recent, Scan, check_same, depth, plane
+from segtrain.data.datasets.scans import Recent, Scan, check_same, depth, plane, spacing
 from segtrain.errors import UserError
 
 AXES = {0: "left to right", 1: "back to front", 2: "feet to head"}
@@ -107,6 +107,10 @@ class Volume:
         patient = self._patients[number]
         channels = [self._intensity.image(scan, self._axis, at) for scan in patient.images]
         return Sample(np.concatenate(channels, 2), self._labels(patient.label, at))
+
+    def spacing(self, index: int) -> tuple[float, float]:
+        """Height and width in mm of a pixel of `ids[index]`."""
+        return spacing(self._patients[self._slices[index][0]].label.grid, self._axis)
 
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of all files."""

@@ -69,6 +69,18 @@ def test_any_orientation_is_turned_to_the_patients_axes(axis):
             assert mask.shape == image.shape[:2]
 
 
+@pytest.mark.parametrize(("axis", "expected"), [(0, (3, 2)), (1, (3, 1)), (2, (2, 1))])
+def test_pixels_are_so_many_mm_high_and_wide_however_the_scan_lies(axis, expected):
+    for number, order in enumerate(itertools.permutations(range(3))):
+        affine = np.eye(4)
+        affine[:3, :3] = (np.diag([1, -2, 3]))[:, list(order)]
+        shape = tuple(np.array(SHAPE)[list(order)])
+        for folder, values in (("images", np.ones(shape, np.float32)), ("labels", np.ones(shape, np.uint8))):
+            nifti(f"{folder}/p{number}.nii.gz", values, affine)
+    dataset = opened(axis=axis)
+    assert {dataset.spacing(index) for index in range(len(dataset.ids))} == {expected}
+
+
 def test_an_uncompressed_file_is_mapped_and_a_compressed_one_unpacked_once(monkeypatch):
     pair()
     nifti("images/p2.nii", RAMP)
