@@ -3,6 +3,7 @@
 Source: the sections follow Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
 """
 
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -76,7 +77,7 @@ def _training(loaded: Loaded) -> str:
             f"{config.trainer.max_epochs} epochs of {data.steps_per_epoch or 'all'} batches of {data.batch_size}",
         ),
         *((part, _called(config, part)) for part in ("loss", "optimizer", "scheduler")),
-        *((key, config[key]) for key in MORE if config.get(key) not in (None, False, 0, 1)),
+        *((key, _short(config[key])) for key in MORE if config.get(key) not in (None, False, 0, 1)),
         ("seed", f"{config.seed}; deterministic {config.deterministic}, {config.threads} threads"),
         ("machine", f"{env['device']}, precision {env['precision']}"),
         ("begun, ended", f"{status['started_at']}, {status['ended_at'] or 'not yet'}"),
@@ -84,6 +85,11 @@ def _training(loaded: Loaded) -> str:
         ("packages", ", ".join(f"{name} {packages[name]}" for name in VERSIONS if name in packages)),
     ]
     return "## Training\n\n" + table(("what", "how"), rows)
+
+
+def _short(value: Any) -> Any:
+    """A path without the folders that lead to the run or file: a card goes to other machines."""
+    return "/".join(Path(value).parts[-2:]) if isinstance(value, str) else value
 
 
 def _called(config: DictConfig, part: str) -> str:

@@ -31,8 +31,9 @@ def augmentation(config: DictConfig) -> str:
     if not rows:
         return f"{head} Nothing else was changed in the training images."
     return (
-        f"{head} Drawn anew for each training sample; amounts are uniform in the range, oct are octaves (1 doubles), "
-        "% of the side.\n\n" + table(("op", "range", "chance"), rows)
+        f"{head} Drawn anew for each training sample: uniformly from a range with ± or –; a single number is the "
+        "amount itself. oct are octaves (1 doubles), % is of the side, of elastic of the short side.\n\n"
+        + table(("op", "range", "chance"), rows)
     )
 
 
@@ -63,7 +64,7 @@ def _ours(node: Node, reads: dict[str, str], p: float, before: str) -> Iterator[
         if not size:
             continue
         if words == "always":  # its amount is its chance
-            yield f"{before}{op}", "", f"{p * size:g}"
+            yield f"{before}{op}", "yes or no", f"{p * size:g}"
             continue
         chance = p * chances.get(op, 1.0) * (chances.get("affine", 1.0) if op in AFFINE else 1.0)
         yield f"{before}{op}", words.format(size), f"{chance:g}"

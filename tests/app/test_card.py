@@ -56,6 +56,9 @@ def test_it_tells_data_training_and_classes(run: Path) -> None:
     assert "AdamW" in training["optimizer"][0] and "lr 0.002" in training["optimizer"][0]
     packages = json.loads((run / "env.json").read_text())["packages"]
     assert f"torch {packages['torch']}" in training["packages"][0]
+    change(run, "init_from=/somewhere/outputs/shapes/seed=1")
+    later = card_of(run)
+    assert rows(later, "Training")["init_from"] == ["shapes/seed=1"] and "/somewhere" not in later
     assert "| 1 | disc | #" in text and "Unet with the encoder tu-test_resnet" in text
 
 
@@ -63,12 +66,12 @@ def test_it_tells_the_amounts_of_the_run_s_strength(run: Path) -> None:
     text = card_of(run)
     assert "`aug=medical_elastic` at strength 2" in text
     found = rows(text, "Augmentation")
-    assert found["hflip"] == ["", "0.5"]
+    assert found["hflip"] == ["yes or no", "0.5"]
     assert found["rotate"] == ["±30°", "0.2"]
     assert found["noise"] == ["0–0.1", "0.1"]
     change(run, "aug.strength=0.5", "aug.without=[rotate]")
     weaker = rows(card_of(run), "Augmentation")
-    assert "rotate" not in weaker and weaker["hflip"] == ["", "0.25"] and weaker["noise"] == ["0–0.025", "0.1"]
+    assert "rotate" not in weaker and weaker["hflip"] == ["yes or no", "0.25"] and weaker["noise"] == ["0–0.025", "0.1"]
     change(run, "aug.strength=0")
     assert "Nothing else was changed" in card_of(run)
 
