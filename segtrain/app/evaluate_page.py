@@ -131,7 +131,8 @@ def _figure(path: Path, words: str) -> str:
 
 def _key(found: Evaluated) -> str:
     colours = list(zip(found.classes, found.loaded[0].palette, strict=True))
-    kinds = [*colours, ("missed", plots.MISSED), ("extra", plots.EXTRA), ("wrong class", plots.CONFUSED)]
+    errors = (("error: missed", plots.MISSED), ("error: extra", plots.EXTRA), ("error: wrong class", plots.CONFUSED))
+    kinds = [*colours, *errors]
     spans = "".join(f'<span style="--c:rgb{tuple(colour)}">{html.escape(name)}</span>' for name, colour in kinds)
     return f'<p class="soft">Image, truth, prediction, errors.</p><p class="key soft">{spans}</p>'
 
