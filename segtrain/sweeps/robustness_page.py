@@ -29,13 +29,16 @@ def sentences(found: Robustness) -> list[str]:
         known = found.contrasts[name, strength]
         if not known:
             continue
-        best = max(known, key=lambda c: c.estimate.mean)
+        best = max(known, key=lambda c: (c.verdict == "better", c.verdict == "looks better", c.estimate.mean))
         base = next(arm for arm in found.arms[name, strength] if arm.name == best.baseline.name)
         dice = f"against {mean(base):.4f} of {base.name}"
         gain = f"{points(best.estimate.mean)} points ({interval(best)})"
-        way = "buys most" if best.estimate.mean > 0 else "loses least"
-        verdict = "" if best.verdict in ("better", "worse") else f"; {best.verdict}"
-        said.append(f"Under {name} × {strength:g}, {best.arm.name} {way}: {gain}, {dice}{verdict}.")
+        under = f"Under {name} × {strength:g}"
+        if best.verdict in ("better", "looks better"):
+            more = "" if best.verdict == "better" else "; looks better"
+            said.append(f"{under}, {best.arm.name} buys most: {gain}, {dice}{more}.")
+        else:
+            said.append(f"{under}, no arm is known to help; {best.arm.name} comes to {gain}, {dice}; {best.verdict}.")
     if found.left_out:
         said.append(
             f"Left out, as their {len(found.left_out)} robustness.csv are of other weights, images or draws: "
