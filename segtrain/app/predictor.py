@@ -237,4 +237,5 @@ def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
 def to_tensor(image: Array) -> Tensor:
     """(H, W, C) as a tensor (C, H, W): uint8 as it is, all else float32; as training hands images on."""
     image = image if image.dtype == np.uint8 else image.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return torch.from_numpy(planes if planes.flags.writeable else planes.copy())  # torch wants what may be written

@@ -6,18 +6,30 @@ from pathlib import Path
 import pytest
 import torch
 
+from segtrain.__main__ import main
 from segtrain.app.loaded import load
 from segtrain.errors import UserError
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
 from tests.app.test_train import only_run
-from tests.conftest import SMALL, CommandLine
+from tests.conftest import SMALL
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("loaded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setattr("sys.argv", ["segtrain", *SMALL, "trainer.max_epochs=1"])
+        main()
+    return only_run(folder)
 
 
 @pytest.fixture
-def run(segtrain: CommandLine) -> Path:
-    assert segtrain(*SMALL, "trainer.max_epochs=1") == 0, segtrain.err
-    return only_run(segtrain.folder)
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A run that a test may harm."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 def test_the_best_weights_stand_in_the_network_with_what_labels_mean(run: Path) -> None:
