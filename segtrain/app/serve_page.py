@@ -81,7 +81,7 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
             show_progress="minimal", show_progress_on=facts, api_visibility="private",
         )  # fmt: skip
     blocks.queue(default_concurrency_limit=1, max_size=16)
-    return blocks  # type: ignore[no-any-return]  # gradio's own annotations
+    return blocks  # type: ignore[no-any-return, unused-ignore]  # gradio's own annotations
 
 
 def answers(look: Look) -> Any:

@@ -112,7 +112,7 @@ def test_a_finished_run_is_not_repeated(segtrain: CommandLine) -> None:
     assert json.loads((only_run(segtrain.folder) / "status.json").read_text())["state"] == "finished"
 
 
-def test_multirun_gives_each_run_its_readable_folder(segtrain: CommandLine) -> None:
+def test_multirun_gives_each_run_its_readable_folder_and_all_the_same_split(segtrain: CommandLine) -> None:
     arguments = ["-m", "aug=none,medical_elastic", "aug.strength=0.5,1", *SMALL, "trainer=smoke", "name=sweep"]
     arguments = [a for a in arguments if a not in ("trainer=cpu", "trainer.max_epochs=2")]
     assert segtrain(*arguments) == 0, segtrain.err
@@ -120,6 +120,7 @@ def test_multirun_gives_each_run_its_readable_folder(segtrain: CommandLine) -> N
         path.parent.name.split(",dataset")[0] for path in (segtrain.folder / "outputs/sweep").glob("*/results.json")
     }
     assert runs == {"aug=none", "aug=medical_elastic,aug.strength=0.5", "aug=medical_elastic,aug.strength=1"}
+    assert len({path.read_bytes() for path in (segtrain.folder / "outputs/sweep").glob("*/split.json")}) == 1
 
 
 def test_a_sweep_over_datasets_has_a_report_each(segtrain: CommandLine) -> None:
@@ -129,14 +130,6 @@ def test_a_sweep_over_datasets_has_a_report_each(segtrain: CommandLine) -> None:
     command = ["-m", "--config-dir", "conf", "dataset=shapes,other", *arguments, "trainer=smoke"]
     assert segtrain(*command) == 0, segtrain.err
     assert {p.parent.name for p in (segtrain.folder / "outputs").glob("*/report.html")} == {"shapes", "other"}
-
-
-def test_arms_share_split_weights_order_and_crops(segtrain: CommandLine) -> None:
-    common = [*SMALL, "trainer.max_epochs=1"]
-    assert segtrain("-m", "aug=none,photometric", "name=arms", *[s for s in common if s != "trainer.max_epochs=2"]) == 0
-    runs = sorted((segtrain.folder / "outputs/arms").glob("*/split.json"))
-    assert len(runs) == 2
-    assert runs[0].read_bytes() == runs[1].read_bytes()
 
 
 def test_config_yaml_is_the_whole_truth(segtrain: CommandLine) -> None:
