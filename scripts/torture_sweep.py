@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 SWEEP = [
-    *("-m", "aug=none,flips", "seed=range(4)", "dataset=shapes", "dataset.n=24", "trainer=cpu"),
+    *("-m", "aug=none,flips", "dataset=shapes", "dataset.n=24", "trainer=cpu"),
     *("trainer.max_epochs=2", "data.batch_size=2", "data.crop=32", "data.steps_per_epoch=40", "checkpoint.every=10"),
     *("model.encoder_name=tu-test_resnet", "+model.decoder_channels=[8,8,8,8,8]", "name=s", "hydra.launcher.n_jobs=2"),
 ]
@@ -27,8 +27,10 @@ LONGEST = 600.0  # seconds after which a sweep counts as hung
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=4, help="jobs of each of two arms")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
+    SWEEP.append(f"seed=range({arguments.seeds})")
     dice = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")

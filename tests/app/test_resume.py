@@ -54,9 +54,11 @@ OPTIONS = {
         *("scheduler=plateau", "scheduler.patience=0", "early_stopping=1"),
         *("aug=geometric", "aug.schedule=linear_up"),
     ],
-    "accumulated and averaged": ["trainer.accumulate_grad_batches=2", "ema=0.9"],
+    "accumulated, averaged, validated now and then": [
+        *("trainer.accumulate_grad_batches=2", "ema=0.9"),
+        *("+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"),
+    ],
     "dropout": ["model=fpn", "model.encoder_name=tu-test_resnet"],  # its head drops feature maps: torch's own draws
-    "validated now and then": ["+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"],
 }
 
 
@@ -185,7 +187,6 @@ def training(folder: Path, name: str, *overrides: str) -> tuple[subprocess.Popen
     ("number", "status", "slurm"),
     [
         (signal.SIGINT, 130, ""),
-        pytest.param(signal.SIGTERM, 143, "", marks=pytest.mark.slow),
         pytest.param(signal.SIGUSR1, 143, "1", marks=pytest.mark.slow),
     ],
 )

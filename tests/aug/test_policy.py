@@ -175,9 +175,8 @@ def test_batches_are_the_same_for_any_number_of_forked_workers(workers: int, per
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("persistent", [False, True])
-def test_batches_are_the_same_for_spawned_workers(persistent: bool) -> None:
-    assert batches(2, "spawn", persistent) == batches(0, None, False)
+def test_batches_are_the_same_for_spawned_workers() -> None:
+    assert batches(2, "spawn", True) == batches(0, None, False)
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**40))
