@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from segtrain.app.predictor import Predictor
 
+SERVERS = ("gradio", "fastapi", "uvicorn", "starlette")  # what serve_page imports of the extra
 INTERRUPTED = 130  # exit status of Ctrl-C
 
 
@@ -166,6 +167,6 @@ def _serving() -> ModuleType:
     try:
         return importlib.import_module("segtrain.app.serve_page")
     except ImportError as error:
-        if "gradio" not in str(error):
+        if error.name not in SERVERS:
             raise
         raise UserError(f'serve shows its page with gradio; got "{error}"; pip install "segtrain[serve]"') from error

@@ -90,10 +90,16 @@ class Terminal:
         self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
         self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.safetensors")
         arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
-        same = [shlex.quote(o) for o in run.overrides() if o.split("=")[0] not in COMPARED]
+        same = [_in_shell(o) for o in run.overrides() if o.split("=")[0] not in COMPARED]
         arms = f"aug=none,{arm} aug.strength=0.5,1 seed=0,1,2 name=compare"
         self.say("next: is it better than no augmentation, or half of it? Compare over seeds (with your --config-dir):")
         self.say(escape(f"  python -m segtrain -m {' '.join([*same, arms])}"))
+
+
+def _in_shell(override: str) -> str:
+    """The override as one types it: with Hydra's single quotes in it, in double ones."""
+    plain = "'" in override and not set('"$`!\\\\') & set(override)
+    return f'"{override}"' if plain else shlex.quote(override)
 
 
 class Progress(L.Callback):

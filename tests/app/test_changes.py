@@ -37,6 +37,7 @@ def test_what_a_run_has_is_left_as_it_is(composed: Callable[..., DictConfig]) ->
     assert not differences(completed(config), config) and "defaults" not in completed(config)
 
 
+@pytest.mark.slow
 def test_a_run_older_than_the_keys_is_known_again_and_goes_on(segtrain: CommandLine) -> None:
     short = [*(o for o in SMALL if not o.startswith("trainer.max_epochs")), "trainer.max_epochs=1"]
     assert segtrain(*short) == 0, segtrain.err

@@ -130,6 +130,7 @@ def test_the_validation_images_give_the_score_that_training_chose_by(evaluate: A
     )  # kept as float32
 
 
+@pytest.mark.slow
 def test_windows_and_views(evaluate: Any) -> None:
     plain = read(evaluate("mixed", "surface=false"))
     large = read(evaluate("mixed", "surface=false", "window=128", "views=none"))
@@ -140,6 +141,7 @@ def test_windows_and_views(evaluate: Any) -> None:
     assert flipped["test/dice"] != plain["test/dice"] and flipped["evaluated"]["views"] == ["flips", "none"]
 
 
+@pytest.mark.slow
 def test_distances_in_mm(evaluate: Any) -> None:
     pixels = read(evaluate("mixed", "tolerance=1"))
     mm = read(evaluate("mixed", "tolerance=2", "spacing=2,2"))
@@ -148,6 +150,7 @@ def test_distances_in_mm(evaluate: Any) -> None:
     assert (pixels["evaluated"]["distances_in"], mm["evaluated"]["distances_in"]) == ("pixels", "mm")
 
 
+@pytest.mark.slow
 def test_several_runs_as_one_and_each_by_itself(evaluate: Any, segtrain: CommandLine, trained: Path) -> None:
     both = [run_of(trained, name) for name in ("mixed", "again")]
     assert segtrain("evaluate", f"run=[{both[0]},{both[1]}]", "surface=false") == 0, segtrain.err
@@ -203,6 +206,7 @@ def test_data_that_moved_are_the_same_data(evaluate: Any, trained: Path) -> None
     assert found["test/loss"] == read(trained / run_of(trained, "mixed"))["test/loss"]
 
 
+@pytest.mark.slow
 def test_other_data(evaluate: Any, segtrain: CommandLine, trained: Path) -> None:
     found = read(evaluate("fold0", "dataset=shapes", "dataset.seed=5", "dataset.n=6", "split=all", "surface=false"))
     assert found["all/images"] == 6 and found["evaluated"]["own_data"] is False and "all/loss" not in found

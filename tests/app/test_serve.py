@@ -82,8 +82,11 @@ def test_model_is_a_file_for_this_verb(segtrain: CommandLine) -> None:
     assert "model_file: runs/a=1,b=2/model.onnx" in segtrain.out
 
 
-def test_without_gradio_the_extra_is_named(segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gradio", None)
+@pytest.mark.parametrize("package", ["gradio", "fastapi"])
+def test_without_gradio_the_extra_is_named(
+    package: str, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "segtrain.app.serve_page", raising=False)
     assert segtrain("serve", "run=a") == 2 and 'pip install "segtrain[serve]"' in segtrain.err
 

@@ -1,6 +1,7 @@
 """Training that begins with other weights, as a user types it."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def test_what_matched_is_listed_and_a_frozen_encoder_stays_to_the_bit(segtrain: 
     log = (run / "train.log").read_text()
     for said in ("adapted: encoder.model.conv1.0.weight (3 to 1 channels)", "left random: segmentation_head.0.weight"):
         assert said in log and said in segtrain.out, said
+    (proposed,) = [line for line in segtrain.out.splitlines() if line.startswith("  python -m segtrain -m ")]
+    assert f"\"init_from='{source}'\"" in proposed and f"init_from='{source}'" in shlex.split(proposed)
     frozen = [name for name in before if name.startswith(ENCODER) and "conv1.0" not in name]
     assert frozen and all(torch.equal(before[name], after[name]) for name in frozen)
     assert all(torch.allclose(before[name], averaged[name], atol=1e-6) for name in frozen)  # means of equals: rounded
@@ -66,6 +69,7 @@ def test_what_matched_is_listed_and_a_frozen_encoder_stays_to_the_bit(segtrain: 
     assert all(not torch.equal(before[name], after[name]) for name in moved)
 
 
+@pytest.mark.slow
 def test_after_the_frozen_epochs_the_encoder_moves_in_smaller_steps(segtrain: CommandLine, source: Path) -> None:
     typed = [*FEW, "trainer.max_epochs=2", "data.steps_per_epoch=4", f"init_from={source}", "scheduler=none"]
     moved = {}
@@ -79,6 +83,7 @@ def test_after_the_frozen_epochs_the_encoder_moves_in_smaller_steps(segtrain: Co
     assert 0 < moved["tenth"] < 0.5 * moved["one"]
 
 
+@pytest.mark.slow
 def test_killed_it_ends_with_the_same_bits_though_the_file_is_gone(
     segtrain: CommandLine, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
