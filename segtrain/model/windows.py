@@ -153,7 +153,7 @@ def _strip(read: Read, rows: np.ndarray[tuple[int], np.dtype[np.intp]], columns:
     """The rows (C, rows, columns) of the grown image; only those it takes are read."""
     first, last = int(rows.min()), int(rows.max())
     strip = read(first, last + 1)
-    if len(rows) != strip.shape[1]:
+    if not np.array_equal(rows, np.arange(first, last + 1)):  # as many, but turned round, at 65 rows of windows of 32
         strip = strip[:, torch.from_numpy(rows - first).to(strip.device)]
     if len(columns) != strip.shape[2]:
         strip = strip[:, :, torch.from_numpy(columns).to(strip.device)]

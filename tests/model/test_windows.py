@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -62,6 +62,7 @@ def test_a_window_that_is_longer_than_usual_has_the_gaussian_at_its_ends_only() 
 
 @settings(max_examples=25)
 @given(st.integers(1, 200), st.integers(1, 200), WINDOWS)
+@example(65, 65, Windows(32, 0.0, 1))
 def test_what_each_pixel_says_for_itself_is_kept_by_any_windows(height: int, width: int, windows: Windows) -> None:
     image = torch.rand(2, height, width, generator=torch.Generator().manual_seed(height * width))
     found = windowed(pointwise, image, windows)
