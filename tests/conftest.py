@@ -60,6 +60,17 @@ class CommandLine:
         return status
 
 
+def train(folder: Path, *arguments: str) -> Path:
+    """The folder of a run, trained below `folder`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setattr("sys.argv", ["segtrain", *arguments])
+        main()
+    (config,) = (folder / "outputs").glob("*/*/config.yaml")
+    return config.parent
+
+
 @pytest.fixture
 def segtrain(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> CommandLine:
     """The command line, in an empty folder; keeps HYDRA_FULL_ERROR from leaking into other tests."""

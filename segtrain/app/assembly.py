@@ -1,6 +1,7 @@
 """From config nodes to the parts of a run. The only place that knows both."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,13 +105,11 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
     """The module: network, loss, optimizer, scheduler, and normalisation from the training images."""
     dataset, train = feeding.dataset, data.split.train
     mean, std = feeding.statistics(train)
-    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
-    weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
     optimizer, scheduler = build_descent(config)
     network = build_network(config, dataset.channels, len(dataset.classes))
     return Segmentation(
         network,
-        build(config.loss, where(config, "loss"), ignore_index=dataset.ignore_index, **weights),
+        build_loss(config, feeding, train),
         optimizer=optimizer,
         scheduler=scheduler,
         steps=config.trainer.max_epochs * math.ceil(data.steps_per_epoch / config.trainer.accumulate_grad_batches),
@@ -122,6 +121,15 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
         freeze_encoder=config.freeze_encoder,
         encoder_lr=config.encoder_lr,
     )
+
+
+def build_loss(config: DictConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
+    """The loss; class weights that are asked for by name are those of the samples `train`."""
+    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
+    weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
+    ignore_index = feeding.dataset.ignore_index
+    loss: nn.Module = build(config.loss, where(config, "loss"), ignore_index=ignore_index, **weights)
+    return loss
 
 
 def build_descent(config: DictConfig) -> tuple[Any, Any]:

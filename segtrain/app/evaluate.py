@@ -12,9 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import Progress
-from torch import Tensor, nn
+from torch import Tensor
 
-from segtrain.app import device
+from segtrain.app.assembly import build_loss
 from segtrain.app.evaluate_data import Data, data_of, require_alike, require_unseen, unseen
 from segtrain.app.evaluate_details import Details
 from segtrain.app.evaluate_found import Evaluated
@@ -22,10 +22,10 @@ from segtrain.app.evaluate_out import say, write
 from segtrain.app.evaluate_robustness import robustness
 from segtrain.app.evaluate_shifts import shifts_of
 from segtrain.app.loaded import Loaded, load
+from segtrain.app.predictor import device_of
 from segtrain.app.scoring import Batch, Machine, Predict, Scored, batches, limit, machine, score
 from segtrain.app.several import runs_of
-from segtrain.app.sources import where
-from segtrain.config import build, plain
+from segtrain.config import plain
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled
 from segtrain.model.views import viewed
@@ -81,7 +81,7 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
     }
     details = Details(first, wanted, getattr(data.dataset, "spacing", None))
     # Weights of the loss are those of the run's own training data; of an ensemble it is nobody's.
-    loss = loss_of(data).to(on.device) if data.own and len(loaded) == 1 else None
+    loss = build_loss(data.config, data.feeding, data.train).to(on.device) if data.own and len(loaded) == 1 else None
 
     def scored(source: Any, words: str, **more: Any) -> Scored:
         found = Scored()
@@ -122,20 +122,8 @@ def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> 
 
 def accelerator_of(asked: str, config: DictConfig) -> str:
     """Either cpu or gpu; auto is what the run was trained on, and the CPU where that is not here."""
-    if asked not in ("auto", "cpu", "gpu"):
-        raise UserError(f"device is {asked!r}; expected auto, cpu or gpu")
-    if asked != "auto":
-        return device.accelerator(asked)
-    return "gpu" if config.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def loss_of(data: Data) -> nn.Module:
-    """The loss that the run was trained with, weighed by its training data."""
-    config, train = data.config, data.train
-    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
-    weights: dict[str, Any] = {key: data.feeding.class_weights(kind, train) for key, kind in named.items()}
-    loss: nn.Module = build(config.loss, where(config, "loss"), ignore_index=data.dataset.ignore_index, **weights)
-    return loss
+    on = device_of(asked)
+    return "gpu" if on == "cuda" and not (asked == "auto" and config.trainer.accelerator == "cpu") else "cpu"
 
 
 def named(overrides: Sequence[str]) -> list[str]:

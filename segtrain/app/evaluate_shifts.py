@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from segtrain.app.evaluate_data import Data, searched
+from segtrain.app.shifted import policy_at
 from segtrain.aug import Policy
-from segtrain.config import build, composed
+from segtrain.config import composed
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 
@@ -40,15 +41,13 @@ def shifts_of(names: Sequence[str], strengths: Sequence[float], data: Data) -> l
     Raises:
         UserError: no such policy, or one that mixes samples, takes other images, or refuses a strength.
     """
-    return [_shift(name, strength, data) for name in names for strength in sorted(set(strengths)) if strength > 0]
+    above = [strength for strength in sorted(set(strengths)) if strength > 0]
+    configs = {name: composed("train", [*searched(), f"aug={name}", "dataset=shapes"]) for name in names}
+    return [_shift(name, strength, configs[name], data) for name in names for strength in above]
 
 
-def _shift(name: str, strength: float, data: Data) -> Shift:
-    config: DictConfig = composed("train", [*searched(), f"aug={name}", "dataset=shapes"])
-    config.aug.strength = strength
-    node = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
-    whole = {"crop": None, "crop_class": 0.0, "ignore_index": data.dataset.ignore_index}
-    policy: Policy = build(node, f"aug/{name}.yaml", leave_out=["schedule", "without", "only"], **whole)
+def _shift(name: str, strength: float, config: DictConfig, data: Data) -> Shift:
+    policy = policy_at(strength, config, name, data.dataset.ignore_index)
     if policy.needs_partner:
         raise UserError(
             f"shift={name} mixes training samples; expected policies that change one image by itself, such as "

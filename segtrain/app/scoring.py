@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from segtrain.aug.policy import pad_to, planes
-from segtrain.data.datamodule import STRIDE, stack_by_size, to_tensors
+from segtrain.data.datamodule import stack_by_size, to_tensors, up_to_stride
 from segtrain.data.datasets.contract import Sample
 from segtrain.lightning import L
 from segtrain.model import metrics
@@ -46,7 +46,7 @@ class Samples(Dataset[Batch]):
         index = self.indices[position]
         image, mask = self.source.read(index)
         height, width = mask.shape
-        image, mask = pad_to(image, mask, (_up(height), _up(width)), self.source.ignore_index)
+        image, mask = pad_to(image, mask, (up_to_stride(height), up_to_stride(width)), self.source.ignore_index)
         return {**to_tensors(planes(image), mask, index), "size": torch.tensor((height, width))}
 
 
@@ -152,7 +152,3 @@ def score(
                 each(Image(index, logits[k, :, :h, :w].float().cpu(), pred[k, :h, :w].cpu(), mask[k, :h, :w].cpu()))
     found.losses = [(float(value), n) for value, n in found.losses]
     return found
-
-
-def _up(length: int) -> int:
-    return -(-length // STRIDE) * STRIDE

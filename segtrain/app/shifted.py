@@ -59,15 +59,20 @@ class Shifts:
         return shifted, said(drawn) or "no op fired: try another draw"
 
     def _policy(self, name: str, strength: float, fires: bool) -> Policy:
-        config = DictConfig(self._configs[name])
-        config.aug.strength = strength
-        node: Any = OmegaConf.to_container(config.aug, resolve=True)
-        for transform in node["transforms"] if fires else ():
-            transform.pop("chances", None)
-        handed_in = {"crop": None, "crop_class": 0.0, "ignore_index": self._ignore_index}
-        leave_out = ["schedule", "without", "only"]
-        policy: Policy = build(OmegaConf.create(node), f"aug/{name}.yaml", leave_out=leave_out, **handed_in)
-        return policy
+        return policy_at(strength, self._configs[name], name, self._ignore_index, fires=fires)
+
+
+def policy_at(strength: float, config: DictConfig, name: str, ignore_index: int, *, fires: bool = False) -> Policy:
+    """The policy `aug=name` of a composed config at a strength, for whole images; see `Shifts.apply`."""
+    config = DictConfig(config)
+    config.aug.strength = strength
+    node: Any = OmegaConf.to_container(config.aug, resolve=True)
+    for transform in node["transforms"] if fires else ():
+        transform.pop("chances", None)
+    handed_in = {"crop": None, "crop_class": 0.0, "ignore_index": ignore_index}
+    leave_out = ["schedule", "without", "only"]
+    policy: Policy = build(OmegaConf.create(node), f"aug/{name}.yaml", leave_out=leave_out, **handed_in)
+    return policy
 
 
 def said(drawn: Drawn) -> str:

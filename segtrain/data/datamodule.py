@@ -71,7 +71,7 @@ class PlainSamples(Dataset[Batch]):
         if self.reading is not None:
             self.reading.note(index)
         image, mask = self.dataset.read(index)
-        size = _up(mask.shape[0]), _up(mask.shape[1])
+        size = up_to_stride(mask.shape[0]), up_to_stride(mask.shape[1])
         image, mask = pad_to(image, mask, size, self.dataset.ignore_index)
         return to_tensors(planes(image), mask, index)
 
@@ -88,7 +88,7 @@ def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
 
 def stack(samples: Sequence[Batch], ignore_index: int) -> Batch:
     """One batch: image (N, C, H, W), mask (N, H, W), index (N,); smaller samples are padded to the largest."""
-    size = tuple(max(_up(s["mask"].shape[i]) for s in samples) for i in (0, 1))
+    size = tuple(max(up_to_stride(s["mask"].shape[i]) for s in samples) for i in (0, 1))
     return {key: torch.stack([_grown(s, size, ignore_index)[key] for s in samples]) for key in samples[0]}
 
 
@@ -108,7 +108,8 @@ def _grown(sample: Batch, size: tuple[int, ...], ignore_index: int) -> Batch:
     return to_tensors(planes(image), mask, int(sample["index"]))
 
 
-def _up(length: int) -> int:
+def up_to_stride(length: int) -> int:
+    """The next multiple of the network's stride."""
     return -(-length // STRIDE) * STRIDE
 
 

@@ -15,8 +15,7 @@ from segtrain.app.card import card
 from segtrain.app.loaded import load
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
-from tests.app.test_export import train
-from tests.conftest import SMALL
+from tests.conftest import SMALL, train
 
 
 @pytest.fixture(scope="module")

@@ -24,20 +24,9 @@ from segtrain.app.onnx_writer import write_onnx
 from segtrain.model.metrics import prediction
 from segtrain.model.trained import Trained
 from segtrain.runs.folder import RunFolder
-from tests.conftest import SMALL, CommandLine
+from tests.conftest import SMALL, CommandLine, train
 
 Export = Callable[..., int]
-
-
-def train(folder: Path, *arguments: str) -> Path:
-    """The folder of a run, trained below `folder`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        patch.setattr("sys.argv", ["segtrain", *arguments])
-        main()
-    (config,) = (folder / "outputs").glob("*/*/config.yaml")
-    return config.parent
 
 
 def exported(folder: Path, run: Path, form: str) -> Path:

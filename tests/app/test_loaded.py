@@ -6,24 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from segtrain.__main__ import main
 from segtrain.app.loaded import load
 from segtrain.errors import UserError
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
-from tests.app.test_train import only_run
-from tests.conftest import SMALL
+from tests.conftest import SMALL, train
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("loaded")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        patch.setattr("sys.argv", ["segtrain", *SMALL, "trainer.max_epochs=1"])
-        main()
-    return only_run(folder)
+    return train(tmp_path_factory.mktemp("loaded"), *SMALL, "trainer.max_epochs=1")
 
 
 @pytest.fixture

@@ -14,28 +14,20 @@ import torch
 from PIL import Image
 
 import segtrain as package
-from segtrain.__main__ import main
 from segtrain.app import images, outputs
 from segtrain.app.loaded import load
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.runs.folder import RunFolder
-from tests.app.test_train import only_run
-from tests.conftest import SMALL, CommandLine
+from tests.conftest import SMALL, CommandLine, train
 
 BORDER = 48  # pixels of images: no multiple of the stride
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("predicted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        patch.setattr("sys.argv", ["segtrain", *SMALL, "trainer.max_epochs=1"])
-        main()
-    return only_run(folder)
+    return train(tmp_path_factory.mktemp("predicted"), *SMALL, "trainer.max_epochs=1")
 
 
 @pytest.fixture

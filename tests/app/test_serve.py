@@ -23,13 +23,11 @@ import tifffile
 import torch
 from PIL import Image
 
-from segtrain.__main__ import main
 from segtrain.app.predictor import Predictor
 from segtrain.app.serve import is_local, listening, seen
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
-from tests.app.test_train import only_run
-from tests.conftest import SMALL, CommandLine
+from tests.conftest import SMALL, CommandLine, train
 
 # What the server itself asks the network for is written down by Python's own audit.
 AUDITED = """
@@ -52,13 +50,7 @@ LONGEST = 120  # seconds for anything on a busy machine
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        patch.setattr("sys.argv", ["segtrain", *SMALL])
-        main()
-    return only_run(folder)
+    return train(tmp_path_factory.mktemp("served"), *SMALL)
 
 
 @pytest.mark.parametrize(
