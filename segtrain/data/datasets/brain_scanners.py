@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from segtrain.data.datasets.area import shrink_labels
 from segtrain.data.datasets.brain_tissue import BrainTissue
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.errors import UserError
@@ -84,7 +85,7 @@ class BrainScanners:
         image, mask = self._slices.read(at)
         size = image.shape[1] // self._pixel, image.shape[0] // self._pixel
         clean: Image = cv2.resize(image[..., 0], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        labels: Image = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+        labels: Image = shrink_labels(mask, size)
         rng = np.random.default_rng([self._seed, at])
         sigma = NOISE
         if part != "train":
@@ -95,8 +96,8 @@ class BrainScanners:
         return Sample(np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)[..., None], labels)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the parameters and BrainTissue's."""
-        known = (sorted(self._counts.items()), self._pixel, self._seed, self._slices.fingerprint())
+        """BLAKE2b over the parameters, the rule of the labels, and BrainTissue's."""
+        known = ("labels by area", sorted(self._counts.items()), self._pixel, self._seed, self._slices.fingerprint())
         return hashlib.blake2b(repr(known).encode(), digest_size=16).hexdigest()
 
 
