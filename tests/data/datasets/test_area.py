@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segtrain.data.datasets import BrainScanners
 from segtrain.data.datasets.area import shrink_labels
 
