@@ -8,8 +8,9 @@ from rich.table import Table
 
 from segtrain.app.finding import find_run
 from segtrain.errors import UserError
-from segtrain.sweeps import verdict
-from segtrain.sweeps.arms import Arm, contrast
+from segtrain.sweeps import caution, verdict
+from segtrain.sweeps.arms import Arm, arms_of
+from segtrain.sweeps.contrasts import contrast, judged
 from segtrain.sweeps.reading import Run, read_run, read_runs
 
 USAGE = "python -m segtrain compare RUN RUN, each a run folder or its name; it stands for its arm: all seeds beside it"
@@ -23,29 +24,44 @@ def compare(arguments: Sequence[str]) -> None:
     """
     if len(arguments) != 2:
         raise UserError(f"compare takes two runs; expected: {USAGE}; got: {' '.join(arguments) or 'nothing'}")
-    ours, theirs = (arm_of(read_run(find_run(name, Path("outputs")).path)) for name in arguments)
+    ours, theirs = _arms([read_run(find_run(name, Path("outputs")).path) for name in arguments])
     if len(ours.finished.keys() & theirs.finished.keys()) == 0:
+        got = " and ".join(", ".join(map(str, arm.finished)) or "none" for arm in (ours, theirs))
         raise UserError(
             f"{ours.name} and {theirs.name} have no finished seed in common; expected runs of the same seed in both "
-            f"arms, to pair them; got seeds {list(ours.finished)} and {list(theirs.finished)}; run those that lack"
+            f"arms, to pair them; got {got}; run those that lack"
         )
     table = Table(title=f"{ours.name} against {theirs.name}, in points (hundredths)", title_justify="left")
     for head in ("score", "difference", "95 % interval", "wins in", "p", "verdict"):
         table.add_column(head, justify="left" if head in ("score", "verdict") else "right")
     first = next(iter(ours.finished.values()))
-    for score in [key for key in next(iter(first.images.values())) if key.startswith(("dice", "iou"))]:
-        found = contrast(ours, theirs, score)
-        if found is None:
-            continue
-        found = found._replace(p_holm=found.estimate.p)
-        wins = f"{found.superiority[0]:.0%} of {found.estimate.seeds}"
-        cells = (verdict.points(found.estimate.mean), verdict.interval(found), wins, verdict.p_value(found.estimate.p))
-        table.add_row(score, *cells, found.verdict)
+    compared = [
+        found
+        for score in next(iter(first.images.values()))
+        if score.startswith(("dice", "iou")) and (found := judged(contrast(ours, theirs, score)))
+    ]
+    for found in compared:
+        wins = f"{found.superiority[0]:.0%} of {found.estimate.rows}"
+        e = found.estimate
+        table.add_row(
+            found.score, verdict.points(e.mean), verdict.own_interval(found), wins, verdict.p_value(e.p), found.verdict
+        )
     Console(soft_wrap=True).print(table)
+    for warning in caution.reach(compared):
+        print(f"careful: {warning}")
 
 
-def arm_of(run: Run) -> Arm:
-    """The arm of a run: those beside it that were typed alike but for the seed."""
-    same = [one for one in read_runs([run.path.parent]) if one.typed == run.typed] or [run]
-    name = ", ".join(run.typed) or "default"
-    return Arm(name, run.policy, run.strength, (), {one.seed: one for one in same})
+def _arms(runs: Sequence[Run]) -> list[Arm]:
+    """The arm of each run: all runs in its folder that differ from it in the repetition alone.
+
+    Raises:
+        UserError: two of the runs are of one arm.
+    """
+    found = arms_of(read_runs(sorted({run.path.parent for run in runs})))
+    arms = [next(arm for arm in found if arm.holds(run.path)) for run in runs]
+    if len({arm.name for arm in arms}) < len(arms):
+        raise UserError(
+            f"both runs are of the arm {arms[0].name}, which is all of its seeds; expected runs of two arms; got "
+            f"{' and '.join(run.path.name for run in runs)}; name a run that differs in more than the seed"
+        )
+    return arms

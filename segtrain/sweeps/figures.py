@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from segtrain.runs.files import write_whole
-from segtrain.sweeps.arms import BASELINE, Arm, Contrast
+from segtrain.sweeps.arms import Arm
+from segtrain.sweeps.contrasts import Contrast
 
 WIDTH = 5.6  # inches: two stand side by side on a screen, one can be read on a telephone
 DPI = 160
@@ -42,11 +43,11 @@ def kind(arm: Arm) -> str:
 
 def styles(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
     """Arm's name to the look of its line: colour and dashes for its kind, a marker for its strength."""
-    kinds = sorted({kind(arm) for arm in arms if arm.policy != BASELINE})
-    strengths = sorted({arm.strength for arm in arms if arm.policy != BASELINE})
+    kinds = sorted({kind(arm) for arm in arms if not arm.plain})
+    strengths = sorted({arm.strength for arm in arms if not arm.plain})
     found: dict[str, dict[str, Any]] = {}
     for arm in arms:
-        if arm.policy == BASELINE:
+        if arm.plain:
             found[arm.name] = {"color": "0.45", "linewidth": 2.4}
             continue
         of, strength = kinds.index(kind(arm)), strengths.index(arm.strength)
@@ -59,9 +60,7 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
     """Paired difference to the baseline over strength, a line with its band a policy; None with one strength only."""
     curves: dict[str, list[Contrast]] = {}
     for contrast in contrasts:
-        arm = contrast.arm
-        if arm.policy != BASELINE:
-            curves.setdefault(kind(arm), []).append(contrast)
+        curves.setdefault(kind(contrast.arm), []).append(contrast)
     if not any(len(curve) > 1 for curve in curves.values()):
         return None
     figure, axes = _figure(3.2)
@@ -70,8 +69,8 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
     for index, (policy, curve) in enumerate(sorted(curves.items())):
         look = {**looks[curve[0].arm.name], "marker": MARKERS[index % len(MARKERS)]}
         points = sorted((c.arm.strength, c.estimate) for c in curve)
-        x = [0.0] + [strength for strength, _ in points if strength > 0]
-        kept = [e for strength, e in points if strength > 0]
+        x = [0.0] + [strength for strength, _ in points]
+        kept = [e for _, e in points]
         mean, low, high = ([0.0] + [POINTS * getattr(e, k) for e in kept] for k in ("mean", "low", "high"))
         axes.plot(x, mean, label=policy, markersize=5, **look)
         axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0)
@@ -93,14 +92,17 @@ def differences(contrasts: Sequence[Contrast]) -> Drawn:
         e = contrast.estimate
         certain = contrast.verdict in ("better", "worse")
         colour = COLOURS[0] if certain and e.mean > 0 else COLOURS[1] if certain else "0.45"
-        seeds = [POINTS * d for d in contrast.of_seeds.values()]
+        seeds = [POINTS * d for d in contrast.table.of_rows.tolist()]
         axes.plot(seeds, [row] * len(seeds), "|", color="0.7", markersize=8, zorder=1)
         axes.plot([POINTS * e.low, POINTS * e.high], [row, row], color=colour, linewidth=2)
         axes.plot([POINTS * e.mean], [row], "o", color=colour, markersize=6)
     axes.set_yticks(range(len(ordered)), names, fontsize=FONT)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.set_xlabel("Dice points against the baseline")
-    caption = "Mean paired difference with its 95 % interval; ticks are seeds. Blue is better, orange worse, grey open."
+    caption = (
+        "Mean paired difference with its 95 % interval; ticks are the repetitions (seeds, splits or folds). Blue is "
+        "better, orange worse, grey open."
+    )
     return Drawn("differences", caption, figure)
 
 
@@ -138,7 +140,8 @@ def per_image(contrast: Contrast) -> Drawn:
     axes.set_ylabel("Dice points")
     wins = sum(value > 0 for value in values)
     caption = (
-        f"{contrast.arm.name} against {contrast.baseline.name}: {wins} of {len(values)} images gain, mean over seeds."
+        f"{contrast.arm.name} against {contrast.baseline.name}: {wins} of {len(values)} images gain, mean over the "
+        "repetitions that test them."
     )
     return Drawn("images", caption, figure)
 

@@ -9,10 +9,12 @@ import numpy as np
 import yaml
 
 from segtrain.runs.files import write_whole
-from segtrain.sweeps import verdict
-from segtrain.sweeps.arms import Arm, Choice, Contrast, arms_of, choice, contrasts
+from segtrain.sweeps import caution
+from segtrain.sweeps.arms import Arm, Choice, arms_of, choice
+from segtrain.sweeps.contrasts import Contrast, contrasts
 from segtrain.sweeps.reading import Run, read_runs
 from segtrain.sweeps.robustness import Robustness, robustness
+from segtrain.sweeps.scores import FalsePositives, empty_images, false_positives, value
 
 SCORE = "dice"
 PLAN = "sweep.yaml"  # in a sweep's folder: its jobs, by folder
@@ -29,6 +31,7 @@ class Findings(NamedTuple):
     choice: Choice | None
     warnings: list[str]
     robustness: Robustness | None  # under shifts, where runs were scored so
+    empty: dict[str, dict[str, FalsePositives]]  # score to arm's name to predictions on empty images; those with any
 
 
 def find(folders: Sequence[Path]) -> Findings:
@@ -42,9 +45,18 @@ def find(folders: Sequence[Path]) -> Findings:
     compared = contrasts(arms, SCORE)
     scores = {key for run in runs for row in run.images.values() for key in row if key.startswith(f"{SCORE}/")}
     by_class = {key.partition("/")[2]: contrasts(arms, key) for key in sorted(scores)}
-    warned = verdict.warnings(runs, arms, compared, _missing(folders, runs))
+    chosen = choice(arms)
+    warned = caution.warnings(runs, arms, compared, _missing(folders, runs), chosen)
     title = " and ".join(folder.resolve().name for folder in folders)
-    return Findings(title, runs, arms, compared, by_class, choice(arms), warned, robustness(arms))
+    empty = {key: found for key in [SCORE, *sorted(scores)] if (found := _on_empty(arms, key))}
+    return Findings(title, runs, arms, compared, by_class, chosen, warned, robustness(arms), empty)
+
+
+def _on_empty(arms: Sequence[Arm], score: str) -> dict[str, FalsePositives]:
+    """By arm; nothing where no test image is empty."""
+    runs = {arm.name: list(arm.finished.values()) for arm in arms}
+    empty = empty_images([run for of in runs.values() for run in of], score)
+    return {name: false_positives(of, score, empty) for name, of in runs.items() if of} if empty else {}
 
 
 def _missing(folders: Sequence[Path], runs: Sequence[Run]) -> list[str]:
@@ -75,6 +87,6 @@ def featured(found: Findings) -> Contrast | None:
 
 
 def score_of(run: Run) -> float:
-    """A run's mean over its test images of the foreground Dice; images without one are left out."""
-    known = [row[SCORE] for row in run.images.values() if not math.isnan(row[SCORE])]
+    """Returns a run's mean over its test images of the foreground Dice; rightly empty ones count as 1."""
+    known = [one for row in run.images.values() if not math.isnan(one := value(row, SCORE))]
     return float(np.mean(known)) if known else math.nan

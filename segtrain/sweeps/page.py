@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from segtrain.sweeps import pictures, robustness_page, verdict
+from segtrain.sweeps import caution, pictures, robustness_page, verdict
 from segtrain.sweeps.figures import POINTS, Drawn
 from segtrain.sweeps.findings import Findings, featured
 from segtrain.sweeps.robustness import Robustness
-from segtrain.sweeps.verdict import interval, points
+from segtrain.sweeps.verdict import own_interval, points
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -27,13 +27,16 @@ def _intro(found: Findings) -> str:
 
 METHOD = (
     "The unit is the paired difference d(seed, image) between an arm and its baseline, of the mean foreground Dice of "
-    "one test image. Both runs of a seed share split, initial weights, order and shared draws. Seeds and images are "
-    "both samples, crossed: interval and p come from the two-way random-effects model (variance of the mean from the "
-    "mean squares of seeds and images less that of the rest, Satterthwaite's degrees of freedom); images of one group "
-    "(patient) are averaged first. p is corrected for the number of arms (Holm). 'Wins in' is P(arm > baseline) over "
-    "seeds, ties half. 'p, these images' is the sign-flip test over seeds: it answers for exactly these test images. "
-    "Fewer than 5 seeds never yield 'better' or 'worse'. The arm is chosen on validation and confirmed on test. "
-    "`scripts/validate_statistics.py` checks all of it by simulation."
+    "one test image. Both runs of a seed share split, initial weights, order and shared draws. An image that is empty "
+    "in truth counts as 1 where nothing is predicted on it, else as 0 (the rule of the BraTS challenges). Images of "
+    "one group (patient, scan, stack) are averaged first. Seeds and images are both samples, crossed: interval and p "
+    "come from the two-way random-effects model, by its generalised pivotal quantity. Folds of one seed count as one "
+    "repetition; where each seed has a split of its own, the images that splits share are counted in. p is corrected "
+    "for the number of arms (Holm); an interval 'at once' holds together with those of all other arms, so also for the "
+    "one that was chosen. 'Wins in' is P(arm > baseline) over repetitions, ties half. 'p, these images' is the "
+    "sign-flip test over repetitions: it answers for exactly these test images. Fewer than 5 seeds never yield "
+    "'better' or 'worse'. The arm is chosen on validation and confirmed on test. `scripts/validate_statistics.py` "
+    "checks all of it by simulation."
 )
 
 
@@ -44,7 +47,7 @@ def _conditions(found: Findings) -> list[str]:
         f"{name} {packages[name]}" for name in ("segtrain", "torch", "albumentations", "lightning") if name in packages
     ]
     kept = [f"{key.replace('_', ' ')} {env[key]}" for key in ("device", "threads", "precision", "python") if key in env]
-    other = verdict.config_differences(found.runs)
+    other = caution.config_differences(found.runs)
     return [
         f"Data fingerprint {', '.join(sorted({run.fingerprint for run in found.runs if run.fingerprint})) or 'none'}.",
         f"{'; '.join([*kept, *named])}; commit {str(env.get('segtrain_commit'))[:12]}.",
@@ -59,9 +62,28 @@ def _class_rows(found: Findings) -> list[list[str]]:
         cells = [contrast.arm.name]
         for name in names:
             of = next((c for c in found.by_class[name] if c.arm.name == contrast.arm.name), None)
-            cells.append(f"{points(of.estimate.mean)} ({interval(of)})" if of else "")
+            cells.append(f"{points(of.estimate.mean)} ({own_interval(of)})" if of else "")
         rows.append(cells)
     return rows
+
+
+EMPTY = "False positives on empty images"
+EMPTY_NOTE = (
+    "Test images whose truth holds nothing of the class (or of any class), each counted once a run, and on how many of "
+    "them something is predicted. Runs of older versions do not say what the truth holds: there an image counts as "
+    "empty where a run has no score of it."
+)
+
+
+def _empty_heads(found: Findings) -> list[str]:
+    return [score.partition("/")[2] or "any class" for score in found.empty]
+
+
+def _empty_rows(found: Findings) -> list[list[str]]:
+    """One row an arm; none where no test image is empty."""
+    if not found.empty:
+        return []
+    return [[arm.name, *(str(of.get(arm.name, "")) for of in found.empty.values())] for arm in found.arms]
 
 
 def markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn]) -> str:
@@ -73,6 +95,8 @@ def markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Dr
     lines += _markdown_table(list(rows[0]), [list(row.values()) for row in rows])
     if len(found.by_class) > 1:
         lines += ["", "## By class", "", *_markdown_table(["arm", *found.by_class], _class_rows(found))]
+    if rows_of_empty := _empty_rows(found):
+        lines += ["", f"## {EMPTY}", "", *_markdown_table(["arm", *_empty_heads(found)], rows_of_empty), "", EMPTY_NOTE]
     if found.robustness:
         heads, cells = robustness_page.table(found.robustness, found.arms)
         lines += ["", f"## {robustness_page.TITLE}", ""]
@@ -111,6 +135,9 @@ def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn
         parts += ["<h2>By class</h2>", pictures.table(["arm", *found.by_class], _class_rows(found))]
         shown = [pictures.figure(svgs[d.name], d.caption) for d in drawn if d.name.startswith("dose-response-")]
         parts.append(pictures.side_by_side(shown))
+    if rows_of_empty := _empty_rows(found):
+        parts += [f"<h2>{EMPTY}</h2>", pictures.table(["arm", *_empty_heads(found)], rows_of_empty)]
+        parts.append(f'<p class="soft">{html.escape(EMPTY_NOTE)}</p>')
     parts.append(pictures.images_section(featured(found), svgs.get("images"), POINTS))
     parts += ["<h2>What the networks saw</h2>", pictures.sheets(found.arms)]
     parts += [f"<h2>Learning</h2>{pictures.figure(svgs[d.name], d.caption)}" for d in drawn if d.name == "learning"]

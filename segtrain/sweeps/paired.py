@@ -1,18 +1,17 @@
-"""How sure a difference between two arms is. Seeds and test images are both samples, and they are crossed.
+"""How sure a mean difference between two arms is: by Student's interval, or where several sources of chance add up.
 
-The unit is the paired difference d(seed, image) of two arms that shared the seed: split, initial weights, order of the
-samples and shared draws. Model: d = mean + seed effect + image effect + rest. An interval over seeds alone answers for
-these test images only, one over images alone for these trainings only; both forget a source of chance.
+The variance of a mean is a sum of mean squares, each of which is known from so many degrees of freedom. Its generalised
+pivotal quantity divides each mean square by a draw of chi-squared over its degrees of freedom (Weerahandi 1993, J.
+Amer. Statist. Assoc. 88:899): the interval and p are averages over these draws. Unlike Satterthwaite's degrees of
+freedom, it holds its level with two or three seeds too (`scripts/validate_statistics.py`).
 
-Sources: two-way random effects without replication, Satterthwaite 1946 (Biometrics Bulletin 2:110) for the degrees of
-freedom of a sum of mean squares; Owen 2007 (Annals of Applied Statistics 1:386) for the two-way bootstrap; Holm 1979
-(Scand. J. Statist. 6:65); Bouthillier et al. 2021 (arXiv 2103.03098) for P(A > B) and its 0.75.
+Sources: two-way random effects without replication; Clopper and Pearson 1934 (Biometrika 26:404); Bouthillier et al.
+2021 (arXiv 2103.03098) for P(A > B) and its 0.75.
 """
 
 import functools
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,139 +20,172 @@ from scipy import special  # scipy.stats would take a second to import
 LEVEL = 0.95
 BETTER = 0.75  # P(A > B) from which a difference is worth having, by convention of Bouthillier et al. 2021
 LEAST_SEEDS = 5  # fewer never yield "better"
-DRAWS = 10_000  # of a bootstrap, or of sign flips where all are too many
-NORMAL = float(special.ndtri((1 + LEVEL) / 2))  # standard errors that the normal distribution's interval reaches
+LEAST_UNITS = 5  # test images, or groups of them; from fewer nothing is said about others
+PIVOTS = 4096  # draws of a pivotal quantity
+NONE = (math.nan, math.nan)
+
+
+class Part(NamedTuple):
+    """One mean square in the variance of a mean, over the number of observations; below 0 it is subtracted."""
+
+    value: float
+    freedom: float
 
 
 class Estimate(NamedTuple):
     """A mean difference and how sure it is."""
 
     mean: float
-    seeds: int
-    images: int
+    rows: int  # repetitions: seeds, or splits, or the folds of one seed
+    units: int  # test images, or groups of them
     low: float = math.nan  # of the 95 % interval
     high: float = math.nan
     p: float = math.nan  # two-sided, of no difference
-    seed_sd: float = math.nan  # standard deviation of the seeds' effects, of the images' and of the rest
+    parts: tuple[Part, ...] = ()
+    seed_sd: float = math.nan  # standard deviation of the rows' effects, of the units' and of the rest
     image_sd: float = math.nan
     rest_sd: float = math.nan
 
 
 def crossed(difference: np.ndarray) -> Estimate:
-    """Mean of paired differences with the interval of the two-way random-effects model.
+    """Returns the mean of paired differences with the interval of the two-way random-effects model.
 
-    The variance of the mean is (MS seeds + MS images - MS rest) / (seeds·images). Each of the first two estimates, in
-    expectation, at most that variance; where the rest leaves less than the larger of them, that one is taken, with its
-    own degrees of freedom.
+    The variance of the mean is (MS rows + MS units - MS rest) / (rows·units).
 
     Args:
-        difference: (seeds, images), without gaps.
+        difference: (rows, units), without gaps. Rows are seeds; a seed's row may come from several folds, which
+            together test each unit once: what the units of a fold share is part of the row's mean square.
 
     Returns:
-        The interval and p are NaN with fewer than two seeds or images.
+        The interval and p are NaN with fewer than two rows or units.
     """
-    seeds, images = difference.shape
+    rows, units = difference.shape
     mean = float(difference.mean())
-    if seeds < 2 or images < 2:
-        return Estimate(mean, seeds, images)
-    of_seeds, of_images = difference.mean(1), difference.mean(0)
-    rest = difference - of_seeds[:, None] - of_images + mean
-    ms_seeds, ms_images = images * of_seeds.var(ddof=1), seeds * of_images.var(ddof=1)
-    ms_rest = float((rest**2).sum()) / ((seeds - 1) * (images - 1))
-    total, freedom = ms_seeds + ms_images - ms_rest, math.nan
-    larger, own = max((ms_seeds, seeds - 1), (ms_images, images - 1))
-    if total > larger:
-        parts = ms_seeds**2 / (seeds - 1) + ms_images**2 / (images - 1) + ms_rest**2 / ((seeds - 1) * (images - 1))
-        freedom = total**2 / parts
-    else:
-        total, freedom = larger, own
-    low, high, p = _t_interval(mean, math.sqrt(total / (seeds * images)), freedom)
-    sds = (math.sqrt(max(0.0, v)) for v in ((ms_seeds - ms_rest) / images, (ms_images - ms_rest) / seeds, ms_rest))
-    return Estimate(mean, seeds, images, low, high, p, *sds)
+    if rows < 2 or units < 2:
+        return Estimate(mean, rows, units)
+    of_rows, of_units = difference.mean(1), difference.mean(0)
+    rest = difference - of_rows[:, None] - of_units + mean
+    ms_rows, ms_units = float(units * of_rows.var(ddof=1)), float(rows * of_units.var(ddof=1))
+    ms_rest = float((rest**2).sum()) / ((rows - 1) * (units - 1))
+    n = rows * units
+    parts = (Part(ms_rows / n, rows - 1), Part(ms_units / n, units - 1), Part(-ms_rest / n, (rows - 1) * (units - 1)))
+    sds = [math.sqrt(max(0.0, v)) for v in ((ms_rows - ms_rest) / units, (ms_units - ms_rest) / rows, ms_rest)]
+    return _with_interval(Estimate(mean, rows, units, math.nan, math.nan, math.nan, parts, *sds))
 
 
-def over_seeds(difference: np.ndarray) -> Estimate:
-    """Mean of one difference a seed, (seeds,), with Student's interval: for test sets that are each seed's own."""
-    seeds = len(difference)
+def over_rows(difference: np.ndarray) -> Estimate:
+    """Returns the mean of one difference a row, (rows,), with Student's interval: on exactly these test images."""
+    rows = len(difference)
     mean = float(difference.mean())
-    if seeds < 2:
-        return Estimate(mean, seeds, 0)
-    sd = float(difference.std(ddof=1))
-    return Estimate(mean, seeds, 0, *_t_interval(mean, sd / math.sqrt(seeds), seeds - 1), sd)
+    if rows < 2:
+        return Estimate(mean, rows, 0)
+    variance = float(difference.var(ddof=1))
+    parts = (Part(variance / rows, rows - 1),)
+    return _with_interval(Estimate(mean, rows, 0, parts=parts, seed_sd=math.sqrt(variance)))
 
 
-def _t_interval(mean: float, error: float, freedom: float) -> tuple[float, float, float]:
-    """Low, high and two-sided p of Student's t."""
-    if error == 0:
-        return mean, mean, float(mean == 0)
-    reach = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
-    return mean - reach, mean + reach, float(2 * special.stdtr(freedom, -abs(mean) / error))
+def overlapping(difference: np.ndarray) -> Estimate:
+    """Returns the mean over rows that each have a test set of their own; sets may share units.
+
+    Two rows that share units are correlated: their means have the covariance (shared units / (units of the one · units
+    of the other)) · variance of the units' effects. So to Student's variance over rows comes the mean covariance of a
+    pair. The units' variance is estimated from products of two rows' residuals on the units that both have.
+
+    Args:
+        difference: (rows, units); NaN where a row does not test a unit.
+    """
+    known = ~np.isnan(difference)
+    counts, of_rows = known.sum(1), np.nanmean(difference, 1)
+    rows, units = len(difference), int(known.any(0).sum())
+    mean = float(of_rows.mean())
+    if rows < 2:
+        return Estimate(mean, rows, units)
+    variance = float(of_rows.var(ddof=1))
+    parts = [Part(variance / rows, rows - 1)]
+    share = (known.astype(float) @ known.T) / np.outer(counts, counts)
+    pair = np.triu_indices(rows, 1)
+    if share[pair].any():
+        of_units, freedom = _units_variance(np.where(known, difference - of_rows[:, None], 0.0), known)
+        if of_units > 0:
+            parts.append(Part(float(share[pair].mean()) * of_units, freedom))
+    return _with_interval(Estimate(mean, rows, units, parts=tuple(parts), seed_sd=math.sqrt(variance)))
 
 
-def bootstrap(difference: np.ndarray) -> tuple[float, float]:
-    """Percentile interval of the mean with seeds and images drawn again, both: the cross-check of `crossed`."""
-    rows, columns = _weights(*difference.shape)
-    means = np.einsum("bs,bs->b", rows, columns @ difference.T)
-    low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist()
-    return low, high
+def _units_variance(rest: np.ndarray, known: np.ndarray) -> tuple[float, float]:
+    """The variance of the units' effects and its degrees of freedom, of residuals from their rows' means.
+
+    In expectation the product of two rows' residuals on one unit is the variance times 1 - 1/n - 1/m + shared/(n·m).
+    """
+    counts, shared = known.sum(1), known.astype(float) @ known.T
+    inverse = 1 / counts
+    factor = 1 - inverse[:, None] - inverse + shared * np.outer(inverse, inverse)
+    pair = np.triu_indices(len(rest), 1)
+    weight = float((shared * factor)[pair].sum())
+    if weight <= 0:
+        return 0.0, 1.0
+    variance = float((rest @ rest.T)[pair].sum()) / weight
+    products = (rest.sum(0) ** 2 - (rest**2).sum(0)) / 2  # the sum over pairs of rows, for each unit
+    pairs = known.sum(0) * (known.sum(0) - 1) / 2
+    error = float(((products - pairs * factor[pair].mean() * variance) ** 2).sum()) / weight**2
+    return variance, max(1.0, 2 * variance**2 / error) if error > 0 else float(len(products))
 
 
-@functools.lru_cache(maxsize=1)  # the arms of a sweep have all the same
-def _weights(seeds: int, images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of seeds (draws, seeds) and of images (draws, images) in each draw; a row's sum is 1."""
+def _with_interval(found: Estimate) -> Estimate:
+    low, high = limits(found, LEVEL)
+    return found._replace(low=low, high=high, p=p_of(found))
+
+
+def p_of(found: Estimate) -> float:
+    """Returns the two-sided p of no difference; NaN where there is no interval."""
+    if not found.parts:
+        return math.nan
+    return _beyond(found.parts)(abs(found.mean)) if any(part.value for part in found.parts) else float(found.mean == 0)
+
+
+def limits(found: Estimate, level: float) -> tuple[float, float]:
+    """Returns the interval of an estimate at a level such as .95; NaN where there is none."""
+    if not found.parts:
+        return NONE
+    if not any(part.value for part in found.parts):
+        return found.mean, found.mean
+    beyond, least, most = _beyond(found.parts), 0.0, math.sqrt(sum(abs(part.value) for part in found.parts))
+    while beyond(most) > 1 - level:
+        least, most = most, 2 * most
+    for _ in range(60):
+        middle = (least + most) / 2
+        least, most = (middle, most) if beyond(middle) > 1 - level else (least, middle)
+    return found.mean - most, found.mean + most
+
+
+def _beyond(parts: Sequence[Part]) -> Callable[[float], float]:
+    """The probability that the mean is off by more than so much, either way."""
+    largest = max(abs(part.value) for part in parts)
+    counted = [part for part in parts if abs(part.value) > 1e-9 * largest]  # less is rounding
+    counted.sort(key=lambda part: (part.freedom, part.value))  # rows and units are alike
+    if len(counted) == 1:
+        error, freedom = math.sqrt(abs(counted[0].value)), counted[0].freedom
+        return lambda reach: float(2 * special.stdtr(freedom, -reach / error))
+    drawn = _pivots(tuple(part.freedom for part in counted))
+    variance = np.maximum(np.array([part.value for part in counted]) @ drawn, 1e-300)
+    errors = np.sqrt(variance)
+    return lambda reach: float(2 * special.ndtr(-reach / errors).mean())
+
+
+@functools.lru_cache(maxsize=256)
+def _pivots(freedoms: tuple[float, ...]) -> np.ndarray:
+    """Degrees of freedom over draws of chi-squared, (parts, PIVOTS): a Latin hypercube, the same each time."""
     rng = np.random.default_rng(0)
-    rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
-    columns = rng.multinomial(images, np.full(images, 1 / images), DRAWS) / images
-    return rows, columns
+    even = (np.arange(PIVOTS) + 0.5) / PIVOTS
+    return np.stack([freedom / special.chdtri(freedom, rng.permutation(even)) for freedom in freedoms])
 
 
-def sign_flip(of_seeds: np.ndarray) -> float:
-    """Two-sided p of a mean of 0 over seeds, on exactly these test images; at least 2 / 2^seeds.
+def superiority(of_rows: np.ndarray) -> tuple[float, float, float]:
+    """Returns P(A > B), the share of rows with a difference above 0, ties half, and its exact 95 % interval.
 
-    All sign patterns up to 13 seeds, else random ones with the observed among them.
+    Clopper and Pearson's: of 8 wins in 8 the interval is 63 % to 100 %. A tie counts as half a win.
     """
-    n = len(of_seeds)
-    if n <= 13:
-        signs = np.array(list(itertools.product((-1, 1), repeat=n)))
-    else:
-        signs = np.random.default_rng(0).choice((-1, 1), (DRAWS, n))
-        signs[0] = 1
-    flipped = np.abs(signs @ of_seeds)
-    return float((flipped >= abs(of_seeds.sum()) * (1 - 1e-12)).mean())
-
-
-def superiority(of_seeds: np.ndarray) -> tuple[float, float, float]:
-    """P(A > B): the share of seeds with a difference above 0, ties half, and its bootstrap interval over seeds."""
-    wins = (of_seeds > 0) + 0.5 * (of_seeds == 0)
-    drawn = np.random.default_rng(0).choice(wins, (DRAWS, len(wins))).mean(1)
-    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist()
-    return float(wins.mean()), low, high
-
-
-def holm(ps: Sequence[float]) -> list[float]:
-    """The p-values after Holm's correction for so many; a NaN stays one and counts for none."""
-    known = sorted((p, i) for i, p in enumerate(ps) if not math.isnan(p))
-    adjusted, running = list(ps), 0.0
-    for rank, (p, i) in enumerate(known):
-        running = max(running, min(1.0, p * (len(known) - rank)))
-        adjusted[i] = running
-    return adjusted
-
-
-class Needed(NamedTuple):
-    """How many in all would separate a difference of this size from 0; None: none up to the limit would."""
-
-    seeds: int | None  # with these images
-    images: int | None  # with these seeds
-
-
-def needed(found: Estimate, limit: int = 1000) -> Needed:
-    """Seeds, or images, at which the interval about the same mean with the same spreads leaves 0 out."""
-
-    def settles(seeds: int, images: int) -> bool:
-        spread = found.seed_sd**2 / seeds + found.image_sd**2 / images + found.rest_sd**2 / (seeds * images)
-        return bool(abs(found.mean) > NORMAL * math.sqrt(spread))
-
-    seeds = next((n for n in range(found.seeds, limit) if settles(n, found.images)), None)
-    images = next((n for n in range(found.images, limit) if settles(found.seeds, n)), None)
-    return Needed(seeds, images)
+    n, wins = len(of_rows), float((of_rows > 0).sum() + 0.5 * (of_rows == 0).sum())
+    tail = (1 - LEVEL) / 2
+    low = float(special.betaincinv(wins, n - wins + 1, tail)) if wins > 0 else 0.0
+    high = float(special.betaincinv(wins + 1, n - wins, 1 - tail)) if wins < n else 1.0
+    return wins / n, low, high

@@ -10,7 +10,8 @@ from PIL import Image
 
 from segtrain.plots import MOST_THUMBNAILS, THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS
 from segtrain.sheet import spread
-from segtrain.sweeps.arms import Arm, Contrast
+from segtrain.sweeps.arms import Arm
+from segtrain.sweeps.contrasts import Contrast
 
 SHOWN = 4  # images that gain most, and that lose most
 WIDE = 900  # pixels of a contact sheet in the page
@@ -51,7 +52,7 @@ def _figure(source: str, caption: str) -> str:
 
 
 def images_section(contrast: Contrast | None, svg: str | None, unit: float) -> str:
-    """Which test images win and lose under an arm, with the largest shown; empty without crossed images."""
+    """Which test images win and lose under an arm, with the largest shown; empty without images in common."""
     if contrast is None or svg is None:
         return ""
     ordered = sorted(contrast.of_images, key=lambda name: -contrast.of_images[name])
@@ -63,15 +64,17 @@ def images_section(contrast: Contrast | None, svg: str | None, unit: float) -> s
         shown = [_thumbnail(contrast, name, unit) for name in names]
         if any(shown):
             parts.append(f"<h3>{words}</h3>{side_by_side(shown)}")
-    parts.append('<p class="soft">Pairs: truth, then prediction; the baseline above, the arm below; first seed.</p>')
+    parts.append(
+        '<p class="soft">Pairs: truth, then prediction; the baseline above, the arm below; first seed with it.</p>'
+    )
     return "".join(parts)
 
 
 def _thumbnail(contrast: Contrast, name: str, unit: float) -> str:
-    seed = next(iter(contrast.of_seeds))
+    ours, theirs = contrast.arm.finished, contrast.baseline.finished
+    first = next(rep for rep in ours if rep in theirs and name in ours[rep].images)
     tiles = []
-    for arm in (contrast.baseline, contrast.arm):
-        run = arm.runs[seed]
+    for run in (theirs[first], ours[first]):
         sheet = run.path / THUMBNAILS
         shown = spread(list(run.images), MOST_THUMBNAILS)
         if name not in shown or not sheet.exists():

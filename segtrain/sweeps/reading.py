@@ -14,7 +14,21 @@ from segtrain.errors import UserError
 from segtrain.runs.folder import UNNAMED, RunFolder
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a config in a tenth of the time
-SEED, FOLD = "seed", "dataset.split.fold"
+SEED, DEAL, FOLD = "seed", "dataset.split.seed", "dataset.split.fold"
+BLOCKS = "segtrain.data.split.Blocks"  # a split into slabs of neighbours
+
+
+class Repetition(NamedTuple):
+    """What tells the runs of an arm apart, and pairs them with those of another arm."""
+
+    seed: int  # of training
+    deal: int = 0  # the seed of the split; what a split without one is dealt by is always 0
+    fold: int = 0
+
+    def __str__(self) -> str:
+        """Such as "seed 3" or "seed 3, fold 1"."""
+        more = [f", split {self.deal}"] * bool(self.deal) + [f", fold {self.fold}"] * bool(self.fold)
+        return f"seed {self.seed}{''.join(more)}"
 
 
 class Run(NamedTuple):
@@ -22,7 +36,7 @@ class Run(NamedTuple):
 
     path: Path
     state: str
-    seed: int  # of a fold of k: seed x k + fold, as folds too are repetitions
+    repetition: Repetition
     policy: str  # choice of the group aug
     strength: float
     typed: tuple[str, ...]  # overrides that tell arms apart: not the seed, not the folder
@@ -75,10 +89,10 @@ def read_run(path: Path) -> Run:
     return Run(
         path=path,
         state=status["state"],
-        seed=int(config.get(SEED, 0)) * int(config.get("dataset.split.k", 1)) + int(config.get(FOLD, 0)),
+        repetition=Repetition(*(_whole(config.get(key)) for key in (SEED, DEAL, FOLD))),
         policy=str(config.get("choices.aug", "none")),
         strength=float(config.get("aug.strength", 1.0)),
-        typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) not in (SEED, FOLD)),
+        typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) not in (SEED, DEAL, FOLD)),
         config=config,
         results=run.read_json("results.json") if (path / "results.json").exists() else {},
         images=_images(path / "per_image.csv"),
@@ -90,6 +104,10 @@ def read_run(path: Path) -> Run:
         minutes=_minutes(status),
         error=status.get("error") or "",
     )
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def key_of(override: str) -> str:
@@ -112,12 +130,17 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def groups_of(run: Run) -> dict[str, str]:
-    """Test image to its group (patient), the data's own or by the split's `group` expression; itself without one."""
+    """Returns test image to the group (patient, scan, stack) that it belongs to; itself where it stands alone.
+
+    split.json says it. Runs of older versions say there only what the data itself knows: for those the split's `group`
+    expression counts, and a split into slabs of neighbours makes its test slab one group.
+    """
+    pattern = run.config.get("dataset.split.group")
     if run.groups:
         return {name: run.groups.get(name, name) for name in run.images}
-    pattern = run.config.get("dataset.split.group")
     if not isinstance(pattern, str):
-        return {name: name for name in run.images}
+        slab = run.config.get("dataset.split._target_") == BLOCKS
+        return {name: "one slab" if slab else name for name in run.images}
     expression = re.compile(pattern)
     groups = {}
     for name in run.images:

@@ -12,13 +12,14 @@ from segtrain.runs.metrics_csv import write_csv
 from segtrain.sweeps import figures, page, robustness_page
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.figures import Drawn
-from segtrain.sweeps.findings import Findings, featured, find, score_of
+from segtrain.sweeps.findings import SCORE, Findings, featured, find, score_of
 from segtrain.sweeps.reading import Run
-from segtrain.sweeps.verdict import interval, p_value, points
+from segtrain.sweeps.verdict import own_interval, p_value, points
 
+FALSE = "false positives on empty images"
 HEADS = (
     *("arm", "seeds", "Dice, mean ± sd", "difference", "95 % interval", "wins in", "p (Holm)", "p, these images"),
-    *("verdict", "minutes", "images/s"),
+    *("verdict", FALSE, "minutes", "images/s"),
 )
 COSTS = ("minutes", "images/s")
 
@@ -64,23 +65,27 @@ def _drawn(found: Findings) -> list[Drawn]:
 
 def _row(arm: Arm, found: Findings, times: bool) -> dict[str, str]:
     """One arm's line of the table."""
-    scores = [score_of(run) for run in arm.finished.values()]
-    spread = f" ± {np.std(scores, ddof=1):.4f}" if len(scores) > 1 else ""
+    scored = arm.table(SCORE)
+    spread = f" ± {np.std(scored.of_rows, ddof=1):.4f}" if scored and len(scored.rows) > 1 else ""
     row = dict.fromkeys(HEADS, "")
-    row |= {"arm": arm.name, "seeds": str(len(scores))}
-    row["Dice, mean ± sd"] = f"{np.mean(scores):.4f}{spread}" if scores else "no run finished"
+    row |= {"arm": arm.name, "seeds": str(scored.seeds if scored else 0)}
+    row["Dice, mean ± sd"] = f"{scored.mean:.4f}{spread}" if scored else "no run finished"
     contrast = next((c for c in found.contrasts if c.arm.name == arm.name), None)
     if contrast:
         row |= {
             "difference": points(contrast.estimate.mean),
-            "95 % interval": interval(contrast),
+            "95 % interval": own_interval(contrast),
             "wins in": f"{contrast.superiority[0]:.0%}",
             "p (Holm)": p_value(contrast.p_holm),
             "p, these images": p_value(contrast.sign_flip),
             "verdict": contrast.verdict,
         }
-    elif scores:
-        row["verdict"] = "baseline"
+    elif scored:
+        row["verdict"] = "baseline" if arm.plain else "no baseline"
+    if SCORE in found.empty:
+        row[FALSE] = str(found.empty[SCORE].get(arm.name, ""))
+    else:
+        del row[FALSE]
     if times:
         minutes, speeds = ([f(run) for run in arm.finished.values()] for f in (lambda run: run.minutes, _speed))
         row |= {"minutes": _mean(minutes, 1), "images/s": _mean(speeds, 0)}
@@ -102,7 +107,7 @@ def _mean(values: Sequence[float], digits: int) -> str:
 
 
 def _run_row(arm: Arm, run: Run, times: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": arm.name, "seed": run.seed, "run": run.path.name, "state": run.state}
+    row: dict[str, Any] = {"arm": arm.name, **run.repetition._asdict(), "run": run.path.name, "state": run.state}
     row["dice (mean over images)"] = score_of(run) if run.images else ""
     row |= {key: value for key, value in run.results.items() if isinstance(value, int | float)}
     if times:

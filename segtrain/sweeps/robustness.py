@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.sweeps.arms import Arm, Contrast, contrasts
+from segtrain.sweeps.arms import Arm
+from segtrain.sweeps.contrasts import Contrast, contrasts
 from segtrain.sweeps.reading import Run
+from segtrain.sweeps.scores import TRUTH
 
 FILE = "robustness.csv"  # in a run's folder: a row a shift, strength and image
 SCORE = "dice"
@@ -55,9 +57,9 @@ def robustness(arms: Sequence[Arm]) -> Robustness | None:
 
 
 def mean(arm: Arm) -> float:
-    """The mean over seeds of the mean over images."""
-    means = [_mean([row[SCORE] for row in run.images.values()]) for run in arm.finished.values()]
-    return _mean(means)
+    """Returns an arm's mean Dice over repetitions and test images, or groups of them; NaN without any."""
+    table = arm.table(SCORE)
+    return table.mean if table else math.nan
 
 
 def _under(arms: Sequence[Arm], shift: Shift, scored: Mapping[Path, Mapping[Shift, Images]]) -> list[Arm]:
@@ -82,11 +84,10 @@ def _read(path: Path) -> tuple[str, dict[Shift, Images]]:
         rows = list(csv.DictReader(file))
     found: dict[Shift, Images] = {}
     for row in rows:
-        scores = {key: float(value) for key, value in row.items() if key.partition("/")[0] == SCORE}
+        scores = {
+            key: float(value) if value else math.nan
+            for key, value in row.items()
+            if key.partition("/")[0] in (SCORE, TRUTH[:-1])
+        }
         found.setdefault((row["shift"], float(row["strength"])), {})[row["id"]] = scores
     return rows[0]["seed"] if rows else "", found
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

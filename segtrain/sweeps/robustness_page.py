@@ -7,10 +7,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from segtrain.sweeps import figures
-from segtrain.sweeps.arms import BASELINE, Arm, Contrast
+from segtrain.sweeps.arms import Arm
+from segtrain.sweeps.contrasts import Contrast
 from segtrain.sweeps.figures import Drawn
 from segtrain.sweeps.robustness import Robustness, mean
-from segtrain.sweeps.verdict import interval, points
+from segtrain.sweeps.verdict import interval, own_interval, points
 
 TITLE = "Robustness"
 COLUMNS = 2  # panels side by side
@@ -31,8 +32,9 @@ def sentences(found: Robustness) -> list[str]:
             continue
         best = max(known, key=lambda c: (c.verdict == "better", c.verdict == "looks better", c.estimate.mean))
         base = next(arm for arm in found.arms[name, strength] if arm.name == best.baseline.name)
+        at_once = f", for all {len(known)} arms at once" if len(known) > 1 else ""
         dice = f"against {mean(base):.4f} of {base.name}"
-        gain = f"{points(best.estimate.mean)} points ({interval(best)})"
+        gain = f"{points(best.estimate.mean)} points ({interval(best.at_once)}{at_once})"
         under = f"Under {name} × {strength:g}"
         if best.verdict in ("better", "looks better"):
             more = "" if best.verdict == "better" else "; looks better"
@@ -61,7 +63,7 @@ def table(found: Robustness, arms: Sequence[Arm]) -> tuple[list[str], list[list[
 def _cell(found: Robustness, shift: tuple[str, float], arm: Arm) -> str:
     contrast = next((c for c in found.contrasts[shift] if c.arm.name == arm.name), None)
     if contrast is not None:
-        return f"{points(contrast.estimate.mean)} ({interval(contrast)})"
+        return f"{points(contrast.estimate.mean)} ({own_interval(contrast)})"
     own = next((one for one in found.arms[shift] if one.name == arm.name), None)
     return f"{mean(own):.4f}" if own is not None else ""
 
@@ -94,8 +96,7 @@ def _doses(found: Robustness, clean: Sequence[Contrast]) -> Drawn | None:
     """A panel an augmentation of several strengths, a line a shift; None where no augmentation has several."""
     kinds: dict[str, list[Arm]] = {}
     for contrast in clean:
-        if contrast.arm.policy != BASELINE:
-            kinds.setdefault(figures.kind(contrast.arm), []).append(contrast.arm)
+        kinds.setdefault(figures.kind(contrast.arm), []).append(contrast.arm)
     several = {kind: sorted(of, key=lambda arm: arm.strength) for kind, of in kinds.items() if len(of) > 1}
     if not several:
         return None

@@ -89,7 +89,7 @@ def test_a_file_of_other_weights_or_draws_is_left_out_and_named(sweep: Path) -> 
     )
     found = find([sweep]).robustness
     assert found is not None and sorted(found.left_out) == [first.name, second.name]
-    assert all(c.estimate.seeds == 4 for c in found.contrasts["noise", 1.0])
+    assert all(c.estimate.rows == 4 for c in found.contrasts["noise", 1.0])
     assert "2 robustness.csv" in robustness_page.sentences(found)[-1]
 
 

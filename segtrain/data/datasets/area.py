@@ -23,4 +23,5 @@ def shrink_labels(mask: Labels, size: tuple[int, int]) -> Labels:
         return mask.copy()
     found = np.unique(mask)
     shares = [cv2.resize((mask == label).astype(np.float32), size, interpolation=cv2.INTER_AREA) for label in found]
-    return found[np.stack(shares).argmax(0)]
+    labels: Labels = found[np.stack(shares).argmax(0)]
+    return labels
