@@ -11,10 +11,10 @@ import numpy as np
 
 from segtrain.errors import UserError
 
-# What resizes by cv2.resize, whose nearest neighbour is the first pixel of each area: up to half a pixel beside the image.
+# What resizes by cv2.resize, whose nearest neighbour is the first pixel of each area, up to half a pixel off.
 RESIZING = (
     *(A.Resize, A.RandomScale, A.LongestMaxSize, A.SmallestMaxSize, A.CropAndPad),
-    *(A.RandomResizedCrop, A.RandomSizedCrop, A.RandomSizedBBoxSafeCrop),
+    *(A.RandomResizedCrop, A.RandomSizedCrop),
 )
 
 
@@ -69,7 +69,7 @@ def tie_mask(transform: Any, ignore_index: int) -> None:
 
 
 def resized(transform: Any, ignore_index: int, mask: np.ndarray, **params: Any) -> np.ndarray:
-    """Returns the mask of a transform that resizes: of each pixel the label that has most of what the image reads there.
+    """Returns the mask of a transform that resizes: the label that has most of what each pixel reads.
 
     Each label's own picture, 1 where it is, goes the image's way, by whatever interpolation; so labels and image stay
     registered at every factor, which no nearest neighbour does at even ones. Where no label is, outside, ignore_index.

@@ -34,7 +34,7 @@ class TorchVisionDraw(NamedTuple):
 class TorchVision:
     """v2 transforms in order, on tv_tensors: flips and crops move image and mask together.
 
-    Masks are warped by nearest neighbour; what resizes gives each pixel the label that has most of it (`torchvision_labels`).
+    Masks are warped by nearest neighbour; what resizes gives each pixel the label that has most of it.
 
     torch's CPU generator is seeded for the call and restored after it; so one thread of a process at a time.
     """
