@@ -79,3 +79,15 @@ def offset(image: Array, labels: Array, outside: tuple[int, ...] = (255,)) -> Ar
     fitted = np.stack([np.ones(counted.sum()), told[counted], down[counted], right[counted]], 1)
     _, scale, *away_by = np.linalg.lstsq(fitted, seen[counted], rcond=None)[0]
     return np.array(away_by) / scale if scale > 0.2 else np.array([np.nan, np.nan])
+
+
+def large_pair(seed: int, height: int, width: int) -> tuple[Array, Array]:
+    """Image (H, W, 3) uint8, hard at its edges, and labels, of a size that is shown smaller."""
+    share = cv2.resize(scene(seed).share.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    labels = (share >= 0.5).astype(np.uint8)
+    return np.repeat((40 + 160 * labels)[..., None], 3, 2).astype(np.uint8), labels
+
+
+def reddish(picture: Array) -> Array:
+    """Where a picture (H, W, 3) of grey and red is drawn over in red, 1."""
+    return (picture[..., 0].astype(int) - picture[..., 1] > 20).astype(np.uint8)
