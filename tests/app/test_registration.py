@@ -157,6 +157,12 @@ def thumbnails(folder: Path) -> list[tuple[Array, Array]]:
     return [(one[..., 1], reddish(one)) for one in shown]
 
 
+def inlined(page: Path) -> list[Array]:
+    """The pictures inside a page."""
+    contents = re.findall(r"base64,([A-Za-z0-9+/=]+)", page.read_text(encoding="utf-8"))
+    return [np.array(Image.open(io.BytesIO(base64.b64decode(content)))) for content in contents]
+
+
 class Known:
     """What write_page asks of a data set."""
 
@@ -168,10 +174,7 @@ def page(folder: Path) -> list[tuple[Array, Array]]:
     strips = [sheets.Strip(str(number), [sheets.Cell("0", pair, {})]) for number, pair in enumerate(PAIRS)]
     known: Any = Known()
     path = sheets.write_page(folder, "", "", [sheets.Sheet("a", "", "", strips)], known)
-    found = [
-        np.array(Image.open(io.BytesIO(base64.b64decode(one))))
-        for one in re.findall("base64,([^']+)'", path.read_text())
-    ]
+    found = inlined(path)
     return [(image, reddish(over)) for image, over in zip(found[::2], found[1::2], strict=True)]
 
 
@@ -181,3 +184,16 @@ def test_pictures_show_labels_where_the_image_has_them(
 ) -> None:
     pairs = shown(tmp_path)
     assert len(pairs) == len(PAIRS) and close(pairs)
+
+
+def test_the_page_of_check_shows_labels_where_the_image_has_them(segtrain: CommandLine) -> None:
+    halved = [large_pair(seed, 320, 250) for seed in range(6)]  # where the pixel at the middle lies a quarter off
+    for number, (image, mask) in enumerate(halved):
+        for copy in "ab":  # copies are shown
+            save(segtrain.folder / f"data/images/{number}{copy}.png", image)
+            save(segtrain.folder / f"data/masks/{number}{copy}.png", 255 * mask)
+    known = ["dataset.root=data", "dataset.classes={background:0,cell:255}", "dataset.palette=[[0,0,0],[230,0,0]]"]
+    segtrain("check", "dataset=folder", *known, "parts=[data]")
+    (path,) = (segtrain.folder / "outputs/check").glob("*/*/check.html")
+    halves = [np.split(one, 2, 1) for one in inlined(path)]
+    assert len(halves) >= len(halved) and close((image, reddish(over)) for image, over in halves)
