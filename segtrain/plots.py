@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from segtrain.area import shrink_labels
 from segtrain.runs.files import write_whole
 from segtrain.sheet import DPI, Row, patch, save, write_sheet
 
@@ -143,9 +144,8 @@ def thumbnails(
         row, column = divmod(number, THUMBNAIL_COLUMNS)
         for side, labels in enumerate((mask, pred)):
             scale = THUMBNAIL / max(labels.shape)
-            size = round(labels.shape[1] * scale), round(labels.shape[0] * scale)
-            shown = cv2.resize(to_rgb(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-            over = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+            size = max(1, round(labels.shape[1] * scale)), max(1, round(labels.shape[0] * scale))
+            shown, over = _shrunk(to_rgb(image), labels, size) if scale < 1 else _enlarged(to_rgb(image), labels, size)
             tile = overlay(shown, over, palette, ignore_index)
             top, left = row * THUMBNAIL, (2 * column + side) * THUMBNAIL
             sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
@@ -210,8 +210,18 @@ def _tile(image: Rgb, mask: Image, longest: int) -> tuple[Rgb, Image]:
         times = int(scale)
         return image.repeat(times, 0).repeat(times, 1), mask.repeat(times, 0).repeat(times, 1)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    labels = cv2.resize(mask.astype(np.int16), size, interpolation=cv2.INTER_NEAREST)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8), labels
+    return _shrunk(image, mask, size)
+
+
+def _shrunk(image: Rgb, mask: Image, size: tuple[int, int]) -> tuple[Rgb, Image]:
+    """Image and mask at a smaller size (width, height), both read off the same areas."""
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8), shrink_labels(mask, size)
+
+
+def _enlarged(image: Rgb, mask: Image, size: tuple[int, int]) -> tuple[Rgb, Image]:
+    """Image and mask at a larger size (width, height), both with the same pixels repeated."""
+    shown, labels = (cv2.resize(one, size, interpolation=cv2.INTER_NEAREST) for one in (image, mask.astype(np.uint8)))
+    return shown.astype(np.uint8), labels
 
 
 def _blend(pixels: Image, colour: tuple[int, int, int], share: float) -> Rgb:

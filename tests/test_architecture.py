@@ -14,9 +14,10 @@ MODULES = {
     for file in ROOT.rglob("*.py")
 }
 
-# What of ours a layer may import, beside itself, errors and the version. Layers that are not named may import all.
+# What of ours a layer may import, beside itself, errors, area and the version; layers that are not named, all.
 ALLOWED = {
     "segtrain.errors": (),
+    "segtrain.area": (),
     "segtrain.compat": (),
     "segtrain.lightning": ("segtrain.compat",),
     "segtrain.config": ("segtrain.trust",),
@@ -39,7 +40,14 @@ ONLY_IN = {
 }
 # Layers that must work, and start fast, without torch: not even through a module of ours that they import.
 WITHOUT_TORCH = (
-    *("segtrain.__main__", "segtrain.config", "segtrain.errors", "segtrain.mistakes", "segtrain.plots"),
+    *(
+        "segtrain.__main__",
+        "segtrain.area",
+        "segtrain.config",
+        "segtrain.errors",
+        "segtrain.mistakes",
+        "segtrain.plots",
+    ),
     *("segtrain.app.diff", "segtrain.app.changes", "segtrain.app.finding", "segtrain.app.stops"),
     *("segtrain.app.new", "segtrain.data.guessing"),
     *("segtrain.data.datasets", "segtrain.runs", "segtrain.sheet", "segtrain.sweeps"),
@@ -77,7 +85,7 @@ def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
     """The imports that the layer of the module, its longest prefix in ALLOWED, may not make."""
     layer = max((name for name in ALLOWED if within(module, (name,))), key=len, default="")
     free = ("segtrain", "segtrain.__version__")
-    ours = (layer, "segtrain.errors", *ALLOWED.get(layer, ()))
+    ours = (layer, "segtrain.errors", "segtrain.area", *ALLOWED.get(layer, ()))
     found = [n for n in imports if layer and within(n, ("segtrain",)) and n not in free and not within(n, ours)]
     for package, layers in ONLY_IN.items():
         found += [n for n in imports if within(n, (package,)) and not within(module, layers)]

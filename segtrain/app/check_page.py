@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from segtrain.app.check_data import Data
+from segtrain.area import shrink_labels
 
 TEMPLATE = Path(__file__).with_name("check.html")
 SIDE = 160  # pixels of a thumbnail
@@ -91,7 +92,11 @@ def _labelled(data: Data, index: int) -> list[Image.Image]:
     scale = SIDE / max(mask.shape)
     size = max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale))
     shown = Image.fromarray(to_rgb(image)).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST)
-    labels = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    labels = (
+        shrink_labels(mask, size)
+        if scale < 1
+        else np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    )
     over = overlay(np.asarray(shown), labels, data.dataset.palette, data.dataset.ignore_index)
     return [shown, Image.fromarray(over)]
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from segtrain.app.shifted import Shifts
+from segtrain.area import shrink_labels
 from segtrain.plots import overlay, shown_range, to_rgb
 
 Pixels = np.ndarray[Any, Any]
@@ -149,11 +150,11 @@ def probability_picture(plane: Pixels) -> Rgb:
 
 
 def _sized(pixels: Pixels, smooth: bool | None = None) -> Pixels:
-    """At the size at which it is shown; labels (H, W) by nearest neighbour, else means of pixels."""
+    """At the size at which it is shown: means of pixels, of labels (H, W) that with the largest share of the area."""
     height, width = pixels.shape[:2]
     smooth = pixels.ndim == 3 if smooth is None else smooth
     scale = SIDE / max(height, width)
     if scale >= 1:
         return pixels.repeat(int(scale), 0).repeat(int(scale), 1)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if smooth else cv2.INTER_NEAREST))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)) if smooth else shrink_labels(pixels, size)

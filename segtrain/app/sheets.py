@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from segtrain import plots
+from segtrain.area import shrink_labels
 from segtrain.aug.policy import Pair
 from segtrain.aug.trace import OPS, Drawn
 from segtrain.data.datasets import SegmentationDataset
@@ -128,7 +129,7 @@ def _sized(rgb: np.ndarray, mask: np.ndarray) -> Pair:
     if longest > LARGEST:
         height, width = (max(1, round(side * LARGEST / longest)) for side in mask.shape)
         rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-        return rgb, cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        return rgb, shrink_labels(mask, (width, height))
     times = -(-SMALLEST // longest)
     return rgb.repeat(times, 0).repeat(times, 1), mask.repeat(times, 0).repeat(times, 1)
 

@@ -50,7 +50,9 @@ class GeometryDraw(NamedTuple):
     def matrix(self) -> Matrix:
         """Output pixel to source pixel without the displacement; pixel centres at whole numbers.
 
-        Forward, about the centre: scale, shear along y, shear along x, rotate, translate.
+        Forward, about the centre: scale, shear along y, shear along x, rotate, translate. An axis along which
+        pixels are only shifted is shifted by whole ones: the image alone could move by a part, and all labels would
+        lie beside it by the rest.
         """
         (height, width), (rows, columns) = self.size, self.shape
         angle, zoom = math.radians(self.rotate), 2.0**-self.scale
@@ -66,8 +68,10 @@ class GeometryDraw(NamedTuple):
             d, e = -d, -e
         for _ in range(self.turns):  # undo np.rot90: (x, y) of the result lay at (-y, x) about the centre
             a, b, d, e = -d, -e, a, b
-        x, y = (columns - 1) / 2, (rows - 1) / 2
-        return a, b, x - a * x0 - b * y0, d, e, y - d * x0 - e * y0
+        c, f = (columns - 1) / 2 - a * x0 - b * y0, (rows - 1) / 2 - d * x0 - e * y0
+        if self.lattice is None:
+            c, f = (round(at) if {abs(i), abs(j)} == {0, 1} else at for i, j, at in ((a, b, c), (d, e, f)))
+        return a, b, c, d, e, f
 
     def lands(self, point: tuple[float, float]) -> tuple[float, float]:
         """Where a source pixel (y, x) comes to lie in the result, or outside it: the inverse of the whole map."""

@@ -54,7 +54,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
             rotate: degrees, uniform in ± this.
             scale: octaves, uniform in ± this; symmetric, 1 is from half to double size.
             shear: degrees, along each axis uniform in ± this; below 60.
-            translate: % of each side, uniform in ± this.
+            translate: % of each side, uniform in ± this; whole pixels along an axis that nothing else changes.
             elastic: RMS displacement, % of the short side; at most half of elastic_length, where nothing can fold.
             elastic_length: standard deviation sigma of the equivalent Gaussian kernel, % of the short side.
                 The displacement's correlation falls to 1/e at a distance of 2sigma.

@@ -32,7 +32,9 @@ class TorchVisionDraw(NamedTuple):
 
 
 class TorchVision:
-    """v2 transforms in order, on tv_tensors: flips and crops move image and mask together, masks by nearest.
+    """v2 transforms in order, on tv_tensors: flips and crops move image and mask together.
+
+    Masks are warped by nearest neighbour; what resizes gives each pixel the label that has most of it.
 
     torch's CPU generator is seeded for the call and restored after it; so one thread of a process at a time.
     """
@@ -69,12 +71,12 @@ class TorchVision:
 
     @ignore_index.setter
     def ignore_index(self, label: int) -> None:
-        from torchvision import tv_tensors
+        from segtrain.aug.torchvision_labels import Labels
 
         self._ignore_index = label
         for transform in walk(self.transforms):
             if hasattr(transform, "_fill"):  # where v2 keeps a fill for each type of input; {type: fill} in public
-                transform._fill = {**transform._fill, tv_tensors.Mask: label}
+                transform._fill = {**transform._fill, Labels: label}
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> TorchVisionDraw:
         """The seed for one image."""
@@ -88,9 +90,11 @@ class TorchVision:
         """
         from torchvision import tv_tensors
 
+        from segtrain.aug.torchvision_labels import Labels
+
         out: Any = (
             tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))),
-            tv_tensors.Mask(torch.from_numpy(np.array(mask))),
+            Labels(torch.from_numpy(np.array(mask))),
         )
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(draw.seed)

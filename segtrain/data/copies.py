@@ -23,7 +23,9 @@ def copies(facts: Facts, *, allow_leak: bool, flat: bool) -> list[Finding]:
     equal = _named(counted, same([facts.seen[name].mark.exact for name in counted]))
     other = [group for group in equal if len({facts.seen[name].mask_hash for name in group}) > 1]
     known = {frozenset(group) for group in equal}
-    alike = _named(names, near([one.mark for one in facts.seen.values()]))
+    placed = [name for name in names if name in facts.part_of or not facts.part_of]
+    # samples that no part holds would chain what they lie between: slices across a gap, of which no two are alike
+    alike = _named(placed, near([facts.seen[name].mark for name in placed]))
     alike = [group for group in alike if frozenset(group) not in known]
     across, within = _sides(facts, equal)
     near_across, near_within = _sides(facts, alike)

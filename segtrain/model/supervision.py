@@ -17,9 +17,9 @@ class Supervision(nn.Module):
     """Heads on stages of a network's decoder, and the weighted sum of their losses and the network's own.
 
     The network itself stays as it is: the heads lie beside it, listen while a loss is computed, and are not asked in
-    evaluation. Each is a 1x1 convolution; its loss is taken against the mask at the stage's size, by nearest
-    neighbour. For a U-Net the stages are its decoder's, fine to coarse; for a U-Net++ the nested nodes before the last
-    decoder block, long to short paths.
+    evaluation. Each is a 1x1 convolution; its loss is taken against the mask at the stage's size: the label with the
+    largest share of the area that a pixel of the stage stands for. For a U-Net the stages are its decoder's, fine to
+    coarse; for a U-Net++ the nested nodes before the last decoder block, long to short paths.
 
     Source: Lee et al. 2015 (arXiv 1409.5185); weights and heads as nnU-Net (Isensee et al. 2021, arXiv 1904.08128);
     the nodes of U-Net++ as Zhou et al. 2018 (arXiv 1807.10165), section 3.2, which weighs all alike: [1, 1, 1, 1].
@@ -69,15 +69,29 @@ class Supervision(nn.Module):
             for each in listening:
                 each.remove()
         logits += [head(heard[name]) for head, name in zip(self.heads, self.names, strict=True)]
-        losses = [loss(each, nearest(mask, each.shape[-2:])) for each in logits]
+        losses = [loss(each, shrunk(mask, each.shape[-2:], max(2, each.shape[1]))) for each in logits]
         return torch.stack([weight * each for weight, each in zip(self.weights, losses, strict=True)]).sum()
 
 
-def nearest(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """The mask (N, h, w) of any integer dtype at another size, each pixel that whose centre is nearest."""
+def shrunk(mask: Tensor, size: Sequence[int], classes: int) -> Tensor:
+    """Returns the mask (N, H, W) at a smaller size, each pixel the label with the largest share of its area.
+
+    Any one pixel of the area, the nearest to its middle too, lies half a pixel beside it where the factor is even. Of
+    equal shares the lowest label wins, as in `segtrain.area.shrink_labels`.
+
+    Args:
+        mask: labels 0 to classes - 1, and at most one further, larger value, the ignore index.
+        size: height and width.
+        classes: how many labels there are.
+    """
     if mask.shape[-2:] == tuple(size):
         return mask
-    return F.interpolate(mask[:, None].float(), tuple(size), mode="nearest-exact")[:, 0].to(mask.dtype)
+    labels, most = mask.new_zeros(len(mask), *size), mask.new_zeros(len(mask), *size, dtype=torch.float32)
+    for label in range(classes + 1):
+        there, value = (mask == label, label) if label < classes else (mask >= classes, mask.amax())
+        share = F.adaptive_avg_pool2d(there.float(), (size[0], size[1]))
+        labels, most = torch.where(share > most, value, labels), torch.maximum(share, most)
+    return labels
 
 
 def _stages(network: nn.Module) -> dict[str, int]:

@@ -127,7 +127,8 @@ def test_pose_is_as_drawn_and_within_what_is_stated() -> None:
             }[name]
             drawn = getattr(draw, name)
             first = drawn[0] if isinstance(drawn, tuple) else drawn
-            assert read == pytest.approx(first, abs=0.03 * size), name
+            near = 0.03 * size if name != "translate" else 0.5 + 1e-6  # what is only shifted moves by whole pixels
+            assert read == pytest.approx(first, abs=near), name
             found[name].append(abs(first))
         assert max(found[name]) <= size and np.mean(found[name]) == pytest.approx(size / 2, rel=0.2)
 

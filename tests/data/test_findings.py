@@ -7,6 +7,7 @@ import numpy as np
 
 from segtrain.data import findings, suggest
 from segtrain.data.copies import copies
+from segtrain.data.duplicates import mark, near
 from segtrain.data.findings import Facts, Finding
 from segtrain.data.survey import Seen, survey
 from segtrain.errors import UserError
@@ -108,6 +109,19 @@ def test_copies_across_parts_leak_and_within_one_are_duplicates() -> None:
     assert lines["leaks"].shown == "1 group: 's1' (train) = 's7' (val)"
     again = named(copies(facts(samples, parts), allow_leak=True, flat=True))
     assert again["leaks"].verdict == "warn" and ("s9", "s10") in again["leaks"].groups
+
+
+def test_a_chain_over_samples_that_no_part_holds_is_no_leak() -> None:
+    one, other = picture(2).astype(int), picture(3).astype(int)
+    film = [((one * (9 - k) + other * k) // 9).astype(np.uint8) for k in range(10)]  # each like the next
+    alike = [group for group in near([mark(image) for image in film]) if len(group) == 10]
+    assert alike and not near([mark(film[0]), mark(film[9])]), "the test's own film"
+    parts = {"s0": "train", "s9": "val"}
+    lines = named(copies(facts([(image, MASK) for image in film], parts), allow_leak=False, flat=False))
+    assert lines["near-identical across parts"].verdict == "ok"
+    parts["s1"] = "val"
+    lines = named(copies(facts([(image, MASK) for image in film], parts), allow_leak=False, flat=False))
+    assert lines["near-identical across parts"].groups == (("s0", "s1"),)
 
 
 def test_suggestions_are_those_of_the_formulas() -> None:

@@ -1,13 +1,17 @@
 """Further outputs in training: which, how they weigh, and that the network stays as it is."""
 
+import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from segtrain.area import shrink_labels
 from segtrain.errors import UserError
 from segtrain.model.losses import CrossEntropy, DiceCE
-from segtrain.model.supervision import Supervision, nearest
+from segtrain.model.supervision import Supervision, shrunk
 
 LOSS = CrossEntropy(255)
 
@@ -18,6 +22,14 @@ def unet(kind=smp.Unet, depth: int = 5):
     return kind(
         "tu-test_resnet", encoder_weights=None, encoder_depth=depth, decoder_channels=channels, in_channels=1, classes=3
     )
+
+
+def commonest(mask: np.ndarray, factor: int) -> np.ndarray:
+    """The commonest label of each square of `factor` pixels a side, of equals the lowest."""
+    height, width = (side // factor for side in mask.shape)
+    squares = mask.reshape(height, factor, width, factor).swapaxes(1, 2).reshape(height * width, -1)
+    found = [np.bincount(square).argmax() for square in squares]
+    return np.array(found, np.uint8).reshape(height, width)
 
 
 def batch(side: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,8 +60,7 @@ def test_the_loss_is_the_weighted_sum_worked_out_by_hand() -> None:
             x = block(x, x.shape[-2] * 2, x.shape[-1] * 2, skip_connection=skip)
             stages.append(x)
         logits = [network(image), supervision.heads[0](stages[3]), supervision.heads[1](stages[2])]
-        # the pixel whose centre is nearest: of each 2 the second, of each 4 the third
-        masks = [mask, mask[:, 1::2, 1::2], mask[:, 2::4, 2::4]]
+        masks = [mask, *(torch.from_numpy(np.stack([commonest(one.numpy(), k) for one in mask])) for k in (2, 4))]
         each = [F.cross_entropy(a, b.long(), ignore_index=255) for a, b in zip(logits, masks, strict=True)]
     assert float(got) == pytest.approx(float(each[0] / 2 + each[1] / 4 + each[2] / 4), rel=1e-6)
 
@@ -82,10 +93,19 @@ def test_one_logit_for_two_classes() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
 def test_a_mask_at_another_size_has_no_new_labels(dtype: torch.dtype) -> None:
-    mask = torch.tensor([0, 2, 7, 255], dtype=dtype)[torch.randint(0, 4, (3, 33, 20))]
-    small = nearest(mask, (17, 5))
+    mask = torch.tensor([0, 1, 2, 255], dtype=dtype)[torch.randint(0, 4, (3, 33, 20))]
+    small = shrunk(mask, (17, 5), 3)
     assert small.shape == (3, 17, 5) and small.dtype == dtype
     assert set(small.unique().tolist()) <= set(mask.unique().tolist())
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([2, 3, 4, 8]), st.integers(0, 99))
+def test_a_smaller_mask_holds_the_commonest_label_of_each_area(height: int, width: int, factor: int, seed: int) -> None:
+    values = np.array([0, 1, 2, 255], np.uint8)
+    mask = values[np.random.default_rng(seed).integers(0, 4, (height * factor, width * factor))]
+    small = shrunk(torch.from_numpy(mask)[None], (height, width), 3)[0].numpy()
+    np.testing.assert_array_equal(small, commonest(mask, factor))
+    np.testing.assert_array_equal(small, shrink_labels(mask, (width, height)))
 
 
 def test_what_cannot_be_supervised_is_named() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segtrain.data.datasets.area import shrink_labels
+from segtrain.area import shrink_labels
 from segtrain.data.datasets.brain_tissue import BrainTissue
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.errors import UserError

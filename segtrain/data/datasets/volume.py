@@ -184,7 +184,8 @@ def _opened(case: Case) -> _Patient:
         )
     for scan in images:
         check_same(scan, label)
-    return _Patient(case, images, label)
+    # one grid for all: of a scan that lies at 45 degrees, rounding alone says which way each would be turned
+    return _Patient(case, [scan._replace(grid=label.grid) for scan in images], label)
 
 
 def _channels(patients: Sequence[_Patient]) -> int:

@@ -1,4 +1,5 @@
 import importlib.util
+import itertools
 import pickle
 import subprocess
 import sys
@@ -6,7 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from segtrain.app.sources import build_split
+from segtrain.config import composed
 from segtrain.data.datasets import BrainTissue
+from segtrain.data.duplicates import ALIKE, mark
 from segtrain.errors import UserError
 
 needs_nilearn = pytest.mark.skipif(
@@ -72,6 +76,15 @@ def test_the_volume_is_mirrored_so_that_a_random_split_would_leak(brain):
     mask = brain.read(88).mask
     assert (mask == mask[:, ::-1]).all()
     assert (mask == brain.read(89).mask).mean() > 0.9
+
+
+@needs_nilearn
+def test_the_shipped_split_has_no_near_copies_across_its_parts(brain):
+    split = build_split(composed("train", ["dataset=brain_tissue"]), brain)
+    grey = [np.frombuffer(mark(brain.read(i).image).sketch, np.uint8) for i in range(len(brain.ids))]
+    alike = np.corrcoef(np.array(grey, float))
+    for one, other in itertools.combinations((split.train, split.val, split.test), 2):
+        assert alike[np.ix_(one, other)].max() < ALIKE - 0.01
 
 
 @needs_nilearn

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segtrain.area import shrink_labels
 from segtrain.data.datasets import BrainScanners
-from segtrain.data.datasets.area import shrink_labels
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
