@@ -93,6 +93,7 @@ def _conclude(study: "optuna.Study", settings: Settings, folder: Path, space: Sp
     trial = study.best_trial
     chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
     print(f"best of {done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")
+    print(f"  {searched.FLATTERED}")
     print(f"  train with it:  python -m segtrain --config-dir {folder / 'conf'} experiment=best")
     print(
         f"  {folder / 'figures'}: history.png, importance.png; live: optuna-dashboard {place(settings.storage, folder)}"

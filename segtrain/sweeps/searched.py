@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import optuna
 
 
+FLATTERED = "The best of many is lucky too, so its score is too high: compare it with none on seeds of its own."
+
+
 def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str], to: Path) -> Path | None:
     """The best trial as a choice of the group experiment; None before the first score."""
     state = needed().trial.TrialState
@@ -28,7 +31,7 @@ def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str
         if key not in groups:
             _put(tree, key.lstrip("+").split("."), yaml.safe_load(str(value)))
     said = f"{GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}"
-    head = f"# @package _global_\n# {said}\n"
+    head = f"# @package _global_\n# {said}\n# {FLATTERED}\n"
     path = to / "experiment" / "best.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, head + yaml.safe_dump(tree, sort_keys=False))
