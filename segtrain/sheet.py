@@ -4,7 +4,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from segtrain.runs.files import write_whole
-
-T = TypeVar("T")
 
 DPI = 100
 GAP = 8  # pixels between tiles
@@ -41,12 +39,6 @@ class _Layout(NamedTuple):
     tops: list[int]  # of the rows' tiles
     titles: list[list[str]]  # the lines above each row
     legend_columns: int
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Up to `count` of the items, evenly spaced."""
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
 
 
 def write_sheet(path: Path, heads: Sequence[str], rows: Sequence[Row], legend: Sequence[Patch]) -> None:

@@ -24,10 +24,9 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
-from segtrain.plots import MOST_THUMBNAILS
+from segtrain.plots import thumbnailed
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.writer import Writer
-from segtrain.sheet import spread
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
     callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), Progress(terminal)]
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
-    module.keep = frozenset(spread(data.split.test, MOST_THUMBNAILS))
+    module.keep = frozenset(thumbnailed(data.split.test))
     on = device.describe(config.trainer.accelerator)
     return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on)
 

@@ -22,6 +22,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.runs.files import explained, write_whole
 from segtrain.runs.folder import folder_name
+from segtrain.spread import spread
 from segtrain.values import check_values
 
 WIDTH = 160  # letters of a line where standard output is no terminal
@@ -98,8 +99,7 @@ def _partners(config: DictConfig, dataset: SegmentationDataset, good: set[int]) 
 
 def _order(count: int, wanted: int, seed: int) -> list[int]:
     """Samples evenly spread, shuffled: cut short by the time they are still spread."""
-    spread = np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))
-    order: list[int] = np.random.default_rng(seed).permutation(spread).tolist()
+    order: list[int] = np.random.default_rng(seed).permutation(spread(range(count), wanted)).tolist()
     return order
 
 

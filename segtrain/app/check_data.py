@@ -15,6 +15,7 @@ from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.copies import copies
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.findings import Facts, Finding
+from segtrain.data.normalisation import looked_at, normalisation
 from segtrain.data.split import PARTS, Split
 from segtrain.data.survey import survey
 from segtrain.errors import Refusal, UserError, noting
@@ -58,7 +59,7 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     lines = [*_refusals(noted), *_mapped(findings.reading(facts), facts, config), *of_split, *findings.pictures(facts)]
     allow = bool(config.dataset.get("split", {}).get("allow_leak", False))
     lines += [*findings.labels(facts), *copies(facts, allow_leak=allow, flat=hasattr(dataset, "hashes"))]
-    suggested, numbers = _suggestions(facts)
+    suggested, numbers = _suggestions(facts, split, dataset.ids)
     return Data([*lines, *suggested], dataset, facts, {**numbers, "unread": _reasons(facts)})
 
 
@@ -114,16 +115,28 @@ def _yaml(code: Any) -> str:
     return str(code) if isinstance(code, int) else "[" + ", ".join(_yaml(one) for one in code) + "]"
 
 
-def _suggestions(facts: Facts) -> tuple[list[Finding], dict[str, Any]]:
+def _normalisation(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple[Finding, dict[str, Any]]:
+    """What training normalises by: of those images that it reads for it, which are not all where there are many."""
+    names = list(facts.seen) if split is None else [ids[i] for i in split.train if ids[i] in facts.seen]
+    chosen = looked_at(range(len(names)))
+    mean, std = normalisation(facts.seen[names[i]].moments for i in chosen)
+    shown = f"mean [{', '.join(f'{v:.4g}' for v in mean)}], std [{', '.join(f'{v:.4g}' for v in std)}]"
+    of = "all images, as there is no split" if split is None else "the training images"
+    if len(chosen) < len(names):
+        of = f"{len(chosen)} of {len(names)} images, evenly spread over {of}"
+    words = f"of {of}, each channel, as stored" + ("" if split is None else "; training does it")
+    return findings.said("normalisation", shown, words), {"mean": mean, "std": std}
+
+
+def _suggestions(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple[list[Finding], dict[str, Any]]:
     """Lines that suggest values for the config, from the training images alone, and the numbers behind them."""
     train = facts.of_part("train")
     if not train or len({one.channels for one in train}) > 1:
         return [], {}
-    mean, std = suggest.normalisation(train)
+    normalised, values = _normalisation(facts, split, ids)
     ground = facts.classes.index("background") if "background" in facts.classes else None
     side, reason = suggest.crop(train, [label for label in range(len(facts.classes)) if label != ground])
-    shown = f"mean [{', '.join(f'{v:.4g}' for v in mean)}], std [{', '.join(f'{v:.4g}' for v in std)}]"
-    lines = [findings.said("normalisation", shown, "of the training images, each channel, as stored; training does it")]
+    lines = [normalised]
     counted = suggest.counts(train, len(facts.classes))
     known = all(counted.images)  # a class that training lacks is a line of its own, and has no weight
     weights = {kind: class_weights(kind, counted, facts.classes) for kind in WEIGHTS if known}
@@ -133,5 +146,5 @@ def _suggestions(facts: Facts) -> tuple[list[Finding], dict[str, Any]]:
             findings.said(f"weights {kind}", shown, f"loss.class_weights={kind}; loss=focal loss.alpha={kind}")
         )
     lines.append(findings.said("training crop", f"data.crop={side}", reason, side))
-    numbers = {"normalisation": {"mean": mean, "std": std}, "class_weights": weights, "crop": side}
+    numbers = {"normalisation": values, "class_weights": weights, "crop": side}
     return lines, numbers

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from segtrain.data.balance import Counts, class_weights, count, presence, repeats
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
-from segtrain.data.datamodule import statistics
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code, stamp_of
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.normalisation import looked_at, measured
 from segtrain.errors import UserError
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
@@ -31,13 +31,15 @@ class Feeding:
         """Of the dataset that the config describes; `fingerprint` is that of its files."""
         self.fingerprint = dataset.fingerprint()
         described = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
-        key = json.dumps([self.fingerprint, {k: v for k, v in described.items() if k != "split"}], sort_keys=True)
+        known = [self.fingerprint, reading_code(dataset), {k: v for k, v in described.items() if k != "split"}]
+        key = json.dumps(known, sort_keys=True)
         self.folder = Path(config.outputs) / "cache" / hashlib.blake2b(key.encode(), digest_size=10).hexdigest()
         self.dataset = self._cached(config.data.cache, dataset)
 
     def statistics(self, train: Sequence[int]) -> tuple[list[float], list[float]]:
         """Mean and standard deviation a channel of the training images."""
-        mean, std = self._once("statistics", train, lambda: statistics(self.dataset, train))
+        chosen = looked_at(train)  # they name the file: a mean of other images, by whatever rule, is never taken for it
+        mean, std = self._once("statistics", chosen, lambda: measured(self.dataset, chosen))
         return mean, std
 
     def class_weights(self, kind: str, train: Sequence[int]) -> list[float]:
@@ -70,18 +72,24 @@ class Feeding:
     def _cached(self, kind: str | None, dataset: SegmentationDataset) -> SegmentationDataset:
         if kind is None:
             return dataset
-        bad = getattr(dataset, "bad", {})
         if kind == "ram":
             with _progress(len(dataset.ids)) as progress:
-                return cast(SegmentationDataset, Cached(dataset, held(dataset, progress, bad)))
-        self._built(self.folder / INDEX, lambda: self._pack(dataset, bad))
-        return cast(SegmentationDataset, Cached(dataset, Mapped(self.folder, dataset.channels)))
+                return cast(SegmentationDataset, Cached(dataset, held(dataset, progress)))
+        self._built(self.folder / INDEX, lambda: self._pack(dataset))
+        mapped = Mapped(self.folder, dataset.channels)
+        return cast(SegmentationDataset, Cached(dataset, mapped, mapped.stamps))
 
-    def _pack(self, dataset: SegmentationDataset, bad: Container[str]) -> None:
+    def _pack(self, dataset: SegmentationDataset) -> None:
         with part(self.folder / SAMPLES) as temporary, _progress(len(dataset.ids)) as progress:
             with open(temporary, "xb") as file:
-                index = pack(dataset, file, progress, bad)
+                index = pack(dataset, file, progress)
                 to_disk(file)
+            if dataset.fingerprint() != self.fingerprint:
+                raise UserError(
+                    "files of the data were written while data.cache=disk read them; expected them to stay as they "
+                    "are, since the cache is found by what they hold; got another fingerprint at the end; start again "
+                    "when they are written, or give data.cache=null"
+                )
             put(temporary, self.folder / SAMPLES)
         with part(self.folder / INDEX) as temporary:
             with open(temporary, "xb") as file:
@@ -89,9 +97,12 @@ class Feeding:
                 to_disk(file)
             put(temporary, self.folder / INDEX)  # last: it says that all of it is there
 
-    def _once(self, what: str, train: Sequence[int], work: Callable[[], Any]) -> Any:
-        ids = hashlib.blake2b(np.asarray(train, np.int64).tobytes(), digest_size=10).hexdigest()
-        path = self.folder / f"{what}-{ids}.json"
+    def _once(self, what: str, samples: Sequence[int], work: Callable[[], Any]) -> Any:
+        """What is worked out of these samples: kept by their indices, and by their stamps where they have any."""
+        known = hashlib.blake2b(np.asarray(samples, np.int64).tobytes(), digest_size=10)
+        if hasattr(self.dataset, "stamp"):
+            known.update(np.array([stamp_of(self.dataset, int(i)) for i in samples], np.uint64).tobytes())
+        path = self.folder / f"{what}-{known.hexdigest()}.json"
         self._built(path, lambda: write_whole(path, json.dumps(work())))
         return json.loads(path.read_text(encoding="utf-8"))
 

@@ -10,7 +10,7 @@ from segtrain.app.assembly import Parts
 from segtrain.model import metrics
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
-from segtrain.sheet import spread
+from segtrain.spread import spread
 
 SHOWN = 4  # samples on a sheet: fits one screen
 EPOCHS_SHOWN = 4

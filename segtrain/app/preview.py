@@ -16,7 +16,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.runs.files import explained
 from segtrain.runs.folder import folder_name
-from segtrain.sheet import spread
+from segtrain.spread import spread
 from segtrain.values import check_values
 
 

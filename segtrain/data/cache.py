@@ -1,8 +1,16 @@
-"""Decoded samples, kept: in memory, or in a file that is mapped into memory and read only where it is used."""
+"""Decoded samples, kept: in memory, or in a file that is mapped into memory and read only where it is used.
 
+A cache changes no result. What it lacks, because it could not be read, and what has been written since, is asked of the
+dataset, which gives it or says what is wrong as it does without a cache.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
 import math
 import os
-from collections.abc import Callable, Container, Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -14,22 +22,33 @@ from segtrain.errors import UserError
 SAMPLES, INDEX = "samples.bin", "index.npy"
 ALIGNED = 64  # bytes: every array begins with a line of the processor's cache
 DTYPES = ("uint8", "uint16", "float32")
-ROW = np.dtype([("image", "<i8"), ("mask", "<i8"), ("height", "<i4"), ("width", "<i4"), ("dtype", "u1")])
+# Of a sample: where its image and mask begin, what they are, and the dataset's stamp of it. Height 0: it is not there.
+ROW = np.dtype(
+    [("image", "<i8"), ("mask", "<i8"), ("height", "<i4"), ("width", "<i4"), ("dtype", "u1"), ("stamp", "<u8")]
+)
+# What decodes, beside our own code: other versions of these may give other pixels.
+DECODERS = (
+    *("datasets", "imagecodecs", "litdata", "nibabel", "nilearn", "numpy", "opencv-python-headless", "pillow"),
+    *("pycocotools", "pydicom", "pylibjpeg", "tifffile"),
+)
+
+Stamps = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class Samples(Protocol):
     """Samples by number: a list, or `Mapped`."""
 
-    def __getitem__(self, index: int, /) -> Sample:
-        """One."""
+    def __getitem__(self, index: int, /) -> Sample | None:
+        """One; None where it is not kept."""
 
 
 class Cached:
     """A dataset whose samples were read before; all else it says is the dataset's own."""
 
-    def __init__(self, dataset: SegmentationDataset, samples: Samples) -> None:
-        """Give `samples[index]` for `dataset.read(index)`."""
+    def __init__(self, dataset: SegmentationDataset, samples: Samples, stamps: Stamps | None = None) -> None:
+        """Give `samples[index]` for `dataset.read(index)`, as long as `dataset.stamp(index)` is `stamps[index]`."""
         self.dataset, self.samples = dataset, samples
+        self.stamps = stamps if stamps is not None and stamps.any() else None
 
     def __getattr__(self, name: str) -> Any:
         if name in ("dataset", "samples"):  # not there yet: unpickling asks
@@ -37,19 +56,27 @@ class Cached:
         return getattr(self.dataset, name)
 
     def read(self, index: int) -> Sample:
-        """The sample of `ids[index]`; its arrays are read-only."""
-        return self.samples[index]
+        """The sample of `ids[index]`; arrays that were kept are read-only."""
+        if self.stamps is None or stamp_of(self.dataset, index) == self.stamps[index]:
+            kept = self.samples[index]
+            if kept is not None:
+                return kept
+        return self.dataset.read(index)
 
 
-def held(dataset: SegmentationDataset, progress: Callable[[int], None], bad: Container[str] = ()) -> list[Sample]:
-    """All samples but the `bad`, decoded, in the memory of this process; loader processes that are forked share it.
+def held(dataset: SegmentationDataset, progress: Callable[[int], None]) -> list[Sample | None]:
+    """All samples that can be read, decoded, in the memory of this process; loader processes that are forked share it.
 
     Raises:
         UserError: they would take more than the memory that is free.
     """
-    samples: list[Sample] = []
+    samples: list[Sample | None] = []
     left, sizes = free_memory(), 0
-    for number, sample in enumerate(_read(dataset, bad)):
+    for number, (sample, _) in enumerate(_read(dataset)):
+        samples.append(sample)
+        progress(number + 1)
+        if sample is None:
+            continue
         sizes += sample.image.nbytes + sample.mask.nbytes
         if sizes / (number + 1) * len(dataset.ids) > left:
             raise UserError(
@@ -58,9 +85,36 @@ def held(dataset: SegmentationDataset, progress: Callable[[int], None], bad: Con
                 "data.cache=disk, or null"
             )
         sample.image.flags.writeable = sample.mask.flags.writeable = False  # a change would be there in every epoch
-        samples.append(sample)
-        progress(number + 1)
     return samples
+
+
+def stamp_of(dataset: SegmentationDataset, index: int) -> int:
+    """Returns the dataset's stamp of a sample, 0 where it has none: see its contract."""
+    asked: Callable[[int], int] | None = getattr(dataset, "stamp", None)
+    return 0 if asked is None else asked(index)
+
+
+def reading_code(dataset: Any) -> str:
+    """Returns hex digits that change when what reads a dataset may: its module, `segtrain.data`, or `DECODERS`."""
+    code = hashlib.blake2b(_our_code(), digest_size=10)
+    while dataset is not None:
+        source = getattr(sys.modules.get(type(dataset).__module__), "__file__", None)
+        code.update(Path(source).read_bytes() if source and Path(source).is_file() else b"")
+        dataset = getattr(dataset, "dataset", None)  # which another wraps
+    return code.hexdigest()
+
+
+@functools.cache
+def _our_code() -> bytes:
+    code = hashlib.blake2b(digest_size=32)
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        code.update(file.read_bytes())
+    for name in DECODERS:
+        try:
+            code.update(f"{name} {importlib.metadata.version(name)};".encode())
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return code.digest()
 
 
 def free_memory() -> int:
@@ -72,17 +126,19 @@ def free_memory() -> int:
 
 
 def pack(
-    dataset: SegmentationDataset, file: IO[bytes], progress: Callable[[int], None], bad: Container[str] = ()
+    dataset: SegmentationDataset, file: IO[bytes], progress: Callable[[int], None]
 ) -> np.ndarray[Any, np.dtype[np.void]]:
-    """Writes all samples but the `bad`, decoded, one after the other.
+    """Writes all samples that can be read, decoded, one after the other.
 
     Returns:
-        The index: a row of `ROW` a sample, where in the file its image and mask begin, and what they are.
+        The index: a row of `ROW` a sample.
     """
     index = np.zeros(len(dataset.ids), ROW)
-    for number, (image, mask) in enumerate(_read(dataset, bad)):
-        begins = [_append(file, array) for array in (image, mask)]
-        index[number] = (*begins, *mask.shape, DTYPES.index(image.dtype.name))
+    for number, (sample, stamp) in enumerate(_read(dataset)):
+        if sample is not None:
+            image, mask = sample
+            begins = [_append(file, array) for array in (image, mask)]
+            index[number] = (*begins, *mask.shape, DTYPES.index(image.dtype.name), stamp)
         progress(number + 1)
     return index
 
@@ -112,10 +168,18 @@ class Mapped:
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, number: int) -> Sample:
+    @property
+    def stamps(self) -> Stamps:
+        """The stamps (n,) of the samples when they were read; 0 where the fingerprint follows their files."""
+        stamps: Stamps = self.index["stamp"]
+        return stamps
+
+    def __getitem__(self, number: int) -> Sample | None:
+        row = self.index[number]
+        if not row["height"]:
+            return None
         if self._bytes is None:
             self._bytes = np.memmap(self.folder / SAMPLES, mode="r").view(np.ndarray)
-        row = self.index[number]
         height, width, dtype = int(row["height"]), int(row["width"]), np.dtype(DTYPES[row["dtype"]])
         shape = height, width, self.channels
         image = self._bytes[row["image"] : row["image"] + math.prod(shape) * dtype.itemsize]
@@ -135,7 +199,16 @@ def _append(file: IO[bytes], array: np.ndarray[Any, Any]) -> int:
     return begin
 
 
-def _read(dataset: SegmentationDataset, bad: Container[str]) -> Iterator[Sample]:
-    """Every sample in order, of no pixels where it is bad."""
-    nothing = Sample(np.zeros((0, 0, dataset.channels), np.uint8), np.zeros((0, 0), np.uint8))
-    yield from (nothing if name in bad else dataset.read(index) for index, name in enumerate(dataset.ids))
+def _read(dataset: SegmentationDataset) -> Iterator[tuple[Sample | None, int]]:
+    """Every sample in order, None where it cannot be kept, and its stamp from before."""
+    yield from (_tried(dataset, index) for index in range(len(dataset.ids)))
+
+
+def _tried(dataset: SegmentationDataset, index: int) -> tuple[Sample | None, int]:
+    try:
+        stamp, sample = stamp_of(dataset, index), dataset.read(index)
+    except Exception:  # whatever it is, who asks for the sample will be told; it may be one that no part has
+        return None, 0
+    image, mask = sample
+    fits = image.shape == (*mask.shape, dataset.channels) and image.dtype.name in DTYPES and mask.dtype == np.uint8
+    return (sample, stamp) if fits else (None, 0)

@@ -21,7 +21,6 @@ from segtrain.lightning import L
 Batch = dict[str, torch.Tensor]
 
 STRIDE = 32  # the deepest encoders halve the image five times
-STATISTICS_IMAGES = 256  # mean and standard deviation settle long before; bounds start-up on large sets
 
 
 class Augment(Protocol):
@@ -111,21 +110,6 @@ def _grown(sample: Batch, size: tuple[int, ...], ignore_index: int) -> Batch:
 def up_to_stride(length: int) -> int:
     """The next multiple of the network's stride."""
     return -(-length // STRIDE) * STRIDE
-
-
-def statistics(dataset: SegmentationDataset, indices: Sequence[int]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation a channel over up to 256 evenly spaced images of the given indices.
-
-    In the units of the stored pixels; a constant channel gets standard deviation 1.
-    """
-    step = max(1, len(indices) // STATISTICS_IMAGES)
-    count, total, squares = 0, np.zeros(dataset.channels), np.zeros(dataset.channels)
-    for index in indices[::step][:STATISTICS_IMAGES]:
-        pixels = dataset.read(int(index)).image.reshape(-1, dataset.channels).astype(np.float64)
-        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
 
 
 class DataModule(L.LightningDataModule):

@@ -1,4 +1,4 @@
-"""What a survey of the training images suggests: normalisation, class weights, the side of the training crop."""
+"""What a survey of the training images suggests: class weights, the side of the training crop."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,6 @@ from segtrain.data.survey import Seen
 
 STRIDE = 32  # the deepest encoders halve the image five times
 LARGEST = 512  # pixels: beyond, memory and time of a step grow and few objects need the context
-
-
-def normalisation(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over all pixels, in the units of the stored values.
-
-    Raises:
-        ValueError: no image, or images of different channels.
-    """
-    count = sum(one.height * one.width for one in seen)
-    mean = np.array([one.total for one in seen]).sum(0) / count
-    square = np.array([one.squares for one in seen]).sum(0) / count
-    return mean.tolist(), np.sqrt(np.maximum(square - mean**2, 0)).tolist()
 
 
 def counts(seen: Sequence[Seen], classes: int) -> Counts:

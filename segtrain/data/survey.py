@@ -1,5 +1,6 @@
 """Every sample of a dataset read once, in processes beside this one: the facts that an audit of the data rests on."""
 
+import math
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.duplicates import Mark, Pixels, exact, mark
+from segtrain.data.normalisation import Moments, moments
 from segtrain.errors import UserError
 
 AT_ONCE = 16  # samples a process takes at a time
@@ -33,6 +35,13 @@ class Seen(NamedTuple):
     extent: dict[int, int]  # label -> longest side of its largest object
     mark: Mark
     mask_hash: bytes
+
+    @property
+    def moments(self) -> Moments:
+        """What the image gives to mean and standard deviation: no number where one of its pixels is none."""
+        if self.finite:
+            return Moments(self.height * self.width, self.total, self.squares)
+        return Moments(self.height * self.width, *((math.nan,) * self.channels,) * 2)
 
 
 class Unread(NamedTuple):
@@ -133,21 +142,12 @@ def _of_the_disk(error: BaseException | None) -> bool:
 
 def _values(image: Pixels) -> tuple[float, float, bool, tuple[float, ...], tuple[float, ...]]:
     """Lowest and highest finite value, whether all are finite, and sum and sum of squares of each channel."""
-    if image.dtype == np.uint8:
-        levels = np.arange(256)
-        counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(image, 2, 0)])
-        found = np.flatnonzero(counts.any(0))
-        return float(found[0]), float(found[-1]), True, _row(counts @ levels), _row(counts @ levels**2)
-    values = image.reshape(-1, image.shape[2]).astype(np.float64)
-    good = np.isfinite(values)
+    good = np.isfinite(image)
     whole = bool(good.all())
-    values = values if whole else np.where(good, values, 0)
-    low, high = (float(values[good].min()), float(values[good].max())) if good.any() else (0.0, 0.0)
-    return low, high, whole, _row(values.sum(0)), _row((values**2).sum(0))
-
-
-def _row(numbers: Pixels) -> tuple[float, ...]:
-    return tuple(float(number) for number in numbers)
+    sums = moments(image if whole else np.where(good, image, 0))
+    finite = image if whole else image[good]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return low, high, whole, sums.total, sums.squares
 
 
 def _extent(region: np.ndarray[Any, np.dtype[np.bool_]]) -> int:

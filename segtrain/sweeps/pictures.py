@@ -8,8 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from segtrain.plots import MOST_THUMBNAILS, THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS
-from segtrain.sheet import spread
+from segtrain.plots import THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS, thumbnailed
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
 
@@ -76,7 +75,7 @@ def _thumbnail(contrast: Contrast, name: str, unit: float) -> str:
     tiles = []
     for run in (theirs[first], ours[first]):
         sheet = run.path / THUMBNAILS
-        shown = spread(list(run.images), MOST_THUMBNAILS)
+        shown = thumbnailed(list(run.images))
         if name not in shown or not sheet.exists():
             return ""
         row, column = divmod(shown.index(name), THUMBNAIL_COLUMNS)

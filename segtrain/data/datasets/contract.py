@@ -36,9 +36,11 @@ class Sample(NamedTuple):
 class SegmentationDataset(Protocol):
     """What training asks of a dataset; any class with these members will do, it need not inherit.
 
-    Three more are optional: `groups` (`Sequence[str]`), equal for samples that a split must keep in one part, and
+    Four more are optional: `groups` (`Sequence[str]`), equal for samples that a split must keep in one part, and
     `weights` (n,) float64 from 0, how often each is drawn where sampling is weighted, None or no such member: none; and
-    `spacing(index)`, height and width of a sample's pixels in mm, in which surface distances then are.
+    `spacing(index)`, height and width of a sample's pixels in mm, in which surface distances then are. A dataset whose
+    `fingerprint` does not follow what its files hold has `stamp(index)`, a whole number below 2⁶⁴ that changes with the
+    files of a sample (0: the fingerprint does follow them): caches ask it before they give what they keep.
     """
 
     @property

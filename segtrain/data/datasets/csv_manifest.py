@@ -16,6 +16,7 @@ from segtrain.data.datasets.manifest import Columns, Manifest
 from segtrain.data.datasets.manifest_rows import Rows, read_rows
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import read_header, read_mask
+from segtrain.data.datasets.stamps import stamp
 from segtrain.errors import UserError, refuse
 
 MOST_FILES = 20_000  # samples whose files are looked at when the set is opened: about .1 ms a file, so some 4 s at most
@@ -68,12 +69,12 @@ class Csv:
         self.splits: Sequence[str | None] = self._rows.splits
         self.groups: Codes | None = self._rows.groups
         self.weights: np.ndarray[Any, np.dtype[np.float64]] | None = self._rows.weights
-        few = len(self.ids) <= MOST_FILES
-        if few:
+        self._few = len(self.ids) <= MOST_FILES
+        if self._few:
             self._refuse_missing()
         self._colour = Colour(channels, self._file(self._rows.image(0), "image"))
         self.channels = self._colour.channels
-        if few:
+        if self._few:
             self._refuse_unequal(channels is None)
         self._meaning = dict(classes), ignore_value, self.channels, columns, delimiter
 
@@ -95,13 +96,17 @@ class Csv:
         """BLAKE2b over what the masks' values mean, the manifest, and the contents of all files.
 
         Of more than `MOST_FILES` samples not the contents, which would take hours, but the sizes of `SIZED` samples'
-        files: one that is exchanged for another is then overlooked.
+        files: one that is exchanged for another is then overlooked, and `stamp` tells it.
         """
-        if len(self.ids) <= MOST_FILES:
+        if self._few:
             return digest(self._root, [self._manifest, *self._files()], *self._meaning)
         step = max(1, len(self.ids) // SIZED)
         sizes = [_size(path) for path in self._files(step)]
         return digest(self._root, [self._manifest], *self._meaning, sizes)
+
+    def stamp(self, index: int) -> int:
+        """Returns what changes when the two files of `ids[index]` are written; 0 where the fingerprint reads them."""
+        return 0 if self._few else stamp((self._root / self._rows.image(index), self._root / self._rows.masks[index]))
 
     def _files(self, step: int = 1) -> Iterator[Path]:
         for index in range(0, len(self.ids), step):

@@ -14,6 +14,7 @@ from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import read_mask
+from segtrain.data.datasets.stamps import stamp
 from segtrain.data.datasets.tables import Table, loaded, parts
 from segtrain.errors import UserError
 
@@ -88,6 +89,8 @@ class HuggingFace:
         self._colour = Colour(channels, self._files(0)[0])
         self.channels = self._colour.channels
         self._meaning = classes, ignore_value, self.channels, id, group, self._columns
+        self._stored = stamp(file["filename"] for table in self._tables.values() for file in table.cache_files)
+        self._named = any(_names_files(table, column) for table in self._tables.values() for column in self._columns)
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
@@ -112,6 +115,12 @@ class HuggingFace:
             sizes = [os.path.getsize(file["filename"]) for file in table.cache_files]
             known += [split, table._fingerprint, str(len(table)), repr(sizes)]
         return hashlib.blake2b("\0".join(known).encode(), digest_size=16).hexdigest()
+
+    def stamp(self, index: int) -> int:
+        """Returns what changes when the tables on disk are written, or files that the cells name."""
+        if not self._named:
+            return self._stored
+        return stamp([str(file) for file in self._files(index) if not isinstance(file, Cell)]) ^ self._stored
 
     def _files(self, index: int) -> tuple[Path, Path]:
         """The two cells as files: their bytes, or the files that they name."""
@@ -153,6 +162,11 @@ def _file(cell: Mapping[str, Any] | None, name: str) -> Path:
     if content is None and path is None:
         raise UserError(f"the cell '{name}' is empty; expected a picture; fill it in, or leave the row out")
     return Path(str(path)) if content is None else cast(Path, Cell(name, content))
+
+
+def _names_files(table: Table, column: str) -> bool:
+    """Whether there are cells without bytes, which then name a file."""
+    return any(chunk.field("bytes").null_count for chunk in table.data.column(column).chunks)
 
 
 def _check_columns(table: Table, wanted: Sequence[str], pictures: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 from segtrain.data.datasets.contract import Sample, SegmentationDataset
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pixels import Pixels
+from segtrain.data.datasets.stamps import stamp
 from segtrain.errors import UserError
 
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
@@ -65,6 +66,8 @@ class Streamed:
         self.weights = None if about.get("weights") is None else np.array(about["weights"], np.float64)
         self._fingerprint = hashlib.blake2b(text, digest_size=16).hexdigest()
         _check_index(_fetched(self._root, INDEX), len(self.ids), self._root)
+        local = not REMOTE.match(self._root)
+        self._stamp = stamp(sorted(Path(self._root).glob("*.bin"))) if local else 0  # where a sample lies, litdata knows
         self._open: tuple[int, Any] = (-1, None)
 
     def read(self, index: int) -> Sample:
@@ -86,6 +89,10 @@ class Streamed:
     def fingerprint(self) -> str:
         """BLAKE2b over segtrain.json, which holds a digest of all pixels and labels."""
         return self._fingerprint
+
+    def stamp(self, index: int) -> int:
+        """Returns what changes when a chunk in a local folder is written; 0 of an object store."""
+        return self._stamp
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open stream: another process opens its own."""

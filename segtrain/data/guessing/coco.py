@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from segtrain.data.guessing.files import SPLITS, Found, spread, taken_apart
+from segtrain.data.guessing.files import SPLITS, Found, taken_apart
 from segtrain.data.guessing.yaml import Guess, Line, entry
+from segtrain.spread import spread
 
 LARGEST = 500_000_000  # bytes of a file that is read
 NAMES = 50  # images of a file that are looked for

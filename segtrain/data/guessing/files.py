@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -86,13 +86,6 @@ def says(name: str, words: Iterable[str]) -> bool:
     """Whether one of the words begins a part of the name: `cells_GT`, `SegmentationClass`, `trainannot`."""
     parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("{split}", "_")
     return any(re.search(rf"(?:^|[_\-. /\d]){word}", parts) for word in words)
-
-
-def spread(items: Sequence[str], count: int) -> list[str]:
-    """At most so many of the items, evenly spread, the first and the last among them."""
-    if len(items) <= count:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
 def natural(name: str) -> list[str | int]:

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from segtrain.data.datasets.pixels import read_image, with_channels
-from segtrain.data.guessing.files import natural, spread
+from segtrain.data.guessing.files import natural
 from segtrain.errors import UserError
+from segtrain.spread import spread
 
 # Tried in turn; the first that puts several samples together is taken.
 EXPRESSIONS = (
@@ -102,7 +103,7 @@ def _consecutive(ids: Sequence[str]) -> bool:
 
 def _starts(count: int) -> list[int]:
     """Where runs of four neighbours begin."""
-    return [int(i) for i in spread([str(i) for i in range(max(1, count - 3))], PAIRS // 4)]
+    return spread(range(max(1, count - 3)), PAIRS // 4)
 
 
 def _thumb(path: Path) -> np.ndarray | None:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, Found, says, spread
+from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, Found, says
 from segtrain.data.guessing.looks import FILES, Look, look
 from segtrain.data.guessing.parts import Key, Part, parts_of
 from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
+from segtrain.spread import spread
 
 NEAR = 0.8  # share of the largest number of pairs from which other pairings are weighed against it
 RIVALS = 200  # pairings weighed, largest and simplest first

@@ -9,9 +9,10 @@ from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, SPLITS, Found,
 from segtrain.data.guessing.meaning import find_meaning
 from segtrain.data.guessing.readers import PICTURES
 from segtrain.data.guessing.yaml import Guess, Line, entry
+from segtrain.spread import spread
 
 ROWS = 1_000_000  # read at most
-FIRST = 20  # rows whose paths must lead to files
+SOME = 20  # rows, evenly spread, most of whose paths must lead to files
 PARTS = ("train", "val", "test")
 SPLIT_WORDS = ("split", "set", "subset", "part", "partition", "fold")
 GROUP_WORDS = ("group", "patient", "subject", "case", "person", "site")
@@ -38,9 +39,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _columns(here: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str | None]:
     """What the format asks for -> name of its column; empty without images or masks."""
-    first = rows[:FIRST]
-    names = list(first[0]) if first else []
-    paths = [name for name in names if all(row[name] and (here / row[name]).is_file() for row in first)]
+    some = spread(rows, SOME)
+    names = list(some[0]) if some else []
+    lead = {name: sum(bool(row.get(name)) and (here / row[name]).is_file() for row in some) for name in names}
+    paths = [name for name in names if 2 * lead[name] > len(some)]  # the format itself names a file that is missing
     masks = [name for name in paths if says(name, MASK_WORDS)]
     images = [name for name in paths if name not in masks and says(name, (*IMAGE_WORDS, "file", "path"))]
     if not masks or not images:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from segtrain.data.guessing.files import spread
 from segtrain.data.guessing.looks import MANY, Pixels, codes_of
 from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
+from segtrain.spread import spread
 
 FILES = 1000  # masks read at most
 PIXELS = 100_000_000  # of all masks read; about 2 s

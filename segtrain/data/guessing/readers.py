@@ -9,10 +9,10 @@ from PIL import Image
 
 from segtrain.data.datasets.pixels import Header, Pixels, read_header, read_image, read_mask
 from segtrain.data.datasets.tiff_pages import read_codes, read_layout, read_pixels
-from segtrain.data.guessing.files import spread
+from segtrain.spread import spread
 
 LOOKED = 8  # TIFF files whose tags are read
-PAGES = 8  # pages of a file whose labels are read
+PAGES = 8  # pages of a file whose labels are read, evenly spread
 SAMPLES_PER_PIXEL, EXTRA_SAMPLES, ALPHA = 277, 338, (1, 2)  # Source: TIFF 6.0, pages 31 and 39
 
 
@@ -56,8 +56,8 @@ def _tiff_reader(pages: str) -> Reader:
         return Header(*read_layout(path, pages)[1:])
 
     def codes(path: Path) -> Pixels:
-        count = range(min(PAGES, read_layout(path, pages).samples))
-        return np.concatenate([read_codes(path, pages, number, False) for number in count])
+        numbers = spread(range(read_layout(path, pages).samples), PAGES)
+        return np.concatenate([read_codes(path, pages, number, False) for number in numbers])
 
     def image(path: Path) -> Pixels:
         return read_pixels(path, pages, 0)

@@ -7,9 +7,9 @@ from statistics import median
 from typing import NamedTuple
 
 from segtrain.data.datasets.pixels import Header
-from segtrain.data.guessing.files import spread
 from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
+from segtrain.spread import spread
 
 HEADERS = 2000  # read at most
 CROP = 96  # pixels a side: what train.yaml crops without being asked

@@ -8,14 +8,16 @@ import numpy as np
 
 from segtrain.data.datasets.extras import need
 from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
-from segtrain.data.guessing.files import MASK_WORDS, Found, says, spread
+from segtrain.data.guessing.files import MASK_WORDS, Found, says
 from segtrain.data.guessing.looks import MANY, Pixels
 from segtrain.data.guessing.meaning import meaning_of
 from segtrain.data.guessing.parts import Part, parts_of
 from segtrain.data.guessing.yaml import Guess, Line, entry
 from segtrain.errors import UserError
+from segtrain.spread import spread
 
 LABELS = 5  # files of labels whose voxels are read: each may take a second to unpack
+SCANS = 3  # scans of which it is asked whether they are CT
 NIFTI = (".nii.gz", ".nii")
 HOUNSFIELD = -900  # air: a scan with such values is CT
 
@@ -118,9 +120,9 @@ def _voxels(path: Path) -> Pixels:
 
 def _scale(root: Path, images: Part, real: dict[str, str]) -> list[Line]:
     """A window for CT, percentiles for what has no unit."""
-    path = next(iter(images.files.values()))
-    if not path.endswith(".nii"):
+    paths = spread(sorted(images.files.values()), SCANS)
+    if not paths[0].endswith(".nii"):
         return [entry("window", (-160, 240), "HU, soft tissue: what is your organ's? null for MR")]
-    if _voxels(root / real[path]).min() <= HOUNSFIELD:
+    if any(_voxels(root / real[path]).min() <= HOUNSFIELD for path in paths):
         return [entry("window", (-160, 240), "HU, since values reach below -900: soft tissue; bone [-450, 1050]")]
     return [entry("normalise", "percentile", "of each scan, since the values are no HU; or zscore")]

@@ -1,0 +1,83 @@
+"""Mean and standard deviation: right values, of a sample that is spread, and one number wherever it is said."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segtrain.data.datasets import Sample
+from segtrain.data.normalisation import IMAGES, looked_at, measured, moments, normalisation
+from segtrain.data.survey import Seen, look
+from tests.data.made import InMemory
+
+
+class Levels(InMemory):
+    """Small images of one value each, of which it is noted which were read."""
+
+    def __init__(self, values: list[float]) -> None:
+        super().__init__([])
+        self.values, self.ids, self.seen = values, tuple(f"s{i:05d}" for i in range(len(values))), list[int]()
+        self.channels = 1
+
+    def read(self, index: int) -> Sample:
+        self.seen.append(index)
+        return Sample(np.full((2, 2, 1), self.values[index], np.float32), np.zeros((2, 2), np.uint8))
+
+
+@given(st.integers(1, 3000))
+def test_the_images_that_are_read_are_spread_over_the_whole_list(n: int) -> None:
+    found = looked_at(range(n))
+    assert len(found) == min(n, IMAGES) and found[0] == 0 and (found[-1] == n - 1 or n == 1)
+
+
+@pytest.mark.parametrize("n", [2, 256, 258, 500, 766, 1000, 5000])
+def test_two_halves_weigh_alike_however_many_there_are(n: int) -> None:
+    data = Levels([100.0] * (n // 2) + [200.0] * (n // 2))
+    mean, std = measured(data, looked_at(range(n)))
+    assert mean == [150.0] and std == [50.0] and max(data.seen) == n - 1
+
+
+def test_they_are_those_of_all_pixels_and_a_constant_channel_is_not_divided_by_nothing() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.normal(5, 3, (30 + i, 40, 2)).astype(np.float32) for i in range(5)]
+    for image in images:
+        image[..., 1] = 7
+    mean, std = normalisation(moments(images[i]) for i in (0, 2, 4))
+    pixels = np.concatenate([images[i].reshape(-1, 2) for i in (0, 2, 4)])
+    np.testing.assert_allclose(mean, pixels.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(std, [pixels[:, 0].std(), 1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_survey_keeps_the_very_numbers(dtype: str) -> None:
+    images = [np.random.default_rng(i).integers(0, 250, (9, 7, 3)).astype(dtype) for i in range(4)]
+    data = InMemory([(image, np.zeros((9, 7), np.uint8)) for image in images])
+    seen: list[Any] = [look(data, i) for i in range(4)]
+    assert normalisation(one.moments for one in seen) == measured(data, range(4))
+
+
+def test_what_is_no_number_spoils_both_alike() -> None:
+    image = np.ones((3, 3, 3), np.float32)
+    image[0, 0] = np.nan
+    data = InMemory([(image, np.zeros((3, 3), np.uint8))])
+    seen = look(data, 0)
+    assert isinstance(seen, Seen)
+    assert np.isnan(normalisation([seen.moments])[0]).all() and np.isnan(measured(data, [0])[0]).all()
+
+
+def test_bits_of_sets_that_are_read_whole_are_as_they_were() -> None:
+    """Of up to 256 images the numbers are those of the sums in float64, pixel by pixel, image after image."""
+    rng = np.random.default_rng(1)
+    for images in (
+        [rng.integers(0, 256, (11, 13, 3), np.uint8) for _ in range(5)],
+        [rng.normal(0, 300, (11, 13, 3)).astype(np.float32) for _ in range(5)],
+    ):
+        count, total, squares = 0, np.zeros(3), np.zeros(3)
+        for image in images:
+            pixels = image.reshape(-1, 3).astype(np.float64)
+            count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
+        mean = total / count
+        expected = mean.tolist(), np.sqrt(squares / count - mean**2).tolist()
+        assert normalisation(map(moments, images)) == expected
