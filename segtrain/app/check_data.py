@@ -133,7 +133,7 @@ def _suggestions(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple
     train = facts.of_part("train")
     if not train or len({one.channels for one in train}) > 1:
         return [], {}
-    normalised, values = _normalisation(facts, split, ids)
+    normalised, mean_and_std = _normalisation(facts, split, ids)
     ground = facts.classes.index("background") if "background" in facts.classes else None
     side, reason = suggest.crop(train, [label for label in range(len(facts.classes)) if label != ground])
     lines = [normalised]
@@ -146,5 +146,5 @@ def _suggestions(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple
             findings.said(f"weights {kind}", shown, f"loss.class_weights={kind}; loss=focal loss.alpha={kind}")
         )
     lines.append(findings.said("training crop", f"data.crop={side}", reason, side))
-    numbers = {"normalisation": values, "class_weights": weights, "crop": side}
+    numbers = {"normalisation": mean_and_std, "class_weights": weights, "crop": side}
     return lines, numbers

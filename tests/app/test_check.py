@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
-from tests.conftest import CommandLine
+from tests.conftest import SMALL, CommandLine
 from tests.data.made import codes, faulty, pair, picture
 
 QUICK = ("dataset=shapes", "dataset.n=6", "dataset.channels=3", "seconds=3")
@@ -99,6 +100,25 @@ def test_sound_data_passes_and_unreadable_samples_do_not_stop_the_augmentation(s
     report = json.loads(file.read_text())
     assert [line["check"] for line in report["lines"] if line["verdict"] == "fail"] == ["unreadable"]
     assert report["samples"] >= 1 and list(report["data"]["unread"]) == ["p3"]
+
+
+def test_mean_and_std_as_printed_are_those_that_the_weights_hold(segtrain: CommandLine) -> None:
+    """340 images, the first half dark, so that a sample of the front of the list would say something else."""
+    for number in range(340):
+        grey = np.full((32, 32), 60 if number < 170 else 180, np.uint8)
+        grey[number // 32, number % 32] = 0  # no two are copies
+        pair(segtrain.folder / "data", f"i{number:03d}", grey, (np.indices((32, 32))[0] % 2).astype(np.uint8))
+    data = ["dataset=folder", "dataset.root=data", "dataset.classes={a: 0, b: 1}"]
+    data += ["dataset.split.val=0.1", "dataset.split.test=0.1"]
+    assert segtrain("check", *data, "parts=[data]") in (0, 1), segtrain.err
+    (file,) = (segtrain.folder / "outputs/check").glob("*/*/check.json")
+    said = json.loads(file.read_text())["data"]["normalisation"]
+    assert segtrain(*data, *SMALL[2:], "trainer.max_epochs=1", "data.steps_per_epoch=1") == 0, segtrain.err
+    (best,) = (segtrain.folder / "outputs").glob("*/*/checkpoints/best.safetensors")
+    held = load_file(best)
+    for name in ("mean", "std"):
+        assert held[name].flatten().tolist() == np.float32(said[name]).tolist(), name
+    assert said["mean"][0] == pytest.approx(120, abs=6) and said["std"][0] == pytest.approx(60, abs=2)
 
 
 def test_data_that_cannot_be_opened_is_a_failing_line(segtrain: CommandLine) -> None:

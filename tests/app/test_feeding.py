@@ -1,8 +1,10 @@
 """A cache changes no result, is built once, and is shared."""
 
+import hashlib
 import json
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from segtrain.app.feeding import Feeding
 from segtrain.app.sources import build_dataset
 from segtrain.config import composed
 from segtrain.data import cache
+from segtrain.data.normalisation import looked_at, measured
+from segtrain.errors import UserError
 from tests.conftest import SMALL, CommandLine
 
 SAME = ("metrics.csv", "per_image.csv", "results.json", "checkpoints/best.safetensors")
@@ -109,6 +113,38 @@ def test_one_image_in_two_parts_is_kept_together_or_refused(segtrain: CommandLin
     assert segtrain(*blocks, "name=blocks") == 2
     assert "the same image lies in more than one of train, val and test" in segtrain.err
     assert segtrain(*blocks, "dataset.split.allow_leak=true", "name=allowed") == 0, segtrain.err
+
+
+def test_what_was_kept_by_another_rule_is_not_taken_for_the_mean(tmp_path: Path) -> None:
+    """Before, the file was named by all training samples, and held the mean of the first of them."""
+    config = composed("train", ["dataset=shapes", "dataset.n=300", f"outputs={tmp_path}"])
+    feeding = Feeding(config, build_dataset(config))
+    feeding.folder.mkdir(parents=True)
+    for train in (range(300), range(100)):
+        name = hashlib.blake2b(np.asarray(train, np.int64).tobytes(), digest_size=10).hexdigest()
+        (feeding.folder / f"statistics-{name}.json").write_text(json.dumps([[7.0], [1.0]]))
+    mean, std = feeding.statistics(range(300))
+    assert (mean, std) == measured(feeding.dataset, looked_at(range(300))) != ([7.0], [1.0])
+    assert feeding.statistics(range(100)) == ([7.0], [1.0])  # the right name: what is kept is used
+
+
+def test_data_that_are_written_while_they_are_cached_are_not_cached(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    typed = [*folder_of(root, "abcdefghijkl"), "data.cache=disk", f"outputs={tmp_path / 'outputs'}"]
+    config = composed("train", typed)
+    dataset: Any = build_dataset(config)
+    read = dataset.read
+
+    def meddled(index: int) -> Any:
+        if index == 5:
+            (root / "images/a.png").write_bytes((root / "images/b.png").read_bytes())
+        return read(index)
+
+    dataset.read = meddled
+    with pytest.raises(UserError, match=r"were written while data.cache=disk read them.*start again"):
+        Feeding(config, dataset)
+    again = Feeding(config, build_dataset(config)).dataset
+    assert np.array_equal(again.read(0).image, again.read(1).image)
 
 
 def _builds(folder: str, log: str) -> None:

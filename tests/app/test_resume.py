@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import load_file
 
+from segtrain.app.feeding import Feeding
 from segtrain.app.recorder import Every, Recorder
 from segtrain.runs import checkpoint
 from tests.conftest import SMALL, CommandLine
@@ -118,6 +120,19 @@ def test_a_finished_run_goes_on_with_more_epochs_and_keeps_its_results(segtrain:
     assert (run / "results-before-1.json").read_bytes() == results
     assert [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]] == ["0", "1", "2", "3"]
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
+
+
+def test_a_run_that_goes_on_keeps_its_mean_and_std_whatever_the_rule_says_now(
+    segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Feeding, "statistics", lambda self, train: ([77.0], [13.0]))
+        assert segtrain(*TRAINING, "trainer.max_epochs=1", "name=a") == 0, segtrain.err
+    run = run_in(segtrain.folder, "a")
+    assert segtrain(f"resume={run}", "trainer.max_epochs=2") == 0, segtrain.err
+    assert json.loads((run / "results.json").read_text())["best_epoch"] in (0, 1)
+    for held in (weights(run), load_file(run / "checkpoints/best.safetensors")):
+        assert held["mean"].item() == 77 and held["std"].item() == 13
 
 
 def test_a_run_that_keeps_its_best_weights_alone_says_so_when_it_is_to_go_on(segtrain: CommandLine) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from segtrain.data import cache
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
-from segtrain.data.datasets import Sample
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code
+from segtrain.data.datasets import Sample, Shapes
+from segtrain.data.skipping import Skipping
 from segtrain.errors import UserError
 
 
@@ -50,9 +51,54 @@ def test_samples_come_back_as_they_were_and_cannot_be_changed(kind: str, dtype: 
             assert array.dtype == before.dtype
             np.testing.assert_array_equal(array, before)
             assert kind == "ram" or not array.flags.writeable
-    first = (samples[0]).image
+    first = samples[0].image  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="read-only"):
         first[0] = 1
+
+
+class Faulty(Drawn):
+    """Some samples of which nothing can be kept; the stamps of the others may be set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stamps = [5] * 7
+
+    def stamp(self, index: int) -> int:
+        return self.stamps[index]
+
+    def read(self, index: int) -> Sample:
+        image, mask = super().read(index)
+        if index == 1:
+            raise ValueError("a reader of the user's own")
+        strange = {2: (image[:, :, :2], mask), 3: (image.astype(np.float64), mask), 4: (image, mask.astype(np.int64))}
+        return Sample(*strange.get(index, (image + np.uint8(self.stamps[index] - 5), mask)))
+
+
+@pytest.mark.parametrize("kind", ["ram", "disk"])
+def test_what_cannot_be_kept_is_asked_of_the_dataset(kind: str, tmp_path: Path) -> None:
+    dataset: Any = Faulty()
+    kept = Cached(dataset, held(dataset, lambda done: None) if kind == "ram" else mapped(dataset, tmp_path))
+    with pytest.raises(ValueError, match="a reader of the user's own"):
+        kept.read(1)
+    for index in (0, 2, 3, 4, 5, 6):
+        for array, expected in zip(kept.read(index), dataset.read(index), strict=True):
+            assert array.dtype == expected.dtype and np.array_equal(array, expected)
+
+
+def test_a_sample_whose_stamp_is_another_is_read_again(tmp_path: Path) -> None:
+    dataset: Any = Faulty()
+    samples = mapped(dataset, tmp_path)
+    kept = pickle.loads(pickle.dumps(Cached(dataset, samples, samples.stamps)))
+    before = kept.read(5).image.copy()
+    dataset.stamps[5] = kept.dataset.stamps[5] = 8
+    assert np.array_equal(kept.read(5).image, before + np.uint8(3)) and kept.read(5).image.flags.writeable
+    assert not kept.read(6).image.flags.writeable  # of the file
+
+
+def test_the_code_of_a_dataset_that_another_wraps_counts() -> None:
+    data: Any = Drawn()
+    assert reading_code(data) == reading_code(Drawn()) != reading_code(Shapes(n=3))
+    assert reading_code(Skipping(data)) not in (reading_code(data), reading_code(Skipping(Shapes(n=3))))
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
