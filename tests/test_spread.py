@@ -34,7 +34,9 @@ def cut_short(node: ast.AST) -> bool:
     if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Subscript)):
         return False
     inner, outer = node.value.slice, node.slice
-    return isinstance(inner, ast.Slice) and inner.step is not None and isinstance(outer, ast.Slice) and bool(outer.upper)
+    return (
+        isinstance(inner, ast.Slice) and inner.step is not None and isinstance(outer, ast.Slice) and bool(outer.upper)
+    )
 
 
 def is_reversed(node: ast.AST) -> bool:

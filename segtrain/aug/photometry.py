@@ -43,6 +43,12 @@ class PhotometryDraw(NamedTuple):
         return cls(**{**plain, "bias": lattice})
 
 
+def bias_lattice(rng: np.random.Generator, bias: float) -> np.ndarray:
+    """Returns the coefficients (7, 7) float32 of a log gain, each uniform in ± bias."""
+    side = filters.BIAS_CELLS + 3
+    return np.asarray((rng.random((side, side), dtype=np.float32) * 2 - 1) * np.float32(bias))
+
+
 class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations has no types
     """Grey values changed, pixels left in place; magnitudes are linear in the drawn value.
 
@@ -120,8 +126,7 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
             drawn[name] = size * (u[2 * i + 1] if name in _ONE_SIDED else 2 * u[2 * i + 1] - 1) if size else 0.0
         bias, lattice = drawn.pop("bias"), None
         if bias:
-            side = filters.BIAS_CELLS + 3
-            lattice = (rng.random((side, side), dtype=np.float32) * 2 - 1) * np.float32(bias)
+            lattice = bias_lattice(rng, bias)
         return PhotometryDraw(noise_seed=int(u[18] * 2**53), bias=lattice, **drawn)
 
     def act(self, image: np.ndarray, draw: PhotometryDraw, in_place: bool = False) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.geometry import Geometry
-from segtrain.aug.photometry import Photometry, PhotometryDraw
+from segtrain.aug.photometry import Photometry, PhotometryDraw, bias_lattice
 from segtrain.errors import UserError
 
 AXES = {"shear_x": "shear", "shear_y": "shear", "translate_x": "translate", "translate_y": "translate"}
@@ -86,7 +86,8 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
             pose[AXES.get(name, name)] = max(pose.get(AXES.get(name, name), 0.0), ops.get(name, 0.0), key=abs)
         self.geometry = Geometry(**pose, elastic_length=elastic_length, border=border)
         light: dict[str, Any] = {name: ops.get(name, 0.0) for name in PHOTOMETRIC}
-        self.photometry = Photometry(**light)
+        Photometry(**light)  # checks the magnitudes
+        self.photometry = Photometry(**{**light, "bias": 0.0})  # whose own draw is another, smaller than what is given
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> RandomDraw:
         """What to do with one image of `shape` (height, width, channels).
@@ -120,12 +121,11 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
 
     def _light(self, rng: np.random.Generator, shape: tuple[int, ...], ops: Mapping[str, float]) -> Any:
         full = self.photometry.draw(rng, shape)
+        field = bias_lattice(rng, ops.get("bias", 0.0)) if self.ops.get("bias") else None
         if not any(name in ops for name in PHOTOMETRIC):
             return None
         drawn: dict[str, Any] = {name: ops.get(name, 0.0) for name in PHOTOMETRIC if name != "bias"}
-        gain = ops.get("bias", 0.0)
-        field = None if full.bias is None or not gain else full.bias * np.float32(gain / self.photometry.bias)
-        return full._replace(**drawn, bias=field)
+        return full._replace(**drawn, bias=field if "bias" in ops else None)
 
     def act(self, image: np.ndarray | None, mask: np.ndarray | None, draw: RandomDraw) -> tuple[Any, Any]:
         """Image (H, W, C) and mask (H, W) under one draw; the mask by nearest neighbour, ignore_index outside."""

@@ -76,9 +76,10 @@ def rows(side: int, cell: float, step: int, start: int, nodes: int) -> np.ndarra
 def displacement(rng: np.random.Generator, shape: tuple[int, int], cell: float, rms: float) -> np.ndarray:
     """Coefficients (2, ky, kx) float32 of a displacement (x, y) in pixels over an image of `shape` (h, w).
 
-    Its root mean square length over the image is `rms` exactly. Only draws that come out weak (about one in thirty
-    on a square) stay up to some 18 % below it: raised to `rms` they could fold at the largest permitted strength,
-    and the factor must not depend on the strength. So the field is linear in `rms`.
+    Its root mean square length over the image is `rms` exactly. Only draws that come out weak (one in 7 on a square,
+    one in 65 where a side is four times the other: scripts/weak_elastic.py) stay up to some 18 % below it: raised to
+    `rms` they could fold at the largest permitted strength, and the factor must not depend on the strength. So the
+    field is linear in `rms`.
     """
     angle = rng.random((coefficients(shape[0], cell), coefficients(shape[1], cell)), dtype=np.float32)
     angle *= 2 * math.pi

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segtrain.errors import UserError
-from segtrain.model.windows import STRIDE, Model
+from segtrain.model.windows import STRIDE, Model, reflected
 
 
 class View(NamedTuple):
@@ -49,7 +49,9 @@ def views_of(names: Sequence[str]) -> list[View]:
 def viewed(model: Model, names: Sequence[str]) -> Callable[[Tensor], Tensor]:
     """The model as the mean of its logits over the views, each turned back: (N, C, H, W) to (N, K, H, W) float32.
 
-    With one view only it is the model itself. Sides stay multiples of the stride under scales.
+    With one view only it is the model itself. Sides stay multiples of the stride under scales: a scaled side is the
+    nearest one, or, where that is the side itself (32 and 64 at both scales), has just the scale and is grown by
+    reflection, which is cut off again.
     """
     views = views_of(names)
     if views == [View()]:
@@ -67,16 +69,34 @@ def viewed(model: Model, names: Sequence[str]) -> Callable[[Tensor], Tensor]:
 def _seen(model: Model, image: Tensor, view: View) -> Tensor:
     """The logits of an image by way of a view, in the image's own place and size."""
     size = image.shape[-2:]
-    seen = image
+    seen, sides = image, list(size)
     if view.scale != 1:
-        sides = [max(1, round(side * view.scale / STRIDE)) * STRIDE for side in size]
+        sides = [scaled(side, view.scale) for side in size]
         seen = F.interpolate(seen.float(), sides, mode="bilinear", align_corners=False, antialias=view.scale < 1)
+        seen = _grown(seen)
     if view.mirrored:
         seen = seen.flip(-1)
     logits = model(torch.rot90(seen, view.turns, (-2, -1))).float()
     logits = torch.rot90(logits, -view.turns, (-2, -1))
     if view.mirrored:
         logits = logits.flip(-1)
+    logits = logits[..., : sides[0], : sides[1]]
     if logits.shape[-2:] != size:
         logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
     return logits
+
+
+def scaled(side: int, scale: float) -> int:
+    """Returns the length of a side, a multiple of the stride, under a scale: the next multiple, or a length between."""
+    nearest = max(1, round(side * scale / STRIDE)) * STRIDE
+    return nearest if nearest != side else round(side * scale)
+
+
+def _grown(image: Tensor) -> Tensor:
+    """The image (N, C, H, W) grown at the bottom and right to multiples of the stride, as `reflected` does."""
+    for axis in (-2, -1):
+        length = image.shape[axis]
+        if length % STRIDE:
+            rows = torch.from_numpy(reflected(length, STRIDE)).to(image.device)
+            image = image.index_select(axis, rows)
+    return image

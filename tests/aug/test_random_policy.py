@@ -1,6 +1,7 @@
 """RandAugment and TrivialAugment: what is drawn, how large, and that masks follow."""
 
 import json
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 
 from segtrain.aug import Geometry, Policy, RandAugment, TrivialAugment
 from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.random_policy import RandomDraw
+from segtrain.aug.filters import bias_field
+from segtrain.aug.photometry import bias_lattice
+from segtrain.aug.random_policy import AXES, GEOMETRIC, PHOTOMETRIC, RandomDraw
 from segtrain.errors import UserError
 
 OPS = {"rotate": 15, "shear_x": 8, "translate_y": 20, "elastic": 2, "contrast": 0.4, "noise": 0.05, "bias": 0.2}
@@ -63,6 +66,38 @@ def test_the_field_of_a_drawn_elastic_has_the_drawn_rms() -> None:
     assert isinstance(draw.geometry, GeometryDraw) and draw.geometry.lattice is not None
     lattice = full.draw(np.random.default_rng(5), (200, 200)).lattice
     assert np.square(draw.geometry.lattice).sum() == pytest.approx(np.square(lattice).sum(), rel=0.4)
+
+
+@pytest.mark.parametrize("name", [*GEOMETRIC, *PHOTOMETRIC])
+def test_what_is_applied_is_the_magnitude_that_is_said_whatever_the_parts_draw_themselves(name: str) -> None:
+    """Not a second number drawn within it: of each op, by what is handed to Geometry and Photometry."""
+    size = 0.3 if name in PHOTOMETRIC else 3.0
+    for op, levels in ((RandAugment({name: size}, n=1), {1.0}), (TrivialAugment({name: size}), None)):
+        rng = np.random.default_rng(1)
+        for _ in range(60):
+            draw = op.draw(rng, (60, 76, 3))
+            said = draw.ops[name]
+            assert levels is None or abs(said) / size in levels
+            part: Any = draw.geometry if name in GEOMETRIC else draw.photometry
+            if name == "bias":
+                assert part.bias.shape == (7, 7)
+                # 49 numbers uniform in ± the magnitude: the largest is near it, their mean size near half of it
+                assert 0.8 < np.abs(part.bias).max() / said <= 1 and 0.3 < np.abs(part.bias).mean() / said < 0.7
+            elif name in AXES:
+                assert getattr(part, AXES[name])[name.endswith("_y")] == said
+            else:
+                assert getattr(part, name) == said
+
+
+def test_a_bias_field_at_full_magnitude_is_that_of_photometry_at_the_end_of_its_range() -> None:
+    rng = np.random.default_rng(0)
+    op = RandAugment({"bias": 0.3}, n=1)
+    drawn: list[Any] = [op.draw(rng, (64, 64, 1)).photometry for _ in range(200)]
+    ours, theirs = (
+        np.mean([np.abs(np.log(bias_field(lattice, (64, 64)))).max() for lattice in lattices])
+        for lattices in ([one.bias for one in drawn], [bias_lattice(rng, 0.3) for _ in range(200)])
+    )
+    assert ours == pytest.approx(theirs, rel=0.05)
 
 
 def test_geometric_ops_move_image_and_mask_together() -> None:

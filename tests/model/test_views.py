@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from segtrain.errors import UserError
-from segtrain.model.views import VIEWS, View, viewed, views_of
+from segtrain.model.views import VIEWS, View, scaled, viewed, views_of
 
 RIGID = st.builds(View, st.integers(0, 3), st.booleans())
 
@@ -67,8 +67,44 @@ def test_scales_keep_sides_at_multiples_of_the_stride_and_give_back_the_size() -
 
     image = torch.full((1, 1, 64, 128), 7, dtype=torch.uint8)
     found = viewed(model, ["scales"])(image)
-    assert sizes == [(64, 128), (64, 96), (64, 160)]  # 48 and 80 are halfway between multiples: to the even one
+    assert sizes == [(64, 128), (64, 96), (96, 160)]  # 48 and 80 are between multiples: what is grown is cut off
     torch.testing.assert_close(found, torch.full((1, 1, 64, 128), 7.0))
+
+
+@pytest.mark.parametrize("side", [32, 64, 96, 128, 160, 224, 256])
+def test_every_scale_shows_an_image_of_any_side_in_another_size(side: int) -> None:
+    """Where the nearest multiple of the stride is the side itself, what the network sees is scaled all the same."""
+    for view in VIEWS["scales"][1:]:
+        length = scaled(side, view.scale)
+        assert length != side and 0.65 < length / side / view.scale < 1.35
+        if side in (32, 64):
+            assert length == side * view.scale
+    ramp = torch.arange(side).float().expand(1, 1, side, side)
+    slopes = []
+
+    def model(image: Tensor) -> Tensor:
+        assert image.shape[-1] % 32 == image.shape[-2] % 32 == 0
+        middle = image[0, 0, 4, 4:12]
+        slopes.append(float(middle.diff().mean()))
+        return image.float()
+
+    found = viewed(model, ["scales"])(ramp)
+    expected = [1, side / scaled(side, 0.75), side / scaled(side, 1.25)]
+    assert slopes == pytest.approx(expected, rel=0.02)
+    torch.testing.assert_close(found[..., 4:-4], ramp[..., 4:-4], atol=0.1, rtol=0)  # and it is turned back
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", [32, 64])
+def test_scales_are_turned_back_to_where_they_were(side: int) -> None:
+    """A bright square stays where it is, through flips, turns and what a scaled side is grown by."""
+    image = torch.zeros(1, 1, side, side)
+    image[..., side // 4 : side // 2, side // 8 : side // 3] = 1
+    for names in (["scales"], ["flips", "scales"], ["turns", "scales"]):
+        found = viewed(lambda seen: seen.float(), names)(image)
+        place = [float((found[0, 0].sum(1 - axis) * torch.arange(side)).sum() / found.sum()) for axis in (0, 1)]
+        right = [float((image[0, 0].sum(1 - axis) * torch.arange(side)).sum() / image.sum()) for axis in (0, 1)]
+        assert place == pytest.approx(right, abs=0.05) and not torch.equal(found, image)
 
 
 def test_a_single_view_is_the_model_itself() -> None:

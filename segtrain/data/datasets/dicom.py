@@ -15,6 +15,8 @@ from segtrain.errors import UserError
 UNEVEN = 0.1  # share of the usual distance by which one between slices may differ; a missing slice doubles it
 SAME = ("SeriesInstanceUID", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient")
 NEEDED = ("ImagePositionPatient", *SAME)
+# Source: DICOM PS3.3, C.7.6.3.1.2: how the lowest value is meant to be shown; what HU and the like are, it leaves open.
+GREY, WHITE_IS_LOW = "MONOCHROME2", "MONOCHROME1"
 NUMBERS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}  # how many each holds
 
 
@@ -24,7 +26,8 @@ def open_series(folder: Path) -> Scan:
     Files are those that end in .dcm, or, without any, all. Values are rescaled slice by slice: HU in CT.
 
     Raises:
-        UserError: no or broken files, files of several series, missing slices, several slices or colours in a file.
+        UserError: no or broken files, files of several series, missing slices, several slices or colours in a file, or
+            values that are low where the scan is white.
     """
     headers = [(_header(path), path) for path in _files(folder)]
     first = headers[0][0]
@@ -62,7 +65,13 @@ def _header(path: Path) -> Any:
         raise
     except Exception as error:
         raise _broken(path, error) from error
-    if lacks or header.get("NumberOfFrames", 1) > 1 or header.get("SamplesPerPixel", 1) > 1:
+    kind = header.get("PhotometricInterpretation", GREY)
+    if kind == WHITE_IS_LOW:
+        raise UserError(
+            f"'{path}' says white as its lowest value ({kind}), which readers take in different ways; expected black "
+            f"as its lowest ({GREY}); save the series so"
+        )
+    if lacks or header.get("NumberOfFrames", 1) > 1 or header.get("SamplesPerPixel", 1) > 1 or kind != GREY:
         got = f"none of {some(lacks)}" if lacks else "several frames or colours"
         raise UserError(
             f"'{path}' is no slice of a scan; expected one grey slice a file with its position and spacing; got {got}; "

@@ -30,6 +30,7 @@ JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with smaller ones behind it, as phones sa
 GREY_MODES = {"1", "L", "LA", "La", "I", "F"}  # beside these "I;16" and its kin; all other PIL modes are in colour
 RAW_MODES = {"1", "L", "P", "I", "F", "RGB"}  # modes whose numbers are those of the file
 ORIENTATION = 0x0112  # EXIF tag: 1 as stored, 2 to 8 the turns and mirrorings of _upright
+PHOTOMETRIC, BITS = 262, 258  # TIFF tags
 UNSCALE = {"L;2": 85, "L;4": 17}  # PIL stretches 2- and 4-bit grey to 0..255 by these factors
 
 
@@ -121,6 +122,12 @@ def _opened(path: Path, file: IO[bytes]) -> Iterator[ImageFile.ImageFile]:
             raise UserError(f"'{path}' has several pages; expected one image a file; save each page as a file")
         if image.width * image.height > MOST_PIXELS:
             raise _too_large(path, image.width * image.height)
+        tags = getattr(image, "tag_v2", {})
+        if tags.get(PHOTOMETRIC) == 0 and max(tags.get(BITS, (1,))) > 8:  # PIL turns those of up to 8 bits round
+            raise UserError(
+                f"'{path}' says white as 0 (MINISWHITE) of more than 8 bits, which readers take in different ways; "
+                "expected black as 0; save it so"
+            )
         yield image
 
 

@@ -67,7 +67,9 @@ class Streamed:
         self._fingerprint = hashlib.blake2b(text, digest_size=16).hexdigest()
         _check_index(_fetched(self._root, INDEX), len(self.ids), self._root)
         local = not REMOTE.match(self._root)
-        self._stamp = stamp(sorted(Path(self._root).glob("*.bin"))) if local else 0  # where a sample lies, litdata knows
+        self._stamp = (
+            stamp(sorted(Path(self._root).glob("*.bin"))) if local else 0
+        )  # where a sample lies, litdata knows
         self._open: tuple[int, Any] = (-1, None)
 
     def read(self, index: int) -> Sample:

@@ -1,5 +1,6 @@
 """Mistakes in a folder of images and a folder of masks."""
 
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,15 @@ def pages() -> object:
     return opened()
 
 
+def white_as_0(suffix: str = ".tif") -> object:
+    """A TIFF of 16 bits that says so; PIL writes none."""
+    content = pair(image=np.full((8, 8), 300, np.uint16), suffix=suffix).read_bytes()
+    entry = struct.pack("<HHIH", 262, 3, 1, 1)
+    assert entry in content
+    Path(f"images/a{suffix}").write_bytes(content.replace(entry, struct.pack("<HHIH", 262, 3, 1, 0)))
+    return opened()
+
+
 PATTERN = {"images": "{id}.png", "masks": "{id}_mask.png"}
 MISTAKES = {
     "no such folder": lambda: opened(images="pictures"),
@@ -198,4 +208,5 @@ MISTAKES = {
     ),
     "a truncated GIF": with_bytes(lambda content: content[:2000], ".gif"),
     "a TIFF of several pages": pages,
+    "a TIFF of 16 bits with white as 0": white_as_0,
 }

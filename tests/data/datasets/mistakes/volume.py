@@ -169,6 +169,11 @@ def in_folders(change: Callable[[Path], object], read: bool = False) -> Callable
     return make
 
 
+def shown_as(kind: str) -> Callable[[], object]:
+    """Opens a series that says so of its values."""
+    return lambda: (scanned(PhotometricInterpretation=kind), opened(images="images/{id}"))
+
+
 def shortened(folder: Path) -> None:
     path = folder / "00.dcm"
     path.write_bytes(path.read_bytes()[:-20])
@@ -223,4 +228,6 @@ MISTAKES = {
     "DICOM: another kind of file": in_folders(lambda folder: (folder / "readme.dcm").write_text("x" * 200)),
     "DICOM: an empty folder": in_folders(lambda folder: [path.unlink() for path in folder.iterdir()]),
     "DICOM: a truncated file": in_folders(shortened, read=True),
+    "DICOM: white as the lowest value": shown_as("MONOCHROME1"),
+    "DICOM: colours by a palette": shown_as("PALETTE COLOR"),
 }
