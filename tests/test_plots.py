@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segtrain.plots import augmented_sheet, curves, overlay, predictions_sheet, to_rgb
+from segtrain.plots import augmented_sheet, curves, overlay, predictions_sheet, thumbnailed, to_rgb
 from segtrain.sheet import GAP
 
 PALETTE = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
@@ -168,3 +168,11 @@ def test_no_pyplot_and_no_torch():
     code = "import sys, segtrain.plots; print(sorted({'matplotlib.pyplot', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_which_images_have_a_thumbnail_stays_as_it_is_in_old_runs() -> None:
+    """By this rule a report finds an image in the thumbnails.jpg of a run that was made long ago."""
+    names = [f"{number:03d}" for number in range(100)]
+    kept = thumbnailed(names)
+    assert kept == [names[number * 100 // 64] for number in range(64)] and kept[-1] == "098"
+    assert thumbnailed(names[:64]) == names[:64]

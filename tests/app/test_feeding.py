@@ -99,6 +99,7 @@ def test_samples_that_cannot_be_read_are_left_out_where_asked_and_listed(segtrai
     split = json.loads((run_in(segtrain.folder, "skipped") / "split.json").read_text())
     assert sorted(split["skipped"]) == ["c", "f"] == sorted(split["unused"])
     assert f"'{segtrain.folder / 'data/images/c.png'}' cannot be read" in split["skipped"]["c"]
+    assert segtrain(*command, "name=again") == 2 and "c.png' cannot be read" in segtrain.err  # not as nothing, ignored
 
 
 def test_one_image_in_two_parts_is_kept_together_or_refused(segtrain: CommandLine) -> None:

@@ -106,7 +106,9 @@ class Csv:
 
     def stamp(self, index: int) -> int:
         """Returns what changes when the two files of `ids[index]` are written; 0 where the fingerprint reads them."""
-        return 0 if self._few else stamp((self._root / self._rows.image(index), self._root / self._rows.masks[index]))
+        if self._few:
+            return 0
+        return stamp(os.path.join(self._root, name) for name in (self._rows.image(index), self._rows.masks[index]))
 
     def _files(self, step: int = 1) -> Iterator[Path]:
         for index in range(0, len(self.ids), step):
