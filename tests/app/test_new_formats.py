@@ -167,3 +167,45 @@ def test_tiff_of_channels_and_of_pages(pages: str, channels: int, segtrain: Comm
     dataset = build_dataset(written)
     assert dataset.channels == channels and len(dataset.ids) == (18 if pages == "samples" else 6)
     assert np.array_equal(dataset.read(4).mask, labels(4, 2))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_labels_on_the_last_pages_of_a_stack_are_seen(segtrain: CommandLine) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        mask = np.stack([labels(i, 2) if page < 15 else 2 * labels(i, 2) for page in range(20)])
+        for folder, values in (("images", rng.integers(0, 4000, (20, *SIZE)).astype(np.uint16)), ("masks", mask)):
+            path = segtrain.folder / "data" / folder / f"f{i}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(path, values, photometric="minisblack")
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    assert set(opened(segtrain).dataset.classes.values()) == {0, 1, 2}
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_air_in_any_of_the_scans_tells_ct(segtrain: CommandLine) -> None:
+    """The first scan is cut close, and so has none."""
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        scan = rng.normal(0, 90, (16, 18, 5)).astype(np.int16)
+        scan[:2] = -1000 if i else 0
+        nifti(str(segtrain.folder / f"data/images/p{i}.nii.gz"), scan)
+        nifti(str(segtrain.folder / f"data/labels/p{i}.nii.gz"), body((16, 18, 5), 2))
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    assert opened(segtrain).dataset.window == [-160, 240]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_columns_of_paths_are_known_by_rows_from_all_of_a_table(segtrain: CommandLine) -> None:
+    """A column that names files in its first rows alone is none; one file that is missing makes none of a column."""
+    root = segtrain.folder / "data"
+    rows = ["old_image,image,mask"]
+    for i in range(60):
+        save(root / f"x{i}.png", Image.fromarray(image(i)))
+        save(root / "drawn" / f"y{i}.png", mask_image(i, [0, 4], "L"))
+        rows.append(f"{f'x{i}.png' if i < 20 else f'gone/{i}.png'},x{i}.png,drawn/y{i}.png")
+    (root / "list.csv").write_text("\n".join(rows) + "\n")
+    (root / "x0.png").unlink()
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    written = opened(segtrain).dataset
+    assert written._target_.endswith("Csv") and written.columns["image"] == "image"
