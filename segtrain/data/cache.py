@@ -95,7 +95,7 @@ def stamp_of(dataset: SegmentationDataset, index: int) -> int:
 
 
 def reading_code(dataset: Any) -> str:
-    """Returns hex digits that change when what reads a dataset may: its module, `segtrain.data`, or `DECODERS`."""
+    """Returns hex digits that change when what reads a dataset may: its module, our code, or `DECODERS`."""
     code = hashlib.blake2b(_our_code(), digest_size=10)
     while dataset is not None:
         source = getattr(sys.modules.get(type(dataset).__module__), "__file__", None)
@@ -107,7 +107,8 @@ def reading_code(dataset: Any) -> str:
 @functools.cache
 def _our_code() -> bytes:
     code = hashlib.blake2b(digest_size=32)
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
+    here = Path(__file__).parent
+    for file in sorted((*here.parent.glob("*.py"), *here.rglob("*.py"))):
         code.update(file.read_bytes())
     for name in DECODERS:
         try:
