@@ -10,9 +10,11 @@ Source: macro and micro, van Rijsbergen's contingency tables as in scikit-learn'
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from segtrain.model.empties import as_counted
 from segtrain.model.metrics import scores
 
 METRICS = ("dice", "iou", "precision", "recall")
@@ -23,7 +25,8 @@ def averages(matrices: Tensor, names: Sequence[str]) -> dict[str, float]:
 
     `dice_macro`: the mean of the class scores of all images' pixels together, which `metrics.scores` calls dice;
     `dice_micro`: the score of TP, FP and FN summed over images and classes; `dice_image_mean`: the mean over images of
-    each image's mean over the classes that its truth or its prediction has. An image with none is left out of it, and
+    each image's mean over the classes that its truth or its prediction has. An image in which neither has any is
+    rightly empty and counts as 1, in all four (`segtrain.model.empties`); one without a counted pixel is left out, and
     `images_counted` says how many are not. NaN where nothing is counted.
 
     Args:
@@ -32,12 +35,13 @@ def averages(matrices: Tensor, names: Sequence[str]) -> dict[str, float]:
     """
     total, of_image = scores(matrices.sum(0), names), [scores(matrix, names) for matrix in matrices]
     pooled = scores(_pooled(matrices.sum(0), names), ("background", "foreground"))
-    known = [image for image in of_image if not math.isnan(image["dice"])]
-    found = {"images_counted": float(len(known))}
+    pixels = matrices.sum((1, 2)).cpu().numpy()
+    found = {"images_counted": float((pixels > 0).sum())}
     for metric in METRICS:
+        counted = as_counted(np.array([image[metric] for image in of_image]), pixels)[pixels > 0].tolist()
         found[f"{metric}_macro"] = total[metric]
         found[f"{metric}_micro"] = pooled[metric]
-        found[f"{metric}_image_mean"] = sum(image[metric] for image in known) / len(known) if known else math.nan
+        found[f"{metric}_image_mean"] = sum(counted) / len(counted) if counted else math.nan
     return found
 
 
