@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.app import empty_images
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import bullets, table
 from segtrain.errors import UserError
-from segtrain.model.intervals import of_means
+from segtrain.model.empties import as_counted
+from segtrain.model.intervals import LEAST, of_means
 from segtrain.runs.folder import RunFolder
 
 SCORES = ("dice", "iou", "precision", "recall")
-FEW = 30  # test images; of fewer the intervals hold the truth less often than they say: segtrain.model.intervals
 
 Results = dict[str, Any]
 
@@ -35,7 +36,8 @@ def scores(loaded: Loaded, results: Results | None) -> str:
     return (
         f"## Scores\n\nOn {results['test/images']} test images, after the training. The first four columns count the "
         "pixels of all of them together (2 TP / (2 TP + FP + FN), TP / (TP + FP + FN), TP / (TP + FP), TP / (TP + FN))"
-        f"; the last two are means over images with 95 % intervals by the bootstrap over images.{without}\n\n"
+        f"; the last two are means over images with 95 % intervals by a bootstrap over images.{without} "
+        f"{empty_images.RULE} A score that fewer than {LEAST:g} independent images carry has no interval.\n\n"
         + table(("class", "Dice", "IoU", "precision", "recall", "Dice, mean [95 %]", "IoU, mean [95 %]"), rows)
         + f"\n\nPixel accuracy {_shown(results['test/pixel_accuracy'])}; mean Dice on the validation images, by which "
         f"the epoch was chosen, {_shown(results['val/dice'])}."
@@ -67,10 +69,18 @@ def _of_scores(loaded: Loaded, results: Results) -> list[str]:
         found.append(f"The weakest class is {worst}, with a Dice of {known[worst]:.3f}.")
     if absent := [name for name in dice if name not in known]:
         found.append(f"No test image shows {', '.join(absent)}, and none was predicted: that was not tried.")
-    few = f" With fewer than {FEW} images the intervals are too short." if images < FEW else ""
     alone = " Images count as independent; where several show one patient or scene, the intervals are too short."
     kin = "" if loaded.run.read_json("split.json").get("groups") else alone
-    return [*found, f"The scores rest on {images} test images and one training, with one seed.{few}{kin}"]
+    return [
+        *found,
+        f"The scores rest on {images} test images and one training, with one seed.{kin}",
+        *_of_empties(results),
+    ]
+
+
+def _of_empties(results: Results) -> list[str]:
+    """What is to be said of empty images, by a training that counted them."""
+    return empty_images.sentences(results, "test") if "test/empty_images" in results else []
 
 
 def _means(loaded: Loaded) -> dict[str, str]:
@@ -88,6 +98,7 @@ def _means(loaded: Loaded) -> dict[str, str]:
         if not rows:
             raise ValueError("no row")
         values = np.array([[float(row[key]) if row[key] != "" else np.nan for key in columns] for row in rows])
+        values = as_counted(values, np.array([int(row["pixels"]) for row in rows]))
         found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
     except (OSError, LookupError, ValueError, TypeError) as error:
         raise UserError(
@@ -95,7 +106,10 @@ def _means(loaded: Loaded) -> dict[str, str]:
             f"got: {error}; restore the file, or export without the card: card=false"
         ) from error
     means = [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in values.T]
-    shown = [f"{_shown(m)} [{_shown(i.low)}, {_shown(i.high)}]" for m, i in zip(means, found, strict=True)]
+    shown = [
+        f"{_shown(m)} [{_shown(i.low)}, {_shown(i.high)}]" if i.low == i.low else _shown(m)
+        for m, i in zip(means, found, strict=True)
+    ]
     return dict(zip(columns, shown, strict=True))
 
 

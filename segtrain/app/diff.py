@@ -100,13 +100,19 @@ def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
 def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
     """The test image whose mean Dice differs most, where both runs tested it."""
     texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in (a, b)]
-    tables = [{row["id"]: float(row["dice"]) for row in csv.DictReader(text.splitlines())} for text in texts]
+    tables = [{row["id"]: _counted(row) for row in csv.DictReader(text.splitlines())} for text in texts]
     gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
     gaps = {name: gap for name, gap in gaps.items() if gap > 0}
     if not gaps:
         return None
     name = max(gaps, key=lambda each: gaps[each])
     return f"dice of {name} (differs most of {len(gaps)})", f"{tables[0][name]:.4f}", f"{tables[1][name]:.4f}"
+
+
+def _counted(row: Mapping[str, str]) -> float:
+    """The image's mean Dice; 1 where it is rightly empty, so that a false positive there is a difference."""
+    dice = float(row["dice"])
+    return 1.0 if math.isnan(dice) and int(row["pixels"]) else dice
 
 
 def _text(value: Any) -> str:

@@ -2,8 +2,8 @@
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
@@ -11,8 +11,9 @@ from omegaconf import DictConfig
 from segtrain.app.loaded import Loaded
 from segtrain.app.scoring import Image
 from segtrain.model.calibration import Calibration
+from segtrain.model.empties import as_counted
 from segtrain.model.ensemble import log_probabilities
-from segtrain.model.surface import surface_scores
+from segtrain.model.surface import DISTANCES, surface_scores
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -29,6 +30,7 @@ class Details:
         self._spacing = (lambda _: typed) if typed else spacing or (lambda _: (1.0, 1.0))
         self._surface, self._tolerance = bool(wanted.surface), float(wanted.tolerance)
         self.surfaces: dict[int, dict[str, float]] = {}  # sample index to `surface_scores`
+        self.farthest = 0.0  # largest distance that an image has room for, in the unit
         self._preds: dict[int, tuple[bytes, tuple[int, ...]]] = {}
 
     def add(self, image: Image) -> None:
@@ -39,6 +41,7 @@ class Details:
         self._preds[image.sample] = zlib.compress(np.ascontiguousarray(pred).tobytes(), 1), pred.shape
         if self._surface:
             down, across = self._spacing(image.sample)
+            self.farthest = max(self.farthest, math.hypot(mask.shape[0] * down, mask.shape[1] * across))
             self.surfaces[image.sample] = surface_scores(
                 pred,
                 mask,
@@ -54,10 +57,38 @@ class Details:
         return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
 
 
-def mean_over_images(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of each score over the images that have it; NaN where none has."""
-    found = {}
-    for key in rows[0] if rows else ():
-        known = [row[key] for row in rows if not math.isnan(row[key])]
-        found[key] = sum(known) / len(known) if known else math.nan
-    return found
+class Table(NamedTuple):
+    """Surface scores as they count in means over images: the score of a rightly empty image, or class, is 1.
+
+    Distances have no such value, as there is no outline: they are NaN there, and left out, as MONAI does. A network that
+    predicts what is not there gains nothing by it: its distance is the image's diagonal. An image without a counted
+    pixel is NaN throughout.
+    """
+
+    keys: tuple[str, ...]
+    values: np.ndarray  # (images, keys)
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Which of the keys are distances, (keys,) bool."""
+        return np.array([key.partition("/")[0] in DISTANCES for key in self.keys], bool)
+
+    def means(self) -> dict[str, float]:
+        """Returns the mean of each over the images that have it, NaN where none has, and how many have a distance."""
+        known = ~np.isnan(self.values)
+        columns = zip(self.keys, self.values.T, known.T, strict=True)
+        found = {key: float(column[has].mean()) if has.any() else math.nan for key, column, has in columns}
+        for key, count in zip(self.keys, known.sum(0).tolist(), strict=True):
+            score, slash, name = key.partition("/")
+            if score == DISTANCES[0]:
+                found[f"distance_images{slash}{name}"] = count
+        return found
+
+
+def surface_table(surfaces: Sequence[Mapping[str, float]], pixels: Sequence[int]) -> Table:
+    """Returns the rows of images, whose counted pixels are so many, as they count in means."""
+    keys = tuple(surfaces[0]) if surfaces else ()
+    table = Table(keys, np.array([[row[key] for key in keys] for row in surfaces]).reshape(len(surfaces), len(keys)))
+    shares = ~table.distances
+    table.values[:, shares] = as_counted(table.values[:, shares], np.array(pixels))
+    return table

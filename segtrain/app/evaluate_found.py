@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
+from segtrain.app import empty_images
 from segtrain.app.evaluate_data import Data
-from segtrain.app.evaluate_details import Details, mean_over_images
-from segtrain.app.evaluate_intervals import Intervals, groups_of, intervals
+from segtrain.app.evaluate_details import Details, Table, surface_table
+from segtrain.app.evaluate_intervals import Intervals, groups_of, intervals, without
 from segtrain.app.evaluate_robustness import Row, Under, curve
 from segtrain.app.loaded import Loaded
 from segtrain.app.outcome import per_image
@@ -66,14 +68,49 @@ class Evaluated:
         """The rows of shifts.csv."""
         return curve(self.under, self.classes)
 
+    @property
+    def matrices(self) -> list[Tensor]:
+        """The confusion matrix of each image, in order."""
+        return [self.scored.matrices[index] for index in self.indices]
+
+    @cached_property
+    def surfaces(self) -> Table:
+        """The surface scores of each image, as they count in means; without keys where they were not wanted."""
+        pixels = [int(matrix.sum()) for matrix in self.matrices]
+        return surface_table([self.details.surfaces.get(index, {}) for index in self.indices], pixels)
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """Of each image, what it shares with those that are not independent of it: a patient."""
+        return groups_of(self.data, self.indices)
+
     @cached_property
     def intervals(self) -> Intervals:
         """The 95 % intervals over images, by key."""
-        matrices = [self.scored.matrices[index] for index in self.indices]
-        surfaces = [self.details.surfaces[index] for index in self.indices] if self.details.surfaces else []
-        groups, options = groups_of(self.data, self.indices), self.wanted
-        draws = {"draws": options.bootstrap, "seed": options.seed}
-        return intervals(matrices, surfaces, self.classes, groups, **draws)
+        draws = {"draws": self.wanted.bootstrap, "seed": self.wanted.seed}
+        return intervals(self.matrices, self.surfaces, self.details.farthest, self.classes, self.groups, **draws)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is to be said of images that are empty or have no score, and of scores without an interval."""
+        part = self.data.part
+        scores = {key: self.scores[f"{part}/{key}"] for key in self.intervals}
+        return [
+            *empty_images.sentences(self.scores, part),
+            *self._distances(),
+            *without(self.intervals, scores, len(set(self.groups))),
+        ]
+
+    def _distances(self) -> list[str]:
+        """Of how many images the distances are means, where some have none."""
+        if not self.surfaces.keys or self.scores[f"{self.data.part}/distance_images"] == len(self.indices):
+            return []
+        counts = {name: self.scores[f"{self.data.part}/distance_images/{name}"] for name in self.classes}
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        return [
+            f"Distances are means over the images in which truth or prediction has the class ({told}, of "
+            f"{len(self.indices)}): where neither has it there is no outline."
+        ]
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -83,8 +120,8 @@ class Evaluated:
         return [{**row, **surfaces} for row, surfaces in zip(rows, more, strict=True)]
 
     @cached_property
-    def results(self) -> dict[str, Any]:
-        """Those of results.json: first what training wrote, under the same keys, then the rest."""
+    def scores(self) -> dict[str, Any]:
+        """The numbers of results.json: first what training wrote, under the same keys, then the rest."""
         part, first = self.data.part, self.loaded[0]
         found: dict[str, Any] = {f"{part}/{key}": value for key, value in self.scored.scores(self.classes).items()}
         found[f"{part}/images"] = len(self.indices)
@@ -92,12 +129,16 @@ class Evaluated:
             found["best_epoch"] = first.epoch
             if (first.run.path / "results.json").exists():
                 found.setdefault("val/dice", first.run.read_json("results.json").get("val/dice"))
-        matrices = torch.stack([self.scored.matrices[index] for index in self.indices])
-        more = {**averages(matrices, self.classes), "calibration_error": self.details.calibration.error()}
-        more |= mean_over_images(list(self.details.surfaces.values()))
-        found |= {f"{part}/{key}": value for key, value in more.items()}
-        found["intervals"] = {f"{part}/{key}": list(pair) for key, pair in self.intervals.items()}
-        return {**found, "evaluated": self.how()}
+        more = empty_images.counts(self.scored.matrices, self.classes)
+        more |= averages(torch.stack(self.matrices), self.classes)
+        more |= {"calibration_error": self.details.calibration.error(), **self.surfaces.means()}
+        return found | {f"{part}/{key}": value for key, value in more.items()}
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """Those of results.json: the numbers, their intervals, what is to be said of them, and how they came about."""
+        pairs = {f"{self.data.part}/{key}": list(pair) for key, pair in self.intervals.items()}
+        return {**self.scores, "intervals": pairs, "notes": self.notes, "evaluated": self.how()}
 
     def how(self) -> dict[str, Any]:
         """What was evaluated, and how."""
@@ -111,6 +152,7 @@ class Evaluated:
             "fingerprint": self.data.feeding.fingerprint,
             "part": self.data.part,
             **said,
+            "independent": len(set(self.groups)),
             "distances_in": self.details.unit,
             "precision": self.data.config.trainer.precision,
             "threads": self.data.config.threads,
@@ -118,7 +160,10 @@ class Evaluated:
         }
 
     def gallery(self) -> list[tuple[str, int]]:
-        """The worst, median and best images by their mean foreground Dice: what they are, and their index."""
+        """The worst, median and best images by their mean foreground Dice: what they are, and their index.
+
+        Images that are rightly empty have nothing to look at and are left out.
+        """
         ranked = [(row["dice"], index) for row, index in zip(self.rows, self.indices, strict=True)]
         order = [index for dice, index in sorted(ranked, key=lambda pair: pair[0]) if not math.isnan(dice)]
         count = min(SHOWN, -(-len(order) // 3))

@@ -1,36 +1,69 @@
-"""95 % intervals over images of every score, images of one group (patient) drawn together."""
+"""95 % intervals over images of every score, images of one group (patient) drawn together, and why one has none."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from segtrain.app.evaluate_data import Data
-from segtrain.model.intervals import Interval, of_means, of_scores
+from segtrain.app.evaluate_details import Table
+from segtrain.model.intervals import LEAST, Interval, of_distances, of_means, of_scores
 
 Intervals = dict[str, Interval]
 
 
 def intervals(
     matrices: Sequence[Tensor],
-    surfaces: Sequence[dict[str, float]],
+    surfaces: Table,
+    farthest: float,
     classes: Sequence[str],
     groups: Sequence[str],
     *,
     draws: int,
     seed: int,
 ) -> Intervals:
-    """By key as in `metrics.scores`, `averages` and `surface_scores`; none without draws, or of a single group."""
-    if not draws or len(set(groups)) < 2:
+    """Returns them by key as in `metrics.scores`, `averages` and `surface_scores`; none without draws.
+
+    A score that too few groups carry has an interval of NaN: `without` says so.
+
+    Args:
+        matrices: confusion matrices (C, C) of images, rows truth.
+        surfaces: of the same images; no key where they were not measured.
+        farthest: largest distance that an image has room for.
+        classes: C names.
+        groups: of each image.
+        draws, seed: of the images.
+    """
+    if not draws:
         return {}
-    options = {"draws": draws, "seed": seed, "groups": groups}
-    found = of_scores(torch.stack(list(matrices)).numpy(), classes, **options)  # type: ignore[arg-type]
-    if surfaces:
-        values = np.array([list(row.values()) for row in surfaces])
-        found |= dict(zip(surfaces[0], of_means(values, **options), strict=True))  # type: ignore[arg-type]
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "groups": groups}
+    found = of_scores(torch.stack(list(matrices)).numpy(), classes, **options)
+    if surfaces.keys:
+        far = surfaces.distances
+        keys = np.array(surfaces.keys)
+        found |= dict(zip(keys[~far].tolist(), of_means(surfaces.values[:, ~far], **options), strict=True))
+        found |= dict(zip(keys[far].tolist(), of_distances(surfaces.values[:, far], farthest, **options), strict=True))
     return found
+
+
+def without(found: Intervals, scores: Mapping[str, float], groups: int) -> list[str]:
+    """Returns one sentence about the scores that are known and have no interval; none where there is no such score."""
+    lacking = [key for key, pair in found.items() if math.isnan(pair.low) and not math.isnan(scores[key])]
+    if not lacking:
+        return []
+    if groups < LEAST:
+        which = "No score has an interval"
+    else:
+        of = dict.fromkeys(key.partition("/")[2] or "the mean of classes" for key in lacking)
+        which = f"{len(lacking)} scores have no interval ({', '.join(of)})"
+    return [
+        f"{which}: fewer than {LEAST:g} independent images or groups (patients) carry it, of {groups} in "
+        "all; of so few no method holds the truth as often as it says."
+    ]
 
 
 def groups_of(data: Data, indices: Sequence[int]) -> list[str]:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from segtrain import plots
+from segtrain.app import empty_images
 from segtrain.app import evaluate_figures as figures
 from segtrain.app.evaluate_found import Evaluated, pictured
 from segtrain.app.evaluate_page import page
@@ -60,7 +61,9 @@ def say(found: Evaluated, folder: Path, seconds: float) -> None:
         console.print(f"careful: {warning}", markup=False)
     table = Table()
     surfaces = ("hd95", "surface_dice") if found.details.surfaces else ()
-    for heading in ("class", "dice", "95 % interval", "iou", "precision", "recall", *surfaces):
+    told = empty_images.are_there(results, part, found.classes)
+    headings = ("dice", "95 % interval", "iou", "precision", "recall", *surfaces, *([empty_images.HEADING] * told))
+    for heading in ("class", *headings):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name in (*found.classes, ""):
         key = f"/{name}" if name else ""
@@ -68,11 +71,15 @@ def say(found: Evaluated, folder: Path, seconds: float) -> None:
         shown = [f"{results[f'{part}/{kind}{key}']:.4f}" for kind in ("dice", "iou", "precision", "recall")]
         shown.insert(1, f"{low:.4f} to {high:.4f}" if not math.isnan(low) else "–")
         more = [f"{results[f'{part}/{kind}{key}']:.3f}" for kind in surfaces]
+        more += [empty_images.cell(results, part, name)] if told else []
         table.add_row(escape(name) or "mean of foreground", *shown, *more, end_section=name == found.classes[-1])
     console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False)
     for row in found.curves:
         where = f"{row['shift']} {row['strength']:g}"
-        console.print(f"  {where:20s} dice {row['dice']:.4f}, mean over images {row['dice_image_mean']:.4f}")
+        wrong = f", false positives on {empty_images.of_row(row)} empty images" if row["empty_images"] else ""
+        console.print(f"  {where:20s} dice {row['dice']:.4f}, mean over images {row['dice_image_mean']:.4f}{wrong}")
     if found.curves and found.plainly:
         console.print(f"next: python -m segtrain report {found.loaded[0].run.path.parent}", markup=False)
     console.print(

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from segtrain import plots
+from segtrain.app import empty_images
 from segtrain.app.evaluate_found import Evaluated, pictured
 
 TEMPLATE = Path(__file__).with_name("evaluate.html")
@@ -25,14 +26,16 @@ SURFACES = {
 AVERAGES = {"macro": "macro", "micro": "micro", "image_mean": "mean over images"}
 AVERAGED = (
     "Of the foreground classes. Macro: the mean of the classes' scores, each over the pixels of all images. Micro: one "
-    "score of all those pixels and classes together. Mean over images: of each image's mean over its classes."
+    "score of all those pixels and classes together. Mean over images: of each image's mean over the classes that its "
+    "truth or prediction has; 1 where neither has any."
 )
 METHOD = (
     "A score of a class counts the pixels of all images together; a class in neither truth nor prediction is left out, "
-    "one in only one of the two scores 0. Surface scores are means over the images that have the class; where only "
-    "truth or prediction has it, both distances are the image's diagonal and both shares 0. Intervals are percentiles "
-    "of a bootstrap over images, those of one group (patient) drawn together: they say how much the scores would "
-    "differ on other images like these, not with another training. Ignored pixels count nowhere."
+    f"one in only one of the two scores 0. {empty_images.RULE} Surface scores are means over images; where only truth "
+    "or prediction has the class, both distances are the image's diagonal and both shares 0; where neither has it there "
+    "is no distance, which is left out. Intervals are by a bootstrap-t over images, those of one group (patient) drawn "
+    "together, and reach further down than up, for failures that these images do not show: they say how much the scores "
+    "would differ on other images like these, not with another training. Ignored pixels count nowhere."
 )
 
 
@@ -46,6 +49,7 @@ def page(found: Evaluated, folder: Path) -> str:
         f'<p class="headline">Dice {mean}, mean of the foreground classes, {results[f"{part}/images"]} images</p>'
     )
     parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in found.warnings]
+    parts += [f"<p>{html.escape(note)}</p>" for note in found.notes]
     parts.append(f'<p class="soft">{html.escape(_words(how))}</p>')
     parts += ["<h2>By class</h2>", _by_class(found), "<h2>Averages</h2>", _averages(found)]
     parts.append(f'<p class="soft">{html.escape(AVERAGED)}</p>')
@@ -70,7 +74,8 @@ def _words(how: dict[str, Any]) -> str:
     runs = f"{len(how['runs'])} runs, {way}; " if len(how["runs"]) > 1 else ""
     return (
         f"{runs}dataset {how['dataset']}{own}, part {how['part']}; {window}; {views}; {how['device']}, "
-        f"{how['precision']}; distances in {how['distances_in']}; {how['bootstrap']} bootstrap draws"
+        f"{how['precision']}; distances in {how['distances_in']}; {how['bootstrap']} bootstrap draws of "
+        f"{how['independent']} independent images or groups"
     )
 
 
@@ -89,11 +94,13 @@ def _by_class(found: Evaluated) -> str:
     if found.details.surfaces:
         units = {"hd95": f", {found.details.unit}", "asd": f", {found.details.unit}"}
         kinds |= {key: (name + units.get(key, ""), "{:.3f}") for key, name in SURFACES.items()}
-    rows = [
-        (name, [_cell(found, f"{kind}/{name}", form) for kind, (_, form) in kinds.items()]) for name in found.classes
-    ]
-    rows.append(("mean of foreground", [_cell(found, kind, form) for kind, (_, form) in kinds.items()]))
-    return _table(["class", *(name for name, _ in kinds.values())], rows, last="all")
+    heads, rows = ["class", *(name for name, _ in kinds.values())], []
+    told = empty_images.are_there(found.results, found.data.part, found.classes)
+    for name in (*found.classes, ""):
+        cells = [_cell(found, f"{kind}/{name}" if name else kind, form) for kind, (_, form) in kinds.items()]
+        cells += [html.escape(empty_images.cell(found.results, found.data.part, name))] if told else []
+        rows.append((name or "mean of foreground", cells))
+    return _table([*heads, *([empty_images.HEADING] if told else [])], rows, last="all")
 
 
 def _averages(found: Evaluated) -> str:
@@ -110,7 +117,13 @@ def _shifts(found: Evaluated) -> str:
     for name in dict.fromkeys(row["shift"] for row in found.curves):
         of = [values.get((name, strength), math.nan) for strength in strengths]
         rows.append((name, [f"{value:.4f}" for value in of]))
-    return _table(["Dice, mean over images, at strength", *(f"{strength:g}" for strength in strengths)], rows)
+    heads = [f"{strength:g}" for strength in strengths]
+    shown = _table(["Dice, mean over images, at strength", *heads], rows)
+    if not any(row["empty_images"] for row in found.curves):
+        return shown
+    wrong = {(row["shift"], row["strength"]): empty_images.of_row(row) for row in found.curves}
+    rows = [(name, [wrong.get((name, strength), "") for strength in strengths]) for name, _ in rows]
+    return shown + _table(["false positives, of images without foreground, at strength", *heads], rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], last: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import DictConfig
 
+from segtrain.app import empty_images
 from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_shifts import Shift, Shifted
 from segtrain.app.outcome import per_image
@@ -43,26 +44,29 @@ def robustness(
 
 
 def curve(found: Sequence[Under], classes: Sequence[str]) -> list[Row]:
-    """The rows of shifts.csv: Dice and IoU of all pixels, and their means over images."""
+    """Returns the rows of shifts.csv: Dice and IoU of all pixels, their means over images, images that are empty."""
     rows = []
     for under in found:
         matrices = list(under.scored.matrices.values())
         scores = {k: v for k, v in under.scored.scores(classes).items() if k.partition("/")[0] in ("dice", "iou")}
         means = averages(torch.stack(matrices), classes)
         kept = {key: means[key] for key in ("dice_image_mean", "iou_image_mean")}
-        rows.append({"shift": under.shift, "strength": under.strength, "images": len(matrices), **kept, **scores})
+        row = {"shift": under.shift, "strength": under.strength, "images": len(matrices), **kept, **scores}
+        rows.append(row | empty_images.counts(under.scored.matrices, classes))
     return rows
 
 
 def keep(found: Sequence[Under], data: Data, path: Path, seed: int) -> None:
     """Write the Dice of every image under every shift, and unshifted, to a run's robustness.csv.
 
-    Rows of other policies and strengths that it holds stay, where they are of the same weights, images and draws.
+    Rows of other policies and strengths that it holds stay, where they are of the same weights, images and draws; those
+    of a file that did not yet say how many pixels of the truth each class has leave that blank.
     """
     clean = _of_images(Under(*UNSHIFTED, found[0].scored), data, seed)
     ours = [row for under in found if under.strength > 0 for row in _of_images(under, data, seed)]
     before = list(_read(path))
-    written = [{key: _text(value) for key, value in row.items()} for row in clean]
+    known = before[0] if before else {}
+    written = [{key: _text(value) for key, value in row.items() if key in known} for row in clean]
     same = [row for row in before if (row["shift"], float(row["strength"])) == UNSHIFTED] == written
     new = {(row["shift"], row["strength"]) for row in [*clean, *ours]}
     stay = [row for row in before if same and (row["shift"], float(row["strength"])) not in new]
@@ -72,7 +76,7 @@ def keep(found: Sequence[Under], data: Data, path: Path, seed: int) -> None:
 
 def _of_images(under: Under, data: Data, seed: int) -> list[Row]:
     rows = per_image(under.scored.matrices, data.dataset.ids, data.dataset.classes)
-    kept = [{k: v for k, v in row.items() if k == "id" or k.partition("/")[0] == "dice"} for row in rows]
+    kept = [{k: v for k, v in row.items() if k == "id" or k.partition("/")[0] in ("dice", "truth")} for row in rows]
     return [{"shift": under.shift, "strength": under.strength, "seed": seed, **row} for row in kept]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from segtrain import plots
+from segtrain.app import empty_images
 from segtrain.app.assembly import Parts
 from segtrain.model import metrics
 from segtrain.runs.folder import RunFolder
@@ -39,6 +40,8 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
     results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation().items()}
     results |= {"test/images": len(parts.data.split.test), "best_epoch": best_epoch}
     results["val/dice"] = parts.trainer.checkpoint_callback.best  # type: ignore[union-attr]
+    empty = empty_images.counts(parts.module.image_matrices, parts.dataset.classes)
+    results |= {f"test/{key}": value for key, value in empty.items()}
     rows = per_image(parts.module.image_matrices, parts.dataset.ids, parts.dataset.classes)
     write_csv(run.path / "per_image.csv", rows)
     _write_predictions(run, parts)
@@ -48,12 +51,17 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
 
 
 def per_image(matrices: Mapping[int, Tensor], ids: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of per_image.csv, in the order of the samples: id, Dice and IoU, pixels counted."""
+    """Returns the rows of per_image.csv, in the order of the samples: id, Dice and IoU, pixels counted, those a class.
+
+    Dice and IoU are NaN where neither truth nor prediction has the class, whether the image is rightly empty or has no
+    counted pixel; `truth/<class>`, the counted pixels of a class in the truth, tells a false positive from a miss.
+    """
     rows = []
     for index, matrix in sorted(matrices.items()):
         scores = metrics.scores(matrix, classes)
         kept = {k: v for k, v in scores.items() if k.split("/")[0] in ("dice", "iou")}
-        rows.append({"id": ids[index], **kept, "pixels": int(matrix.sum())})
+        truth = {f"truth/{name}": int(n) for name, n in zip(classes, matrix.sum(1).tolist(), strict=True)}
+        rows.append({"id": ids[index], **kept, "pixels": int(matrix.sum()), **truth})
     return rows
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from segtrain.app import empty_images
 from segtrain.lightning import L
 from segtrain.runs.folder import RunFolder
 
@@ -79,13 +80,18 @@ class Terminal:
         epoch = results["best_epoch"] + 1
         table = Table(title=f"test, {len(parts.data.split.test)} images, checkpoint of epoch {epoch}")
         kinds = ("dice", "iou", "precision", "recall")
-        for heading in ("class", *kinds):
+        classes = parts.dataset.classes
+        told = empty_images.are_there(results, "test", classes)
+        for heading in ("class", *kinds, *([empty_images.HEADING] if told else [])):
             table.add_column(heading, justify="left" if heading == "class" else "right")
-        for name in parts.dataset.classes:
-            table.add_row(name, *(f"{results[f'test/{kind}/{name}']:.4f}" for kind in kinds))
-        table.add_section()
-        table.add_row("mean of foreground", *(f"{results[f'test/{kind}']:.4f}" for kind in kinds))
+        for name in (*classes, ""):
+            end = f"/{name}" if name else ""
+            shown = [f"{results[f'test/{kind}{end}']:.4f}" for kind in kinds]
+            shown += [empty_images.cell(results, "test", name)] if told else []
+            table.add_row(name or "mean of foreground", *shown, end_section=name == classes[-1])
         self.say(table)
+        for sentence in empty_images.sentences(results, "test"):
+            self.say(sentence)
         self.say(escape(f"took {seconds:.0f} s; all of it is in {run.path}/"))
         self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
         self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.safetensors")

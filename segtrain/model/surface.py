@@ -4,7 +4,7 @@ A class's outline is its pixels with at least one of their four neighbours outsi
 is outside. Lengths are in pixels, or in the unit of `spacing`.
 
 Ignored pixels are taken out of pred as they are out of the mask: a class that crosses them is cut alike in both, and
-the cut agrees. Where a class is in neither, all four scores are NaN and no mean counts them. Where only one of the two
+the cut agrees. Where a class is in neither, all four scores are NaN: no outline, no distance. Where only one of the two
 has it, surface_dice and boundary_iou are 0 and both distances are the image's diagonal, the worst that can be: an
 infinite one would make every mean infinite, and leaving it out, as MONAI's NaN does, would reward missing what is hard.
 """
@@ -18,7 +18,8 @@ from scipy.spatial import cKDTree
 
 DILATION = 0.02  # width of boundary IoU's band, in image diagonals
 NEIGHBOURS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-SCORES = ("hd95", "asd", "surface_dice", "boundary_iou")
+DISTANCES = ("hd95", "asd")
+SCORES = (*DISTANCES, "surface_dice", "boundary_iou")
 
 
 def surface_scores(
