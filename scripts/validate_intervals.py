@@ -60,7 +60,7 @@ def empty(share: float, right: float, others: Callable[[Rng, Shape], np.ndarray]
 
 
 def patients(sizes: Callable[[Rng, Shape], np.ndarray], share: float = 0.0) -> Draw:
-    """Groups of images that resemble each other; a share is empty, with false positives on all images of one in five."""
+    """Groups of images that resemble each other; a share is empty, false positives on all images of one in five."""
 
     def draw(rng: Rng, groups: int, sets: int) -> Sets:
         of = sizes(rng, (groups, 1, sets))

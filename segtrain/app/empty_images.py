@@ -10,9 +10,9 @@ from segtrain.model.empties import false_positives
 
 HEADING = "false positives, of empty images"
 RULE = (
-    "An image, or a class in an image, is empty when its truth holds no counted pixel of it. Where nothing is predicted "
-    "there either, it counts as 1 in every mean over images; a prediction there is a false positive and scores 0, as in "
-    "the BraTS challenges (arXiv 2011.00848)."
+    "An image, or a class in an image, is empty when its truth holds no counted pixel of it. Where nothing is "
+    "predicted there either, it counts as 1 in every mean over images; a prediction there is a false positive and "
+    "scores 0, as in the BraTS challenges (arXiv 2011.00848)."
 )
 Results = Mapping[str, Any]
 

@@ -60,9 +60,9 @@ class Details:
 class Table(NamedTuple):
     """Surface scores as they count in means over images: the score of a rightly empty image, or class, is 1.
 
-    Distances have no such value, as there is no outline: they are NaN there, and left out, as MONAI does. A network that
-    predicts what is not there gains nothing by it: its distance is the image's diagonal. An image without a counted
-    pixel is NaN throughout.
+    Distances have no such value, as there is no outline: they are NaN there, and left out, as MONAI does. A network
+    that predicts what is not there gains nothing by it: its distance is the image's diagonal. An image without a
+    counted pixel is NaN throughout.
     """
 
     keys: tuple[str, ...]

@@ -32,10 +32,10 @@ AVERAGED = (
 METHOD = (
     "A score of a class counts the pixels of all images together; a class in neither truth nor prediction is left out, "
     f"one in only one of the two scores 0. {empty_images.RULE} Surface scores are means over images; where only truth "
-    "or prediction has the class, both distances are the image's diagonal and both shares 0; where neither has it there "
-    "is no distance, which is left out. Intervals are by a bootstrap-t over images, those of one group (patient) drawn "
-    "together, and reach further down than up, for failures that these images do not show: they say how much the scores "
-    "would differ on other images like these, not with another training. Ignored pixels count nowhere."
+    "or prediction has the class, both distances are the image's diagonal and both shares 0; where neither has it no "
+    "distance is counted. Intervals are by a bootstrap-t over images, those of one group (patient) drawn together, and "
+    "reach further down than up, for failures that these images do not show: they say how much the scores would differ "
+    "on other images like these, not with another training. Ignored pixels count nowhere."
 )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from segtrain.app.card import card
 from segtrain.app.loaded import load
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.metrics_csv import write_csv
 from tests.conftest import SMALL, train
 
 
@@ -97,12 +99,13 @@ def test_its_scores_are_those_of_the_run_with_intervals(run: Path) -> None:
     assert list(found) == ["mean", "background", "disc", "square"]
     with (run / "per_image.csv").open() as file:
         images = list(csv.DictReader(file))
+    assert len(images) < 5
     for name, key in (("mean", "dice"), ("disc", "dice/disc"), ("square", "dice/square")):
-        pooled, (mean, low, high) = found[name][0], re.findall(r"[\d.]+", found[name][4])
+        pooled, (mean, *interval) = found[name][0], re.findall(r"[\d.]+", found[name][4])
         assert float(pooled) == pytest.approx(results[f"test/{key}"], abs=6e-4)
-        values = [float(row[key]) for row in images if row[key]]
-        assert float(mean) == pytest.approx(np.mean(values), abs=6e-4)
-        assert min(values) - 6e-4 <= float(low) <= float(mean) <= float(high) <= max(values) + 6e-4
+        values = np.array([float(row[key]) for row in images])
+        assert float(mean) == pytest.approx(np.where(np.isnan(values), 1, values).mean(), abs=6e-4)
+        assert interval == [], "of so few images there is none"
     limits = text.split("## Limits")[1]
     assert f"rest on {results['test/images']} test images" in limits and "Label 255" in limits
 
@@ -114,18 +117,52 @@ def test_a_narrow_basis_is_told(run: Path) -> None:
     change(run, "trainer.precision=bf16-mixed")
     limits = card_of(run).split("## Limits")[1]
     assert "No test image shows disc" in limits and "weakest class is square, with a Dice of 0.250" in limits
-    assert "With fewer than 30 images" in limits and "Images count as independent" in limits
+    assert "Images count as independent" in limits
     assert "bf16-mixed; the exported file computes in float32" in limits
 
 
-def test_groups_are_drawn_together(run: Path) -> None:
-    """All images of one patient: nothing varies between draws."""
+def write_scores(run: Path, dice: list[float], groups: int) -> None:
+    """The run as if it had been tested on images with these Dice scores, of so many patients."""
+    names = [f"i{i}" for i in range(len(dice))]
+    keys = [f"{score}{end}" for score in ("dice", "iou") for end in ("", "/background", "/disc", "/square")]
+    write_csv(
+        run / "per_image.csv",
+        [{"id": n, **dict.fromkeys(keys, d), "pixels": 9} for n, d in zip(names, dice, strict=True)],
+    )
     split = json.loads((run / "split.json").read_text())
-    split["groups"] = dict.fromkeys(split["test"], "patient 1")
+    split |= {"test": names, "groups": {name: f"patient {i % groups}" for i, name in enumerate(names)}}
     (run / "split.json").write_text(json.dumps(split))
-    text = card_of(run)
-    mean, low, high = re.findall(r"[\d.]+", rows(text, "Scores")["mean"][4])
-    assert mean == low == high and "Images count as independent" not in text and "come from 1 groups" in text
+
+
+def test_groups_are_drawn_together(run: Path) -> None:
+    dice = np.random.default_rng(0).uniform(0.6, 1, 24).tolist()
+    found = []
+    for groups in (24, 6, 4):
+        write_scores(run, dice, groups)
+        text = card_of(run)
+        found.append(re.findall(r"[\d.]+", rows(text, "Scores")["mean"][4]))
+        assert "Images count as independent" not in text and f"come from {groups} groups" in text
+    assert all(float(mean) == pytest.approx(np.mean(dice), abs=6e-4) for mean, *_ in found)
+    apart, together = ([float(end) for end in interval] for _, *interval in found[:2])
+    assert apart[0] < np.mean(dice) < apart[1] and together != apart and len(found[2]) == 1
+
+
+def test_rightly_empty_images_count_as_1_and_what_is_said_of_them_is_training_s_count(run: Path) -> None:
+    """Twenty of forty are empty; a network that sees something on each of them scores half as much."""
+    means = []
+    for nothing in (math.nan, 0.0):
+        write_scores(run, [0.8] * 20 + [nothing] * 20, 40)
+        mean, low, high = (float(end) for end in re.findall(r"[\d.]+", rows(card_of(run), "Scores")["mean"][4]))
+        assert low < mean < high
+        means.append(mean)
+    assert means == [0.9, 0.4]
+    results = json.loads((run / "results.json").read_text())
+    results |= {"test/empty_images": 20, "test/false_positive_images": 20, "test/unscored_images": 0}
+    (run / "results.json").write_text(json.dumps(results))
+    assert "Empty images, without any of the foreground: 20. Something is predicted on 20" in card_of(run)
+    older = {key: value for key, value in results.items() if "empty" not in key and "positive" not in key}
+    (run / "results.json").write_text(json.dumps(older))
+    assert "Empty images" not in card_of(run).split("## Limits")[1]
 
 
 def test_a_run_under_way_has_no_scores(run: Path) -> None:

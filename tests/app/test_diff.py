@@ -1,5 +1,6 @@
 """`python -m segtrain diff RUN RUN` says in what two runs differ."""
 
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +20,16 @@ def test_what_differs_is_shown_and_what_does_not_is_said(segtrain: CommandLine) 
     assert segtrain("diff", str(a), f"c/{c.name}") == 0, segtrain.err
     for shown in ("seed", "dataset.noise", "fingerprint", "test/dice", "first differs in epoch 0", "differs most of"):
         assert shown in segtrain.out, shown
+
+    # An image that is rightly empty in one, and has a false positive in the other, differs most.
+    for copy, dice in (("d", "nan"), ("e", "0.0")):
+        shutil.copytree(a, segtrain.folder / "outputs" / copy / "run")
+        path = segtrain.folder / "outputs" / copy / "run/per_image.csv"
+        head, first, *rest = path.read_text().splitlines()
+        name, _, *cells = first.split(",")
+        path.write_text("\n".join([head, ",".join([name, dice, *cells]), *rest]) + "\n")
+    assert segtrain("diff", "d/run", "e/run") == 0, segtrain.err
+    assert f"dice of {name} (differs most of 1)" in segtrain.out and "1.0000" in segtrain.out
 
 
 def test_what_is_no_pair_of_runs_is_a_message(segtrain: CommandLine) -> None:

@@ -117,10 +117,47 @@ def test_all_that_comes_out(evaluate: Any, trained: Path) -> None:
     assert {"test/dice", "test/iou/cell", "test/dice_micro", "test/hd95", "test/recall_image_mean"} <= {
         *found["intervals"]
     }
-    for key, (low, high) in found["intervals"].items():
-        assert low <= found[key] <= high or key == "test/absent_classes", key
+    assert all(pair == [None, None] for pair in found["intervals"].values()), "three images: too few for any"
+    assert any("No score has an interval" in note for note in found["notes"])
     page = (out / "evaluate.html").read_text()
     assert "<script" not in page and "http" not in page and "worst: p" in page and page.count("<img") > 6
+
+
+def test_empty_images_count_by_one_rule_in_table_results_page_and_under_shifts(
+    evaluate: Any, segtrain: CommandLine, trained: Path
+) -> None:
+    """Data of which half is empty and one image all ignored: every number is that of the rows of per_image.csv."""
+    folder = trained / "half"
+    if not folder.exists():
+        write_images(folder)
+        for path in sorted((folder / "masks").iterdir())[::2]:
+            Image.fromarray(np.zeros_like(np.array(Image.open(path)))).save(path)
+        Image.fromarray(np.full((40, 72), 255, np.uint8)).save(folder / "masks/p0_0.png")
+    out = evaluate("mixed", "dataset=folder", "dataset.root=half", CLASSES, "dataset.ignore_value=255", "split=all",
+                   "shift=noise", "shift_strength=2")  # fmt: skip
+    found, table = read(out), rows(out / "per_image.csv")
+    scored = [row for row in table if row["pixels"] != "0"]
+    empty = [row for row in scored if row["truth/cell"] == row["truth/other"] == "0"]
+    wrong = [row for row in empty if row["dice"] != "nan"]
+    assert len(table) == 16 and len(scored) == 15 == found["all/images_counted"] and found["all/unscored_images"] == 1
+    assert (found["all/empty_images"], found["all/false_positive_images"]) == (len(empty), len(wrong))
+    assert len(empty) == 7 and found["all/false_positive_rate"] == len(wrong) / 7
+    for key in ("dice", "iou", "surface_dice"):
+        values = [1.0 if row[key] == "nan" else float(row[key]) for row in scored]
+        name = key if key == "surface_dice" else f"{key}_image_mean"
+        assert found[f"all/{name}"] == pytest.approx(np.mean(values)), key
+        low, high = found["intervals"][f"all/{name}"]
+        assert low <= np.mean(values) <= high
+    distances = [float(row["hd95"]) for row in table if row["hd95"] != "nan"]
+    assert found["all/hd95"] == pytest.approx(np.mean(distances)) and found["all/distance_images"] == len(distances)
+    words = f"{len(wrong)} of 7 ({100 * len(wrong) / 7:.0f} %)"
+    page = (out / "evaluate.html").read_text()
+    assert words in segtrain.out and words in page
+    assert all(note in " ".join(segtrain.out.split()) for note in found["notes"]) and "ignored: 1" in segtrain.out
+    plain, shifted = rows(out / "shifts.csv")
+    assert int(plain["empty_images"]) == int(shifted["empty_images"]) == 7
+    assert float(plain["dice_image_mean"]) == found["all/dice_image_mean"]
+    assert f"false positives on {shifted['false_positive_images']} of 7" in segtrain.out
 
 
 def test_the_validation_images_give_the_score_that_training_chose_by(evaluate: Any, trained: Path) -> None:

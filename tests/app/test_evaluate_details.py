@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from segtrain.app.evaluate_details import Details, mean_over_images
+from segtrain.app.evaluate_details import Details, surface_table
 from segtrain.app.scoring import Image
 
 MASK = np.zeros((20, 30), np.uint8)
@@ -53,6 +53,24 @@ def test_labels_come_back_as_they_were() -> None:
     assert np.array_equal(measured().pred(7), PRED)
 
 
-def test_means_leave_out_what_an_image_lacks() -> None:
-    found = mean_over_images([{"a": 1.0, "b": math.nan}, {"a": 3.0, "b": math.nan}])
-    assert found["a"] == 2 and math.isnan(found["b"]) and mean_over_images([]) == {}
+def test_shares_of_rightly_empty_images_count_as_1_and_distances_are_left_out_and_counted() -> None:
+    """A measured image, one that is rightly empty, one with a false positive, and one of which no pixel counts."""
+    nan = math.nan
+    rows = [
+        {"hd95": hd95, "surface_dice": share, "hd95/one": hd95, "surface_dice/one": share}
+        for hd95, share in ((2.0, 0.8), (nan, nan), (30.0, 0.0), (nan, nan))
+    ]
+    found = surface_table(rows, [9, 9, 9, 0])
+    assert found.distances.tolist() == [True, False, True, False]
+    means = found.means()
+    assert (means["hd95"], means["hd95/one"]) == (16, 16)
+    assert means["surface_dice"] == pytest.approx((0.8 + 1 + 0) / 3) == means["surface_dice/one"]
+    assert (means["distance_images"], means["distance_images/one"]) == (2, 2)
+    nothing = surface_table([rows[1]], [9]).means()
+    assert math.isnan(nothing["hd95"]) and nothing["distance_images"] == 0 and nothing["surface_dice"] == 1
+    assert surface_table([{}, {}], [9, 9]).means() == {}
+
+
+def test_the_farthest_distance_is_the_largest_image_s_diagonal() -> None:
+    assert measured().farthest == pytest.approx(math.hypot(20, 30))
+    assert measured([2, 1]).farthest == pytest.approx(math.hypot(40, 30))

@@ -1,5 +1,6 @@
 """Intervals of an evaluation: which images are drawn together, and when there are none."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from segtrain.app.evaluate_intervals import groups_of, intervals
+from segtrain.app.evaluate_details import Table, surface_table
+from segtrain.app.evaluate_intervals import groups_of, intervals, without
+from segtrain.model.intervals import NONE, Interval
 
 IDS = ("p1_a", "p1_b", "p2_a", "q3")
 
@@ -31,15 +34,37 @@ def test_groups_are_the_data_s_own_or_the_expression_s(of: Any, expected: list[s
     assert groups_of(of, [3, 0]) == [expected[3], expected[0]]
 
 
+def given(count: int = 12) -> tuple[list[torch.Tensor], Table]:
+    matrices = [torch.tensor([[9, 1], [4, 4 + i]]) for i in range(count)]
+    surfaces = [{"hd95": float(i), "surface_dice": i / count} for i in range(count)]
+    return matrices, surface_table(surfaces, [1] * count)
+
+
+def found(groups: list[str], draws: int = 500, surface: bool = True) -> dict[str, Interval]:
+    matrices, surfaces = given()
+    none = surface_table([{}] * 12, [1] * 12)
+    return intervals(matrices, surfaces if surface else none, 20.0, ("background", "one"), groups, draws=draws, seed=0)
+
+
 def test_images_of_one_group_are_drawn_together() -> None:
-    matrices = [torch.tensor([[9, 1], [0, hit]]) for hit in (1, 9, 1, 9)]
-    surfaces = [{"hd95": float(i)} for i in range(4)]
-    names = ("background", "one")
-    apart = intervals(matrices, surfaces, names, list("abcd"), draws=500, seed=0)
-    together = intervals(matrices, surfaces, names, list("aabb"), draws=500, seed=0)
-    assert apart["dice/one"].low < apart["dice/one"].high
-    assert together["dice/one"].low == together["dice/one"].high  # the two groups have the same pixels
-    assert (together["hd95"].low, together["hd95"].high) == (0.5, 2.5)  # the means of the two groups
-    assert intervals(matrices, surfaces, names, list("aaaa"), draws=500, seed=0) == {}
-    assert intervals(matrices, [], names, list("abcd"), draws=0, seed=0) == {}
-    assert "hd95" not in intervals(matrices, [], names, list("abcd"), draws=9, seed=0)
+    """Neighbours are alike: six pairs tell less than twelve images."""
+    apart, together = found(list("abcdefghijkl")), found(list("aabbccddeeff"))
+    assert {*apart} == {*together}
+    for key in ("dice/one", "dice_image_mean", "hd95", "surface_dice"):
+        assert together[key].high - together[key].low > 1.15 * (apart[key].high - apart[key].low) > 0, key
+    assert apart["hd95"].low < 5.5 < apart["hd95"].high <= 20
+    assert "hd95" not in found(list("abcdefghijkl"), surface=False) and found(list("abcdefghijkl"), draws=0) == {}
+
+
+def test_a_score_without_an_interval_is_told() -> None:
+    scores = dict.fromkeys(found(list("aaabbbcccddd")), 0.5)
+    few = found(list("aaabbbcccddd"))
+    assert all(math.isnan(pair.low) for pair in few.values())
+    (sentence,) = without(few, scores, 4)
+    assert "No score" in sentence and "of 4" in sentence
+    many = found(list("abcdefghijkl"))
+    assert without(many, scores, 12) == []
+    (sentence,) = without(many | {"dice/rim": NONE, "iou/rim": NONE}, {**scores, "dice/rim": 0.5, "iou/rim": 0.5}, 12)
+    assert sentence.startswith("2 scores") and "rim" in sentence
+    unknown = {**scores, "dice/rim": math.nan}
+    assert without(many | {"dice/rim": NONE}, unknown, 12) == [], "a score that is not known needs no interval"

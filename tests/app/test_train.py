@@ -167,8 +167,8 @@ def test_bf16_trains_with_the_defaults_and_clips(segtrain: CommandLine) -> None:
     assert tables[0] != tables[1]
 
 
-def test_images_of_any_size_train_whole(segtrain: CommandLine) -> None:
-    """Sizes neither equal nor divisible by 32: the padding is ignored."""
+def test_images_of_any_size_train_whole_and_empty_ones_are_counted(segtrain: CommandLine) -> None:
+    """Sizes neither equal nor divisible by 32: the padding is ignored. Half of the images show nothing."""
     import numpy as np
     from PIL import Image
 
@@ -176,7 +176,7 @@ def test_images_of_any_size_train_whole(segtrain: CommandLine) -> None:
     for kind in ("images", "masks"):
         (segtrain.folder / "data" / kind).mkdir(parents=True)
     for i in range(12):
-        mask = (rng.random((33 + i, 70 - 2 * i)) < 0.5).astype(np.uint8)
+        mask = (rng.random((33 + i, 70 - 2 * i)) < (0.5 if i % 2 else 0)).astype(np.uint8)
         Image.fromarray(mask * 200).save(segtrain.folder / "data/images" / f"{i}.png")
         Image.fromarray(mask).save(segtrain.folder / "data/masks" / f"{i}.png")
     small = [s for s in SMALL if not s.startswith(("dataset", "data.crop"))]
@@ -186,3 +186,11 @@ def test_images_of_any_size_train_whole(segtrain: CommandLine) -> None:
     pixels = [int(row["pixels"]) for row in rows(run / "per_image.csv")]
     split = json.loads((run / "split.json").read_text())
     assert pixels == [(33 + int(i)) * (70 - 2 * int(i)) for i in split["test"]]
+    table, results = rows(run / "per_image.csv"), json.loads((run / "results.json").read_text())
+    empty = [row for row in table if int(row["id"]) % 2 == 0]
+    assert empty and all((row["truth/cell"] == "0") == (row in empty) for row in table)
+    wrong = sum(row["dice/cell"] == "0.0" for row in empty)
+    for end in ("", "/cell"):
+        assert results[f"test/empty_images{end}"] == len(empty)
+        assert results[f"test/false_positive_images{end}"] == wrong
+    assert f"{wrong} of {len(empty)} (" in segtrain.out and "Empty images" in segtrain.out

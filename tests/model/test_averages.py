@@ -20,10 +20,10 @@ def test_by_hand():
     nothing = [[1000, 0], [0, 0]]
     found = averages(torch.tensor([large, small, nothing]), ("background", "cell"))
     assert found["recall_macro"] == found["recall_micro"] == 104 / 204
-    assert found["recall_image_mean"] == (0.5 + 1) / 2
+    assert found["recall_image_mean"] == pytest.approx((0.5 + 1 + 1) / 3)
     assert found["dice_macro"] == 208 / (204 + 104)
-    assert found["dice_image_mean"] == (200 / 300 + 1) / 2
-    assert found["images_counted"] == 2.0, "the image with no cell, and none found, is left out"
+    assert found["dice_image_mean"] == pytest.approx((200 / 300 + 1 + 1) / 3), "no cell, and none found: right"
+    assert found["images_counted"] == 3.0
 
 
 def test_macro_counts_classes_alike_and_micro_pixels():
@@ -41,10 +41,13 @@ def test_a_class_found_where_it_is_not_counts_its_image():
     assert [found[f"{metric}_image_mean"] for metric in METRICS] == [0.0] * 4
 
 
-def test_without_foreground_nothing_is_known():
-    found = averages(torch.tensor([[[90, 0], [0, 0]]]), ("background", "cell"))
-    assert found.pop("images_counted") == 0.0
-    assert len(found) == 3 * len(METRICS) and all(math.isnan(value) for value in found.values())
+@pytest.mark.parametrize(("pixels", "counted"), [(90, 1), (0, 0)])
+def test_without_foreground_only_images_are_known_and_without_pixels_nothing(pixels, counted):
+    found = averages(torch.tensor([[[pixels, 0], [0, 0]]]), ("background", "cell"))
+    assert found.pop("images_counted") == counted
+    means = [found.pop(f"{metric}_image_mean") for metric in METRICS]
+    assert means == [1.0] * 4 if counted else all(map(math.isnan, means))
+    assert len(found) == 2 * len(METRICS) and all(math.isnan(value) for value in found.values())
 
 
 @settings(max_examples=10)
@@ -64,9 +67,7 @@ def test_micro_is_scikit_learns_and_the_others_are_means(seed, classes, has_back
         of_image = []
         for p, m in zip(pred, mask, strict=True):
             labels = [c for c in front if c in p or c in m]
-            if labels:
-                each = of_sklearn(m.ravel(), p.ravel(), labels=labels, average="macro", zero_division=0)
-                of_image.append(each)
-        mean = np.mean(of_image) if of_image else math.nan
-        assert found[f"{metric}_image_mean"] == pytest.approx(mean, nan_ok=True)
-        assert found["images_counted"] == len(of_image)
+            options = {"labels": labels, "average": "macro", "zero_division": 0}
+            of_image.append(of_sklearn(m.ravel(), p.ravel(), **options) if labels else 1.0)
+        assert found[f"{metric}_image_mean"] == pytest.approx(np.mean(of_image))
+        assert found["images_counted"] == len(mask)
