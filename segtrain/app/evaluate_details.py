@@ -76,8 +76,10 @@ class Table(NamedTuple):
     def means(self) -> dict[str, float]:
         """Returns the mean of each over the images that have it, NaN where none has, and how many have a distance."""
         known = ~np.isnan(self.values)
-        columns = zip(self.keys, self.values.T, known.T, strict=True)
-        found = {key: float(column[has].mean()) if has.any() else math.nan for key, column, has in columns}
+        found: dict[str, float] = {}
+        for key, column, has in zip(self.keys, self.values.T, known.T, strict=True):
+            there = column[has].tolist()
+            found[key] = sum(there) / len(there) if there else math.nan
         for key, count in zip(self.keys, known.sum(0).tolist(), strict=True):
             score, slash, name = key.partition("/")
             if score == DISTANCES[0]:

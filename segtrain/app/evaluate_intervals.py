@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_details import Table
+from segtrain.model.empties import seen_on_empty
 from segtrain.model.intervals import LEAST, Interval, of_distances, of_means, of_scores
 
 Intervals = dict[str, Interval]
@@ -28,7 +29,8 @@ def intervals(
 ) -> Intervals:
     """Returns them by key as in `metrics.scores`, `averages` and `surface_scores`; none without draws.
 
-    A score that too few groups carry has an interval of NaN: `without` says so.
+    A score that too few groups carry has an interval of NaN: `without` says so. Rates of false positives, whose number
+    of images stands beside them, have one where enough images are empty.
 
     Args:
         matrices: confusion matrices (C, C) of images, rows truth.
@@ -41,7 +43,11 @@ def intervals(
     if not draws:
         return {}
     options: dict[str, Any] = {"draws": draws, "seed": seed, "groups": groups}
-    found = of_scores(torch.stack(list(matrices)).numpy(), classes, **options)
+    whole = torch.stack(list(matrices))
+    found = of_scores(whole.numpy(), classes, **options)
+    seen = seen_on_empty(whole, classes)
+    rates = of_distances(np.stack(list(seen.values()), 1), 1.0, **options)  # a high one is the failure
+    found |= {f"false_positive_rate{end}": rate for end, rate in zip(seen, rates, strict=True) if rate.low == rate.low}
     if surfaces.keys:
         far = surfaces.distances
         keys = np.array(surfaces.keys)

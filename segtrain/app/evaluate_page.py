@@ -98,9 +98,16 @@ def _by_class(found: Evaluated) -> str:
     told = empty_images.are_there(found.results, found.data.part, found.classes)
     for name in (*found.classes, ""):
         cells = [_cell(found, f"{kind}/{name}" if name else kind, form) for kind, (_, form) in kinds.items()]
-        cells += [html.escape(empty_images.cell(found.results, found.data.part, name))] if told else []
+        cells += [_on_empties(found, name)] if told else []
         rows.append((name or "mean of foreground", cells))
     return _table([*heads, *([empty_images.HEADING] if told else [])], rows, last="all")
+
+
+def _on_empties(found: Evaluated, name: str) -> str:
+    """False positives on images without the class, with the interval of their rate below."""
+    shown = html.escape(empty_images.cell(found.results, found.data.part, name))
+    rate = found.intervals.get(f"false_positive_rate/{name}" if name else "false_positive_rate")
+    return shown if rate is None else f"{shown}<small>{100 * rate.low:.0f} to {100 * rate.high:.0f} %</small>"
 
 
 def _averages(found: Evaluated) -> str:

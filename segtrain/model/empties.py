@@ -14,7 +14,6 @@ has no pixel of a class, Dice is 1 for an empty prediction and 0 for any other. 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 
@@ -29,27 +28,36 @@ def as_counted(scores: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(scores) & scored, 1.0, scores)
 
 
-def false_positives(matrices: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Returns how many images are empty, and on how many of those something is predicted.
+def seen_on_empty(matrices: Tensor, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns for each image (n,): 1 where it is empty and something is predicted, 0 where rightly empty, NaN else.
 
-    `empty_images`, `false_positive_images` and their ratio `false_positive_rate`, NaN where no image is empty: of the
-    classes not named background together, and of each class, as `empty_images/<class>`. `unscored_images` have no
-    counted pixel, and are none of these.
+    Of all classes not named background together under the key "", of each class under "/<class>".
 
     Args:
         matrices: (n, C, C) confusion matrices, one an image, rows truth.
         names: of the C classes.
     """
-    counts = matrices.to("cpu", torch.int64)
+    counts = matrices.cpu().numpy()
     truth, pred = counts.sum(2), counts.sum(1)  # (n, C)
-    scored = truth.sum(1) > 0
-    front = torch.tensor([name != "background" for name in names])
-    wanted = {"": front} | {f"/{name}": torch.arange(len(names)) == c for c, name in enumerate(names)}
-    found: dict[str, float] = {}
+    wanted = {"": np.array([name != "background" for name in names])}
+    wanted |= {f"/{name}": np.arange(len(names)) == c for c, name in enumerate(names)}
+    found = {}
     for end, columns in wanted.items():
-        empty = (truth[:, columns].sum(1) == 0) & scored
-        wrong = empty & (pred[:, columns].sum(1) > 0)
-        count, mistakes = int(empty.sum()), int(wrong.sum())
-        found |= {f"empty_images{end}": count, f"false_positive_images{end}": mistakes}
-        found[f"false_positive_rate{end}"] = mistakes / count if count else float("nan")
-    return found | {"unscored_images": int((~scored).sum())}
+        empty = (truth[:, columns].sum(1) == 0) & (truth.sum(1) > 0)
+        found[end] = np.where(empty, pred[:, columns].sum(1) > 0, np.nan)
+    return found
+
+
+def false_positives(matrices: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Returns how many images are empty, and on how many of those something is predicted.
+
+    `empty_images`, `false_positive_images` and their ratio `false_positive_rate`, NaN where no image is empty: of the
+    classes not named background together, and of each class, as `empty_images/<class>`. `unscored_images` have no
+    counted pixel, and are none of these. The arguments are those of `seen_on_empty`.
+    """
+    found: dict[str, float] = {}
+    for end, seen in seen_on_empty(matrices, names).items():
+        empty, wrong = int((~np.isnan(seen)).sum()), int(np.nansum(seen))
+        found |= {f"empty_images{end}": empty, f"false_positive_images{end}": wrong}
+        found[f"false_positive_rate{end}"] = wrong / empty if empty else float("nan")
+    return found | {"unscored_images": int((matrices.sum((1, 2)) == 0).sum())}

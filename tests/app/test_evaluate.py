@@ -148,6 +148,8 @@ def test_empty_images_count_by_one_rule_in_table_results_page_and_under_shifts(
         assert found[f"all/{name}"] == pytest.approx(np.mean(values)), key
         low, high = found["intervals"][f"all/{name}"]
         assert low <= np.mean(values) <= high
+    low, high = found["intervals"]["all/false_positive_rate"]
+    assert 0 <= low <= len(wrong) / 7 <= high <= 1 and low < high
     distances = [float(row["hd95"]) for row in table if row["hd95"] != "nan"]
     assert found["all/hd95"] == pytest.approx(np.mean(distances)) and found["all/distance_images"] == len(distances)
     words = f"{len(wrong)} of 7 ({100 * len(wrong) / 7:.0f} %)"

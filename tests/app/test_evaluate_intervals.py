@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from segtrain.app.evaluate_details import Table, surface_table
 from segtrain.app.evaluate_intervals import groups_of, intervals, without
-from segtrain.model.intervals import NONE, Interval
+from segtrain.model.intervals import LOW, NONE, Interval
 
 IDS = ("p1_a", "p1_b", "p2_a", "q3")
 
@@ -54,6 +54,19 @@ def test_images_of_one_group_are_drawn_together() -> None:
         assert together[key].high - together[key].low > 1.15 * (apart[key].high - apart[key].low) > 0, key
     assert apart["hd95"].low < 5.5 < apart["hd95"].high <= 20
     assert "hd95" not in found(list("abcdefghijkl"), surface=False) and found(list("abcdefghijkl"), draws=0) == {}
+
+
+def test_no_false_positive_on_few_empty_images_is_no_proof_that_there_are_none() -> None:
+    """Of twelve images without the class none has a false positive: a rate of 1 - LOW ** (1 / 12) is possible."""
+    empty, some = torch.tensor([[9, 0], [0, 0]]), torch.tensor([[5, 0], [0, 4]])
+    of = {}
+    for count in (4, 12):
+        matrices, none = [empty] * count + [some] * 6, surface_table([{}] * (count + 6), [9] * (count + 6))
+        ids = [str(i) for i in range(count + 6)]
+        of[count] = intervals(matrices, none, 0.0, ("background", "one"), ids, draws=20_000, seed=0)
+    assert of[12]["false_positive_rate"] == of[12]["false_positive_rate/one"]
+    assert of[12]["false_positive_rate"] == (0, pytest.approx(1 - LOW ** (1 / 12), abs=0.03))
+    assert not {key for key in of[4] if "false_positive" in key}, "of four images nothing can be said"
 
 
 def test_a_score_without_an_interval_is_told() -> None:

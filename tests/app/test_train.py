@@ -181,6 +181,7 @@ def test_images_of_any_size_train_whole_and_empty_ones_are_counted(segtrain: Com
         Image.fromarray(mask).save(segtrain.folder / "data/masks" / f"{i}.png")
     small = [s for s in SMALL if not s.startswith(("dataset", "data.crop"))]
     data = ["dataset=folder", "dataset.root=data", "dataset.classes={background:0,cell:1}", "data.crop=null"]
+    data.append("dataset.split.test=0.4")
     assert segtrain(*data, *small) == 0, segtrain.err
     run = only_run(segtrain.folder)
     pixels = [int(row["pixels"]) for row in rows(run / "per_image.csv")]
