@@ -9,8 +9,9 @@ from segtrain.app import empty_images
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import bullets, table
 from segtrain.errors import UserError
+from segtrain.model.bootstrap import LEAST
 from segtrain.model.empties import as_counted
-from segtrain.model.intervals import LEAST, of_means
+from segtrain.model.intervals import of_means
 from segtrain.runs.folder import RunFolder
 
 SCORES = ("dice", "iou", "precision", "recall")

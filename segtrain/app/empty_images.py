@@ -46,7 +46,7 @@ def sentences(results: Results, part: str) -> list[str]:
         wrong = int(results[f"{part}/false_positive_images"])
         found.append(
             f"Empty images, without any of the foreground: {empty}. Something is predicted on {wrong} of them, "
-            f"{wrong / empty:.0%}; on the others nothing, rightly, which counts as 1 in means over images."
+            f"{100 * wrong / empty:.0f} %; on the others nothing, rightly, which counts as 1 in means over images."
         )
     if unscored := int(results[f"{part}/unscored_images"]):
         found.append(

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_details import Table
+from segtrain.model.bootstrap import LEAST, Interval
 from segtrain.model.empties import seen_on_empty
-from segtrain.model.intervals import LEAST, Interval, of_distances, of_means, of_scores
+from segtrain.model.intervals import of_distances, of_means, of_scores
 
 Intervals = dict[str, Interval]
 

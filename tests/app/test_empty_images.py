@@ -25,7 +25,7 @@ def test_what_is_empty_or_has_no_score_is_said_and_nothing_where_there_is_none()
     assert sentences(results(FOUND, FOUND), "test") == [] and not are_there(results(FOUND), "test", NAMES)
     told = results(FOUND, RIGHT, WRONG, IGNORED)
     empty, ignored = sentences(told, "test")
-    assert "2" in empty and "1 of them, 50%" in empty
+    assert "2" in empty and "1 of them, 50 %" in empty
     assert "ignored: 1" in ignored and are_there(told, "test", NAMES)
 
 

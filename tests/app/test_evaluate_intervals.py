@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from segtrain.app.evaluate_details import Table, surface_table
 from segtrain.app.evaluate_intervals import groups_of, intervals, without
-from segtrain.model.intervals import LOW, NONE, Interval
+from segtrain.model.bootstrap import LOW, NONE, Interval
 
 IDS = ("p1_a", "p1_b", "p2_a", "q3")
 
