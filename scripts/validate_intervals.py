@@ -129,14 +129,14 @@ def cell(has: float, inside: float, sets: int) -> str:
     """In words of the table."""
     if round(sets * has) < sets / 100:
         return " none |"
-    return f" {inside:.1%} |" if has == 1 else f" {inside:.1%} of {has:.0%} |"
+    return f" {inside:.1%} |" if has >= 0.995 else f" {inside:.1%} of {has:.0%} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=1500, help="simulated test sets a cell")
     sets = parser.parse_args().sets
-    print("| Dice of an image |" + "".join(f" {groups} |" for groups in GROUPS))
+    print("| Dice scores |" + "".join(f" {groups} |" for groups in GROUPS))
     print("|---|" + "---|" * len(GROUPS))
     for name, draw in DESIGNS.items():
         print(f"| {name} |" + "".join(cell(*held(draw, groups, sets), sets) for groups in GROUPS), flush=True)

@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Shares of sets of which the truth may lie below and above the interval where draws are exact; by simulation, so that
-# sets of 5 to 120 images, with rare failures and without, hold the truth in 93 to 97 % (docs/after_training.md).
+# Shares of sets whose truth may lie below and above the interval where draws are exact; chosen by simulation, so that of
+# sets of 5 to 120 images, with rare failures and without, some 95 % hold the truth (docs/after_training.md).
 LOW, HIGH = 0.003, 0.035
 LEAST = 5.0  # groups that carry a score; of fewer the draws are too alike
 DRAWS = 4000  # LOW of them are 12

@@ -37,8 +37,14 @@ def value(row: Mapping[str, float], score: str) -> float:
 
 
 def _pixels(row: Mapping[str, float]) -> float:
-    counts = [row[key] for key in row if key.startswith(TRUTH)]
-    return sum(counts) if counts else row.get(PIXELS, 1.0)
+    counts = _truth(row)
+    return sum(counts.values()) if counts else row.get(PIXELS, 1.0)
+
+
+def _truth(row: Mapping[str, float]) -> dict[str, float]:
+    """Counted pixels of each class; empty where an older version wrote the row, also into a file that newer ones share."""
+    found = {key.removeprefix(TRUTH): count for key, count in row.items() if key.startswith(TRUTH)}
+    return {} if any(map(math.isnan, found.values())) else found
 
 
 def empty_images(runs: Iterable[Run], score: str) -> set[str]:
@@ -54,7 +60,7 @@ def _is_empty(row: Mapping[str, float], score: str) -> bool:
     if _pixels(row) == 0:
         return False
     of = score.partition("/")[2]
-    counts = {key.removeprefix(TRUTH): count for key, count in row.items() if key.startswith(TRUTH)}
+    counts = _truth(row)
     if not counts:
         return math.isnan(row[score])
     return (counts[of] if of else sum(n for name, n in counts.items() if name != BACKGROUND)) == 0

@@ -34,6 +34,13 @@ def test_what_the_truth_holds_tells_a_miss_from_a_false_positive() -> None:
     assert str(false_positives(runs, "dice", empty)) == "3 of 6 (50%)"
 
 
+def test_a_row_that_an_older_version_wrote_into_the_same_table_is_read_as_one_of_older_runs() -> None:
+    blank = {"truth/background": NAN, "truth/cell": NAN}
+    runs = [run("none", 0, {"right": {"dice": NAN, **blank}, "unknown": {"dice": 0.0, **blank}})]
+    assert empty_images(runs, "dice") == {"right"}
+    assert value(runs[0].images["right"], "dice") == 1
+
+
 def test_older_runs_know_an_image_to_be_empty_where_one_of_them_has_no_score() -> None:
     runs = [run("none", 0, {"a": NAN, "b": 0.0}), run("flips", 0, {"a": 0.0, "b": 0.0})]
     assert empty_images(runs, "dice") == {"a"}
