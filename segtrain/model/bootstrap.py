@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Shares of sets whose truth may lie below and above the interval where draws are exact; chosen by simulation, so that of
+# Shares of sets whose truth may lie below and above, where draws are exact; chosen by simulation, so that of
 # sets of 5 to 120 images, with rare failures and without, some 95 % hold the truth (docs/after_training.md).
 LOW, HIGH = 0.003, 0.035
 LEAST = 5.0  # groups that carry a score; of fewer the draws are too alike

@@ -42,7 +42,7 @@ def _pixels(row: Mapping[str, float]) -> float:
 
 
 def _truth(row: Mapping[str, float]) -> dict[str, float]:
-    """Counted pixels of each class; empty where an older version wrote the row, also into a file that newer ones share."""
+    """Counted pixels of each class; empty where an older version wrote the row, if only the row."""
     found = {key.removeprefix(TRUTH): count for key, count in row.items() if key.startswith(TRUTH)}
     return {} if any(map(math.isnan, found.values())) else found
 
