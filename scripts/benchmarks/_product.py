@@ -64,7 +64,7 @@ def assembled(overrides: Sequence[str], changes: dict[str, Any], folder: Path) -
         terminal.console = Console(file=void, force_terminal=True)
         torch.set_num_threads(config.threads)
         L.seed_everything(config.seed, verbose=False)
-        yield assemble(config, opened.run, terminal, Stops()), opened.checkpoint
+        yield assemble(config, opened.run, terminal, Stops(), opened.keeps_split), opened.checkpoint
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:

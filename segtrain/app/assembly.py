@@ -14,13 +14,14 @@ from segtrain.app.feeding import Feeding
 from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
 from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
-from segtrain.app.sources import build_dataset, build_schedule, build_split, where
+from segtrain.app.sources import build_dataset, build_schedule, build_split, recorded_split, where
 from segtrain.app.starting import start, supervision_of
 from segtrain.app.stops import Stops, leave_to_parent
 from segtrain.app.terminal import Progress, Terminal
 from segtrain.config import build
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
@@ -44,11 +45,11 @@ class Parts:
     device: str
 
 
-def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops) -> Parts:
-    """Build every part, in the order in which data flows."""
+def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops, keeps_split: bool = False) -> Parts:
+    """Builds every part, in the order in which data flows; a run that goes on may keep the split that it recorded."""
     feeding = Feeding(config, build_dataset(config))
     dataset = feeding.dataset
-    data = build_data(config, feeding)
+    data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
     module = build_module(config, feeding, data)
     start(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)
@@ -60,14 +61,14 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on)
 
 
-def build_data(config: DictConfig, feeding: Feeding) -> DataModule:
-    """The data module: split assigned, policy built."""
+def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:
+    """Returns the data module, its policy built; without a split that of the config is assigned."""
     dataset = feeding.dataset
-    split = build_split(config, dataset)
+    split = split or build_split(config, dataset)
     return DataModule(
         dataset,
         split,
-        build_schedule(config, dataset),
+        build_schedule(config, dataset, split),
         seed=config.seed,
         batch_size=config.data.batch_size,
         steps_per_epoch=config.data.steps_per_epoch,

@@ -60,7 +60,8 @@ def _data(loaded: Loaded) -> str:
     how: dict[str, Any] = {key: value for key, value in config.dataset.split.items() if key != "_target_"}
     kind = str(config.dataset.split._target_).rpartition(".")[2]
     groups = len(set(split.get("groups", {}).values()))
-    known = f" The test images come from {groups} groups, such as patients." if groups else ""
+    several = f" The test images come from {groups} group{'s' * (groups > 1)}, such as patients."
+    known = several if 0 < groups < len(split["test"]) else ""
     return (
         f"## Data\n\n`dataset={config.choices.dataset}` (`{config.dataset._target_}`), fingerprint "
         f"`{split['fingerprint']}`, divided by `split={config.choices.get('split')}`: {kind}, {listed(how)}.{known}\n\n"

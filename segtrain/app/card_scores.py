@@ -71,7 +71,8 @@ def _of_scores(loaded: Loaded, results: Results) -> list[str]:
     if absent := [name for name in dice if name not in known]:
         found.append(f"No test image shows {', '.join(absent)}, and none was predicted: that was not tried.")
     alone = " Images count as independent; where several show one patient or scene, the intervals are too short."
-    kin = "" if loaded.run.read_json("split.json").get("groups") else alone
+    groups = _groups(loaded)
+    kin = alone if len(set(groups.values())) == len(groups) else ""
     return [
         *found,
         f"The scores rest on {images} test images and one training, with one seed.{kin}",
@@ -84,6 +85,11 @@ def _of_empties(results: Results) -> list[str]:
     return empty_images.sentences(results, "test") if "test/empty_images" in results else []
 
 
+def _groups(loaded: Loaded) -> dict[str, str]:
+    """Test image to its group; empty in runs of versions that wrote only the data's own."""
+    return dict(loaded.run.read_json("split.json").get("groups") or {})
+
+
 def _means(loaded: Loaded) -> dict[str, str]:
     """Of each score in per_image.csv the mean over images and its interval, in words.
 
@@ -92,7 +98,7 @@ def _means(loaded: Loaded) -> dict[str, str]:
     """
     path = loaded.run.path / "per_image.csv"
     columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
-    groups = loaded.run.read_json("split.json").get("groups") or {}
+    groups = _groups(loaded)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

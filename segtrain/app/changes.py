@@ -52,6 +52,11 @@ def refused(found: Differences, allow: Sequence[str]) -> Differences:
     return {key: pair for key, pair in found.items() if not is_allowed(key, *pair)}
 
 
+def divides_anew(found: Differences) -> bool:
+    """Returns whether a difference may have samples lie in other parts than before, as was allowed."""
+    return any(key.startswith(("dataset.", "choices.dataset", "choices.split")) for key in refused(found, ()))
+
+
 def fixed(found: Differences) -> Differences:
     """The differences that no run can go on with, allowed or not."""
     return {key: pair for key, pair in found.items() if key.partition("[")[0] in FIXED}

@@ -1,6 +1,7 @@
 """The audit of the data: opened leniently, read once, what is found as lines."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,12 +10,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
-from segtrain.app.sources import build_dataset, build_split
+from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split
 from segtrain.data import findings, suggest
 from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.copies import copies
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.findings import Facts, Finding
+from segtrain.data.guessing.groups import find_groups
+from segtrain.data.leaks import torn
 from segtrain.data.normalisation import looked_at, normalisation
 from segtrain.data.split import PARTS, Split
 from segtrain.data.survey import survey
@@ -57,8 +60,8 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     found = survey(dataset, range(len(dataset.ids)), config.workers, meanwhile, _bar(len(dataset.ids)))
     facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
     lines = [*_refusals(noted), *_mapped(findings.reading(facts), facts, config), *of_split, *findings.pictures(facts)]
-    allow = bool(config.dataset.get("split", {}).get("allow_leak", False))
-    lines += [*findings.labels(facts), *copies(facts, allow_leak=allow, flat=hasattr(dataset, "hashes"))]
+    allow = allows_leak(config)
+    lines += [*findings.labels(facts), *copies(facts, allow_leak=allow), *_groups(config, dataset, split)]
     suggested, numbers = _suggestions(facts, split, dataset.ids)
     return Data([*lines, *suggested], dataset, facts, {**numbers, "unread": _reasons(facts)})
 
@@ -74,6 +77,32 @@ def _split(config: DictConfig, dataset: SegmentationDataset) -> tuple[Split | No
         return build_split(config, dataset), []
     except UserError as error:
         return None, [Finding("split", None, "fails", "fail", "fail", str(error))]
+
+
+def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
+    """What belongs together, or seems to by its names though nobody says so."""
+    if split is None:
+        return []
+    groups = build_groups(config, dataset)
+    sizes = Counter(groups.codes.tolist()).values()
+    if len(sizes) < len(dataset.ids):
+        over = len(torn(groups, split))
+        meaning = f"{over} lie in several parts: new images of known ones are judged" if over else "each in one part"
+        number, each = f"{len(sizes)} group{'s' * (len(sizes) > 1)}", _between(min(sizes), max(sizes))
+        return [findings.said("groups", f"{number} of {each} samples", f"{meaning}; one counts as one", len(sizes))]
+    found = find_groups(list(dataset.ids), all(name.partition("/")[0] in PARTS for name in dataset.ids))
+    if found is None:
+        return [findings.said("groups", "none", "every image counts as independent of the others", len(sizes))]
+    shown = f"none said; {found.number} by name, of {_between(found.smallest, found.largest)} samples"
+    meaning = (
+        f"'{found.example}' and others: if each is one patient, stack or image, its samples belong into one part, and "
+        f"count as one; dataset.split.group='{found.expression}' keeps them together"
+    )
+    return [Finding("groups", found.number, shown, "warn: names alike", "warn", meaning)]
+
+
+def _between(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _bar(total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:

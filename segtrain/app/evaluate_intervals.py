@@ -1,7 +1,6 @@
 """95 % intervals over images of every score, images of one group (patient) drawn together, and why one has none."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_details import Table
+from segtrain.app.sources import build_groups
 from segtrain.model.bootstrap import LEAST, Interval
 from segtrain.model.empties import seen_on_empty
 from segtrain.model.intervals import of_distances, of_means, of_scores
@@ -74,14 +74,6 @@ def without(found: Intervals, scores: Mapping[str, float], groups: int) -> list[
 
 
 def groups_of(data: Data, indices: Sequence[int]) -> list[str]:
-    """The group of each sample: the data's own, or by the split's `group` expression; itself without one."""
-    ids = data.dataset.ids
-    own = getattr(data.dataset, "groups", None)
-    if own is not None:
-        return [str(own[index] if own[index] is not None else ids[index]) for index in indices]
-    pattern = (data.config.dataset.get("split") or {}).get("group")
-    if pattern is None:
-        return [ids[index] for index in indices]
-    expression = re.compile(str(pattern))
-    matches = [expression.search(ids[index]) for index in indices]
-    return [m[1 if expression.groups else 0] if m else ids[i] for m, i in zip(matches, indices, strict=True)]
+    """Returns the group of each sample, as the run's split.json has it of test samples."""
+    groups = build_groups(data.config, data.dataset)
+    return [str(groups[index]) for index in indices]

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app import changes, device
 from segtrain.app.assembly import Parts
+from segtrain.app.sources import allows_leak, build_groups, changed_data
 from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
 from segtrain.data.leaks import refuse_leaks
@@ -29,6 +30,7 @@ class Opened:
     config: DictConfig
     checkpoint: Path | None
     finished: bool = False  # nothing is left to do
+    keeps_split: bool = False  # it goes on with the split that it recorded, which nobody asked to change
 
     @contextlib.contextmanager
     def status(self) -> Iterator[None]:
@@ -53,21 +55,26 @@ class Opened:
         ids, split = parts.dataset.ids, parts.data.split
         sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
         fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
-        if hasattr(parts.dataset, "hashes"):
-            refuse_leaks(ids, split, parts.dataset.hashes(), bool(self.config.dataset.split.get("allow_leak", False)))
         before = self.run.read_json("split.json") if self.checkpoint is not None else None
         if before and (before["fingerprint"], before["skipped"]) != (fingerprint, skipped):
-            raise UserError(
-                f"the data of {self.run.path} has changed since the run began (another fingerprint, or other samples "
-                "that cannot be read, than in its split.json); going on would mix two data sets; restore the data or "
-                "start a new run with name=…"
-            )
-        groups = getattr(parts.dataset, "groups", None)
-        own = {} if groups is None else {ids[i]: groups[i] for i in split.test if groups[i] is not None}
-        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, "skipped": skipped, "groups": own})
+            raise changed_data(self.run)
+        self._refuse_leaks(parts)
+        groups = build_groups(self.config, parts.dataset)
+        tested = {ids[i]: groups[i] for i in split.test}
+        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, "skipped": skipped, "groups": tested})
         known = {"device": parts.device, "threads": self.config.threads, "precision": self.config.trainer.precision}
         known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
         self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))
+
+    def _refuse_leaks(self, parts: Parts) -> None:
+        """Raises UserError when copies of an image lie in two parts; of a run that goes on it is said only."""
+        hashes = getattr(parts.dataset, "hashes", lambda: None)()
+        try:
+            refuse_leaks(parts.dataset.ids, parts.data.split, hashes or (), allows_leak(self.config))
+        except UserError as error:
+            if not self.keeps_split:
+                raise
+            print(f"warning: {error}")
 
 
 def open_run(config: DictConfig, run: RunFolder) -> Opened:
@@ -140,4 +147,4 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
         run.metrics.cut(checkpoint.read(path)["DataModule"]["epoch"] - 1)
     if found:
         run.change(OmegaConf.to_yaml(now), {key: list(pair) for key, pair in found.items()})
-    return Opened(run, now, path)
+    return Opened(run, now, path, keeps_split=path is not None and not changes.divides_anew(found))

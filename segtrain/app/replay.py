@@ -9,10 +9,11 @@ from segtrain.app.assembly import build_data
 from segtrain.app.feeding import Feeding
 from segtrain.app.finding import find_run
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
-from segtrain.app.sources import build_dataset, build_schedule, build_split, find_sample
+from segtrain.app.sources import build_dataset, build_schedule, find_sample, recorded_split
 from segtrain.aug.policy import planes
 from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.runs.files import explained
 from segtrain.runs.folder import RunFolder, folder_name
@@ -42,10 +43,11 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
         raise UserError(f"replay shows one sample; give sample=ID, such as sample={dataset.ids[0]}")
     index = find_sample(dataset, str(wanted.sample))
     key = (config.seed, wanted.epoch, index, wanted.view)
-    _require_seen(config, dataset, key)
+    split = recorded_split(run, dataset)
+    _require_seen(config, dataset, split, key)
 
     image, mask = dataset.read(index)
-    policy = build_schedule(config, dataset).at(wanted.epoch)
+    policy = build_schedule(config, dataset, split).at(wanted.epoch)
     seen, drawn = traced(policy, image, mask, key)
     cells = [
         Cell("as stored", (image, mask), {}),
@@ -82,14 +84,16 @@ def _require_same_data(run: RunFolder, dataset: SegmentationDataset) -> None:
         )
 
 
-def _require_seen(config: DictConfig, dataset: SegmentationDataset, key: tuple[int, int, int, int]) -> None:
+def _require_seen(
+    config: DictConfig, dataset: SegmentationDataset, split: Split, key: tuple[int, int, int, int]
+) -> None:
     """Raise UserError unless the sampler of that run yields the key."""
     _, epoch, index, view = key
-    split, name = build_split(config, dataset), dataset.ids[index]
+    name = dataset.ids[index]
     if index not in split.train:
         side = next(side for side in ("val", "test", "unused") if index in getattr(split, side))
         raise UserError(f"sample '{name}' was not trained on, its side is {side}; take one of train in split.json")
-    data = build_data(config, Feeding(config, dataset))
+    data = build_data(config, Feeding(config, dataset), split)
     sampler, length = data.sampler(), data.steps_per_epoch * data.batch_size
     visits = []
     for each in range(config.trainer.max_epochs):

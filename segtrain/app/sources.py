@@ -4,16 +4,22 @@ from __future__ import annotations  # albumentations is imported where a policy 
 
 import difflib
 import importlib
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config import build
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.duplicates import same
+from segtrain.data.datasets.columns import Codes
+from segtrain.data.duplicates import copies_of
+from segtrain.data.leaks import refuse_torn
 from segtrain.data.skipping import Skipping, opened, without
-from segtrain.data.split import Split
+from segtrain.data.split import PARTS, Split, groups_of
+from segtrain.data.split.groups import expression
+from segtrain.data.split.parts import sides
 from segtrain.errors import UserError
+from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from segtrain.aug import Partners, Policy, ScheduledPolicy
@@ -38,33 +44,84 @@ def build_dataset(config: DictConfig) -> SegmentationDataset:
 
 
 def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
-    """Which sample trains, validates and tests.
+    """Returns which sample trains, validates and tests.
 
     Raises:
         UserError: there is no split in the config, its values are refused, or the data cannot be split so.
     """
+    splitter = _splitter(config)
+    groups = getattr(dataset, "groups", None)
+    more: dict[str, Any] = {} if groups is None else {"groups": groups}
+    if getattr(splitter, "keeps_twins", False):
+        more["twins"] = copies_of(dataset)
+    if getattr(splitter, "reads_masks", False):
+        more |= {"read": dataset.read, "ignore_index": dataset.ignore_index}
+    split: Split = splitter.assign(dataset.ids, dataset.splits, **more)
+    judged = given_split(dataset) if getattr(splitter, "cuts_groups", False) else split
+    refuse_torn(groups_of(dataset.ids, groups, _pattern(config)), judged, allows_leak(config))
+    bad = getattr(dataset, "bad", {})
+    return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
+
+
+def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+    """Returns the group of each sample that a statistic draws together, as `groups_of` says."""
+    cuts = config.dataset.get("split") is not None and getattr(_splitter(config), "cuts_groups", False)
+    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cuts)
+
+
+def allows_leak(config: DictConfig) -> bool:
+    """Returns whether images and groups may lie in two parts."""
+    return bool((config.dataset.get("split") or {}).get("allow_leak", False))
+
+
+def given_split(dataset: SegmentationDataset) -> Split:
+    """Returns what the data itself says, samples of which it says nothing as train."""
+    parts, pool = sides(dataset.ids, dataset.splits)
+    return Split(pool.tolist(), parts["val"].tolist(), parts["test"].tolist(), ())
+
+
+def recorded_split(run: RunFolder, dataset: SegmentationDataset) -> Split:
+    """Returns the split in split.json, whatever this version would draw: what a run is judged on it has not seen.
+
+    Raises:
+        UserError: a sample is gone.
+    """
+    known, index = run.read_json("split.json"), {name: i for i, name in enumerate(dataset.ids)}
+    try:
+        return Split(*(tuple(index[name] for name in known[part]) for part in (*PARTS, "unused")))
+    except KeyError:
+        raise changed_data(run) from None
+
+
+def changed_data(run: RunFolder) -> UserError:
+    """Returns the error that a run cannot go on with these data."""
+    return UserError(
+        f"the data of {run.path} has changed since the run began (another fingerprint, or other samples "
+        "that cannot be read, than in its split.json); going on would mix two data sets; restore the data or "
+        "start a new run with name=…"
+    )
+
+
+def _pattern(config: DictConfig) -> re.Pattern[str] | None:
+    return expression((config.dataset.get("split") or {}).get("group"))
+
+
+def _splitter(config: DictConfig) -> Any:
     choice = config.choices.get("split")
     if config.dataset.get("split") is None:
         raise UserError(
             f"split={choice} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
             "first line is `# @package dataset.split`; add that line"
         )
-    splitter = build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
-    groups = getattr(dataset, "groups", None)
-    more: dict[str, Any] = {} if groups is None else {"groups": groups}
-    if getattr(splitter, "keeps_twins", False) and hasattr(dataset, "hashes"):
-        more["twins"] = same(dataset.hashes())
-    if getattr(splitter, "reads_masks", False):
-        more |= {"read": dataset.read, "ignore_index": dataset.ignore_index}
-    split: Split = splitter.assign(dataset.ids, dataset.splits, **more)
-    bad = getattr(dataset, "bad", {})
-    return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
+    return build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
 
 
-def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None) -> Policy:
-    """The augmentation policy at `aug.strength`, with the training crop and, where it mixes samples, partners.
+def build_policy(
+    config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None, split: Split | None = None
+) -> Policy:
+    """Returns the augmentation policy at `aug.strength`, with the training crop and, where it mixes samples, partners.
 
-    Partners are samples of the training split only; they are found here where none are handed in.
+    Partners are samples of the training split only; they are found here where none are handed in, and so is the split.
     """
     from segtrain.aug import Partners
     from segtrain.aug.ablation import ablated
@@ -79,14 +136,17 @@ def build_policy(config: DictConfig, dataset: SegmentationDataset, partners: Par
         chosen.transforms = ablated(cast("list[Node]", OmegaConf.to_container(chosen.transforms)), without, only)
     policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
     if policy.needs_partner:
-        policy.partners = partners or Partners(dataset.read, build_split(config, dataset).train, dataset.ignore_index)
+        train = () if partners else (split or build_split(config, dataset)).train
+        policy.partners = partners or Partners(dataset.read, train, dataset.ignore_index)
         if any(hasattr(transform, "needs_survey") for transform in policy.transforms):
             policy.partners.survey()
     return policy
 
 
-def build_schedule(config: DictConfig, dataset: SegmentationDataset) -> Policy | ScheduledPolicy:
-    """What training augments with: the policy of each epoch under `aug.schedule`, `.at(epoch)`.
+def build_schedule(
+    config: DictConfig, dataset: SegmentationDataset, split: Split | None = None
+) -> Policy | ScheduledPolicy:
+    """Returns what training augments with: the policy of each epoch under `aug.schedule`, `.at(epoch)`.
 
     Raises:
         UserError: no such schedule, or a schedule without a number of epochs.
@@ -94,7 +154,7 @@ def build_schedule(config: DictConfig, dataset: SegmentationDataset) -> Policy |
     from segtrain.aug import ScheduledPolicy
     from segtrain.aug.schedule import factor
 
-    policy, epochs = build_policy(config, dataset), config.trainer.max_epochs
+    policy, epochs = build_policy(config, dataset, split=split), config.trainer.max_epochs
     if config.aug.schedule == "constant":
         return policy
     if not isinstance(epochs, int) or epochs < 1:

@@ -37,7 +37,7 @@ def train(config: DictConfig) -> dict[str, Any]:
         with opened.status(), Terminal(run.path / "train.log") as terminal:
             torch.set_num_threads(config.threads)
             L.seed_everything(config.seed, verbose=False)
-            parts = assemble(config, run, terminal, stops)
+            parts = assemble(config, run, terminal, stops, opened.keeps_split)
             terminal.header(parts, resumed_from=opened.checkpoint)
             opened.record(parts)
             with explained(parts, stops):

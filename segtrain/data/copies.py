@@ -10,16 +10,15 @@ Groups = list[list[str]]
 SHOWN = 3  # groups that a line names
 
 
-def copies(facts: Facts, *, allow_leak: bool, flat: bool) -> list[Finding]:
+def copies(facts: Facts, *, allow_leak: bool) -> list[Finding]:
     """Leaks, duplicates, contradicting masks and near-identical images.
 
     Args:
         facts: of all samples.
         allow_leak: identical images across the parts of the split warn only.
-        flat: whether images of one value throughout count as identical too.
     """
     names = list(facts.seen)
-    counted = [name for name in names if flat or not facts.seen[name].mark.flat]
+    counted = [name for name in names if not facts.seen[name].mark.flat]
     equal = _named(counted, same([facts.seen[name].mark.exact for name in counted]))
     other = [group for group in equal if len({facts.seen[name].mask_hash for name in group}) > 1]
     known = {frozenset(group) for group in equal}

@@ -1,9 +1,13 @@
-"""Identical images on both sides of a split: what is judged on was trained on."""
+"""Identical images, or samples of one group, on both sides of a split: what is judged on was trained on."""
 
+import itertools
 from collections.abc import Hashable, Sequence
 
+import numpy as np
+
+from segtrain.data.datasets.columns import Codes
 from segtrain.data.duplicates import same
-from segtrain.data.split import Split
+from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
 
 SHOWN = 5  # groups that the message names
@@ -16,13 +20,45 @@ def leaks(split: Split, groups: Sequence[Sequence[int]]) -> list[list[tuple[str,
     return [group for group in placed if len({part for part, _ in group}) > 1]
 
 
+def torn(groups: Codes, split: Split) -> dict[str, tuple[str, str]]:
+    """Returns the groups that lie in more than one of train, val and test, by name: the first two parts of each."""
+    lying = [
+        np.bincount(groups.codes[np.asarray(part, np.int64)], minlength=len(groups.names)) > 0 for part in split[:3]
+    ]
+    found: dict[str, tuple[str, str]] = {}
+    for (one, these), (other, those) in itertools.combinations(zip(PARTS, lying, strict=True), 2):
+        for code in np.flatnonzero(these & those).tolist():
+            found.setdefault(groups.names[code], (one, other))
+    return found
+
+
+def refuse_torn(groups: Codes, split: Split, allow: bool) -> None:
+    """Raises UserError unless every group lies in one part of the split, or that is allowed; names the first.
+
+    Args:
+        groups: of each sample.
+        split: which sample is in which part; unused samples count for nothing.
+        allow: split.allow_leak.
+    """
+    found = {} if allow else torn(groups, split)
+    if found:
+        first = min(found)
+        one, other = found[first]
+        raise UserError(
+            f"group '{first}' lies in {one} and in {other} as the data is split, {len(found)} such "
+            f"group{'s' * (len(found) > 1)}; expected each on one side, or what is measured has been trained on; "
+            "move its samples, or draw the split anew (split=ratios, where the data does not give it); "
+            "dataset.split.allow_leak=true trains all the same"
+        )
+
+
 def refuse_leaks(ids: Sequence[str], split: Split, hashes: Sequence[Hashable], allow: bool) -> None:
-    """Nothing, when no two samples of equal hash lie in different parts of the split, or when that is allowed.
+    """Raises UserError when two samples of equal hash lie in different parts of the split, unless that is allowed.
 
     Args:
         ids: names of the samples.
         split: which sample is in which part; unused samples leak nothing.
-        hashes: of each sample's image, in the order of ids.
+        hashes: of each sample's image, in the order of ids; None is equal to nothing.
         allow: split.allow_leak.
 
     Raises:

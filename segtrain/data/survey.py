@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.duplicates import Mark, Pixels, exact, mark
+from segtrain.data.datasets.digest import exact
+from segtrain.data.duplicates import Mark, Pixels, mark
 from segtrain.data.normalisation import Moments, moments
 from segtrain.errors import UserError
 

@@ -1,6 +1,7 @@
 """`python -m segtrain check` as a user types it."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,26 @@ def test_mean_and_std_as_printed_are_those_that_the_weights_hold(segtrain: Comma
     for name in ("mean", "std"):
         assert held[name].flatten().tolist() == np.float32(said[name]).tolist(), name
     assert said["mean"][0] == pytest.approx(120, abs=6) and said["std"][0] == pytest.approx(60, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("typed", "verdict", "shown", "meaning"),
+    [
+        ([], "warn", "4 by name, of 6 samples", r"dataset\.split\.group='.*' keeps them together"),
+        ([r"dataset.split.group='^(t\d)_'"], "ok", "4 groups of 6 samples", "each in one part"),
+        (["split=blocks", r"dataset.split.group='^(t\d)_'"], "ok", "4 groups of 6 samples", "4 lie in several parts"),
+        (["split=blocks"], "ok", "1 group of 24 samples", "1 lie in several parts"),
+    ],
+)
+def test_tiles_whose_names_are_alike_are_asked_about(
+    typed: list[str], verdict: str, shown: str, meaning: str, segtrain: CommandLine
+) -> None:
+    for number in range(24):
+        pair(segtrain.folder / "data", f"t{number // 6}_{number % 6}", picture(number), codes())
+    gap = ["dataset.split.gap=1"] if "split=blocks" in typed else []
+    assert segtrain("check", *FOLDER, "parts=[data]", *typed, *gap) == 0, segtrain.out + segtrain.err
+    (line,) = lines_of(segtrain)["groups"]
+    assert line["verdict"] == verdict and shown in line["shown"] and re.search(meaning, line["meaning"])
 
 
 def test_data_that_cannot_be_opened_is_a_failing_line(segtrain: CommandLine) -> None:

@@ -1,12 +1,13 @@
 """Intervals of an evaluation: which images are drawn together, and when there are none."""
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
 from segtrain.app.evaluate_details import Table, surface_table
 from segtrain.app.evaluate_intervals import groups_of, intervals, without
@@ -15,21 +16,22 @@ from segtrain.model.bootstrap import LOW, NONE, Interval
 IDS = ("p1_a", "p1_b", "p2_a", "q3")
 
 
-def data(pattern: str | None = None, groups: Any = None) -> Any:
-    dataset = SimpleNamespace(ids=IDS, **({} if groups is None else {"groups": groups}))
-    return SimpleNamespace(dataset=dataset, config=OmegaConf.create({"dataset": {"split": {"group": pattern}}}))
-
-
 @pytest.mark.parametrize(
-    ("of", "expected"),
+    ("typed", "groups", "expected"),
     [
-        (data(), [*IDS]),
-        (data(r"^(p\d+)_"), ["p1", "p1", "p2", "q3"]),
-        (data(r"^\w\d"), ["p1", "p1", "p2", "q3"]),
-        (data(None, ["x", "x", None, "y"]), ["x", "x", "p2_a", "y"]),
+        ([], None, [*IDS]),
+        ([r"dataset.split.group='^(p\d+)_'"], None, ["p1", "p1", "p2", "q3"]),
+        ([], ["x", "x", None, "y"], ["x", "x", "p2_a", "y"]),
+        (["split=blocks"], ["x", "x", None, "y"], ["x", "x", "p2_a", "y"]),
+        (["split=blocks"], None, ["one sequence"] * 4),
+        (["~split"], None, [*IDS]),
     ],
 )
-def test_groups_are_the_data_s_own_or_the_expression_s(of: Any, expected: list[str]) -> None:
+def test_groups_are_those_that_split_json_has(
+    typed: list[str], groups: Any, expected: list[str], composed: Callable[..., DictConfig]
+) -> None:
+    dataset = SimpleNamespace(ids=IDS, **({} if groups is None else {"groups": groups}))
+    of: Any = SimpleNamespace(dataset=dataset, config=composed("dataset=shapes", *typed))
     assert groups_of(of, range(4)) == expected
     assert groups_of(of, [3, 0]) == [expected[3], expected[0]]
 

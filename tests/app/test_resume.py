@@ -88,6 +88,31 @@ def test_killed_anywhere_it_ends_with_the_same_bits(
     assert not list(cut.rglob("*.part")) and not list(cut.rglob(".lock"))
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_run_of_an_older_version_goes_on_with_its_own_split(
+    asked: bool, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What that version drew, and wrote without groups; another is drawn only where one asks for it."""
+    with monkeypatch.context() as patch:
+        killed_after(3, patch)
+        with pytest.raises(Killed):
+            segtrain(*TRAINING, "name=a")
+    run = run_in(segtrain.folder, "a")
+    drawn = json.loads((run / "split.json").read_text())
+    older = {key: value for key, value in drawn.items() if key != "groups"}
+    one, other = older["train"][0], older["test"][0]
+    older["train"] = sorted([*older["train"][1:], other])
+    older["test"] = sorted([one, *older["test"][1:]])
+    (run / "split.json").write_text(json.dumps(older))
+    more = ["dataset.split.allow_leak=true", "resume_allow=[dataset.split]"] if asked else []
+    assert segtrain(f"resume={run}", *more) == 0, segtrain.err
+    split = json.loads((run / "split.json").read_text())
+    expected = drawn if asked else older
+    assert all(split[part] == expected[part] for part in ("train", "val", "test", "unused"))
+    tested = [line.partition(",")[0] for line in (run / "per_image.csv").read_text().splitlines()[1:]]
+    assert tested == expected["test"] and list(split["groups"]) == tested
+
+
 def test_only_what_changes_no_result_may_change(segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         killed_after(3, patch)

@@ -30,7 +30,15 @@ def test_a_dataset_has_its_own_split_and_another_takes_its_place_whole(composed:
         (
             "defaults: [shapes, override /split@_global_.split: blocks]\nsplit: {gap: 9}",
             ["dataset.split.test=0.1"],
-            {"_target_": "segtrain.data.split.Blocks", "val": 0.15, "test": 0.1, "gap": 9, "inside": False, **LEAK},
+            {
+                "_target_": "segtrain.data.split.Blocks",
+                "val": 0.15,
+                "test": 0.1,
+                "gap": 9,
+                "inside": False,
+                "group": None,
+                **LEAK,
+            },
         ),
         ("defaults: [brain_tissue]", ["split=mine"], RATIOS | {"val": 0.25}),
     ],
@@ -67,9 +75,22 @@ def test_a_splitter_is_handed_the_groups_and_where_it_reads_masks_the_reader(
     assert all(sum(i % 2 for i in part) == 1 for part in (split.val, split.test))
 
 
+@pytest.mark.parametrize("choice", ["given", "ratios", "stratified", "blocks"])
+def test_no_split_leaves_a_group_on_two_sides_unless_that_is_allowed(
+    choice: str, composed: Callable[..., DictConfig]
+) -> None:
+    config = composed("dataset=shapes", f"split={choice}", *(["dataset.split.gap=0"] if choice == "blocks" else []))
+    torn = data(groups=["a", "b", "a", "b", "a", "b", "c", "c"])
+    torn.splits = ["train", "test", "train", "train", "train", "val", "val", "val"]
+    with pytest.raises(UserError, match="group 'b' lies in train and in val"):
+        build_split(config, torn)
+    config.dataset.split.allow_leak = True
+    assert build_split(config, torn).train
+
+
 def test_what_does_not_come_to_dataset_split_or_does_not_fit_is_refused(composed: Callable[..., DictConfig]) -> None:
-    config = composed("dataset=shapes", "split=blocks", "+dataset.split.group=p")
-    with pytest.raises(UserError, match=r"dataset/shapes\.yaml with split=blocks: unknown key 'group'"):
+    config = composed("dataset=shapes", "split=blocks", "+dataset.split.seed=1")
+    with pytest.raises(UserError, match=r"dataset/shapes\.yaml with split=blocks: unknown key 'seed'"):
         build_split(config, data())
     with pytest.raises(UserError, match=r"split=None puts nothing at dataset\.split; .* first line is `# @package"):
         build_split(composed("dataset=shapes", "~split"), data())
@@ -77,5 +98,8 @@ def test_what_does_not_come_to_dataset_split_or_does_not_fit_is_refused(composed
 
 def test_a_split_typed_beside_resume_replaces_that_of_the_run(composed: Callable[..., DictConfig]) -> None:
     now = with_typed(composed("dataset=shapes"), ["split=given"], lambda config: None)
-    assert now.dataset.split == {"_target_": "segtrain.data.split.Given", **LEAK} and now.choices.split == "given"
+    assert (
+        now.dataset.split == {"_target_": "segtrain.data.split.Given", "group": None, **LEAK}
+        and now.choices.split == "given"
+    )
     assert now.dataset.n == 64

@@ -2,7 +2,8 @@
 
 import pytest
 
-from segtrain.data.leaks import leaks, refuse_leaks
+from segtrain.data.datasets.columns import coded
+from segtrain.data.leaks import leaks, refuse_leaks, refuse_torn, torn
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 
@@ -37,3 +38,16 @@ def test_allowed_they_pass() -> None:
 
 def test_a_group_leaks_when_it_lies_in_two_parts() -> None:
     assert leaks(SPLIT, [[0, 1], [1, 5], [6, 7]]) == [[("train", 1), ("val", 5)]]
+
+
+def test_none_is_a_copy_of_nothing() -> None:
+    refuse_leaks(IDS, SPLIT, [None] * 8, allow=False)
+
+
+def test_a_group_in_two_parts_is_refused_unless_that_is_allowed() -> None:
+    groups = coded(["p", "p", "q", "q", "r", "p", "s", "s"])
+    assert torn(groups, SPLIT) == {"p": ("train", "val")}
+    with pytest.raises(UserError, match=r"group 'p' lies in train and in val.* 1 such.*allow_leak=true"):
+        refuse_torn(groups, SPLIT, allow=False)
+    refuse_torn(groups, SPLIT, allow=True)
+    refuse_torn(coded(["p", "p", "q", "q", "r", "r", "s", "s"]), SPLIT, allow=False)  # s lies in a gap too

@@ -127,11 +127,6 @@ def test_missing_val_is_drawn_from_train_and_open_samples():
     assert list(split.test) == list(range(10)) and len(split.val) == 4 and is_partition(split, 30)
 
 
-def test_a_group_on_two_sides_of_the_data_is_refused():
-    with pytest.raises(UserError, match="group 'p1' lies in train and in test"):
-        Ratios(0.2, 0.2, group=r"p\d").assign(["p1_a", "p2_a", "p3_a", "p1_b"], [None, None, None, "test"])
-
-
 def test_an_id_without_group_is_refused():
     for group in (r"^(p\d+)_", "^(p)?x"):
         with pytest.raises(UserError, match="finds no group in sample 'x_1'"):
@@ -205,8 +200,6 @@ def test_the_groups_of_the_data_stay_whole_and_draw_as_their_names_do():
     by_name = Ratios(0.2, 0.2, 1, group=r"^(p\d+)_").assign(ids, given_splits)
     for said in (groups, coded(groups)):
         assert Ratios(0.2, 0.2, 1).assign(ids, given_splits, said) == by_name
-    with pytest.raises(UserError, match="the data has groups of its own"):
-        Ratios(0.2, 0.2, group="p").assign(ids, given_splits, groups)
 
 
 @given(group_sizes, st.integers(3, 7), st.integers(0, 9), st.randoms())
@@ -255,7 +248,7 @@ def test_impossible_folds_are_refused(arguments, message):
 def test_folds_refuse_what_they_would_deal_anew_and_too_few_groups():
     with pytest.raises(UserError, match="1 of 9 samples that they validate or test"):
         Folds(3).assign(open_ids(9)[0], [None] * 8 + ["test"])
-    with pytest.raises(UserError, match="2 groups for 3 folds"):
+    with pytest.raises(UserError, match="2 groups of 9 samples for 3 folds"):
         Folds(3, group="^p[0-9]").assign(*grouped_ids([4, 5]))
 
 
@@ -312,15 +305,44 @@ def test_given_takes_what_the_data_says_and_nothing_less():
         Given().assign(["a", "b", "c", "d"], [*said[:3], None])
     with pytest.raises(UserError, match="leaves test empty"):
         Given().assign(["a", "b"], ["train", "val"])
-    with pytest.raises(UserError, match="group 'p' lies in train and in test"):
-        Given().assign(["a", "b", "c", "d"], said, ["p", "q", "p", "p"])
+    with pytest.raises(UserError, match="finds no group in sample 'a'"):
+        Given(group="x").assign(["a", "b", "c", "d"], said)
 
 
-def test_blocks_refuse_to_cut_a_group_of_the_data():
+@given(st.lists(st.integers(24, 40), min_size=1, max_size=6), st.integers(0, 2), st.booleans(), st.randoms())
+def test_blocks_cut_each_stack_by_itself(sizes, gap, inside, rng: random.Random):
+    """As if it were alone, whichever way the stacks are known, in whatever order the samples come."""
+    ids, given_splits = grouped_ids(sizes)
+    mixed = rng.sample(ids, len(ids))
+    stacks = [name.split("_")[0] for name in mixed]
+    options = {"val": 0.15, "test": 0.2, "gap": gap, "inside": inside}
+    by_name = Blocks(**options, group=r"^(p\d+)_").assign(mixed, given_splits)
+    assert by_name == Blocks(**options).assign(mixed, given_splits, stacks)
+    assert is_partition(by_name, len(ids))
+    for stack, size in enumerate(sizes):
+        own = [f"p{stack}_{i}" for i in range(size)]
+        alone = Blocks(**options).assign(own, [None] * size)
+        for part, lonely in zip(by_name, alone, strict=True):
+            assert {mixed[i] for i in part if stacks[i] == f"p{stack}"} == {own[i] for i in lonely}
+
+
+def test_groups_of_one_sample_each_are_no_stacks():
     ids, given_splits = open_ids(20)
-    with pytest.raises(UserError, match="group 'all' lies in train and in val"):
-        Blocks(0.2, 0.2, gap=1).assign(ids, given_splits, ["all"] * 20)
     assert Blocks(0.2, 0.2, gap=1).assign(ids, given_splits, ids) == Blocks(0.2, 0.2, gap=1).assign(ids, given_splits)
+
+
+def test_stacks_of_a_patient_are_cut_one_by_one():
+    ids = [f"p{p}_s{s}/{i:02d}" for p in range(2) for s in range(2) for i in range(10)]
+    scans = [name.partition("/")[0] for name in ids]
+    split = Blocks(0.2, 0.2, gap=1, group=r"^(p\d)").assign(ids, [None] * 40, scans)
+    assert [[i % 10 for i in part] for part in split] == [[0, 1, 2, 3] * 4, [5, 6] * 4, [8, 9] * 4, [4, 7] * 4]
+
+
+def test_a_stack_too_short_for_its_slabs_is_refused():
+    ids, given_splits = grouped_ids([30, 8])
+    with pytest.raises(UserError, match=r"'p1' has 8 samples.* at least 13"):
+        Blocks(0.15, 0.15, gap=5, group=r"^(p\d+)_").assign(ids, given_splits)
+    assert Blocks(0.15, 0.15, gap=2, group=r"^(p\d+)_").assign(ids, given_splits).test
 
 
 def test_a_large_set_is_split_without_an_object_a_sample():

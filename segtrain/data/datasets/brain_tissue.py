@@ -13,6 +13,7 @@ from segtrain.errors import UserError
 
 Volume = np.ndarray[Any, np.dtype[np.uint8]]
 
+BRAIN = "MNI152"
 MARGIN = 3  # mm of background kept around the brain
 MIN_BRAIN = 0.02  # share of brain pixels that a slice must have; below it the slice is all but empty
 
@@ -70,6 +71,11 @@ class BrainTissue:
     def splits(self) -> tuple[None, ...]:
         """None for every slice: the data does not say."""
         return (None,) * len(self.ids)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The brain of every slice: there is one."""
+        return (BRAIN,) * len(self.ids)
 
     def read(self, index: int) -> Sample:
         """The slice of `ids[index]`: image (H, W, 1) and mask (H, W), copies that the caller may change."""

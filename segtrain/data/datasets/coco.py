@@ -1,6 +1,7 @@
 """Images with objects in annotation files of COCO's kind."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -8,9 +9,9 @@ from typing import NamedTuple
 from segtrain.data.datasets.coco_json import Object, Picture, load
 from segtrain.data.datasets.coco_mask import drawn, region
 from segtrain.data.datasets.coding import UNKNOWN, Coding
-from segtrain.data.datasets.colour import Colour
+from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pairs import SPLITS, some
 from segtrain.errors import UserError
@@ -79,9 +80,10 @@ class Coco:
         self.splits: tuple[str | None, ...] = tuple(part.split for _, part, _, _ in found)
         self._pictures = [(part.annotations, path, picture) for _, part, path, picture in found]
         _check_there([path for _, path, _ in self._pictures])
-        self._colour = Colour(channels, self._pictures[0][1])
+        self._colour = Colour(channels, first_of(path for _, path, _ in self._pictures))
         self.channels = self._colour.channels
         self._options = (categories, self._order, crowd, self.channels)
+        self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
@@ -104,12 +106,21 @@ class Coco:
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of annotation files and images."""
         files = [part.annotations for part in self._parts] + [path for _, path, _ in self._pictures]
-        return digest(self._root, files, *self._options)
+        return digest(self._root, files, *self._options, keep=self._contents)
+
+    def hashes(self) -> Hashes:
+        """Returns a hash of each image file's content, from the fingerprint's pass."""
+        return self._hashes
 
     def files(self, index: int) -> list[Path]:
         """The files of `ids[index]`: image and annotations."""
         annotations, path, _ = self._pictures[index]
         return [path, annotations]
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        paths = [path for _, path, _ in self._pictures]
+        return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
     def _shown(self, item: Object) -> bool:
         return not item.crowd or self._crowd != "background"

@@ -1,9 +1,11 @@
 """How many channels images have: those that are asked for, or those of the first image."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from segtrain.data.datasets.pixels import Pixels, read_header, read_image, with_channels
-from segtrain.errors import UserError
+from segtrain.errors import UserError, is_noting
 
 
 class Colour:
@@ -38,3 +40,13 @@ class Colour:
                 "dataset.channels=3 to repeat grey, or dataset.channels=1 to turn colour grey"
             )
         return with_channels(image, self.channels)
+
+
+def first_of(images: Iterable[Path]) -> Path:
+    """Returns the first image; while an audit looks on the first that opens: of the others it hears by reading them."""
+    images = list(images)
+    for path in images if is_noting() else ():
+        with suppress(UserError):
+            read_header(path)
+            return path
+    return images[0]

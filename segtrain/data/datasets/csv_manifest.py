@@ -2,22 +2,23 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segtrain.data.datasets.coding import Code, Coding
-from segtrain.data.datasets.colour import Colour
+from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.columns import Codes
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.manifest import Columns, Manifest
 from segtrain.data.datasets.manifest_rows import Rows, read_rows
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import read_header, read_mask
 from segtrain.data.datasets.stamps import stamp
-from segtrain.errors import UserError, refuse
+from segtrain.errors import UserError, is_noting, refuse
 
 MOST_FILES = 20_000  # samples whose files are looked at when the set is opened: about .1 ms a file, so some 4 s at most
 SIZED = 256  # evenly spaced samples whose files' sizes stand for all in the fingerprint of a larger set
@@ -72,11 +73,13 @@ class Csv:
         self._few = len(self.ids) <= MOST_FILES
         if self._few:
             self._refuse_missing()
-        self._colour = Colour(channels, self._file(self._rows.image(0), "image"))
+        looked = range(len(self.ids) if is_noting() else 1)
+        self._colour = Colour(channels, first_of(self._root / self._rows.image(index) for index in looked))
         self.channels = self._colour.channels
-        if self._few:
+        if self._few and not is_noting():
             self._refuse_unequal(channels is None)
         self._meaning = dict(classes), ignore_value, self.channels, columns, delimiter
+        self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
@@ -99,7 +102,7 @@ class Csv:
         files: one that is exchanged for another is then overlooked, and `stamp` tells it.
         """
         if self._few:
-            return digest(self._root, [self._manifest, *self._files()], *self._meaning)
+            return digest(self._root, [self._manifest, *self._files()], *self._meaning, keep=self._contents)
         step = max(1, len(self.ids) // SIZED)  # to the end of the list; split.json of runs holds what comes of it
         sizes = [_size(path) for path in self._files(step)]
         return digest(self._root, [self._manifest], *self._meaning, sizes)
@@ -109,6 +112,15 @@ class Csv:
         if self._few:
             return 0
         return stamp(os.path.join(self._root, name) for name in (self._rows.image(index), self._rows.masks[index]))
+
+    def hashes(self) -> Hashes | None:
+        """Returns a hash of each image file's content, from the fingerprint's pass; None of more than `MOST_FILES`."""
+        return self._hashes if self._few else None
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        paths = [self._root / self._rows.image(index) for index in range(len(self.ids))]
+        return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
     def _files(self, step: int = 1) -> Iterator[Path]:
         for index in range(0, len(self.ids), step):

@@ -1,13 +1,13 @@
 """A folder of images and a folder of masks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from segtrain.data.datasets.coding import Code, Coding
-from segtrain.data.datasets.colour import Colour
+from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.lists import Listed
 from segtrain.data.datasets.pairs import Pair, find_sides, paired, some
 from segtrain.data.datasets.pixels import Header, Pixels, read_header, read_image, read_mask
@@ -65,7 +65,7 @@ class Folder:
         self._pairs = _found(self._root, images, masks, regions, lists, prefix)
         if not self._pairs:  # only while an audit looks on, which has heard why
             raise UserError(f"no image below '{self._root}' has a mask; expected a mask for each; see what is noted")
-        self._colour = Colour(channels, _first(self._pairs))
+        self._colour = Colour(channels, first_of(pair.image for pair in self._pairs))
         self.channels = self._colour.channels
         if len(self._pairs) <= MOST_HEADERS and not is_noting():
             headers = _checked_sizes(self._pairs)
@@ -98,15 +98,18 @@ class Folder:
         paths = (path for pair in self._pairs for path in _files_of(pair))
         return digest(self._root, paths, *self._meaning, keep=self._contents)
 
-    def hashes(self) -> list[bytes]:
-        """A hash of each image file's content, in the order of `ids`: equal where files are; the fingerprint's pass."""
-        if not self._contents:
-            self.fingerprint()
-        return [self._contents[pair.image] for pair in self._pairs]
+    def hashes(self) -> Hashes:
+        """Returns a hash of each image file's content, from the fingerprint's pass."""
+        return self._hashes
 
     def files(self, index: int) -> list[Path]:
         """The files of `ids[index]`: image, mask and, where there is one, region."""
         return list(_files_of(self._pairs[index]))
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        paths = [pair.image for pair in self._pairs]
+        return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
 
 def _found(
@@ -121,15 +124,6 @@ def _found(
             "beside it; give both or neither"
         )
     return sorted(pair for piece in sides for pair in paired(piece))
-
-
-def _first(pairs: Sequence[Pair]) -> Path:
-    """The first image; the first that opens while an audit looks on, which then hears of the others by reading."""
-    for pair in pairs if is_noting() else ():
-        with suppress(UserError):
-            read_header(pair.image)
-            return pair.image
-    return pairs[0].image
 
 
 def _files_of(pair: Pair) -> Iterator[Path]:

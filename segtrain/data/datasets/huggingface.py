@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -11,12 +13,13 @@ from typing import Any, NamedTuple, cast
 from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.colour import Colour
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
+from segtrain.data.datasets.digest import MOST_HASHED, Hashes, without_flat
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pairs import some
-from segtrain.data.datasets.pixels import read_mask
+from segtrain.data.datasets.pixels import read_header, read_mask
 from segtrain.data.datasets.stamps import stamp
 from segtrain.data.datasets.tables import Table, loaded, parts
-from segtrain.errors import UserError
+from segtrain.errors import UserError, is_noting
 
 
 class _Row(NamedTuple):
@@ -86,7 +89,7 @@ class HuggingFace:
         self._places = [(row.split, row.number) for row in rows]
         self.splits: tuple[str | None, ...] = tuple(row.split or None for row in rows)
         self.groups = None if group is None else tuple(row.group or None for row in rows)
-        self._colour = Colour(channels, self._files(0)[0])
+        self._colour = Colour(channels, self._first())
         self.channels = self._colour.channels
         self._meaning = classes, ignore_value, self.channels, id, group, self._columns
         self._stored = stamp(file["filename"] for table in self._tables.values() for file in table.cache_files)
@@ -121,6 +124,30 @@ class HuggingFace:
         if not self._named:
             return self._stored
         return stamp([str(file) for file in self._files(index) if not isinstance(file, Cell)]) ^ self._stored
+
+    def hashes(self) -> Hashes | None:
+        """Returns a hash of each image's bytes, or of its file's; None of more than `MOST_HASHED` rows."""
+        return self._hashes if len(self.ids) <= MOST_HASHED else None
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        found = [self._content(index) for index in range(len(self.ids))]
+        return without_flat(found, lambda index: self._colour.read(self._files(index)[0]))
+
+    def _content(self, index: int) -> bytes | None:
+        try:
+            content = self._files(index)[0].read_bytes()
+        except (UserError, OSError):  # named when it is read
+            return None
+        return hashlib.blake2b(content, digest_size=16).digest()
+
+    def _first(self) -> Path:
+        """The first image; while an audit looks on the first that opens."""
+        for index in range(len(self.ids)) if is_noting() else ():
+            with suppress(UserError):
+                read_header(self._files(index)[0])
+                return self._files(index)[0]
+        return self._files(0)[0]
 
     def _files(self, index: int) -> tuple[Path, Path]:
         """The two cells as files: their bytes, or the files that they name."""

@@ -1,6 +1,7 @@
 """A folder a sample, with the image and a mask file for each nucleus (cell, …) in it."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.data.datasets.coding import Coding
-from segtrain.data.datasets.colour import Colour
+from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.pairs import SPLITS, SUFFIXES, some
 from segtrain.data.datasets.pixels import read_mask
 from segtrain.errors import UserError
@@ -74,10 +75,11 @@ class Instances:
         self._samples = sorted(_samples(self._root, images, masks))
         if not allow_empty:
             _refuse_empty(self._samples)
-        self._colour = Colour(channels, self._samples[0].image)
+        self._colour = Colour(channels, first_of(sample.image for sample in self._samples))
         self.channels = self._colour.channels
         self.ids: tuple[str, ...] = tuple(sample.id for sample in self._samples)
         self.splits: tuple[str | None, ...] = tuple(sample.split for sample in self._samples)
+        self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
@@ -100,11 +102,20 @@ class Instances:
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of all files."""
         files = (path for sample in self._samples for path in (sample.image, *sample.masks))
-        return digest(self._root, files, self._border, self.channels)
+        return digest(self._root, files, self._border, self.channels, keep=self._contents)
+
+    def hashes(self) -> Hashes:
+        """Returns a hash of each image file's content, from the fingerprint's pass."""
+        return self._hashes
 
     def files(self, index: int) -> list[Path]:
         """The files of `ids[index]`: image and masks."""
         return [self._samples[index].image, *self._samples[index].masks]
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        paths = [sample.image for sample in self._samples]
+        return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
 
 def _samples(root: Path, images: str, masks: str) -> Iterator[_Sample]:

@@ -14,13 +14,14 @@ import re
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segtrain.data.datasets.contract import Sample, SegmentationDataset
+from segtrain.data.datasets.digest import Hashes, exact, is_flat
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pixels import Pixels
 from segtrain.data.datasets.stamps import stamp
@@ -29,6 +30,7 @@ from segtrain.errors import UserError
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
 ABOUT, INDEX = "segtrain.json", "index.json"
 LEAVES = ["bytes", "bytes"]  # of an item: image and mask
+HASHES = "hashes"  # of the images, hex: the source's own, else of their pixels
 BESIDE = ("groups", "weights")  # what some datasets say of each sample, and others do not
 CHUNK = "64MB"  # a file of chunks: litdata's own default; what one download from an object store brings
 NPY = b"\x93NUMPY"  # how an array that is not compressed begins
@@ -64,7 +66,9 @@ class Streamed:
         self.splits: tuple[str | None, ...] = tuple(about["splits"])
         self.groups: list[str | None] | None = about.get("groups")
         self.weights = None if about.get("weights") is None else np.array(about["weights"], np.float64)
-        self._fingerprint = hashlib.blake2b(text, digest_size=16).hexdigest()
+        self._hashes = _hashes(about.pop(HASHES, None), self._root)
+        plain = text if self._hashes is None else _written(about)
+        self._fingerprint = hashlib.blake2b(plain, digest_size=16).hexdigest()
         _check_index(_fetched(self._root, INDEX), len(self.ids), self._root)
         local = not REMOTE.match(self._root)
         self._stamp = (
@@ -89,12 +93,16 @@ class Streamed:
             ) from error
 
     def fingerprint(self) -> str:
-        """BLAKE2b over segtrain.json, which holds a digest of all pixels and labels."""
+        """BLAKE2b over segtrain.json but for its hashes; it holds a digest of all pixels and labels."""
         return self._fingerprint
 
     def stamp(self, index: int) -> int:
         """Returns what changes when a chunk in a local folder is written; 0 of an object store."""
         return self._stamp
+
+    def hashes(self) -> Hashes | None:
+        """Returns the hashes of the images that convert wrote; None where it was a version that wrote none."""
+        return self._hashes
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open stream: another process opens its own."""
@@ -128,12 +136,14 @@ def write_stream(
     from litdata.streaming import Cache
 
     cache = Cache(str(folder), chunk_bytes=CHUNK)
-    content = hashlib.blake2b(digest_size=16)
+    content, hashes = hashlib.blake2b(digest_size=16), getattr(dataset, HASHES, lambda: None)()
+    found: Hashes = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "An item was larger than the target chunk size")  # it has a chunk to itself
         for index in order(range(len(dataset.ids))):
             arrays = dataset.read(index)
             content.update(b"".join(npy(array) for array in arrays))
+            found.append(None if is_flat(arrays[0]) else exact(arrays[0]))
             cache[index] = [packed(array, compress) for array in arrays]  # a list: dicts are written as Arrow tables
         cache.done()
         cache.merge()
@@ -143,8 +153,14 @@ def write_stream(
         **{name: list(getattr(dataset, name)) for name in ("classes", "palette", "ids", "splits")},
         **{name: list(getattr(dataset, name)) for name in BESIDE if getattr(dataset, name, None) is not None},
         "content": content.hexdigest(),
+        HASHES: _stored(found if hashes is None else hashes),
     }
-    (folder / ABOUT).write_text(json.dumps(about, default=float) + "\n", encoding="utf-8")
+    (folder / ABOUT).write_bytes(_written(about))
+
+
+def _written(about: Mapping[str, Any]) -> bytes:
+    """What is known beside the chunks as segtrain.json holds it."""
+    return (json.dumps(about, default=float) + "\n").encode()
 
 
 def packed(array: Pixels, compress: bool) -> bytes:
@@ -202,10 +218,34 @@ def _about(text: bytes, root: str) -> dict[str, Any]:
         whole = isinstance(about, dict) and about.get("format") == FORMAT and about.get("content")
         if whole and all(isinstance(about.get(name), list) for name in lists):
             return dict(about)
-    raise UserError(
+    raise _not_whole(root)
+
+
+def _not_whole(root: str) -> UserError:
+    return UserError(
         f"'{root}/{ABOUT}' is not of format {FORMAT}, which this version of segtrain writes and reads, or not whole; "
         "convert the data again, or copy the folder again"
     )
+
+
+def _stored(hashes: Sequence[Hashable | None]) -> dict[str, Any]:
+    """The hashes as segtrain.json holds them, with a checksum: the fingerprint leaves them out."""
+    of = [None if one is None else _hex(one) for one in hashes]
+    return {"of": of, "crc": zlib.crc32(json.dumps(of).encode())}
+
+
+def _hex(one: Hashable) -> str:
+    return (one if isinstance(one, bytes) else hashlib.blake2b(repr(one).encode(), digest_size=16).digest()).hex()
+
+
+def _hashes(stored: Any, root: str) -> Hashes | None:
+    """What was `_stored`; None where nothing was, by a version before."""
+    if stored is None:
+        return None
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        if stored["crc"] == zlib.crc32(json.dumps(stored["of"]).encode()):
+            return [None if one is None else bytes.fromhex(one) for one in stored["of"]]
+    raise _not_whole(root)
 
 
 def _check_index(text: bytes, samples: int, root: str) -> None:

@@ -1,6 +1,8 @@
 """A folder of TIFF images of any number of channels, and a folder of masks."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,11 +10,12 @@ import numpy as np
 
 from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pairs import Pair, find_sides, paired
+from segtrain.data.datasets.pixels import Pixels
 from segtrain.data.datasets.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
-from segtrain.errors import UserError
+from segtrain.errors import UserError, is_noting
 
 
 class _Sample(NamedTuple):
@@ -66,7 +69,7 @@ class Tiff:
         self._coding = Coding(classes, ignore_value, palette)
         self.classes, self.palette = self._coding.names, self._coding.palette
         self._pairs = sorted(pair for sides in find_sides(self._root, images, masks) for pair in paired(sides))
-        layouts = [_checked(pair, pages) for pair in self._pairs]
+        layouts = [_known(pair, pages) if is_noting() else _checked(pair, pages) for pair in self._pairs]
         self._stored = _same_channels(self._pairs, layouts)
         self._taken = _checked_channels(channels, self._stored, self._pairs[0].image)
         self.channels = len(self._taken)
@@ -79,7 +82,9 @@ class Tiff:
         self.ids: tuple[str, ...] = tuple(sample.id for sample in self._samples)
         self.splits: tuple[str | None, ...] = tuple(sample.pair.split for sample in self._samples)
         self.groups = tuple(sample.pair.id for sample in self._samples) if pages == "samples" else None
+        self._values = sum(layout.samples * layout.height * layout.width * layout.channels for layout in layouts)
         self._meaning = dict(classes), ignore_value, self._taken, pages
+        self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
@@ -88,19 +93,41 @@ class Tiff:
             UserError: a file is broken, or the mask holds what is no class.
         """
         _, pair, number = self._samples[index]
-        image = read_pixels(pair.image, self._pages, number)
+        image = self._image(index)
         codes = np.ascontiguousarray(read_codes(pair.mask, self._pages, number, self._coding.in_colour))
-        if self._taken != list(range(self._stored)):
-            image = np.ascontiguousarray(image[..., self._taken])
         return Sample(image, self._coding.labels(codes, pair.mask))
 
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of all files."""
-        return digest(self._root, (path for p in self._pairs for path in (p.image, p.mask)), *self._meaning)
+        files = (path for pair in self._pairs for path in (pair.image, pair.mask))
+        return digest(self._root, files, *self._meaning, keep=self._contents)
+
+    def hashes(self) -> Hashes:
+        """Returns a hash of each image: of its file's content, from the fingerprint's pass; of a page its pixels'.
+
+        Of more than `MOST_VALUES` values in pages not the pixels', but file and number: whole copies of a file are
+        found then, single pages in several are not.
+        """
+        return self._hashes
 
     def files(self, index: int) -> list[Path]:
         """The files of `ids[index]`: image and mask."""
         return [self._samples[index].pair.image, self._samples[index].pair.mask]
+
+    def _image(self, index: int) -> Pixels:
+        _, pair, number = self._samples[index]
+        image = read_pixels(pair.image, self._pages, number)
+        return image if self._taken == list(range(self._stored)) else np.ascontiguousarray(image[..., self._taken])
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        if self._pages == "channels":
+            return hashes_of_files([sample.pair.image for sample in self._samples], self._contents, self._image)
+        if self._values <= MOST_VALUES:
+            return hashes_of_pixels(self._image, len(self.ids))
+        if not self._contents:
+            self.fingerprint()
+        return [self._contents[pair.image] + number.to_bytes(4) for _, pair, number in self._samples]
 
 
 def _checked(pair: Pair, pages: str) -> Layout:
@@ -115,14 +142,30 @@ def _checked(pair: Pair, pages: str) -> Layout:
     return image
 
 
+def _known(pair: Pair, pages: str) -> Layout:
+    """The layout of the image, as far as it can be had while an audit looks on, which then hears why by reading it.
+
+    Of a broken image that of the mask, without channels; of both one sample.
+    """
+    with suppress(UserError):
+        return read_layout(pair.image, pages)
+    with suppress(UserError):
+        return read_layout(pair.mask, pages)._replace(channels=0)
+    return Layout(1, 0, 0, 0)
+
+
 def _same_channels(pairs: Sequence[Pair], layouts: Sequence[Layout]) -> int:
-    for pair, layout in zip(pairs, layouts, strict=True):
-        if layout.channels != layouts[0].channels:
+    known = [(pair, layout.channels) for pair, layout in zip(pairs, layouts, strict=True) if layout.channels]
+    if not known:  # only while an audit looks on
+        read_layout(pairs[0].image, PAGES[0])  # says why
+    first, stored = known[0]
+    for pair, channels in known:
+        if channels != stored:
             raise UserError(
-                f"image '{pair.image}' has {layout.channels} channels; expected {layouts[0].channels} as "
-                f"'{pairs[0].image}' has; move it away, or give dataset.pages=samples where pages are samples"
+                f"image '{pair.image}' has {channels} channels; expected {stored} as "
+                f"'{first.image}' has; move it away, or give dataset.pages=samples where pages are samples"
             )
-    return layouts[0].channels
+    return stored
 
 
 def _checked_channels(channels: Sequence[int] | None, stored: int, first: Path) -> list[int]:

@@ -1,8 +1,11 @@
 """Slices of scans in three dimensions, NIfTI or DICOM, with labels in NIfTI."""
 
+import functools
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -10,11 +13,11 @@ from segtrain.data.datasets.cases import Case, find_cases
 from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.dicom import open_series
-from segtrain.data.datasets.digest import digest
+from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_pixels
 from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
-from segtrain.data.datasets.scans import Recent, Scan, check_same, depth, plane, spacing
-from segtrain.errors import UserError
+from segtrain.data.datasets.scans import Grid, Recent, Scan, check_same, depth, plane, spacing
+from segtrain.errors import UserError, is_noting
 
 AXES = {0: "left to right", 1: "back to front", 2: "feet to head"}
 
@@ -96,6 +99,8 @@ class Volume:
         cases = [self._patients[number].case for number, _ in self._slices]
         self.splits = tuple(case.split for case in cases)
         self.groups = tuple(case.patient for case in cases)
+        self._meaning = () if _is_plain(classes, ignore_value) else (dict(classes), ignore_value)
+        self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
         """Image and labels of `ids[index]`.
@@ -104,9 +109,7 @@ class Volume:
             UserError: a file is broken, holds what is no number, or a label that is no class.
         """
         number, at = self._slices[index]
-        patient = self._patients[number]
-        channels = [self._intensity.image(scan, self._axis, at) for scan in patient.images]
-        return Sample(np.concatenate(channels, 2), self._labels(patient.label, at))
+        return Sample(self._image(index), self._labels(self._patients[number].label, at))
 
     def spacing(self, index: int) -> tuple[float, float]:
         """Height and width in mm of a pixel of `ids[index]`."""
@@ -116,12 +119,37 @@ class Volume:
         """BLAKE2b over the choices, and names and contents of all files."""
         files = (file for _, images, label in self._patients for scan in (*images, label) for file in scan.files)
         chosen = (self._axis, self._window, self._normalise, self._percentiles, self._empty, self._every)
-        return digest(self._root, files, *(list(c) if isinstance(c, Sequence) else c for c in chosen))
+        plain = (list(c) if isinstance(c, Sequence) else c for c in chosen)
+        return digest(self._root, files, *plain, *self._meaning, keep=self._contents)
+
+    def hashes(self) -> Hashes:
+        """Returns a hash of each slice's pixels; None where they are of one value throughout, such as air.
+
+        Of more than `MOST_VALUES` values in all not the pixels', but those of the scans' files and the slice's place:
+        whole copies of a scan are found then, single slices in several are not.
+        """
+        return self._hashes
 
     def files(self, index: int) -> list[Path]:
         """The files of `ids[index]`: images, a folder's slices too, and the label."""
         _, images, label = self._patients[self._slices[index][0]]
         return [file for scan in (*images, label) for file in scan.files]
+
+    @functools.cached_property
+    def _hashes(self) -> Hashes:
+        values = sum(math.prod(scan.grid.shape) * scan.channels for _, images, _ in self._patients for scan in images)
+        if values <= MOST_VALUES:
+            return hashes_of_pixels(self._image, len(self.ids))
+        if not self._contents:
+            self.fingerprint()
+        files = [[file for scan in patient.images for file in scan.files] for patient in self._patients]
+        scans = [hashlib.blake2b(b"".join(self._contents[one] for one in some)).digest() for some in files]
+        return [scans[number] + at.to_bytes(4) for number, at in self._slices]
+
+    def _image(self, index: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        number, at = self._slices[index]
+        channels = [self._intensity.image(scan, self._axis, at) for scan in self._patients[number].images]
+        return np.concatenate(channels, 2)
 
     def _indices(self, patient: _Patient) -> Sequence[int]:
         places = range(0, depth(patient.label.grid, self._axis), self._every)
@@ -131,8 +159,16 @@ class Volume:
             raise UserError(
                 "dataset.empty=drop needs a class named background; expected one; name it, or give empty=keep"
             )
-        nothing = (self.classes.index("background"), IGNORE_INDEX)
-        return [index for index in places if not np.isin(self._labels(patient.label, index), nothing).all()]
+        return [index for index in places if not self._is_empty(patient, index)]
+
+    def _is_empty(self, patient: _Patient, index: int) -> bool:
+        try:
+            labels = self._labels(patient.label, index)
+        except UserError:
+            if not is_noting():  # an audit hears of it by reading the slice
+                raise
+            return False
+        return bool(np.isin(labels, (self.classes.index("background"), IGNORE_INDEX)).all())
 
     def _labels(self, scan: Scan, at: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         stored = np.ascontiguousarray(plane(self._recent.load(scan), scan.grid, self._axis, at))
@@ -145,6 +181,11 @@ class Volume:
                     "dataset.classes; resample labels by nearest neighbour"
                 )
         return self._coding.labels(stored, f"{scan.name}, slice {at}")
+
+
+def _is_plain(classes: Mapping[str, Any], ignore_value: object) -> bool:
+    """Whether a label is the value in the file: then what is read does not hang on the classes."""
+    return ignore_value is None and list(classes.values()) == list(range(len(classes)))
 
 
 def _check_choices(
@@ -175,9 +216,43 @@ def _is_range(value: object) -> bool:
 
 
 def _opened(case: Case) -> _Patient:
-    images = [open_series(path) if path.is_dir() else open_nifti(path) for path in case.images]
-    label = open_nifti(case.label)
-    if label.channels != 1:
+    """The case with the headers of its scans read.
+
+    While an audit looks on, a scan whose header is broken stands on the grid of the others, and says so when it is
+    read: so the patient keeps its slices.
+    """
+    found = [_scan(path) for path in (*case.images, case.label)]
+    sound = [scan for scan in found if isinstance(scan, Scan)]
+    broken = [error for error in found if isinstance(error, UserError)]
+    if broken and not (sound and is_noting()):
+        raise broken[0]
+    paths = (*case.images, case.label)
+    scans = [
+        _stand_in(path, sound[0].grid, scan) if isinstance(scan, UserError) else scan
+        for path, scan in zip(paths, found, strict=True)
+    ]
+    return _checked(case, scans[:-1], scans[-1])
+
+
+def _scan(path: Path) -> Scan | UserError:
+    try:
+        return open_series(path) if path.is_dir() else open_nifti(path)
+    except UserError as error:
+        return error
+
+
+def _stand_in(path: Path, grid: Grid, error: UserError) -> Scan:
+    """A scan that raises the error when it is loaded; of how many channels nobody knows."""
+    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    return Scan(str(path), grid, 0, 1.0, 0.0, functools.partial(_raise, error), tuple(files))
+
+
+def _raise(error: UserError) -> NoReturn:
+    raise error
+
+
+def _checked(case: Case, images: list[Scan], label: Scan) -> _Patient:
+    if label.channels > 1:
         raise UserError(
             f"label '{label.name}' has four axes, {label.channels} volumes; expected one value a voxel; save it as "
             "three axes, with a value for each class"
@@ -189,11 +264,14 @@ def _opened(case: Case) -> _Patient:
 
 
 def _channels(patients: Sequence[_Patient]) -> int:
-    counts = [sum(scan.channels for scan in patient.images) for patient in patients]
-    for patient, count in zip(patients, counts, strict=True):
+    whole = [patient for patient in patients if all(scan.channels for scan in patient.images)]
+    if not whole:  # only while an audit looks on
+        patients[0].images[0].load()  # says why
+    counts = [sum(scan.channels for scan in patient.images) for patient in whole]
+    for patient, count in zip(whole, counts, strict=True):
         if count != counts[0]:
             raise UserError(
                 f"the scans of {patient.case.id} have {count} channels; expected {counts[0]} as those of "
-                f"{patients[0].case.id} have; move them away, or choose modalities by dataset.images"
+                f"{whole[0].case.id} have; move them away, or choose modalities by dataset.images"
             )
     return counts[0]

@@ -3,8 +3,9 @@
 from segtrain.data.split.blocks import Blocks
 from segtrain.data.split.folds import Folds
 from segtrain.data.split.given import Given
+from segtrain.data.split.groups import groups_of
 from segtrain.data.split.parts import PARTS, Split
 from segtrain.data.split.ratios import Ratios
 from segtrain.data.split.stratified import Stratified
 
-__all__ = ["PARTS", "Blocks", "Folds", "Given", "Ratios", "Split", "Stratified"]
+__all__ = ["PARTS", "Blocks", "Folds", "Given", "Ratios", "Split", "Stratified", "groups_of"]

@@ -1,12 +1,15 @@
 """Slabs of neighbours with a gap between them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from segtrain.data.split.parts import Split, check_shares, check_sides, checked, count, grouping, sides
+from segtrain.data.split.groups import expression, grouping
+from segtrain.data.split.parts import Indices, Split, check_shares, checked, count, sides
 from segtrain.errors import UserError
+
+Layout = list[tuple[str, int]]  # part, number of samples
 
 
 class Blocks:
@@ -15,61 +18,99 @@ class Blocks:
     At the end: train, gap, val, gap, test. Inside: train, gap, val, gap, train, gap, test, gap, train, with equal
     train slabs, so that nothing beyond the ends of what was trained on is asked.
     Numbers in ids count as numbers, so slice_10 follows slice_9.
+
+    Of several stacks each is cut so, with gaps of its own: no slab reaches over two, and every stack lies in all parts.
+    What is measured is then how well new slices of known stacks are segmented; new stacks (patients) are asked for by
+    `Ratios` and `Folds`, which keep stacks whole.
     """
 
-    def __init__(self, val: float, test: float, gap: int = 5, inside: bool = False) -> None:
+    cuts_groups = True
+
+    def __init__(self, val: float, test: float, gap: int = 5, inside: bool = False, group: str | None = None) -> None:
         """Nothing is cut yet.
 
         Args:
-            val: share of the samples that validate, 0..1.
-            test: share of the samples that test, 0..1.
+            val: share of the samples of each stack that validate, 0..1.
+            test: share of them that test, 0..1.
             gap: samples left unused at each border.
             inside: whether val and test lie between train slabs instead of behind them.
+            group: regular expression searched in each id, as for `Ratios`; samples that agree are a stack. None takes
+                the data's own groups for stacks, and where it has none all samples for a single one.
 
         Raises:
-            UserError: shares that leave nothing to train on, or a negative gap.
+            UserError: shares that leave nothing to train on, a negative gap, or no regular expression.
         """
         check_shares(val, test)
         if type(gap) is not int or gap < 0:
             raise UserError(f"dataset.split.gap is {gap!r}; expected a whole number of samples from 0")
         self._shares = {"val": val, "test": test}
-        self._gap, self._inside = gap, inside
+        self._gap, self._inside, self._group = gap, inside, expression(group)
 
     def assign(
         self, ids: Sequence[str], given: Sequence[str | None], groups: Sequence[str | None] | None = None
     ) -> Split:
-        """The split of the samples `ids`.
+        """Returns the split of the samples `ids`.
 
         Args:
             ids: unique names.
             given: as for `Ratios.assign`; no gap is left around what the data itself says.
-            groups: what the data says belongs together; the cuts do not look at it.
+            groups: what the data says belongs together: each group is a stack that is cut by itself, unless all are of
+                one sample.
 
         Raises:
-            UserError: a part ends empty, or a group on two sides.
+            UserError: a part ends empty, a stack is too short for its slabs and gaps, or an id has no group.
         """
         parts, pool = sides(ids, given)
-        rest = sorted(pool.tolist(), key=lambda i: _natural(ids[i]))
         cut = [part for part in ("val", "test") if not len(parts[part])]
-        counts = {part: count(self._shares[part], len(pool)) for part in cut}
-        taken = self._dealt(rest, counts)
+        taken: dict[str, list[int]] = {"train": [], "val": [], "test": [], "unused": []}
+        for name, stack in self._stacks(ids, groups, pool):
+            layout = self._layout(len(stack), {part: count(self._shares[part], len(stack)) for part in cut})
+            if name is not None:
+                _require_room(name, len(stack), layout)
+            for part, samples in _slabs(sorted(stack, key=lambda i: _natural(ids[i])), layout).items():
+                taken[part] += samples
         for part in (*cut, "train"):
             parts[part] = np.array(taken[part], np.int64)
-        if groups is not None:
-            check_sides(grouping(ids, groups, None), parts, parts["train"])
         return checked(parts, np.array(taken["unused"], np.int64), f"{len(ids)} samples with gaps of {self._gap}")
 
-    def _dealt(self, rest: Sequence[int], counts: dict[str, int]) -> dict[str, list[int]]:
+    def _stacks(
+        self, ids: Sequence[str], groups: Sequence[str | None] | None, pool: Indices
+    ) -> Iterator[tuple[str | None, list[int]]]:
+        """Name and samples of each stack in the pool; the name of a single one is None."""
+        together = grouping(ids, groups, self._group)
+        if groups is not None:
+            together = grouping(ids, groups, None)  # an expression may join stacks, of a patient: each is cut
+        sizes = np.bincount(together.codes[pool], minlength=len(together.names))
+        if sizes.max(initial=0) <= 1 or np.count_nonzero(sizes) == 1:
+            yield None, pool.tolist()
+            return
+        order = pool[np.argsort(together.codes[pool], kind="stable")]
+        ends = np.cumsum(sizes)
+        for code in np.flatnonzero(sizes).tolist():
+            yield together.names[code], order[ends[code] - sizes[code] : ends[code]].tolist()
+
+    def _layout(self, samples: int, counts: dict[str, int]) -> Layout:
         slabs = len(counts) + 1 if self._inside else 1
         gaps = self._gap * len(counts) * (2 if self._inside else 1)
-        train = max(0, len(rest) - sum(counts.values()) - gaps)
-        layout: list[tuple[str, int]] = [("train", train // slabs)]
+        train = max(0, samples - sum(counts.values()) - gaps)
+        layout: Layout = [("train", train // slabs)]
         for part, number in counts.items():
             layout += [("unused", self._gap), (part, number)]
             if self._inside:
                 layout += [("unused", self._gap), ("train", train // slabs)]
         layout[-1 if self._inside else 0] = ("train", train - train // slabs * (slabs - 1))
-        return _slabs(rest, layout)
+        return layout
+
+
+def _require_room(name: str, samples: int, layout: Layout) -> None:
+    """Raises UserError unless every slab of a stack has a sample."""
+    least = sum(max(1, number) if part == "train" else number for part, number in layout)
+    if samples < least:
+        raise UserError(
+            f"'{name}' has {samples} samples, too few to cut slabs of it; expected at least {least}: "
+            f"{', '.join(f'{part} {max(1, number)}' for part, number in layout if number or part == 'train')}; lower "
+            "dataset.split.gap or its shares, or keep such groups whole by split=ratios"
+        )
 
 
 def _slabs(samples: Sequence[int], layout: Sequence[tuple[str, int]]) -> dict[str, list[int]]:

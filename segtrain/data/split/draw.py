@@ -26,6 +26,12 @@ def drawn(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[I
     return places, np.bincount(places, minlength=len(order))
 
 
+def in_words(sizes: Indices, samples: int, twins: Twins) -> str:
+    """Returns what was drawn from, for messages."""
+    copies = f", {sum(map(len, twins))} of them copies of others, which stay together" if twins else ""
+    return f"{len(sizes)} groups of {samples} samples{copies}"
+
+
 def _joined(codes: Indices, twins: Twins) -> Indices:
     """The codes, those of twins made equal: each to the first's."""
     joined = codes.copy() if twins else codes

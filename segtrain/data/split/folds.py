@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, nearest
-from segtrain.data.split.parts import Indices, Split, checked, count, expression, grouping, sides
+from segtrain.data.split.draw import Twins, drawn, in_words, nearest
+from segtrain.data.split.groups import expression, grouping
+from segtrain.data.split.parts import Indices, Split, checked, count, sides
 from segtrain.errors import UserError
 
 
@@ -73,7 +74,8 @@ class Folds:
         places, sizes = drawn(grouping(ids, groups, self._group), pool, self._seed, twins)
         if len(sizes) < self._k:
             raise UserError(
-                f"there are {len(sizes)} groups for {self._k} folds; expected one a fold; lower dataset.split.k"
+                f"there are {in_words(sizes, len(ids), twins)} for {self._k} folds; expected one a fold; "
+                "lower dataset.split.k"
             )
         folds = _dealt(sizes, self._k)
         tests, validates = folds == self._fold, folds == (self._fold + 1) % self._k
@@ -83,7 +85,7 @@ class Folds:
             validates[free[nearest(sizes[free], count(self._val, len(ids)), leave=1)]] = True
         sided = {"train": ~tests & ~validates, "val": validates, "test": tests}
         parts = {part: pool[mask[places]] for part, mask in sided.items()}
-        return checked(parts, np.empty(0, np.int64), f"{len(sizes)} groups of {len(ids)} samples")
+        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
 
 
 def _dealt(sizes: Indices, k: int) -> Indices:

@@ -5,21 +5,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from segtrain.data.datasets.columns import coded
-from segtrain.data.split.parts import Split, check_sides, checked, grouping, sides
+from segtrain.data.split.groups import expression, grouping
+from segtrain.data.split.parts import Split, checked, sides
 from segtrain.errors import UserError
 
 
 class Given:
     """What the data itself says of each sample: folders train, val and test, a list, a column. Nothing is drawn."""
 
+    def __init__(self, group: str | None = None) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            group: as for `Ratios`: samples that belong together, so that none of their groups may lie on two sides.
+
+        Raises:
+            UserError: no regular expression.
+        """
+        self._group = expression(group)
+
     def assign(
         self, ids: Sequence[str], given: Sequence[str | None], groups: Sequence[str | None] | None = None
     ) -> Split:
-        """The split of the samples `ids` as `given`.
+        """Returns the split of the samples `ids` as `given`; whether it tears groups is for `refuse_torn` to say.
 
         Raises:
-            UserError: a sample is left open (None), a part is empty, or one of the `groups` lies on two sides.
+            UserError: a sample is left open (None), a part is empty, or an id has no group.
         """
+        grouping(ids, groups, self._group)
         parts, pool = sides(ids, given)
         left = np.flatnonzero(coded(given).codes < 0)
         if len(left):
@@ -28,6 +41,4 @@ class Given:
                 f"for each; got none for '{ids[int(left[0])]}'; say it, or have the rest drawn by split=ratios"
             )
         parts["train"] = pool
-        if groups is not None:
-            check_sides(grouping(ids, groups, None), parts, pool)
         return checked(parts, np.empty(0, np.int64), f"{len(ids)} samples, none of them given as such")

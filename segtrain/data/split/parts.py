@@ -1,13 +1,12 @@
 """What every way to split shares: what the data says, which samples belong together, the parts in the end."""
 
-import re
 from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.data.datasets.columns import Codes, coded
+from segtrain.data.datasets.columns import coded
 from segtrain.errors import UserError
 
 PARTS = ("train", "val", "test")
@@ -40,18 +39,6 @@ def check_shares(val: float, test: float) -> None:
         )
 
 
-def expression(group: str | None) -> re.Pattern[str] | None:
-    """The regular expression of an option `group`.
-
-    Raises:
-        UserError: it is none.
-    """
-    try:
-        return None if group is None else re.compile(group)
-    except re.error as error:
-        raise UserError(f"dataset.split.group '{group}' is no regular expression: {error}; try '^(p\\d+)_'") from error
-
-
 def sides(ids: Sequence[str], given: Sequence[str | None]) -> tuple[dict[str, Indices], Indices]:
     """What the data says: part -> samples for val and test, none yet for train; and the pool of train and open ones.
 
@@ -69,53 +56,6 @@ def sides(ids: Sequence[str], given: Sequence[str | None]) -> tuple[dict[str, In
     parts = {part: np.flatnonzero(side == number) for number, part in enumerate(PARTS)}
     pool, parts["train"] = parts["train"], np.empty(0, np.int64)
     return parts, pool
-
-
-def grouping(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: re.Pattern[str] | None) -> Codes:
-    """The group of each sample: the data's own, else the pattern's first group (or whole match), else itself.
-
-    Raises:
-        UserError: an id has no match, or both the data and a pattern say groups.
-    """
-    if groups is not None and pattern is not None:
-        raise UserError(
-            f"dataset.split.group is '{pattern.pattern}', and the data has groups of its own; expected one of them; "
-            "give dataset.split.group=null, or dataset.columns.group=null to leave the data's out"
-        )
-    if groups is not None:
-        return coded(groups)
-    if pattern is None:
-        return Codes(np.arange(len(ids)), ids)
-    return coded([_found(pattern, name) for name in ids])
-
-
-def _found(pattern: re.Pattern[str], sample: str) -> str:
-    found = pattern.search(sample)
-    name = found and found[1 if pattern.groups else 0]
-    if name is None:
-        raise UserError(
-            f"dataset.split.group '{pattern.pattern}' finds no group in sample '{sample}'; expected a match in every "
-            "id (its path without extension); mend the expression, or give dataset.split.group=null"
-        )
-    return name
-
-
-def check_sides(groups: Codes, parts: Mapping[str, Indices], pool: Indices) -> None:
-    """Nothing, when no group lies in two of the pool (called train), val and test.
-
-    Raises:
-        UserError: one does; names the first.
-    """
-    lying = {"train": pool, "val": parts["val"], "test": parts["test"]}
-    found = {part: np.bincount(groups.codes[i], minlength=len(groups.names)) > 0 for part, i in lying.items()}
-    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-        both = sorted(groups.names[code] for code in np.flatnonzero(found[one] & found[other]).tolist())
-        if both:
-            raise UserError(
-                f"group '{both[0]}' lies in {one} and in {other} as the data is split, {len(both)} such groups; "
-                "expected each on one side; move its samples, or give dataset.split.group=null (a manifest: "
-                "dataset.columns.group=null) to accept it"
-            )
 
 
 def count(share: float, n: int) -> int:

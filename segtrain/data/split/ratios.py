@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, nearest
-from segtrain.data.split.parts import Split, check_shares, check_sides, checked, count, expression, grouping, sides
+from segtrain.data.split.draw import Twins, drawn, in_words, nearest
+from segtrain.data.split.groups import expression, grouping
+from segtrain.data.split.parts import Split, check_shares, checked, count, sides
 
 
 class Ratios:
@@ -25,8 +26,9 @@ class Ratios:
             test: share of the samples that test, 0..1.
             seed: another seed, another draw.
             group: regular expression searched in each id; samples that agree in its first group (without one,
-                in the whole match) stay together, such as '^(p\d+)_' for patients; None takes the data's own
-                groups, and where it has none draws each sample by itself.
+                in the whole match) stay together, such as '^(p\d+)_' for patients; where the data has groups of its
+                own, it joins these to larger ones. None takes the data's own, and where it has none draws each sample
+                by itself.
 
         Raises:
             UserError: shares that leave nothing to train on, or no regular expression.
@@ -51,11 +53,10 @@ class Ratios:
             twins: groups of samples that show the same image: drawn into one part.
 
         Raises:
-            UserError: a part ends empty, an id has no group, or the data puts a group on two sides.
+            UserError: a part ends empty, an id has no group, or the expression tears a group of the data's.
         """
         parts, pool = sides(ids, given)
         together = grouping(ids, groups, self._group)
-        check_sides(together, parts, pool)
         places, sizes = drawn(together, pool, self._seed, twins)
         free = np.arange(len(sizes))  # places of groups that no part has yet
         open_parts = [part for part in ("val", "test") if not len(parts[part])]
@@ -65,5 +66,4 @@ class Ratios:
             parts[part] = pool[np.isin(places, free[chosen])]
             free = np.delete(free, chosen)
         parts["train"] = pool[np.isin(places, free)]
-        got = f"{np.count_nonzero(np.bincount(together.codes))} groups of {len(ids)} samples"
-        return checked(parts, np.empty(0, np.int64), got)
+        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))

@@ -5,17 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn
-from segtrain.data.split.parts import (
-    Indices,
-    Split,
-    check_shares,
-    check_sides,
-    checked,
-    expression,
-    grouping,
-    sides,
-)
+from segtrain.data.split.draw import Twins, drawn, in_words
+from segtrain.data.split.groups import expression, grouping
+from segtrain.data.split.parts import Indices, Split, check_shares, checked, sides
 
 LABELS = 256  # of a mask, uint8
 
@@ -58,11 +50,10 @@ class Stratified:
             ignore_index: the label that is no class.
 
         Raises:
-            UserError: a part ends empty, an id has no group, or the data puts a group on two sides.
+            UserError: a part ends empty, an id has no group, or the expression tears a group of the data's.
         """
         parts, pool = sides(ids, given)
         together = grouping(ids, groups, self._group)
-        check_sides(together, parts, pool)
         places, sizes = drawn(together, pool, self._seed, twins)
         holding = np.zeros((len(sizes), LABELS))  # samples of each group that hold a label
         for place, index in zip(places.tolist(), pool.tolist(), strict=True):
@@ -72,7 +63,7 @@ class Stratified:
         shares["train"] = 1 - sum(shares.values())
         dealt = _stratified(holding, sizes, np.array([*shares.values()]))
         parts |= {part: pool[dealt[places] == number] for number, part in enumerate(shares)}
-        return checked(parts, np.empty(0, np.int64), f"{len(sizes)} groups of {len(ids)} samples")
+        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
 
 
 def _stratified(holding: Matrix, sizes: Indices, shares: Matrix) -> Indices:

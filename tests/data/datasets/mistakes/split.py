@@ -1,13 +1,16 @@
 """Mistakes in how samples are split."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segtrain.data.split import Blocks, Folds, Given, Ratios, Stratified
+from segtrain.data.leaks import refuse_torn
+from segtrain.data.split import Blocks, Folds, Given, Ratios, Stratified, groups_of
 
 IDS = [f"p{i // 2}_{i}" for i in range(8)]
 PATIENT = r"^(p\d+)_"
+STACKS = ["one"] * 4 + ["two"] * 4
 
 
 def split(
@@ -15,6 +18,11 @@ def split(
 ) -> Callable[[], object]:
     """Splits eight samples of four patients; `given` is what the data says of the first ones."""
     return lambda: splitter.assign(IDS, [*given, *[None] * (len(IDS) - len(given))], groups)
+
+
+def torn() -> None:
+    parts = Given(group=PATIENT).assign(IDS, ["train"] * 5 + ["test", "val", "val"])
+    refuse_torn(groups_of(IDS, None, re.compile(PATIENT)), parts, allow=False)
 
 
 def empty_class_free_part() -> None:
@@ -28,12 +36,12 @@ MISTAKES = {
     "too few samples to stratify": empty_class_free_part,
     "no regular expression": lambda: Ratios(0.2, 0.2, group="("),
     "a sample without a group": split(Ratios(0.2, 0.2, group=r"^patient(\d+)")),
-    "groups by the data and by expression": split(Ratios(0.2, 0.2, group=PATIENT), groups=IDS),
-    "a group on two sides of the data's own split": split(Ratios(0.2, 0.2, group=PATIENT), ["test", "train"]),
+    "an expression that tears a group of the data's": split(Ratios(0.2, 0.2, group="_[0-5]$|_"), groups=STACKS),
+    "a group on two sides of the data's own split": torn,
     "a split that there is not": split(Ratios(0.2, 0.2), ["dev"]),
     "a negative gap": lambda: Blocks(0.1, 0.1, gap=-1),
     "gaps that leave nothing": split(Blocks(0.2, 0.2, gap=5)),
-    "a slab that cuts a group": split(Blocks(0.4, 0.2, gap=0), groups=["one"] * 8),
+    "a stack too short for its slabs": split(Blocks(0.2, 0.2, gap=1, group=PATIENT)),
     "too few folds": lambda: Folds(2),
     "no such fold": lambda: Folds(5, fold=5),
     "a share that folds leave no room for": lambda: Folds(2, val=0.5),

@@ -35,7 +35,7 @@ def opened(**options: object) -> Tiff:
 def good() -> dict[str, object]:
     """Right data: five channels of 16 bits, with the arguments it needs."""
     for number in range(10):
-        pair(f"{number}")
+        pair(f"{number}", BANDS + np.uint16(number))
     return {"root": ".", "classes": {"background": 0, "crop": 1}}
 
 

@@ -74,9 +74,9 @@ def opened(**options: object) -> Volume:
 
 
 def good() -> dict[str, object]:
-    """Right data: three patients, with the arguments they need."""
-    for name in ("p1", "p2", "p3", "p4"):
-        pair(name)
+    """Right data: four patients, with the arguments they need."""
+    for number in range(4):
+        pair(f"p{number + 1}", RAMP + np.int16(number))
     return {"root": ".", "classes": {"background": 0, "liver": 1}}
 
 

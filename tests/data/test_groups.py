@@ -1,0 +1,69 @@
+"""What belongs together: for a split to keep whole, for a statistic to draw together."""
+
+import random
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segtrain.data.split import Folds, Ratios, groups_of
+from segtrain.data.split.groups import expression, grouping
+from segtrain.errors import UserError
+
+IDS = ["p1_a", "p1_b", "p2_a", "q3"]
+PATIENT = re.compile(r"^(p\d+)_")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, IDS),
+        ({"pattern": PATIENT}, ["p1", "p1", "p2", "q3"]),
+        ({"pattern": re.compile(r"^\w\d")}, ["p1", "p1", "p2", "q3"]),
+        ({"groups": ["x", "x", None, "y"]}, ["x", "x", "p2_a", "y"]),
+        ({"groups": ["x", "x", "z", "y"], "pattern": PATIENT}, ["p1", "p1", "p2", "y"]),
+        ({"sequence": True, "groups": ["x", "x", "z", "y"]}, ["x", "x", "z", "y"]),
+        ({"sequence": True, "pattern": PATIENT}, ["p1", "p1", "p2", "q3"]),
+    ],
+)
+def test_the_data_s_own_or_the_expression_s_or_itself(said, expected):
+    assert list(groups_of(IDS, **said)) == expected
+
+
+def test_what_was_cut_as_one_sequence_is_one_group():
+    assert len({*groups_of(IDS, sequence=True)}) == 1
+
+
+def test_an_expression_joins_groups_of_the_data_and_tears_none():
+    scans = ["p1_x", "p1_x", "p1_y", "p2_x"]
+    assert list(grouping(["p1_1", "p1_2", "p1_3", "p2_1"], scans, PATIENT)) == ["p1", "p1", "p1", "p2"]
+    with pytest.raises(UserError, match=r"tears apart 'p1_x'.*into 'p1' and 'p2'"):
+        grouping(["p1_1", "p2_2", "p1_3", "p2_1"], scans, PATIENT)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "d", "e", None]), min_size=12, max_size=40), st.integers(0, 9))
+def test_a_sample_of_no_group_is_drawn_by_itself(groups, seed):
+    """As if it had a group of its own, whoever draws."""
+    ids = [f"s_{i:02d}" for i in range(len(groups))]
+    named = [group or name for group, name in zip(groups, ids, strict=True)]
+    given_splits = [None] * len(ids)
+    if len({*named}) >= 3:
+        for splitter in (Ratios(0.2, 0.2, seed), Folds(3, seed=seed)):
+            assert splitter.assign(ids, given_splits, groups) == splitter.assign(ids, given_splits, named)
+    assert list(groups_of(ids, groups)) == named
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.randoms())
+def test_the_group_of_a_sample_does_not_hang_on_the_others(numbers, rng: random.Random):
+    ids = [f"p{number}_{i}" for i, number in enumerate(numbers)]
+    mixed = rng.sample(ids, len(ids))
+    assert dict(zip(ids, groups_of(ids, pattern=PATIENT), strict=True)) == dict(
+        zip(mixed, groups_of(mixed, pattern=PATIENT), strict=True)
+    )
+
+
+def test_no_regular_expression_is_refused():
+    assert expression(None) is None
+    with pytest.raises(UserError, match="no regular expression"):
+        expression("(")
