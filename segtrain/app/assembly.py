@@ -149,14 +149,27 @@ def build_descent(config: DictConfig) -> tuple[Any, Any]:
     return optimizer, scheduler
 
 
+class Patience(L.pytorch.callbacks.EarlyStopping):
+    """Early stopping that goes on with the patience of now; what it has seen is the checkpoint's."""
+
+    @property
+    def state_key(self) -> str:
+        """The name of its state in a checkpoint."""
+        key: str = super().state_key
+        return key.replace("Patience", "EarlyStopping", 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the best score, and how long none was better."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
 def build_trainer(
     config: DictConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
 ) -> L.Trainer:
     """Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
     if config.early_stopping is not None:
-        stopping = L.pytorch.callbacks.EarlyStopping("val/dice", patience=config.early_stopping, mode="max")
-        callbacks = [*callbacks, stopping]
+        callbacks = [*callbacks, Patience("val/dice", patience=config.early_stopping, mode="max")]
     if config.ema is not None:
         callbacks = [*callbacks, L.pytorch.callbacks.EMAWeightAveraging(decay=config.ema)]
     trainer: L.Trainer = build(

@@ -18,8 +18,9 @@ HARMLESS = (
     "dataset.manifest",
     *("resume*", "debug", "outputs", "trust"),
 )
-# Keys that made what a checkpoint holds: the weights that it began with, the parameters and how they are grouped.
-FIXED = ("init_from", "encoder_lr", "deep_supervision")
+# Keys that made what a checkpoint holds: the weights that it began with, the parameters and how they are grouped, the
+# moments of the optimizer, what a schedule has seen.
+FIXED = ("init_from", "encoder_lr", "deep_supervision", "optimizer._target_", "scheduler._target_")
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
@@ -52,9 +53,20 @@ def refused(found: Differences, allow: Sequence[str]) -> Differences:
     return {key: pair for key, pair in found.items() if not is_allowed(key, *pair)}
 
 
-def fixed(found: Differences) -> Differences:
-    """The differences that no run can go on with, allowed or not."""
-    return {key: pair for key, pair in found.items() if key.partition("[")[0] in FIXED}
+def fixed(found: Differences, scheduler: str) -> Differences:
+    """The differences that no run can go on with, allowed or not.
+
+    Args:
+        found: the differences.
+        scheduler: the `_target_` of the run's scheduler; the lr of one that follows the scores is in the checkpoint.
+    """
+
+    def is_fixed(key: str, there: Any, now: Any) -> bool:
+        averaged = key == "ema" and None in (there, now)  # the weights of a checkpoint are means, or are not
+        followed = key == "optimizer.lr" and scheduler == "segtrain.model.schedulers.plateau"
+        return averaged or followed or key.partition("[")[0] in FIXED
+
+    return {key: pair for key, pair in found.items() if is_fixed(key, *pair)}
 
 
 def shown(found: Differences) -> str:
