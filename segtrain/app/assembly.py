@@ -81,10 +81,18 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
     """The network for so many channels of an image and so many classes.
 
     Raises:
-        UserError: pretrained weights that cannot be had; says what to do offline.
+        UserError: a config that says otherwise; pretrained weights that cannot be had, with what to do offline.
     """
-    shape = {"in_channels": channels, "classes": classes, **config.model}
-    shape = {key: shape[key] for key in ("in_channels", "classes")}  # model.classes=1: one logit for two classes
+    shape: dict[str, Any] = {"in_channels": channels, "classes": classes}
+    for key, value in shape.items():
+        said = config.model.get(key, value)
+        if said == 1 and shape["classes"] == 2 and key == "classes":
+            shape[key] = 1  # one logit, of the second class against the first
+        elif said != value:
+            raise UserError(
+                f"model.{key} is {said}, and the data have {value}; expected the data's own{_or_one(key, value)}; got "
+                f"{said}: the network and the labels would not mean the same; leave model.{key} out"
+            )
     try:
         network: nn.Module = build(config.model, where(config, "model"), **shape)
     except UserError as error:
@@ -98,6 +106,10 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
             "weights with model.encoder_weights=null"
         ) from error
     return network
+
+
+def _or_one(key: str, value: int) -> str:
+    return ", or 1: one logit for two classes" if (key, value) == ("classes", 2) else ""
 
 
 def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segmentation:

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from segtrain.app.known_keys import require_known
 from segtrain.config import composed, conf_dir
 from segtrain.errors import UserError
 
@@ -78,11 +79,12 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
     """The saved config of a run with the overrides that were typed beside resume.
 
     Raises:
-        UserError: an override that is none, names no key of the run, or a value that `check` refuses.
+        UserError: an override that is none, names no key of the run or one that nothing reads, or a value that `check`
+            refuses.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    config = saved.copy()
+    config, keys = saved.copy(), list[str]()
     groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
     for override in OverridesParser.create().parse_overrides(list(typed)):
         key, value = override.key_or_group, override.value()
@@ -96,7 +98,9 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
             raise UserError(f"the run's config has no key '{key}'; expected one of its config.yaml; +{key}=… adds one")
         OmegaConf.update(config, key, value, force_add=True, merge=False)
+        keys.append(key)
     check(config)
+    require_known(config, "train", config.choices, keys)
     return config
 
 
