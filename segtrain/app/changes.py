@@ -22,6 +22,8 @@ HARMLESS = (
 # Keys that made what a checkpoint holds: the weights that it began with, the parameters and how they are grouped, the
 # moments of the optimizer, what a schedule has seen.
 FIXED = ("init_from", "encoder_lr", "deep_supervision", "optimizer._target_", "scheduler._target_")
+# Keys that say what a training sample looks like, beside the length of a training whose augmentation has a schedule.
+SEEN = ("aug.", "data.crop", "data.batch_size", "data.steps_per_epoch", "data.sampling", "dataset.", "seed")
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
@@ -111,6 +113,35 @@ def keeping_decided(saved: DictConfig, now: DictConfig, typed: Sequence[str]) ->
     for key in DECIDED:
         if not any(key == name or key.startswith(f"{name}.") for name in keys):
             OmegaConf.update(config, key, OmegaConf.select(saved, key))
+    return config
+
+
+def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) -> DictConfig:
+    """The config of a run as it was in an epoch, as far as it says what a training sample looks like.
+
+    Args:
+        config: the run's, as it is now.
+        entries: of its changes.yaml.
+        epoch: from 0.
+
+    Raises:
+        UserError: it was changed since, and what it was then cannot be told.
+    """
+    config = config.copy()
+    for entry in reversed(entries):
+        since = (entry.get("epoch", float("inf")), entry.get("batch", 0))
+        if since <= (epoch, 0):
+            break
+        scheduled = ("trainer.max_epochs",) if config.aug.schedule != "constant" else ()
+        for key, (there, _) in entry["changed"].items():
+            if not key.startswith((*SEEN, *scheduled)):
+                continue
+            if since[0] in (epoch, float("inf")) or there is None or "[" in key:
+                raise UserError(
+                    f"the run went on with another {key}, so that what its network saw in epoch={epoch} cannot be "
+                    "shown any more; expected an epoch since then; its changes.yaml says when; give a later epoch=…"
+                )
+            OmegaConf.update(config, key, there)
     return config
 
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app.sources import where
 from segtrain.config import build
+from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 
 Row = Mapping[str, float | int]
@@ -53,9 +54,14 @@ class Logbook:
 
     def open(self, rows: Sequence[Row]) -> None:
         """Begins the logger that the config names, in its place of an earlier part of the run, which left `rows`."""
-        config, run = self.config, self.run
-        if not config.logger:
+        if not self.config.logger:
             return
+        try:
+            self._open(self.config, self.run, rows)
+        except TypeError as error:  # of a key that it hands on, such as to wandb.init
+            raise UserError(f"{where(self.config, 'logger')} is refused: {error}") from error
+
+    def _open(self, config: DictConfig, run: RunFolder, rows: Sequence[Row]) -> None:
         place = PLACES.get(config.logger._target_.rpartition(".")[2], _in_the_folder)
         is_new = not self._known
         self.logger = build(config.logger, where(config, "logger"), **place(run, self._known, rows))

@@ -35,7 +35,8 @@ class Opened:
     checkpoint: Path | None
     finished: bool = False  # nothing is left to do
     changed: Differences | None = None  # in a run that goes on, what of its config is another now; None: a new run
-    epochs: int = 0  # whole epochs that the checkpoint has behind it
+    epochs: int = 0  # whole epochs that the checkpoint has behind it, and batches of the next one
+    batches: int = 0
     begun: bool = False
 
     @contextlib.contextmanager
@@ -74,7 +75,8 @@ class Opened:
             self.run.set_status("running")
             self.run.metrics.cut(self.epochs - 1)
         if self.changed:
-            self.run.change(OmegaConf.to_yaml(self.config), {key: list(pair) for key, pair in self.changed.items()})
+            pairs = {key: list(pair) for key, pair in self.changed.items()}
+            self.run.change(OmegaConf.to_yaml(self.config), pairs, self.epochs, self.batches)
         self._record(parts)
 
     def require_same_data(self, parts: Parts) -> None:
@@ -175,7 +177,7 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
     state = checkpoint.read(path)
     done = state["DataModule"]
     _require_more(run, now, done["epoch"] + (done["batches"] > 0), state["callbacks"] if is_finished else {})
-    return Opened(run, now, path, changed=found, epochs=done["epoch"])
+    return Opened(run, now, path, changed=found, epochs=done["epoch"], batches=done["batches"])
 
 
 def _require_more(run: RunFolder, now: DictConfig, begun: int, finished: Mapping[str, Any]) -> None:
