@@ -32,7 +32,8 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
         config = compose(verb, list(overrides), return_hydra_config=True)
     with open_dict(config):
         config.choices = choices_of(config.pop("hydra"))
-        config.name = config.choices.dataset if "${" in str(config._get_node("name")) else config.name
+        if "${" in str(config._get_node("name")):
+            config.name = config.choices.dataset
     return config
 
 

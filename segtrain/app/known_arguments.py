@@ -117,15 +117,15 @@ def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
     parameters = parameters_of(node["_target_"], where)
     encoder = str(node.get("encoder_name", getattr(parameters.get("encoder_name"), "default", "")))
     encoders = importlib.import_module("segmentation_models_pytorch.encoders")
-    if encoder.startswith("tu-") or encoders.is_equivalent_to_timm_universal(encoder):
-        return
-    for name in map(str, node):
-        if name not in (*parameters, *OF_SMP) and not name.startswith("_"):
+    of_timm = encoder.startswith("tu-") or encoders.is_equivalent_to_timm_universal(encoder)
+    for name, value in node.items():
+        read = name in (*parameters, *OF_SMP) or name.startswith("_") or (of_timm and value is not None)
+        if not read:
             yield (
                 f"model.{name}",
                 f"{where}: nothing reads the key '{name}': {node['_target_']} hands it to encoders of timm alone "
-                f"(tu-…), and encoder_name is {encoder}; {nearest(name, parameters)}its arguments are "
-                f"{', '.join(parameters)}",
+                f"(tu-…), and never null; encoder_name is {encoder}, the value {value!r}; "
+                f"{nearest(name, parameters)}its arguments are {', '.join(parameters)}",
             )
 
 
