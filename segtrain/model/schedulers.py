@@ -30,7 +30,18 @@ class OneCycle(OneCycleLR):
     """lr, and momentum against it, as functions of the step."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes to the step that the state has reached, after the optimizer's state is loaded."""
+        """Goes to the step that the state has reached, after the optimizer's state is loaded.
+
+        Raises:
+            UserError: that step is behind the last one.
+        """
+        done = state_dict["last_epoch"]
+        if done > self.total_steps:
+            raise UserError(
+                f"scheduler=one_cycle ends after {self.total_steps} optimizer steps, and {done} are done; expected a "
+                "training of as many or more; give more trainer.max_epochs or data.steps_per_epoch, or begin a new run "
+                "with name=… (init_from=RUN gives it these weights)"
+            )
         _go_to(self, state_dict)
 
 

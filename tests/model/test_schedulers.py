@@ -134,6 +134,20 @@ def _gone_on(saved, name):
     return taken_up(saved, name, optim, STEPS), optim
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_schedule_of_fewer_steps_than_are_done_ends_in_a_message_or_stays_at_its_end(name):
+    optim = optimizer()
+    scheduler = shipped(name, optim, STEPS)
+    by_step(scheduler, optim, 30)
+    saved = copy.deepcopy((optim.state_dict(), scheduler.state_dict()))
+    if name == "one_cycle":
+        with pytest.raises(UserError, match="ends after 20 optimizer steps, and 30 are done"):
+            taken_up(saved, name, optimizer(), 20)
+    else:
+        again = optimizer()
+        assert all(0 <= lr <= 0.1 for lr, _ in by_step(taken_up(saved, name, again, 20), again, 3))
+
+
 def test_a_plateau_goes_on_with_the_patience_of_now():
     optim = optimizer()
     scheduler = schedulers.plateau(optim, steps=STEPS, patience=9)
