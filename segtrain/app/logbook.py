@@ -58,8 +58,8 @@ class Logbook:
             return
         try:
             self._open(self.config, self.run, rows)
-        except TypeError as error:  # of a key that it hands on, such as to wandb.init
-            raise UserError(f"{where(self.config, 'logger')} is refused: {error}") from error
+        except (TypeError, ValueError) as error:  # of a key that it hands on, such as to wandb.init
+            raise UserError(f"{where(self.config, 'logger')} is refused: {error.__cause__ or error}") from error
 
     def _open(self, config: DictConfig, run: RunFolder, rows: Sequence[Row]) -> None:
         place = PLACES.get(config.logger._target_.rpartition(".")[2], _in_the_folder)
