@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segtrain.app.stops import Stopped
-from segtrain.config import conf_dir, register_resolvers
+from segtrain.config import choices_of, conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.help import help_text
 from segtrain.trust import trust, typed_trust
@@ -41,6 +41,7 @@ VALUED = (*CONFIG_DIR, "--config-path", "-cp", "--config-name", "-cn", "--cfg", 
 
 def main() -> None:
     """Run one verb; exit status 0 done, 1 a failure of ours, 2 a mistake of the user's, 130 interrupted."""
+    verb = "train"
     try:
         verb, arguments = split_verb(sys.argv[1:])
         if {"--help", "-h"} & set(arguments):
@@ -65,7 +66,7 @@ def main() -> None:
         print(f"interrupted by {stop}; the same command goes on", file=sys.stderr)
         sys.exit(stop.status)
     except Exception as error:
-        report(error, sys.argv[1:])
+        report(error, sys.argv[1:], verb)
 
 
 def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
@@ -159,12 +160,15 @@ def run(verb: str) -> None:
     from hydra.types import RunMode
     from omegaconf import DictConfig
 
+    from segtrain.app.known_keys import require_known
+
     failures: list[Exception] = []
     stops: list[SystemExit] = []
 
     def task(config: DictConfig) -> object:
         try:
             trust(typed_trust(config.trust, HydraConfig.get().overrides.task))
+            require_known(config, verb, choices_of(HydraConfig.get()))
             return page(verb)(config)
         except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
             stops.append(stop)
@@ -182,11 +186,11 @@ def run(verb: str) -> None:
         raise (failures or stops)[0]
 
 
-def report(error: Exception, arguments: list[str]) -> None:
+def report(error: Exception, arguments: list[str], verb: str) -> None:
     """Print a mistake as one message and exit 2; with debug=true, or when it is no mistake, raise it."""
     from segtrain.mistakes import explain
 
-    message = explain(error)
+    message = explain(error, verb)
     if message is None or "debug=true" in [a.lower() for a in arguments]:
         raise error
     print(f"error: {message}", file=sys.stderr)

@@ -5,7 +5,7 @@ import functools
 import inspect
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
         config = compose(verb, list(overrides), return_hydra_config=True)
     with open_dict(config):
         config.choices = choices_of(config.pop("hydra"))
-        config.name = config.choices.dataset if "${" in str(config._get_node("name")) else config.name
+        if "${" in str(config._get_node("name")):
+            config.name = config.choices.dataset
     return config
 
 
@@ -133,7 +134,8 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
     container = OmegaConf.to_container(node, resolve=True)
     if isinstance(container, dict):
         container = {key: value for key, value in container.items() if key not in leave_out}
-    _check(container, where, "", handed_in)
+    for _, message in unknown_keys(container, where, handed_in):
+        raise UserError(message)
     try:
         return instantiate(container, **handed_in, _convert_="all")
     except InstantiationException as error:
@@ -145,25 +147,36 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
         raise UserError(f"{where} is refused: {' '.join(str(cause or error).split())}") from error
 
 
-def _check(node: Any, where: str, key: str, handed_in: Mapping[str, Any]) -> None:
-    """Bind every `_target_` below node to its signature, so that a misspelt key is named, file and all."""
+def unknown_keys(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, str]]:
+    """Binds every `_target_` below node to its signature.
+
+    Args:
+        node: plain containers.
+        where: what the node is called in messages, as in `build`.
+        handed_in: further arguments of the outermost call.
+        key: the node's own, below `where`.
+
+    Yields:
+        A key that a target does not take, and a message that names it, file and all.
+
+    Raises:
+        UserError: a target that is not allowed in its role, or cannot be imported.
+    """
     if isinstance(node, list):
         for i, item in enumerate(node):
-            _check(item, where, f"{key}[{i}]", {})
+            yield from unknown_keys(item, where, {}, f"{key}[{i}]")
     if not isinstance(node, dict):
         return
     if "_target_" in node:
-        _check_call(node, where, key, handed_in)
+        yield from _unknown_arguments(node, where, key, handed_in)
     for name, item in node.items():
-        _check(item, where, f"{key}.{name}" if key else str(name), {})
+        yield from unknown_keys(item, where, {}, f"{key}.{name}" if key else str(name))
 
 
-def _check_call(node: dict[str, Any], where: str, key: str, handed_in: Mapping[str, Any]) -> None:
-    role = where.partition("/")[0]
-    require_name(str(node["_target_"]), role, where)
-    target = _locate(node["_target_"], where, key)
-    require_object(target, node["_target_"], role, where)
-    parameters = inspect.signature(target).parameters
+def _unknown_arguments(
+    node: dict[str, Any], where: str, key: str, handed_in: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    parameters = parameters_of(node["_target_"], where, key)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return  # the target takes any keyword and checks it itself
     for name in [*node, *handed_in]:
@@ -171,10 +184,24 @@ def _check_call(node: dict[str, Any], where: str, key: str, handed_in: Mapping[s
             continue
         near = difflib.get_close_matches(str(name), parameters, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise UserError(
-            f"{where}: unknown key '{f'{key}.' if key else ''}{name}' for {node['_target_']}; {hint}"
-            f"its arguments are {', '.join(parameters)}"
+        full = f"{key}.{name}" if key else str(name)
+        yield (
+            full,
+            f"{where}: unknown key '{full}' for {node['_target_']}; {hint}its arguments are {', '.join(parameters)}",
         )
+
+
+def parameters_of(target: str, where: str, key: str = "") -> Mapping[str, inspect.Parameter]:
+    """The arguments of a target by name, which is imported when it may be.
+
+    Raises:
+        UserError: it is not allowed in its role, or cannot be imported.
+    """
+    role = where.partition("/")[0]
+    require_name(str(target), role, where)
+    found = _locate(target, where, key)
+    require_object(found, target, role, where)
+    return inspect.signature(found).parameters
 
 
 @functools.cache

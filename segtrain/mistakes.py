@@ -11,8 +11,8 @@ PLUGINS = {
 }
 
 
-def explain(error: BaseException) -> str | None:
-    """The message of a user's mistake; None when the exception is no such thing but a fault of ours."""
+def explain(error: BaseException, verb: str = "train") -> str | None:
+    """The message of a user's mistake in a command of the verb; None when it is no such thing but a fault of ours."""
     from hydra.errors import (
         ConfigCompositionException,
         HydraException,
@@ -29,7 +29,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, MissingConfigException):
         return _no_such_choice(error)
     if isinstance(error, ConfigCompositionException) and (key := _unknown_key(error)):
-        return _no_such_key(key)
+        return _no_such_key(key, verb)
     if isinstance(error, HydraException | OmegaConfBaseException):
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         override = f" '{error.override}'" if isinstance(error, OverrideParseException) else ""
@@ -76,22 +76,23 @@ def _unknown_key(error: BaseException) -> str | None:
     return match.group(1) if match else None
 
 
-def _no_such_key(key: str) -> str:
-    near = difflib.get_close_matches(key, _keys(), 1)
+def _no_such_key(key: str, verb: str) -> str:
+    near = difflib.get_close_matches(key, _keys(verb), 1)
     hint = f"did you mean {near[0]}? " if near else ""
+    shown = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
     return (
-        f"there is no key '{key}' in the config; {hint}expected one that `python -m segtrain --cfg job` shows; "
+        f"there is no key '{key}' in the config; {hint}expected one that `{shown}` shows; "
         f"a key that its target takes but no file sets is added with +{key}=…"
     )
 
 
-def _keys() -> list[str]:
-    """Every key of the default config, and the groups."""
+def _keys(verb: str) -> list[str]:
+    """Every key of the verb's default config, and the groups."""
     from omegaconf import OmegaConf
 
     from segtrain.config import composed, conf_dir
 
-    config = OmegaConf.to_container(composed("train", []), resolve=False)
+    config = OmegaConf.to_container(composed(verb, []), resolve=False)
     groups = [p.name for p in conf_dir().iterdir() if p.is_dir()]
     return groups + _paths(config, "")
 

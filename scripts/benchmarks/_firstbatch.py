@@ -35,7 +35,7 @@ def start(manifest: str, launched: str, outputs: str) -> list[float]:
         torch.set_num_threads(opened.config.threads)
         L.seed_everything(opened.config.seed, verbose=False)
         parts = assemble(opened.config, opened.run, terminal, Stops())
-        opened.record(parts)
+        opened.begin(parts)
         batch = next(iter(parts.data.train_dataloader()))
     assert batch["image"].shape == (4, 1, 64, 64)
     return [time.monotonic() - float(launched), peak()]

@@ -82,10 +82,18 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
     """The network for so many channels of an image and so many classes.
 
     Raises:
-        UserError: pretrained weights that cannot be had; says what to do offline.
+        UserError: a config that says otherwise; pretrained weights that cannot be had, with what to do offline.
     """
-    shape = {"in_channels": channels, "classes": classes, **config.model}
-    shape = {key: shape[key] for key in ("in_channels", "classes")}  # model.classes=1: one logit for two classes
+    shape: dict[str, Any] = {"in_channels": channels, "classes": classes}
+    for key, value in shape.items():
+        said = config.model.get(key, value)
+        if said == 1 and shape["classes"] == 2 and key == "classes":
+            shape[key] = 1  # one logit, of the second class against the first
+        elif said != value:
+            raise UserError(
+                f"model.{key} is {said}, and the data have {value}; expected the data's own{_or_one(key, value)}; got "
+                f"{said}: the network and the labels would not mean the same; leave model.{key} out"
+            )
     try:
         network: nn.Module = build(config.model, where(config, "model"), **shape)
     except UserError as error:
@@ -99,6 +107,10 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
             "weights with model.encoder_weights=null"
         ) from error
     return network
+
+
+def _or_one(key: str, value: int) -> str:
+    return ", or 1: one logit for two classes" if (key, value) == ("classes", 2) else ""
 
 
 def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segmentation:
@@ -150,14 +162,27 @@ def build_descent(config: DictConfig) -> tuple[Any, Any]:
     return optimizer, scheduler
 
 
+class Patience(L.pytorch.callbacks.EarlyStopping):
+    """Early stopping that goes on with the patience of now; what it has seen is the checkpoint's."""
+
+    @property
+    def state_key(self) -> str:
+        """The name of its state in a checkpoint."""
+        key: str = super().state_key
+        return key.replace("Patience", "EarlyStopping", 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the best score, and how long none was better."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
 def build_trainer(
     config: DictConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
 ) -> L.Trainer:
     """Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
     if config.early_stopping is not None:
-        stopping = L.pytorch.callbacks.EarlyStopping("val/dice", patience=config.early_stopping, mode="max")
-        callbacks = [*callbacks, stopping]
+        callbacks = [*callbacks, Patience("val/dice", patience=config.early_stopping, mode="max")]
     if config.ema is not None:
         callbacks = [*callbacks, L.pytorch.callbacks.EMAWeightAveraging(decay=config.ema)]
     trainer: L.Trainer = build(

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from segtrain.app.known_keys import require_known
 from segtrain.config import composed, conf_dir
 from segtrain.errors import UserError
 
@@ -18,8 +19,11 @@ HARMLESS = (
     "dataset.manifest",
     *("resume*", "debug", "outputs", "trust"),
 )
-# Keys that made what a checkpoint holds: the weights that it began with, the parameters and how they are grouped.
-FIXED = ("init_from", "encoder_lr", "deep_supervision")
+# Keys that made what a checkpoint holds: the weights that it began with, the parameters and how they are grouped, the
+# moments of the optimizer, what a schedule has seen.
+FIXED = ("init_from", "encoder_lr", "deep_supervision", "optimizer._target_", "scheduler._target_")
+# Keys that say what a training sample looks like, beside the length of a training whose augmentation has a schedule.
+SEEN = ("aug.", "data.crop", "data.batch_size", "data.steps_per_epoch", "data.sampling", "dataset.", "seed")
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
@@ -57,9 +61,20 @@ def divides_anew(found: Differences) -> bool:
     return any(key.startswith(("dataset.", "choices.dataset", "choices.split")) for key in refused(found, ()))
 
 
-def fixed(found: Differences) -> Differences:
-    """The differences that no run can go on with, allowed or not."""
-    return {key: pair for key, pair in found.items() if key.partition("[")[0] in FIXED}
+def fixed(found: Differences, scheduler: str) -> Differences:
+    """The differences that no run can go on with, allowed or not.
+
+    Args:
+        found: the differences.
+        scheduler: the `_target_` of the run's scheduler; the lr of one that follows the scores is in the checkpoint.
+    """
+
+    def is_fixed(key: str, there: Any, now: Any) -> bool:
+        averaged = key == "ema" and None in (there, now)  # the weights of a checkpoint are means, or are not
+        followed = key == "optimizer.lr" and scheduler == "segtrain.model.schedulers.plateau"
+        return averaged or followed or key.partition("[")[0] in FIXED
+
+    return {key: pair for key, pair in found.items() if is_fixed(key, *pair)}
 
 
 def shown(found: Differences) -> str:
@@ -71,11 +86,12 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
     """The saved config of a run with the overrides that were typed beside resume.
 
     Raises:
-        UserError: an override that is none, names no key of the run, or a value that `check` refuses.
+        UserError: an override that is none, names no key of the run or one that nothing reads, or a value that `check`
+            refuses.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    config = saved.copy()
+    config, keys = saved.copy(), list[str]()
     groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
     for override in OverridesParser.create().parse_overrides(list(typed)):
         key, value = override.key_or_group, override.value()
@@ -89,7 +105,9 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
             raise UserError(f"the run's config has no key '{key}'; expected one of its config.yaml; +{key}=… adds one")
         OmegaConf.update(config, key, value, force_add=True, merge=False)
+        keys.append(key)
     check(config)
+    require_known(config, "train", config.choices, keys)
     return config
 
 
@@ -100,6 +118,35 @@ def keeping_decided(saved: DictConfig, now: DictConfig, typed: Sequence[str]) ->
     for key in DECIDED:
         if not any(key == name or key.startswith(f"{name}.") for name in keys):
             OmegaConf.update(config, key, OmegaConf.select(saved, key))
+    return config
+
+
+def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) -> DictConfig:
+    """The config of a run as it was in an epoch, as far as it says what a training sample looks like.
+
+    Args:
+        config: the run's, as it is now.
+        entries: of its changes.yaml.
+        epoch: from 0.
+
+    Raises:
+        UserError: it was changed since, and what it was then cannot be told.
+    """
+    config = config.copy()
+    for entry in reversed(entries):
+        since = (entry.get("epoch", float("inf")), entry.get("batch", 0))
+        if since <= (epoch, 0):
+            break
+        scheduled = ("trainer.max_epochs",) if config.aug.schedule != "constant" else ()
+        for key, (there, _) in entry["changed"].items():
+            if not key.startswith((*SEEN, *scheduled)):
+                continue
+            if since[0] in (epoch, float("inf")) or there is None or "[" in key:
+                raise UserError(
+                    f"the run went on with another {key}, so that what its network saw in epoch={epoch} cannot be "
+                    "shown any more; expected an epoch since then; its changes.yaml says when; give a later epoch=…"
+                )
+            OmegaConf.update(config, key, there)
     return config
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app.changes import with_typed
 from segtrain.app.feeding import Feeding
+from segtrain.app.known_keys import require_known
 from segtrain.app.loaded import Loaded
 from segtrain.app.sources import build_dataset, build_split
 from segtrain.config import composed, plain
@@ -80,6 +81,7 @@ def laid_over(saved: DictConfig, typed: Sequence[str]) -> DictConfig:
     ours = [override for override in typed if override.startswith(("dataset", "split="))]
     config = with_typed(saved, [override for override in typed if override not in ours], check_values)
     fresh = composed("train", [*searched(), *ours])
+    require_known(fresh, "train", fresh.choices, ("dataset",))
     choices = {group: fresh.choices[group] for group in ("dataset", "split")}
     only = OmegaConf.create({"dataset": fresh.dataset})
     config.dataset = plain(only, choices)["dataset"]

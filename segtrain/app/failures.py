@@ -17,6 +17,8 @@ from segtrain.errors import UserError
 
 # How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
 NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")
+# How torch says that a convolution, the first of a network of the user's own, is not for such images.
+OTHER_CHANNELS = re.compile(r"expected input\[.*\] to have (\d+) channels, but got \d+ channels instead")
 PATIENCE = 5.0  # seconds that a dying process may take
 LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) (.*)", re.DOTALL)
 
@@ -51,6 +53,11 @@ def _message(error: Exception, parts: Parts) -> str | None:
         return _no_shared_memory(parts)
     if died := LOADER_DIED.search(text):
         return _loader_died(int(died[1]), died[2], parts)
+    if channels := OTHER_CHANNELS.search(text):
+        return (
+            f"the network takes images of {channels[1]} channels; expected {parts.dataset.channels}, as the data have; "
+            f"got {channels[1]}, somewhere below model; leave its number of channels out, or choose another network"
+        )
     if isinstance(error, ConnectionError | EOFError | FileNotFoundError):  # its last batch was being taken over
         return next((_loader_died(process, text, parts) for process in _dead(parts)), None)
     return None

@@ -15,12 +15,13 @@ from rich.progress import track
 
 from segtrain.app import job
 from segtrain.app.finding import run_of, without_hydra
+from segtrain.app.known_keys import require_known
 from segtrain.app.stops import Stops
-from segtrain.config import cores
+from segtrain.config import choices_of, cores
 from segtrain.errors import UserError
 from segtrain.sweeps.pool import Outcome, Pool, Running
 from segtrain.sweeps.watch import Watch
-from segtrain.trust import typed_trust
+from segtrain.trust import trust, typed_trust
 
 if TYPE_CHECKING:
     from hydra_plugins.segtrain_plugins import GridSweeper, ProcessLauncher
@@ -80,7 +81,7 @@ def prepared(
         first: the first one's number.
 
     Raises:
-        UserError: a value that cannot be, or two jobs in one folder.
+        UserError: a value that cannot be, a key that nothing reads, or two jobs in one folder.
     """
     tasks: dict[str, job.Task] = {}
     terminal = Console().is_terminal  # Hydra takes about .1 s for each
@@ -90,13 +91,15 @@ def prepared(
             config.hydra.job.id = config.hydra.job.num = first + number
         HydraConfig.instance().set_config(config)
         plain = without_hydra(config)
+        trusted = typed_trust(plain.trust, HydraConfig.get().overrides.task)
+        trust(trusted)
+        require_known(plain, "train", choices_of(HydraConfig.get()))
         folder = str(run_of(plain).path)
         if folder in tasks:
             raise UserError(
                 f"two jobs of the sweep would use the folder {folder}: {' '.join(tasks[folder].overrides)} and "
                 f"{' '.join(overrides)}; expected a folder each; name the difference by a key that changes results"
             )
-        trusted = typed_trust(plain.trust, HydraConfig.get().overrides.task)
         tasks[folder] = job.Task(config, folder, tuple(trusted), tuple(overrides))
     return list(tasks.values())
 

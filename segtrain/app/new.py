@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from segtrain.app.known_keys import require_keys
 from segtrain.config import conf_dir
 from segtrain.data.guessing.files import find_files
 from segtrain.data.guessing.folder import guess_folder
@@ -98,6 +99,7 @@ def _parsed(arguments: Sequence[str]) -> Asked:
         got = " ".join(arguments) or "nothing"
         raise UserError(f"new takes a name and a folder; expected: {USAGE}; got: {got}")
     _check_name(names[0])
+    require_keys("check", list(options))
     options.setdefault("parts", "parts=[data]")  # no augmentation is chosen yet, and its audit takes longer
     return Asked(names[0], Path(names[1]).expanduser(), Path(folder), force == "true", tuple(options.values()))
 

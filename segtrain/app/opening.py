@@ -1,7 +1,7 @@
 """Which folder a run gets, and whether it begins, goes on, is there already, or is refused."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app import changes, device
 from segtrain.app.assembly import Parts
+from segtrain.app.changes import Differences
 from segtrain.app.sources import allows_leak, build_groups, changed_data
 from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
@@ -22,43 +23,77 @@ from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
 
 
-@dataclass(frozen=True)
+@dataclass
 class Opened:
-    """A run folder, its config with every `auto` decided, and the checkpoint to go on from."""
+    """A run folder, its config with every `auto` decided, and the checkpoint to go on from.
+
+    The folder of a run that goes on stays as it is until training has taken up the checkpoint (`begin`): what cannot
+    go on leaves what was there.
+    """
 
     run: RunFolder
     config: DictConfig
     checkpoint: Path | None
     finished: bool = False  # nothing is left to do
     keeps_split: bool = False  # it goes on with the split that it recorded, which nobody asked to change
+    changed: Differences | None = None  # in a run that goes on, what of its config is another now; None: a new run
+    epochs: int = 0  # whole epochs that the checkpoint has behind it, and batches of the next one
+    batches: int = 0
+    begun: bool = False
 
     @contextlib.contextmanager
     def status(self) -> Iterator[None]:
-        """status.json while the block runs: running, then finished, interrupted or failed with the error."""
-        self.run.set_status("running")
+        """status.json while the block runs: running, then finished, interrupted or failed with the error.
+
+        Of a run that goes on only from `begin` on.
+        """
+        if self.changed is None:
+            self.run.set_status("running")
         try:
             yield
-        except Stopped:
-            self.run.set_status("interrupted")
-            raise
         except BaseException as error:
-            self.run.set_status("failed", error=f"{type(error).__name__}: {error}")
+            if self.begun or self.changed is None:
+                self._record_end(error)
             raise
         self.run.set_status("finished")
 
-    def record(self, parts: Parts) -> None:
-        """Write env.json and split.json.
+    def _record_end(self, error: BaseException) -> None:
+        if isinstance(error, Stopped):
+            self.run.set_status("interrupted")
+        else:
+            self.run.set_status("failed", error=f"{type(error).__name__}: {error}")
+
+    def begin(self, parts: Parts) -> None:
+        """Writes what the run is from now on; does nothing when called again.
 
         Raises:
-            UserError: the run went on, and its data or split are not what they were.
+            UserError: a logger that is not installed.
         """
-        ids, split = parts.dataset.ids, parts.data.split
-        sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
+        if self.begun:
+            return
+        parts.logbook.open([row for row in self.run.metrics.rows() if row["epoch"] < self.epochs])
+        self.begun = True
+        if self.changed is not None:
+            self.run.set_status("running")
+            self.run.metrics.cut(self.epochs - 1)
+        if self.changed:
+            pairs = {key: list(pair) for key, pair in self.changed.items()}
+            self.run.change(OmegaConf.to_yaml(self.config), pairs, self.epochs, self.batches)
+        self._record(parts)
+
+    def require_same_data(self, parts: Parts) -> None:
+        """Raises UserError unless the data of a run that goes on are what they were, and its parts share no image."""
         fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
         before = self.run.read_json("split.json") if self.checkpoint is not None else None
         if before and (before["fingerprint"], before["skipped"]) != (fingerprint, skipped):
             raise changed_data(self.run)
         self._refuse_leaks(parts)
+
+    def _record(self, parts: Parts) -> None:
+        """Writes env.json and split.json."""
+        ids, split = parts.dataset.ids, parts.data.split
+        sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
+        fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
         groups = build_groups(self.config, parts.dataset)
         tested = {ids[i]: groups[i] for i in split.test}
         self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, "skipped": skipped, "groups": tested})
@@ -114,7 +149,7 @@ def _has_begun(run: RunFolder) -> bool:
 
 def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfig) -> Opened:
     found = changes.differences(saved, now)
-    if never := changes.fixed(found):
+    if never := changes.fixed(found, str(saved.scheduler._target_)):
         raise UserError(
             f"{run.path} cannot go on with another {' or '.join(never)}, which made what its checkpoints hold; the "
             f"difference:{changes.shown(never)}\ngo on as it was with resume='{run.path}', or begin a new run with "
@@ -126,25 +161,55 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
             f"{changes.shown(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or allow it with "
             f"resume_allow=[{','.join(bad)}], which the run records"
         )
-    longer = now.trainer.max_epochs > saved.trainer.max_epochs
-    if run.status["state"] == "finished" and not longer:
+    is_finished = run.status["state"] == "finished"
+    if is_finished and now.trainer.max_epochs <= saved.trainer.max_epochs and "early_stopping" not in found:
         if config.resume is not None:
             raise UserError(
                 f"{run.path} is already finished (its results.json is there); nothing was run; to train it longer give "
                 f"trainer.max_epochs above {saved.trainer.max_epochs}; to run again choose another name=… or seed=…"
             )
         return Opened(run, saved, None, finished=True)
-    if run.status["state"] == "finished" and saved.checkpoint.keep == "best":
+    if not any(run.checkpoints.glob("*.ckpt")):
+        if is_finished:
+            raise UserError(
+                f"{run.path} is finished and has no checkpoint to train longer from: checkpoint.keep=best leaves none; "
+                "expected a run with checkpoint.keep=all; train again with another name=… and trainer.max_epochs as "
+                "you want it"
+            )
+        return Opened(run, now, None, changed=found)
+    path, warning = checkpoint.newest(run.checkpoints)
+    if warning:
+        print(f"warning: {warning}")
+    state = checkpoint.read(path)
+    done = state["DataModule"]
+    _require_more(run, now, done["epoch"] + (done["batches"] > 0), state["callbacks"] if is_finished else {})
+    keeps_split = not changes.divides_anew(found)
+    return Opened(run, now, path, False, keeps_split, found, epochs=done["epoch"], batches=done["batches"])
+
+
+def _require_more(run: RunFolder, now: DictConfig, begun: int, finished: Mapping[str, Any]) -> None:
+    """Raises UserError when there is nothing to train, or less than was trained.
+
+    Args:
+        run, now: the run, and its config as it is to be.
+        begun: epochs that were trained, the last one perhaps in part.
+        finished: states of the callbacks of a run that is finished.
+    """
+    if now.trainer.max_epochs < begun:
         raise UserError(
-            f"{run.path} is finished and, by checkpoint.keep=best, has no checkpoint to train longer from; expected "
-            "a run with checkpoint.keep=all; train again with another name=… and trainer.max_epochs as you want it"
+            f"{run.path} is in its epoch {begun} already, and its weights are of that training; expected "
+            f"trainer.max_epochs of {begun} or more; got {now.trainer.max_epochs}; for a shorter training begin a new "
+            "run with name=…"
         )
-    path = None
-    if any(run.checkpoints.glob("*.ckpt")):
-        path, warning = checkpoint.newest(run.checkpoints)
-        if warning:
-            print(f"warning: {warning}")
-        run.metrics.cut(checkpoint.read(path)["DataModule"]["epoch"] - 1)
-    if found:
-        run.change(OmegaConf.to_yaml(now), {key: list(pair) for key, pair in found.items()})
-    return Opened(run, now, path, keeps_split=path is not None and not changes.divides_anew(found))
+    waited = max((s["wait_count"] for key, s in finished.items() if key.startswith("EarlyStopping")), default=0)
+    if now.early_stopping is not None and waited >= now.early_stopping:
+        raise UserError(
+            f"{run.path} was ended by early_stopping after {begun} epochs, {waited} of them without a better val/dice, "
+            f"and would end at once; expected early_stopping above {waited}, or null; got {now.early_stopping}; give "
+            "early_stopping=null resume_allow=[early_stopping]"
+        )
+    if finished and now.trainer.max_epochs == begun:
+        raise UserError(
+            f"{run.path} is finished, all of its {begun} epochs are trained, and no more are asked for; give "
+            f"trainer.max_epochs above {begun}"
+        )

@@ -6,6 +6,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from segtrain.app.assembly import build_data
+from segtrain.app.changes import as_of
 from segtrain.app.feeding import Feeding
 from segtrain.app.finding import find_run
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
@@ -36,7 +37,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
         raise UserError(
             f"replay takes everything from {run.path}/config.yaml; got also {', '.join(others)}; leave them out"
         )
-    config = run.config()
+    config = as_of(run.config(), run.changes(), wanted.epoch)
     dataset = build_dataset(config)
     _require_same_data(run, dataset)
     if wanted.sample is None:

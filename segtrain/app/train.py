@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from segtrain.app.assembly import assemble
+from segtrain.app.assembly import Parts, assemble
 from segtrain.app.failures import explained
 from segtrain.app.finding import run_of
 from segtrain.app.loaded import about
-from segtrain.app.opening import open_run
+from segtrain.app.opening import Opened, open_run
 from segtrain.app.outcome import write_pictures, write_results
 from segtrain.app.stops import Stops
 from segtrain.app.terminal import Terminal
@@ -39,11 +39,15 @@ def train(config: DictConfig) -> dict[str, Any]:
             L.seed_everything(config.seed, verbose=False)
             parts = assemble(config, run, terminal, stops, opened.keeps_split)
             terminal.header(parts, resumed_from=opened.checkpoint)
-            opened.record(parts)
+            opened.require_same_data(parts)
             with explained(parts, stops):
-                write_pictures(run, parts)
+                if opened.changed is None:
+                    begin(opened, parts)
+                taken_up = L.pytorch.callbacks.LambdaCallback(on_train_start=lambda *_: begin(opened, parts))
+                parts.trainer.callbacks.insert(0, taken_up)  # type: ignore[attr-defined]
                 with stops.deferred():
                     parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
+                begin(opened, parts)  # no step was left
                 best = checkpoint.read(run.checkpoints / checkpoint.BEST)
                 parts.module.load_state_dict(best["state_dict"])
                 checkpoint.save_weights(run.checkpoints, best["state_dict"], about(parts.dataset, best["epoch"]))
@@ -54,3 +58,10 @@ def train(config: DictConfig) -> dict[str, Any]:
         if config.checkpoint.keep == "best":
             checkpoint.keep_weights(run.checkpoints)
     return results
+
+
+def begin(opened: Opened, parts: Parts) -> None:
+    """Lets the folder be the run's that begins or goes on, once."""
+    if not opened.begun:
+        opened.begin(parts)
+        write_pictures(opened.run, parts)

@@ -6,6 +6,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from segtrain.errors import UserError
+
+
+def require_logits(logits: int, classes: Sequence[str]) -> None:
+    """Raises UserError unless there are as many logits a pixel as classes, or one, the second's, for two classes."""
+    if logits == len(classes) or (logits, len(classes)) == (1, 2):
+        return
+    one = ", or 1: that of the second class against the first" if len(classes) == 2 else ""
+    raise UserError(
+        f"the network gives {logits} logits a pixel, and the data have the classes {', '.join(classes)}; expected "
+        f"{len(classes)}{one}; got {logits}: predictions would be counted as other classes; leave model.classes out"
+    )
+
 
 def prediction(logits: Tensor) -> Tensor:
     """Predicted labels (N, H, W) uint8 of logits (N, C, H, W): the largest; for C = 1, is it above 0."""

@@ -1,6 +1,6 @@
 """The LightningModule: network, loss, optimizer and scheduler are handed in; it adds normalisation and metrics."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -76,9 +76,14 @@ class Segmentation(L.LightningModule):
         self._losses_eval: list[tuple[Tensor, int]] = []
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (N, classes, H, W) of images (N, C, H, W) as stored: uint8 or float, not yet normalised."""
+        """Logits (N, classes, H, W) of images (N, C, H, W) as stored: uint8 or float, not yet normalised.
+
+        Raises:
+            UserError: the network has another number of logits than the data have classes.
+        """
         image = (image.float() - self.mean) / self.std
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
+        metrics.require_logits(logits.shape[1], self.classes)
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -112,8 +117,26 @@ class Segmentation(L.LightningModule):
         checkpoint["losses"] = self.losses()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them up again."""
+        """Takes them up again; weights and the optimizer's moments are the checkpoint's, its settings those of now.
+
+        Raises:
+            UserError: the checkpoint holds another network.
+        """
+        self._require_same_network(checkpoint["state_dict"])
         self._losses = list(checkpoint["losses"].unbind())
+        asked = self.configure_optimizers()["optimizer"].param_groups
+        for saved, group in zip(checkpoint["optimizer_states"][0]["param_groups"], asked, strict=True):
+            saved |= {key: value for key, value in group.items() if key not in ("params", "lr")}  # lr: the scheduler's
+
+    def _require_same_network(self, saved: Mapping[str, Tensor]) -> None:
+        shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (saved, self.state_dict())]
+        if shapes[0] != shapes[1]:
+            name = min(name for name, _ in {*shapes[0].items()} ^ {*shapes[1].items()})
+            there, now = (state.get(name, "none") for state in shapes)
+            raise UserError(
+                f"the checkpoint holds the weights of another network; expected '{name}' of {now}; got {there}; go on "
+                "with the model and the data that the run began with, or begin a new run with name=…"
+            )
 
     def validation_step(self, groups: list[Batch], _: int) -> None:
         """Score batches of equal size each."""

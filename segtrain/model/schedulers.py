@@ -1,18 +1,60 @@
 """Learning-rate schedules over `steps`, the optimizer steps of the whole training; the top is the optimizer's.
 
 Every function takes (optimizer, *, steps, …) and returns a torch scheduler, stepped once after each optimizer
-step (plateau: once an epoch with val/dice). Their state_dict goes on exactly where it stopped.
+step (plateau: once an epoch with val/dice).
+
+The state of a schedule is how far it has come; its curve is that of its making. So a schedule of the same values goes
+on exactly where it stopped, and one over more steps gives the next step the lr that a training of that many steps has
+there: a schedule that had come down rises again.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from segtrain.errors import UserError
 
 
-def cosine(optimizer: Optimizer, *, steps: int, warmup: float = 0.05, floor: float = 0.0) -> LambdaLR:
+class Curve(LambdaLR):
+    """lr as a function of the step."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes to the step that the state has reached, after the optimizer's state is loaded."""
+        _go_to(self, state_dict)
+
+
+class OneCycle(OneCycleLR):
+    """lr, and momentum against it, as functions of the step."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes to the step that the state has reached, after the optimizer's state is loaded.
+
+        Raises:
+            UserError: that step is behind the last one.
+        """
+        done = state_dict["last_epoch"]
+        if done > self.total_steps:
+            raise UserError(
+                f"scheduler=one_cycle ends after {self.total_steps} optimizer steps, and {done} are done; expected a "
+                "training of as many or more; give more trainer.max_epochs or data.steps_per_epoch, or begin a new run "
+                "with name=… (init_from=RUN gives it these weights)"
+            )
+        _go_to(self, state_dict)
+
+
+class Plateau(ReduceLROnPlateau):
+    """lr as the scores have made it, which the optimizer's state holds."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up what it has seen of the scores."""
+        seen = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
+        super().load_state_dict({key: state_dict[key] for key in seen})
+
+
+def cosine(optimizer: Optimizer, *, steps: int, warmup: float = 0.05, floor: float = 0.0) -> Curve:
     """A straight warm-up over the first share of the steps, then half a cosine down to floor x lr.
 
     Args:
@@ -37,10 +79,10 @@ def cosine(optimizer: Optimizer, *, steps: int, warmup: float = 0.05, floor: flo
         done = min((step - rising) / max(steps - rising, 1), 1.0)
         return floor + (1 - floor) * (1 + math.cos(math.pi * done)) / 2
 
-    return LambdaLR(optimizer, factor)
+    return Curve(optimizer, factor)
 
 
-def poly(optimizer: Optimizer, *, steps: int, power: float = 0.9) -> LambdaLR:
+def poly(optimizer: Optimizer, *, steps: int, power: float = 0.9) -> Curve:
     """Let lr fall as (1 - step / steps)^power, to 0 after the last step.
 
     Raises:
@@ -53,10 +95,10 @@ def poly(optimizer: Optimizer, *, steps: int, power: float = 0.9) -> LambdaLR:
     def factor(step: int) -> float:
         return float(max(1 - step / steps, 0.0) ** power)
 
-    return LambdaLR(optimizer, factor)
+    return Curve(optimizer, factor)
 
 
-def one_cycle(optimizer: Optimizer, *, steps: int, warmup: float = 0.3, cycle_momentum: bool = True) -> OneCycleLR:
+def one_cycle(optimizer: Optimizer, *, steps: int, warmup: float = 0.3, cycle_momentum: bool = True) -> OneCycle:
     """Up from lr / 25 to lr over the first share of the steps, down to lr / 250,000 at the last one.
 
     Args:
@@ -72,12 +114,12 @@ def one_cycle(optimizer: Optimizer, *, steps: int, warmup: float = 0.3, cycle_mo
     """
     _require("warmup", warmup, 0 < warmup < 1, "in (0, 1)")
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
-    return OneCycleLR(optimizer, peaks, steps, pct_start=warmup, cycle_momentum=cycle_momentum)
+    return OneCycle(optimizer, peaks, steps, pct_start=warmup, cycle_momentum=cycle_momentum)
 
 
 def plateau(
     optimizer: Optimizer, *, steps: int, factor: float = 0.5, patience: int = 5, floor: float = 0.001
-) -> ReduceLROnPlateau:
+) -> Plateau:
     """Multiply lr by factor when the watched score, larger is better, did not grow for `patience` epochs.
 
     Args:
@@ -94,12 +136,19 @@ def plateau(
     _require("patience", patience, patience >= 0, "a whole number ≥ 0")
     _require("floor", floor, 0 <= floor <= 1, "in [0, 1]")
     lowest = [floor * float(group["lr"]) for group in optimizer.param_groups]
-    return ReduceLROnPlateau(optimizer, mode="max", factor=factor, patience=patience, min_lr=lowest)
+    return Plateau(optimizer, mode="max", factor=factor, patience=patience, min_lr=lowest)
 
 
-def constant(optimizer: Optimizer, *, steps: int) -> LambdaLR:
+def constant(optimizer: Optimizer, *, steps: int) -> Curve:
     """The optimizer's lr at every step, however many steps there are."""
-    return LambdaLR(optimizer, lambda step: 1.0)
+    return Curve(optimizer, lambda step: 1.0)
+
+
+def _go_to(scheduler: LRScheduler, state: Mapping[str, Any]) -> None:
+    """Sets lr to that of the step that the state has reached; nothing else of the state is taken."""
+    scheduler.last_epoch, scheduler._step_count = state["last_epoch"] - 1, 0  # 0: a first step, which is not warned of
+    scheduler.step()
+    scheduler._step_count = state["_step_count"]
 
 
 def _require(name: str, value: object, holds: bool, expected: str) -> None:

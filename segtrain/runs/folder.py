@@ -69,13 +69,14 @@ class RunFolder:
         write_whole(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
         self.set_status("queued")  # last: a folder with a status is a complete one
 
-    def change(self, config: str, differences: Mapping[str, Any]) -> None:
+    def change(self, config: str, differences: Mapping[str, Any], epoch: int, batch: int) -> None:
         """Replaces config.yaml, and adds key -> [there, now] with the time to changes.yaml; old results are kept.
 
+        `epoch` and `batch`, from 0, are the first that are trained with the new config.
         results.json of a run that goes on is renamed to results-before-N.json: its presence means finished.
         """
         path = self.path / "changes.yaml"
-        entry = {"at": _now(), "changed": dict(differences)}
+        entry = {"at": _now(), "epoch": epoch, "batch": batch, "changed": dict(differences)}
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         write_whole(path, before + OmegaConf.to_yaml(OmegaConf.create([entry])))
         write_whole(self.path / "config.yaml", config)
@@ -84,6 +85,13 @@ class RunFolder:
             number = len(list(self.path.glob("results-before-*.json"))) + 1
             with explained(results):
                 results.rename(self.path / f"results-before-{number}.json")
+
+    def changes(self) -> list[dict[str, Any]]:
+        """The entries of changes.yaml in their order; of versions that did not write them they lack epoch and batch."""
+        if not (self.path / "changes.yaml").exists():
+            return []
+        entries: Any = OmegaConf.to_container(OmegaConf.create(self._text("changes.yaml")), resolve=False)
+        return list(entries)
 
     def config(self) -> DictConfig:
         """The run's own config.yaml, read as data: plain values and interpolations, no other YAML tags.

@@ -76,3 +76,9 @@ def test_mlflow_has_one_run_and_every_epoch_once(
 def test_without_a_logger_nothing_is_left(segtrain: CommandLine) -> None:
     assert segtrain(*TRAINING, "trainer.max_epochs=1", "name=a") == 0, segtrain.err
     assert not (run_in(segtrain.folder, "a") / "logger.json").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="needs the extra tensorboard")
+def test_a_key_that_a_logger_hands_on_is_refused_before_training(segtrain: CommandLine) -> None:
+    assert segtrain(*TRAINING, "logger=tensorboard", "+logger.nobody_reads=1", "name=a") == 2
+    assert "nobody_reads" in segtrain.err and not (run_in(segtrain.folder, "a") / "metrics.csv").exists()

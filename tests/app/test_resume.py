@@ -1,11 +1,14 @@
 """Going on: from anywhere, with the same bits, and with nothing mixed that does not belong together."""
 
+import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,12 @@ from safetensors.torch import load_file
 
 from segtrain.app.feeding import Feeding
 from segtrain.app.recorder import Every, Recorder
+from segtrain.app.stops import Stopped
+from segtrain.config import build, conf_dir
+from segtrain.model.module import Segmentation
 from segtrain.runs import checkpoint
-from tests.conftest import SMALL, CommandLine
+from segtrain.runs.folder import RunFolder
+from tests.conftest import SMALL, CommandLine, train
 
 FEW = [o for o in SMALL if not o.startswith(("trainer.max_epochs", "data.steps_per_epoch"))]
 TRAINING = [*FEW, "trainer.max_epochs=2", "data.steps_per_epoch=5", "checkpoint.every=1"]
@@ -137,16 +144,6 @@ def test_only_what_changes_no_result_may_change(segtrain: CommandLine, monkeypat
     assert len((run / "metrics.csv").read_text().splitlines()) == 4
 
 
-def test_a_finished_run_goes_on_with_more_epochs_and_keeps_its_results(segtrain: CommandLine) -> None:
-    assert segtrain(*TRAINING, "name=a") == 0, segtrain.err
-    run = run_in(segtrain.folder, "a")
-    results = (run / "results.json").read_bytes()
-    assert segtrain(f"resume={run}", "trainer.max_epochs=4") == 0, segtrain.err
-    assert (run / "results-before-1.json").read_bytes() == results
-    assert [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]] == ["0", "1", "2", "3"]
-    assert json.loads((run / "status.json").read_text())["state"] == "finished"
-
-
 def test_a_run_that_goes_on_keeps_its_mean_and_std_whatever_the_rule_says_now(
     segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +199,195 @@ def test_a_run_that_failed_before_it_began_is_tried_again_as_it_now_is(segtrain:
 
     folder_data(segtrain.folder / "data")
     assert segtrain(*command, "--config-dir", ".") == 0, segtrain.err
+
+
+SCHEDULERS = sorted(path.stem for path in (conf_dir() / "scheduler").glob("*.yaml"))
+SHORT = [*FEW, "data.steps_per_epoch=2", "trainer.max_epochs=2"]
+
+
+def rates_of(run: Path) -> list[str]:
+    """lr after each epoch, as metrics.csv says it."""
+    with (run / "metrics.csv").open() as file:
+        return [row["lr"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_every_scheduler_goes_on_for_longer_as_that_length_has_it(
+    name: str, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = [*SHORT, f"scheduler={name}", "aug=flips", "aug.schedule=linear_up", "ema=0.9", "early_stopping=9"]
+    assert segtrain(*typed, "name=a") == 0, segtrain.err
+    run = run_in(segtrain.folder, "a")
+    before = left(run)
+    for again, said in (
+        ([], "already finished"),
+        (["trainer.max_epochs=2"], "already finished"),
+        (["trainer.max_epochs=1", "resume_allow=[trainer.max_epochs]"], "already finished"),
+    ):
+        assert segtrain(f"resume={run}", *again) == 2 and said in segtrain.err
+        assert left(run) == before
+    assert segtrain(f"resume={run}", "trainer.max_epochs=3") == 0, segtrain.err
+    assert json.loads((run / "status.json").read_text())["state"] == "finished"
+    assert (run / "results-before-1.json").read_bytes() == before["results.json"]
+    assert rates_of(run)[2] == expected_rates(run, 3)[2] and rates_of(run)[:2] == expected_rates(run, 2)
+
+
+def expected_rates(run: Path, epochs: int) -> list[str]:
+    """lr after each epoch of a training that is so long from the start, by its schedule alone."""
+    config = OmegaConf.load(run / "config.yaml")
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=config.optimizer.lr)
+    scheduler = build(config.scheduler, "scheduler/x.yaml")(optimizer, steps=2 * epochs)
+    found = []
+    for _ in range(epochs):
+        for _ in range(2 if config.choices.scheduler != "plateau" else 0):  # that one waits longer than this training
+            optimizer.step()
+            scheduler.step()
+        found.append(str(optimizer.param_groups[0]["lr"]))
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "one_cycle" else pytest.mark.slow) for name in SCHEDULERS]
+)
+def test_a_run_that_was_cut_goes_on_for_longer_or_for_less(
+    name: str, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        killed_after(3, patch)
+        with pytest.raises(Killed):
+            segtrain(*SHORT, "checkpoint.every=1", f"scheduler={name}", "name=a")
+    run = run_in(segtrain.folder, "a")
+    before = left(run)
+    fewer = ["trainer.max_epochs=1", "resume_allow=[trainer.max_epochs]"]
+    assert segtrain(f"resume={run}", *fewer) == 2 and "in its epoch 2 already" in segtrain.err
+    assert left(run) == before
+    assert segtrain(f"resume={run}", "trainer.max_epochs=4") == 0, segtrain.err
+    assert len(rates_of(run)) == 4 and rates_of(run)[1:] == expected_rates(run, 4)[1:]
+
+
+def left(run: Path) -> dict[str, bytes]:
+    """What lies in a run's folder, beside the log, where a try may leave a word."""
+    files = [path for path in run.rglob("*") if path.is_file() and path.name != "train.log"]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+LONGER = "trainer.max_epochs=3"
+CANNOT = {
+    "no such key": ([LONGER, "optimizer.no=1"], "no key 'optimizer.no'"),
+    "a key that nothing reads": ([LONGER, "+foo=1"], "nothing reads the key 'foo'"),
+    "a key that its target lacks": ([LONGER, "+optimizer.foo=1", "resume_allow=[optimizer]"], "unknown key 'foo'"),
+    "a value that cannot be": ([LONGER, "data.batch_size=0"], "expected a whole number"),
+    "a value that its target refuses": ([LONGER, "optimizer.lr=fast", "resume_allow=[optimizer]"], "is refused"),
+    "other data": ([LONGER, "dataset.noise=3.0", "resume_allow=[dataset]"], "data of"),
+    "no such data": ([LONGER, "dataset=folder", "dataset.root=x", "resume_allow=[dataset,choices]"], "error: "),
+    "another network": ([LONGER, "model.decoder_channels=[8,8,8,8,16]", "resume_allow=[model]"], "another network"),
+    "another optimizer": ([LONGER, "optimizer=sgd", "resume_allow=[optimizer,choices]"], "optimizer._target_"),
+    "another scheduler": ([LONGER, "scheduler=plateau", "resume_allow=[scheduler,choices]"], "scheduler._target_"),
+    "weights that are no means": ([LONGER, "ema=0.9", "resume_allow=[ema]"], "another ema"),
+    "no GPU": ([LONGER, "trainer.accelerator=gpu"], "no supported gpu"),
+    "damaged checkpoints": ([LONGER], "damaged"),
+    "a stop before it goes on": ([LONGER], "interrupted"),
+    "a fault of ours": ([LONGER], "ZeroDivisionError"),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("trained"), *SHORT, "name=a")
+
+
+@pytest.mark.parametrize("case", CANNOT)
+@pytest.mark.parametrize("state", ["finished", pytest.param("interrupted", marks=pytest.mark.slow)])
+def test_a_resume_that_cannot_go_on_leaves_what_was_there(
+    case: str, state: str, trained: Path, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if case == "no GPU" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    run = shutil.copytree(trained, segtrain.folder / "run")
+    if state == "interrupted":
+        (run / "results.json").unlink()
+        RunFolder(run).set_status("interrupted")
+    if case == "damaged checkpoints":
+        for path in (run / "checkpoints").glob("*.ckpt"):
+            path.write_bytes(path.read_bytes()[:1000])
+    before = left(run)
+    typed, said = CANNOT[case]
+    with monkeypatch.context() as patch:
+        if case == "a stop before it goes on":
+            patch.setattr("segtrain.app.assembly.build_trainer", raises(Stopped(signal.SIGTERM)))
+        if case == "a fault of ours":
+            patch.setattr("segtrain.app.assembly.build_trainer", raises(ZeroDivisionError()))
+            with pytest.raises(ZeroDivisionError):
+                segtrain(f"resume={run}", *typed)
+        else:
+            assert segtrain(f"resume={run}", *typed) == (143 if "stop" in case else 2)
+            assert said.lower() in segtrain.err.lower(), segtrain.err
+    assert left(run) == before
+    if case == "a fault of ours":
+        assert segtrain(f"resume={run}", LONGER) == 0, segtrain.err
+        assert len(rates_of(run)) == 3
+
+
+def raises(error: BaseException) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_settings_that_are_allowed_to_change_do(trained: Path, segtrain: CommandLine) -> None:
+    run = shutil.copytree(trained, segtrain.folder / "run")
+    typed = ["optimizer.lr=0.0005", "optimizer.weight_decay=0.25", "resume_allow=[optimizer]"]
+    assert segtrain(f"resume={run}", LONGER, *typed) == 0, segtrain.err
+    (group,) = checkpoint.read(run / "checkpoints/last.ckpt")["optimizer_states"][0]["param_groups"]
+    assert group["initial_lr"] == 0.0005 and group["weight_decay"] == 0.25
+    assert rates_of(run)[2] == expected_rates(run, 3)[2]
+
+
+def test_a_run_that_stopped_early_says_what_would_let_it_go_on(
+    segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = Segmentation.evaluation
+    monkeypatch.setattr(Segmentation, "evaluation", lambda self: {**scores(self), "dice": 0.5})  # never a better one
+    assert segtrain(*SHORT[:-1], "early_stopping=1", "trainer.max_epochs=4", "name=a") == 0, segtrain.err
+    run = run_in(segtrain.folder, "a")
+    before = left(run)
+    assert len(rates_of(run)) == 2
+    assert segtrain(f"resume={run}", "trainer.max_epochs=6") == 2
+    assert "early_stopping=null resume_allow=[early_stopping]" in segtrain.err and left(run) == before
+    assert segtrain(f"resume={run}", "early_stopping=3", "resume_allow=[early_stopping]") == 0, segtrain.err
+    assert len(rates_of(run)) == 4  # that is how long it was to be, and how long it now waits
+    assert segtrain(f"resume={run}", "early_stopping=null", "resume_allow=[early_stopping]") == 2
+    assert "no more are asked for" in segtrain.err
+
+
+def test_the_lr_of_a_plateau_is_in_its_checkpoint(segtrain: CommandLine) -> None:
+    assert segtrain(*SHORT, "scheduler=plateau", "name=a") == 0, segtrain.err
+    run = run_in(segtrain.folder, "a")
+    before = left(run)
+    assert segtrain(f"resume={run}", LONGER, "optimizer.lr=0.1", "resume_allow=[optimizer]") == 2
+    assert "another optimizer.lr" in segtrain.err and left(run) == before
+
+
+def test_a_replay_shows_each_epoch_by_the_length_that_the_training_had(segtrain: CommandLine) -> None:
+    typed = ["aug=geometric", "aug.schedule=linear_up", "dataset.split.val=0.2"]
+    assert segtrain(*SHORT, *typed, "data.crop=null", "name=a") == 0, segtrain.err
+    run = run_in(segtrain.folder, "a")
+    sample = json.loads((run / "split.json").read_text())["train"]
+
+    def replayed(epoch: int) -> list[bytes]:
+        found = []
+        for name in sample:
+            if segtrain("preview", f"replay={run}", f"sample={name}", f"epoch={epoch}") == 0:
+                found += [
+                    path.read_bytes() for path in segtrain.folder.glob(f"outputs/preview/replay/*/*{name}*/*.npy")
+                ]
+        return found
+
+    before = replayed(1)
+    assert before
+    assert segtrain(f"resume={run}", "trainer.max_epochs=5") == 0, segtrain.err
+    assert replayed(1) == before
 
 
 def process(folder: Path, *overrides: str) -> subprocess.Popen[str]:

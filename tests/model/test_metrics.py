@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score, precision_score, recall_score
 
-from segtrain.model.metrics import confusion, per_image, prediction, scores
+from segtrain.errors import UserError
+from segtrain.model.metrics import confusion, per_image, prediction, require_logits, scores
 
 IGNORE = 255
 
@@ -101,3 +102,19 @@ def test_many_images_do_not_overflow():
     """More cells than an int16 counts."""
     pred = torch.arange(20, dtype=torch.uint8).view(1, 1, -1).expand(100, 1, -1)
     assert torch.equal(per_image(pred, pred, 20, IGNORE), torch.eye(20, dtype=torch.int64).expand(100, -1, -1))
+
+
+@given(st.integers(1, 6), st.integers(2, 6), st.integers(0, 2**32))
+def test_logits_that_pass_lose_no_pixel_and_others_are_refused(logits, classes, seed):
+    names = [f"class{i}" for i in range(classes)]
+    if logits != classes and (logits, classes) != (1, 2):
+        with pytest.raises(UserError, match=f"gives {logits} logits"):
+            require_logits(logits, names)
+        return
+    require_logits(logits, names)
+    torch.manual_seed(seed)
+    mask = torch.randint(0, classes, (2, 3, 4)).to(torch.uint8)
+    pred = prediction(torch.randn(2, logits, 3, 4))
+    matrices = per_image(pred, mask, classes, IGNORE)
+    assert matrices.sum().item() == mask.numel()
+    assert (matrices.sum((0, 2)) == torch.bincount(mask.flatten(), minlength=classes)).all()

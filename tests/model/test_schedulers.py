@@ -4,9 +4,15 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from segtrain.config import build, conf_dir
 from segtrain.errors import UserError
 from segtrain.model import schedulers
+
+SHIPPED = {path.stem: OmegaConf.load(path) for path in (conf_dir() / "scheduler").glob("*.yaml")}
 
 STEPS = 40
 BY_STEP = {
@@ -60,6 +66,97 @@ def test_a_resumed_schedule_is_the_uninterrupted_one(name, cut):
     rates, weights = advance(again, resumed, STEPS - cut)
     assert rates == expected[0]
     assert all(torch.equal(a, b) for a, b in zip(weights, expected[1], strict=True))
+
+
+def shipped(name, optim, steps, **values):
+    node = OmegaConf.merge(SHIPPED[name], values)
+    return build(node, f"scheduler/{name}.yaml")(optim, steps=steps)
+
+
+def taken_up(saved, name, optim, steps):
+    """The schedule over so many steps, gone on with from the states of optimizer and scheduler, in this order."""
+    scheduler = shipped(name, optim, steps)
+    optim.load_state_dict(saved[0])
+    scheduler.load_state_dict(saved[1])
+    return scheduler
+
+
+def by_step(scheduler, optim, steps):
+    """The lr and beta 1 of each of the next steps; a plateau, which follows the score, is not stepped."""
+    found = []
+    for _ in range(steps):
+        found += [(group["lr"], group["betas"][0]) for group in optim.param_groups]
+        optim.step()
+        if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@settings(max_examples=25)
+@given(st.data())
+def test_a_schedule_over_another_length_goes_on_as_that_length_has_it(name, data):
+    first = data.draw(st.integers(1, 30), "steps at first")
+    done = data.draw(st.integers(1, first), "steps done")
+    then = data.draw(st.integers(done + 1, 60), "steps then")
+    optim = optimizer()
+    scheduler = shipped(name, optim, first)
+    by_step(scheduler, optim, done)
+    saved = copy.deepcopy((optim.state_dict(), scheduler.state_dict()))
+
+    again, straight = optimizer(), optimizer()
+    resumed, whole = taken_up(saved, name, again, then), shipped(name, straight, then)
+    by_step(whole, straight, done)
+    assert by_step(resumed, again, then - done) == by_step(whole, straight, then - done)
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "plateau"])
+def test_a_schedule_goes_on_from_the_lr_of_now(name):
+    optim = optimizer()
+    scheduler = shipped(name, optim, STEPS)
+    by_step(scheduler, optim, 7)
+    saved = copy.deepcopy((optim.state_dict(), scheduler.state_dict()))
+    again = optimizer()
+    for group in again.param_groups:
+        group["lr"] *= 3
+    scheduler = shipped(name, again, STEPS)
+    asked = [{**group} for group in again.param_groups]
+    again.load_state_dict(saved[0])
+    for group, wanted in zip(again.param_groups, asked, strict=True):  # as training does: settings are those of now
+        group |= {key: value for key, value in wanted.items() if key not in ("params", "lr")}
+    scheduler.load_state_dict(saved[1])
+    rates = [lr for lr, _ in by_step(scheduler, again, 5)]
+    assert rates == pytest.approx([3 * lr for lr, _ in by_step(*_gone_on(saved, name), 5)])
+
+
+def _gone_on(saved, name):
+    optim = optimizer()
+    return taken_up(saved, name, optim, STEPS), optim
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_schedule_of_fewer_steps_than_are_done_ends_in_a_message_or_stays_at_its_end(name):
+    optim = optimizer()
+    scheduler = shipped(name, optim, STEPS)
+    by_step(scheduler, optim, 30)
+    saved = copy.deepcopy((optim.state_dict(), scheduler.state_dict()))
+    if name == "one_cycle":
+        with pytest.raises(UserError, match="ends after 20 optimizer steps, and 30 are done"):
+            taken_up(saved, name, optimizer(), 20)
+    else:
+        again = optimizer()
+        assert all(0 <= lr <= 0.1 for lr, _ in by_step(taken_up(saved, name, again, 20), again, 3))
+
+
+def test_a_plateau_goes_on_with_the_patience_of_now():
+    optim = optimizer()
+    scheduler = schedulers.plateau(optim, steps=STEPS, patience=9)
+    watch(scheduler, optim, [0.5, 0.4, 0.4])
+    again = optimizer()
+    resumed = schedulers.plateau(again, steps=STEPS, patience=2)
+    again.load_state_dict(optim.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    assert watch(resumed, again, [0.4]) == [0.05]  # the third epoch without growth, of which two are waited
 
 
 @pytest.mark.parametrize("name", BY_STEP)

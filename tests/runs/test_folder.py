@@ -9,7 +9,6 @@ from datetime import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder, folder_name
@@ -98,11 +97,16 @@ def test_run_without_a_checkpoint_starts_over(run, state):
     assert run.status["error"] is None
 
 
+def test_a_run_without_changes_has_none(run):
+    assert run.changes() == []
+
+
 def test_a_change_is_recorded_and_keeps_old_results(run):
     run.write_json("results.json", {"test/dice": 0.5})
-    run.change("a: 2\n", {"a": [1, 2]})
-    run.change("a: 3\n", {"a": [2, 3], "b": ["${x}", None]})
-    entries = OmegaConf.to_container(OmegaConf.load(run.path / "changes.yaml"), resolve=False)
+    run.change("a: 2\n", {"a": [1, 2]}, 3, 0)
+    run.change("a: 3\n", {"a": [2, 3], "b": ["${x}", None]}, 5, 7)
+    entries = run.changes()
+    assert [(entry["epoch"], entry["batch"]) for entry in entries] == [(3, 0), (5, 7)]
     assert [entry["changed"] for entry in entries] == [{"a": [1, 2]}, {"a": [2, 3], "b": ["${x}", None]}]
     assert run.config() == {"a": 3} and run.read_json("results-before-1.json") == {"test/dice": 0.5}
     assert not (run.path / "results.json").exists()

@@ -1,0 +1,172 @@
+"""Which keys the objects of a config take: those of their signatures, less what segtrain hands to them itself."""
+
+import difflib
+import functools
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segtrain.config import conf_dir, parameters_of, unknown_keys
+from segtrain.trust import ROLES
+
+# Nodes that describe an object: the group of their file, and the keys that segtrain reads beside the object's own.
+NODES = {
+    **{role: (role, ()) for role in ROLES},
+    "dataset": ("dataset", ("split",)),
+    "dataset.split": ("split", ("allow_leak",)),
+    "aug": ("aug", ("schedule", "without", "only")),
+}
+OURS = (
+    *("callbacks", "plugins", "logger", "default_root_dir", "use_distributed_sampler", "enable_progress_bar"),
+    *("enable_model_summary", "num_sanity_val_steps"),
+)
+# Arguments that segtrain hands to those objects, and what says them: said again they would be overruled in silence.
+# model.classes and model.in_channels are held against the data where the network is built.
+GIVEN = {
+    "aug": {
+        **{"crop": "data.crop", "crop_class": "data.crop_class", "ignore_index": "the data set"},
+        "partners": "the training samples",
+    },
+    "loss": {"ignore_index": "the data set"},
+    "optimizer": {"params": "the network"},
+    "scheduler": {"optimizer": "optimizer", "steps": "trainer.max_epochs and data.steps_per_epoch"},
+    "trainer": {**dict.fromkeys(OURS, "segtrain itself"), "deterministic": "the key deterministic"},
+}
+OF_LOGGER = {
+    "TensorBoardLogger": ("save_dir", "purge_step"),
+    "MLFlowLogger": ("run_name", "run_id"),
+    "WandbLogger": ("save_dir", "name", "id", "resume"),
+}
+# Keys that segmentation_models_pytorch takes among those for a timm encoder, whatever the encoder is.
+OF_SMP = ("decoder_use_batchnorm", "psp_use_batchnorm", "upscale_mode")
+# Packages that import torchvision, which `segtrain.compat` must make possible first.
+NEED_OPERATORS = ("torchvision", "segmentation_models_pytorch", "timm", "lightning")
+
+
+def mistakes_of(
+    config: DictConfig, path: str, group: str, ours: Sequence[str], choices: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yields each key of an object's node that is not read, or is overruled, with a message that says so.
+
+    Args:
+        config: of a verb.
+        path: the node's key; `group` the group of its file, `ours` the keys that are not the object's.
+        choices: group to the name of its file.
+
+    Raises:
+        UserError: a target that is not allowed in its role, or cannot be imported.
+    """
+    node = OmegaConf.select(config, path)
+    if not isinstance(node, DictConfig) or not node:
+        return
+    where = f"{path.partition('.')[0]}/{choices.get(path.partition('.')[0], '…')}.yaml"
+    where += f" with split={choices.get(group)}" if group == "split" else ""
+    container = _plain(node)
+    if "_target_" not in container:
+        name = min(str(name) for name in container)
+        yield (
+            f"{path}.{name}",
+            f"nothing reads the key '{path}.{name}': {where} has no _target_, so it takes no keys; choose another "
+            f"{group}=…, or leave the key out",
+        )
+        return
+    given = _given(path, container)
+    for key in paths(container):
+        name = key.rpartition(".")[2]
+        if who := given.get(key) or (given.get(name) if (path, name) == ("aug", "ignore_index") else None):
+            told = f"give {who}" if who.startswith("data.") else "leave it out"
+            yield f"{path}.{key}", f"{path}.{key} is said by {who}, which would overrule what stands there; {told}"
+    plain = {name: value for name, value in container.items() if name not in ours}
+    if not _is_shipped(plain, group, choices.get(group, "")):
+        yield from _of_call(plain, path, where)
+
+
+def _given(path: str, node: Mapping[str, Any]) -> dict[str, str]:
+    if path != "logger":
+        return GIVEN.get(path, {})
+    names = OF_LOGGER.get(str(node["_target_"]).rpartition(".")[2], ("save_dir",))
+    return dict.fromkeys(names, "the run's folder")
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    """Resolved, where it can be: what cannot is told when it is used."""
+    try:
+        found: Any = OmegaConf.to_container(node, resolve=True)
+    except OmegaConfBaseException:
+        found = OmegaConf.to_container(node, resolve=False)
+    return {str(key): value for key, value in found.items()}
+
+
+def _of_call(node: dict[str, Any], path: str, where: str) -> Iterator[tuple[str, str]]:
+    """Keys that the targets of a node do not take; they are imported."""
+    if path == "aug":
+        importlib.import_module("segtrain.aug")  # before albumentations
+    if any(target.startswith(NEED_OPERATORS) for _, target in _targets(node)):
+        importlib.import_module("segtrain.compat").register_torchvision_operators()
+    for key, message in unknown_keys(node, where, {}):
+        yield f"{path}.{key}", message
+    if str(node["_target_"]).startswith("segmentation_models_pytorch.") and path == "model":
+        yield from _of_encoder(node, where)
+
+
+def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """Keys that segmentation_models_pytorch drops without a word: it hands them to timm's encoders alone."""
+    parameters = parameters_of(node["_target_"], where)
+    encoder = str(node.get("encoder_name", getattr(parameters.get("encoder_name"), "default", "")))
+    encoders = importlib.import_module("segmentation_models_pytorch.encoders")
+    of_timm = encoder.startswith("tu-") or encoders.is_equivalent_to_timm_universal(encoder)
+    for name, value in node.items():
+        read = name in (*parameters, *OF_SMP) or name.startswith("_") or (of_timm and value is not None)
+        if not read:
+            yield (
+                f"model.{name}",
+                f"{where}: nothing reads the key '{name}': {node['_target_']} hands it to encoders of timm alone "
+                f"(tu-…), and never null; encoder_name is {encoder}, the value {value!r}; "
+                f"{nearest(name, parameters)}its arguments are {', '.join(parameters)}",
+            )
+
+
+def _is_shipped(node: Mapping[str, Any], group: str, choice: str) -> bool:
+    """Whether every key of a node stands in the file of its choice in conf/, so that it need not be looked up."""
+    return _shape(node) <= _shipped(group, choice)
+
+
+@functools.cache
+def _shipped(group: str, choice: str) -> set[str]:
+    path = conf_dir() / group / f"{choice}.yaml"
+    if not path.is_file():
+        return set()
+    node: Any = OmegaConf.to_container(OmegaConf.load(path))
+    bases = [entry for entry in node.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    return set.union(_shape(node), *(_shipped(group, base) for base in bases))
+
+
+def _shape(node: object) -> set[str]:
+    """The keys of a node, each target with its name."""
+    return {*paths(node), *(f"{path}={target}" for path, target in _targets(node))}
+
+
+def _targets(node: object, prefix: str = "") -> Iterator[tuple[str, str]]:
+    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, item in items:
+        if name == "_target_":
+            yield f"{prefix}{name}", str(item)
+        yield from _targets(item, f"{prefix}{name}.")
+
+
+def paths(node: object, prefix: str = "") -> list[str]:
+    """The keys of mappings, also in lists, dotted."""
+    if isinstance(node, list):
+        return [path for i, item in enumerate(node) for path in paths(item, f"{prefix}{i}.")]
+    if not isinstance(node, dict):
+        return []
+    return [p for name, item in node.items() for p in (f"{prefix}{name}", *paths(item, f"{prefix}{name}."))]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns "did you mean …?" with the most alike of the known names, or nothing where none is alike."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"did you mean '{near[0]}'? " if near else ""

@@ -1,0 +1,142 @@
+"""Which keys of a config something reads: any other, typed or in a file, is refused before anything is built."""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from segtrain.app.known_arguments import NODES, mistakes_of, nearest, paths
+from segtrain.config import conf_dir
+from segtrain.errors import UserError
+from segtrain.trust import ROLES
+
+# Keys of an object's node that are hydra's own; of others that begin with _ it makes nothing.
+HYDRAS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
+
+
+def require_known(
+    config: DictConfig, verb: str, choices: Mapping[str, str], typed: Sequence[str] | None = None
+) -> None:
+    """Raises UserError when the config has a key that nothing reads, or that another one overrules.
+
+    Args:
+        config: as composed for the verb, or that of a run with what was typed of it.
+        verb: whose config it is.
+        choices: group to the name of its file.
+        typed: the keys that are looked at, with those below them; None: all. An older run's other keys stay.
+    """
+
+    def is_asked(key: str) -> bool:
+        return typed is None or any(_is_below(key, one) or _is_below(one, key) for one in typed)
+
+    known, groups = _own_keys(verb), _groups(verb)
+    for key, others in _strangers(config, known, groups):
+        if is_asked(key) and not _is_named(config, key):
+            raise UserError(_unread(config, key, others, verb))
+    nodes: Any = OmegaConf.to_container(config, resolve=False)
+    for path, (group, ours) in NODES.items():
+        for key in _hidden(nodes.get(path), path) if path in groups else ():
+            if is_asked(key) and not _is_named(config, key):
+                raise UserError(_unread(config, key, HYDRAS, "hydra"))
+        if path.partition(".")[0] in groups and is_asked(path):
+            for key, message in mistakes_of(config, path, group, ours, choices):
+                if is_asked(key):
+                    raise UserError(message)
+
+
+def require_keys(verb: str, typed: Sequence[str]) -> None:
+    """Raises UserError unless the verb has keys of these beginnings: before its config can be composed.
+
+    Args:
+        verb: whose they are to be.
+        typed: keys as typed, such as data.crop, +aug.x, ~parts.
+    """
+    known, groups = _own_keys(verb), (*_groups(verb), "split", "hydra")
+    for key in (one.lstrip("+~").partition("@")[0].partition("/")[0] for one in typed):
+        first, _, rest = key.partition(".")
+        if first in groups or (first in known and (not rest or rest.partition(".")[0] in known[first])):
+            continue
+        others = [f"{first}.{name}" for name in known.get(first, ())] or [*known, *groups]
+        raise UserError(
+            f"nothing reads the key '{key}'; {nearest(key, others)}{verb} reads {', '.join(others)}; correct it, or "
+            "leave it out"
+        )
+
+
+def _is_below(key: str, parent: str) -> bool:
+    return key == parent or key.startswith((f"{parent}.", f"{parent}["))
+
+
+def _strangers(
+    config: DictConfig, known: Mapping[str, Sequence[str]], groups: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Keys outside the groups that the verb's own file lacks, and those that it has in their place."""
+    for key in map(str, config):
+        if key not in known and key not in groups:
+            yield key, [*known, *groups]
+        node = config._get_node(key)
+        for name in map(str, node) if known.get(key) and isinstance(node, DictConfig) else ():
+            if name not in known[key]:
+                yield f"{key}.{name}", [f"{key}.{other}" for other in known[key]]
+
+
+@functools.cache
+def _own_keys(verb: str) -> dict[str, tuple[str, ...]]:
+    """The keys of conf/VERB.yaml, each with the keys below it."""
+    node = DictConfig(OmegaConf.load(conf_dir() / f"{verb}.yaml"))
+    plain: Any = OmegaConf.to_container(node, resolve=False)
+    return {k: tuple(v) if isinstance(v, dict) else () for k, v in plain.items() if k not in ("defaults", "hydra")}
+
+
+@functools.cache
+def _groups(verb: str) -> tuple[str, ...]:
+    """The groups that put an object into the config of the verb."""
+    defaults: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{verb}.yaml"))["defaults"]  # type: ignore[call-overload,index]
+    return tuple(group for entry in defaults if isinstance(entry, dict) for group in entry if group in ROLES)
+
+
+def _unread(config: DictConfig, key: str, others: Sequence[str], verb: str) -> str:
+    all_keys = paths(OmegaConf.to_container(config, resolve=False))
+    known = [path for path in all_keys if not _is_below(path, key) and not _is_below(key, path)]
+    return (
+        f"nothing reads the key '{key}'; {nearest(key, [*others, *known])}{verb} reads {', '.join(others)}, and what "
+        f"another key names by ${{{key}}}; correct it, or leave it out"
+    )
+
+
+def _is_named(config: DictConfig, key: str) -> bool:
+    """Whether another key is what it is by this one: by ${key}, also within ${…:…}, or from hydra's own part."""
+    if HydraConfig.initialized():
+        hydra = OmegaConf.to_yaml(HydraConfig.get(), resolve=False)
+        if re.search(rf"\$\{{{re.escape(key)}[.\[}}]", hydra):
+            return True
+    without = config.copy()
+    with read_write(without), open_dict(without):
+        _drop(without, key)
+    try:
+        left = OmegaConf.to_container(without, resolve=True)
+    except OmegaConfBaseException:
+        return True
+    whole = OmegaConf.to_container(config, resolve=True)
+    _drop(whole, key)
+    return bool(left != whole)
+
+
+def _drop(node: Any, key: str) -> None:
+    *parents, name = key.split(".")
+    for parent in parents:
+        node = node[int(parent) if isinstance(node, list | ListConfig) else parent]
+    del node[name]
+
+
+def _hidden(node: object, prefix: str) -> Iterator[str]:
+    """Keys beside a _target_ that begin with _ and are not hydra's: hydra drops them, they may serve others alone."""
+    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, item in items:
+        if isinstance(node, dict) and "_target_" in node and str(name).startswith("_") and name not in HYDRAS:
+            yield f"{prefix}.{name}"
+        yield from _hidden(item, f"{prefix}.{name}")
