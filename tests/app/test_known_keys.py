@@ -1,5 +1,7 @@
 """Every key that a user can type is read by something, or refused by its name, for every verb and every choice."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -147,6 +149,16 @@ def test_a_key_that_another_names_is_read(case: str) -> None:
 
 def test_a_key_that_is_named_by_one_that_nobody_reads_is_no_better() -> None:
     assert "'b'" in refused("train", "+a=0.1", "+b=${a}")
+
+
+def test_shipped_choices_are_known_without_importing_what_they_name() -> None:
+    code = (
+        "import sys; from segtrain.config import composed; from segtrain.app.known_keys import require_known\n"
+        "config = composed('train', ['aug=medical_elastic', 'aug.strength=2', 'optimizer.lr=1'])\n"
+        "require_known(config, 'train', dict(config.choices), ['aug', 'model', 'optimizer', 'trainer', 'data'])\n"
+        "assert not {'torch', 'lightning', 'albumentations', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_names_of_classes_are_not_keys() -> None:
