@@ -82,8 +82,14 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
     """The network for so many channels of an image and so many classes.
 
     Raises:
-        UserError: a config that says otherwise; pretrained weights that cannot be had, with what to do offline.
+        UserError: a single class; a config that says otherwise; pretrained weights that cannot be had, with what to do
+            offline.
     """
+    if classes < 2:
+        raise UserError(
+            f"the data have {classes} class, so that every pixel is of it and there is nothing to learn; expected two "
+            "or more, such as background beside what is sought; name the other in dataset.classes"
+        )
     shape: dict[str, Any] = {"in_channels": channels, "classes": classes}
     for key, value in shape.items():
         said = config.model.get(key, value)

@@ -151,7 +151,7 @@ def limits(found: Estimate, level: float) -> tuple[float, float]:
     beyond, least, most = _beyond(found.parts), 0.0, math.sqrt(sum(abs(part.value) for part in found.parts))
     while beyond(most) > 1 - level:
         least, most = most, 2 * most
-    for _ in range(60):
+    while most - least > 1e-8 * most:
         middle = (least + most) / 2
         least, most = (middle, most) if beyond(middle) > 1 - level else (least, middle)
     return found.mean - most, found.mean + most

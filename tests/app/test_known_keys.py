@@ -249,7 +249,12 @@ def test_an_older_runs_own_keys_do_not_stop_it(trained: Path, segtrain: CommandL
     assert segtrain(f"resume={trained}", "trainer.max_epochs=2") == 0, segtrain.err
 
 
-@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_data_of_a_single_class_are_nothing_to_learn(composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(UserError, match="the data have 1 class"):
+        build_network(composed("model.encoder_name=tu-test_resnet"), 1, 1)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
 def test_the_network_is_the_datas(classes: int, composed: Callable[..., DictConfig]) -> None:
     for typed in range(1, 5):
         config = composed("model.encoder_name=tu-test_resnet", f"+model.classes={typed}")
