@@ -55,9 +55,8 @@ def reach(contrasts: Sequence[Contrast]) -> list[str]:
         design = contrast.table.design
         if design is Design.THESE_IMAGES:
             said.append(
-                f"The intervals are over seeds alone and hold for exactly these test images: "
-                f"{units_in_words(contrast)} are fewer than the {LEAST_UNITS} independent ones that it takes to speak "
-                "of others."
+                "The intervals are over seeds alone and hold for exactly these test images. It takes "
+                f"{LEAST_UNITS} independent ones to speak of others; got {units_in_words(contrast)}."
             )
         if design is Design.FOLDS:
             said.append(

@@ -100,8 +100,8 @@ def _best(choice: Choice, contrast: Contrast | None, arms: int) -> str:
         )
     share, low, high = contrast.superiority
     these = contrast.table.design is Design.THESE_IMAGES
-    where = f"On exactly these {units_in_words(contrast)}" if these else "On test"
-    over = rows_in_words(contrast) if these else f"{rows_in_words(contrast)} and {units_in_words(contrast)}"
+    where = "On exactly these test images" if these else "On test"
+    over = f"{rows_in_words(contrast)} {'on' if these else 'and'} {units_in_words(contrast)}"
     all_arms = f", which holds for all {arms} arms at once," if arms > 1 else ","
     holm = f" after Holm over {arms} arms" if arms > 1 else ""
     return (

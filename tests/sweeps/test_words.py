@@ -106,8 +106,9 @@ def test_one_group_of_images_says_nothing_of_others() -> None:
     groups = {f"i{j}": "p1" for j in range(20)}
     said = Said([*arm("none", 0, groups=groups), *arm("flips", 0.02, groups=groups)])
     assert said.contrasts[0].table.design is Design.THESE_IMAGES and said.words == {"flips": "better"}
-    assert "On exactly these 1 group of 20 test images it is better than none" in said.sentences[0]
-    assert "too few to speak of others" in said.text or "fewer than the 5 independent ones" in said.text
+    assert "On exactly these test images it is better than none" in said.sentences[0]
+    assert "8 seeds on 1 group of 20 test images" in said.sentences[0]
+    assert "hold for exactly these test images" in said.text and "got 1 group of 20 test images" in said.text
     assert any(step.startswith("Test on at least 5 groups") for step in said.steps)
     assert not any("test images in all" in step for step in said.steps)
 
