@@ -9,7 +9,7 @@ from rich.table import Table
 from segtrain.app.finding import find_run
 from segtrain.errors import UserError
 from segtrain.sweeps import caution, verdict
-from segtrain.sweeps.arms import Arm, arms_of
+from segtrain.sweeps.arms import BASELINE, Arm, arms_of
 from segtrain.sweeps.contrasts import contrast, judged
 from segtrain.sweeps.reading import Run, read_run, read_runs
 
@@ -47,7 +47,8 @@ def compare(arguments: Sequence[str]) -> None:
             found.score, verdict.points(e.mean), verdict.own_interval(found), wins, verdict.p_value(e.p), found.verdict
         )
     Console(soft_wrap=True).print(table)
-    for warning in caution.reach(compared):
+    runs = [run for arm in (ours, theirs) for run in arm.runs.values()]
+    for warning in caution.warnings(runs, [ours, theirs._replace(policy=BASELINE)], compared):
         print(f"careful: {warning}")
 
 

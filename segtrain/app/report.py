@@ -29,7 +29,7 @@ def report(arguments: Sequence[str]) -> None:
     found = write_report(folders, to, times)
     for warning in found.warnings:
         print(f"careful: {warning}")
-    for sentence in verdict.sentences(found.choice, found.contrasts):
+    for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
         print(sentence)
     for step in verdict.next_steps(found.choice, found.contrasts):
         print(f"next: {step}")

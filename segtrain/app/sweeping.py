@@ -48,7 +48,7 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
 def conclude(folder: Path) -> None:
     """Write the report of a sweep's folder, and print its verdict."""
     found = report.write_report([folder], folder)
-    for sentence in verdict.sentences(found.choice, found.contrasts):
+    for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
         print(sentence)
     print(f"the whole report: {folder / 'report.html'}")
 

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segtrain.sweeps.design import Table, arrange
-from segtrain.sweeps.reading import Repetition, Run, groups_of, key_of
+from segtrain.sweeps.reading import Repetition, Run, groups_of, is_harmless, key_of
 from segtrain.sweeps.scores import value
 
 BASELINE = "none"  # the policy without augmentation
 POLICY = ("aug", "aug.strength")  # the keys that an arm's label says itself
+OF_POLICY = "aug."  # what begins so is the policy's own: without augmentation it means nothing
+USUAL = 0.5  # share of the most repetitions of an arm that another must have to be ranked
 
 
 class Arm(NamedTuple):
@@ -22,7 +24,8 @@ class Arm(NamedTuple):
     name: str  # such as "flips × 0.5"
     policy: str
     strength: float
-    others: tuple[str, ...]  # what tells it from other arms beside policy and strength
+    others: tuple[str, ...]  # what tells it from other arms beside its policy, such as "model=fpn"
+    ops: tuple[str, ...]  # what else tells its policy from others, such as "aug.without=[noise]"
     runs: dict[Repetition, Run]  # ascending
     repeated: tuple[Run, ...] = ()  # further runs of a repetition that is there
 
@@ -39,6 +42,11 @@ class Arm(NamedTuple):
     def holds(self, path: Path) -> bool:
         """Whether a run folder is one of its runs."""
         return any(run.path.resolve() == path.resolve() for run in (*self.runs.values(), *self.repeated))
+
+    @property
+    def kind(self) -> str:
+        """Returns what arms of several strengths have in common."""
+        return ", ".join([self.policy, *self.ops, *self.others])
 
     def table(self, score: str) -> Table | None:
         """Returns what its finished runs score; None without any."""
@@ -57,30 +65,39 @@ def arms_of(runs: Sequence[Run]) -> list[Arm]:
 
     An override that was typed for some runs tells arms apart by its value, whether it was typed or is the default.
     """
-    typed = dict.fromkeys(key_of(o) for run in runs for o in run.typed if key_of(o) not in POLICY)
-    differing = [key for key in typed if len({_told(run, key) for run in runs}) > 1]
+    typed = {key_of(o): None for run in runs for o in run.typed}
+    differing = [
+        key
+        for key in typed
+        if key not in POLICY and not is_harmless(key) and len({_told(run, key) for run in runs}) > 1
+    ]
     strengths = {run.strength for run in runs if run.policy != BASELINE}
     found: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         amount = math.nan if run.policy == BASELINE else run.strength
-        found.setdefault((run.policy, repr(amount), *(_told(run, key) for key in differing)), []).append(run)
+        told = (_told(run, key) for key in differing if not (_is_plain(run) and key.startswith(OF_POLICY)))
+        found.setdefault((run.policy, repr(amount), *told), []).append(run)
     words = {(key, _told(run, key)): o for run in runs for o in run.typed for key in [key_of(o)]}
-    arms = [
-        _arm(of, [words.get((key, _told(of[0], key)), f"{key}={_told(of[0], key)}") for key in differing], strengths)
-        for of in found.values()
-    ]
-    return sorted(arms, key=lambda arm: (not arm.plain, arm.others, arm.policy, arm.strength))
+    said = {id(of): [(k, words.get((k, t := _told(of[0], k)), f"{k}={t}")) for k in differing] for of in found.values()}
+    arms = [_arm(of, said[id(of)], strengths) for of in found.values()]
+    return sorted(arms, key=lambda arm: (not arm.plain, arm.others, arm.policy, arm.ops, arm.strength))
 
 
-def _arm(runs: Sequence[Run], others: Sequence[str], strengths: set[float]) -> Arm:
+def _is_plain(run: Run) -> bool:
+    return run.policy == BASELINE or run.strength == 0
+
+
+def _arm(runs: Sequence[Run], told: Sequence[tuple[str, str]], strengths: set[float]) -> Arm:
     first = runs[0]
     by_repetition: dict[Repetition, Run] = {}
     for run in sorted(runs, key=lambda run: not run.finished):
         by_repetition.setdefault(run.repetition, run)
     label = first.policy if first.policy == BASELINE or len(strengths) < 2 else f"{first.policy} × {first.strength:g}"
     repeated = tuple(run for run in runs if by_repetition[run.repetition] is not run)
-    kept = dict(sorted(by_repetition.items()))
-    return Arm(", ".join([label, *others]), first.policy, first.strength, tuple(others), kept, repeated)
+    ops = tuple(word for key, word in told if key.startswith(OF_POLICY) and not _is_plain(first))
+    others = tuple(word for key, word in told if not key.startswith(OF_POLICY))
+    name = ", ".join([label, *ops, *others])
+    return Arm(name, first.policy, first.strength, others, ops, dict(sorted(by_repetition.items())), repeated)
 
 
 def _told(run: Run, key: str) -> str:
@@ -95,9 +112,17 @@ def _told(run: Run, key: str) -> str:
 
 
 def baseline_of(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
-    """Returns the arm without augmentation that else is the same; none with augmentation stands in for it."""
-    alike = [other for other in arms if other.plain and other.others == arm.others]
-    return min(alike, key=lambda other: other.policy != BASELINE, default=None)
+    """Returns the arm without augmentation that else is the same; None where there is none.
+
+    Of several (none, and policies at strength 0, which are the same to the bit) it is the one that shares most finished
+    repetitions with the arm, then none, then the arm's own policy.
+    """
+
+    def worth(other: Arm) -> tuple[int, bool, bool]:
+        shared = len(arm.finished.keys() & other.finished.keys())
+        return shared, other.policy == BASELINE, other.policy == arm.policy
+
+    return max((other for other in arms if other.plain and other.others == arm.others), key=worth, default=None)
 
 
 class Choice(NamedTuple):
@@ -106,21 +131,31 @@ class Choice(NamedTuple):
     best: Arm
     mildest: Arm
     scores: dict[str, float]  # arm name to its mean val/dice
-    unranked: tuple[Arm, ...] = ()  # arms without a score on validation
+    repetitions: int  # that these are means of
+
+
+def rankable(arms: Sequence[Arm]) -> list[Arm]:
+    """Returns the arms that validation can rank: with scores in every run, and about as many runs as the others."""
+    scored = [arm for arm in arms if arm.finished and not unscored(arm)]
+    most = max((len(arm.finished) for arm in scored), default=0)
+    return [arm for arm in scored if len(arm.finished) >= USUAL * most]
+
+
+def unscored(arm: Arm) -> bool:
+    """Whether validation has no score in a run: no image there holds a class, and none is predicted."""
+    return any(math.isnan(_validation(run)) for run in arm.finished.values())
 
 
 def choice(arms: Sequence[Arm]) -> Choice | None:
     """Returns the arm with the best mean val/dice over the repetitions that all arms have; None without one such.
 
-    An arm whose validation has no score in a run (no image there holds a class, and none is predicted) is not ranked.
-    The one-standard-error rule (Breiman et al. 1984): the mildest arm of the best one's policy, or without
-    augmentation, whose mean loss against it is within one standard error of that loss, paired by seed.
+    An arm that cannot be ranked counts as none. The one-standard-error rule (Breiman et al. 1984): the mildest arm of
+    the best one's policy, or without augmentation, whose mean loss against it is within one standard error of that
+    loss, paired by seed.
     """
-    able = [arm for arm in arms if arm.finished]
-    unranked = tuple(arm for arm in able if any(math.isnan(_validation(run)) for run in arm.finished.values()))
-    able = [arm for arm in able if arm not in unranked]
+    able = rankable(arms)
     shared = sorted(set.intersection(*(set(arm.finished) for arm in able))) if able else []
-    if not shared:
+    if not shared or all(arm.plain for arm in able):
         return None
     values = {arm.name: _by_seed({rep: _validation(arm.finished[rep]) for rep in shared}) for arm in able}
     best = max(able, key=lambda arm: float(values[arm.name].mean()))
@@ -130,13 +165,15 @@ def choice(arms: Sequence[Arm]) -> Choice | None:
         error = loss.std(ddof=1) / math.sqrt(len(loss)) if len(loss) > 1 else 0.0
         return bool(loss.mean() <= error)
 
-    of_its_kind = [arm for arm in able if arm.others == best.others and (arm.plain or arm.policy == best.policy)]
+    of_its_kind = [arm for arm in able if arm.others == best.others and (arm.plain or arm.kind == best.kind)]
     mildest = min((arm for arm in of_its_kind if is_as_good(arm)), key=lambda arm: 0.0 if arm.plain else arm.strength)
-    return Choice(best, mildest, {name: float(v.mean()) for name, v in values.items()}, unranked)
+    means = {name: float(of.mean()) for name, of in values.items()}
+    return Choice(best, mildest, means, len(values[best.name]))
 
 
 def _validation(run: Run) -> float:
-    return float(run.results.get("val/dice", math.nan))
+    score = run.results.get("val/dice")  # null where it is not defined
+    return math.nan if score is None else float(score)
 
 
 def _by_seed(values: Mapping[Repetition, float]) -> np.ndarray:

@@ -1,23 +1,18 @@
 """What makes a comparison invalid or incomplete, or narrows what it says."""
 
-import fnmatch
 import json
 from collections.abc import Sequence
 
-from segtrain.sweeps.arms import Arm, Choice, baseline_of
+from segtrain.sweeps.arms import Arm, baseline_of, rankable, unscored
 from segtrain.sweeps.contrasts import Contrast
 from segtrain.sweeps.design import Design
-from segtrain.sweeps.paired import LEAST_UNITS
-from segtrain.sweeps.reading import Run
+from segtrain.sweeps.paired import LEAST_UNITS, SETTLING_UNITS
+from segtrain.sweeps.reading import Run, is_harmless
+from segtrain.sweeps.scores import empty_images, false_positives
 from segtrain.sweeps.verdict import points, units_in_words
 
-# Keys that may differ between runs of one arm without changing a result.
-HARMLESS = (
-    *("seed", "name", "outputs", "debug", "resume*", "trust*", "data.num_workers", "data.cache", "logger*"),
-    *("choices.logger", "choices.trainer", "choices.sweep", "checkpoint.*", "trainer.accelerator"),
-    *("dataset.split.seed", "dataset.split.fold"),
-)
 NAMED = 4  # runs that a warning names
+FEW_EMPTY = 10  # empty test images below which what false positives cost is not well known
 ENVIRONMENT = ("segtrain_commit", "packages", "device", "threads", "precision", "deterministic", "python")
 
 
@@ -25,18 +20,22 @@ def warnings(
     runs: Sequence[Run],
     arms: Sequence[Arm],
     contrasts: Sequence[Contrast],
-    missing: Sequence[str],
-    choice: Choice | None = None,
+    missing: Sequence[str] = (),
 ) -> list[str]:
     """Returns what makes the comparison invalid, narrow or incomplete, worst first."""
-    return [*_conditions(runs, arms), *reach(contrasts), *_left_out(runs, arms, contrasts, missing, choice)]
+    return [*_conditions(runs, arms), *_reach(contrasts), *_left_out(runs, arms, contrasts, missing)]
 
 
 def _conditions(runs: Sequence[Run], arms: Sequence[Arm]) -> list[str]:
     """What differs between runs that should be alike."""
     said = []
     if len({run.fingerprint for run in runs if run.fingerprint}) > 1:
-        said.append("The runs did not see the same data (several fingerprints): the differences may be the data's.")
+        said.append(
+            "The runs did not see the same data (several fingerprints): the differences may be the data's, and nothing "
+            "is settled between such runs."
+        )
+    if len({tuple(sorted(next(iter(run.images.values())))) for run in runs if run.images}) > 1:
+        said.append("The runs do not score the same classes; each score compares the runs that have it.")
     for arm in arms:
         if keys := _differing([run.config for run in arm.runs.values()]):
             said.append(f"Runs of {arm.name} differ in more than the seed: {', '.join(keys)}.")
@@ -48,31 +47,35 @@ def _conditions(runs: Sequence[Run], arms: Sequence[Arm]) -> list[str]:
     return said
 
 
-def reach(contrasts: Sequence[Contrast]) -> list[str]:
-    """Returns what the intervals do not speak of."""
-    said = []
-    for contrast in contrasts[:1]:  # the arms of a sweep are tested alike
-        design = contrast.table.design
-        if design is Design.THESE_IMAGES:
-            said.append(
-                "The intervals are over seeds alone and hold for exactly these test images. It takes "
-                f"{LEAST_UNITS} independent ones to speak of others; got {units_in_words(contrast)}."
-            )
-        if design is Design.FOLDS:
-            said.append(
-                "The intervals are over the folds of one seed: they take its luck for that of all seeds, so nothing is "
-                "settled by them."
-            )
-        if design is Design.OWN_SETS:
-            said.append(
-                "Repetitions have test images of their own: the interval is over them, and counts the images that they "
-                "share."
-            )
-        if "fold" in contrast.table.rows[0] or any(rep.fold for rep in contrast.arm.finished):
-            said.append(
-                "Folds train on images that they share: the intervals do not say what another set to train on would "
-                "change (Nadeau and Bengio 2003)."
-            )
+def _reach(contrasts: Sequence[Contrast]) -> list[str]:
+    """What the intervals do not speak of."""
+    said, found = [], {c.table.design: c for c in contrasts}
+    if these := found.get(Design.THESE_IMAGES):
+        said.append(
+            "The intervals are over seeds alone and hold for exactly these test images. It takes "
+            f"{LEAST_UNITS} independent ones to speak of others; got {units_in_words(these)}."
+        )
+    if Design.FOLDS in found:
+        said.append(
+            "The intervals are over the folds of one seed: they take its luck for that of all seeds, so nothing is "
+            "settled by them."
+        )
+    if Design.OWN_SETS in found:
+        said.append(
+            "Repetitions do not all test the same images (splits of their own, or folds that are missing): the intervals "
+            "are over them, and count the images that they share."
+        )
+    few = [c for c in contrasts if LEAST_UNITS <= len(c.table.units) < SETTLING_UNITS]
+    if few:
+        said.append(
+            f"{units_in_words(few[0])}: with fewer than {SETTLING_UNITS} independent ones nothing is settled, as where "
+            "their scores are skewed the intervals miss in up to one case of ten."
+        )
+    if any(rep.fold for c in contrasts for rep in c.arm.finished):
+        said.append(
+            "Folds train on images that they share: the intervals do not say what another set to train on would "
+            "change (Nadeau and Bengio 2003)."
+        )
     if alike := next((c.neighbours for c in contrasts if c.neighbours), None):
         said.append(
             f"Test images that are neighbours by name differ alike (correlation {alike.correlation:.2f}), and no "
@@ -90,32 +93,62 @@ def reach(contrasts: Sequence[Contrast]) -> list[str]:
 
 
 def _left_out(
-    runs: Sequence[Run],
-    arms: Sequence[Arm],
-    contrasts: Sequence[Contrast],
-    missing: Sequence[str],
-    choice: Choice | None,
+    runs: Sequence[Run], arms: Sequence[Arm], contrasts: Sequence[Contrast], missing: Sequence[str]
 ) -> list[str]:
     said = []
     if unfinished := [f"{run.path.name} ({run.state})" for run in runs if not run.finished]:
         said.append(f"Without scores, left out: {_some(unfinished)}.")
     if repeated := [run.path.name for arm in arms for run in arm.repeated]:
         said.append(f"A run of the same arm and seed is there already, left out: {_some(repeated)}.")
-    if lonely := [arm.name for arm in arms if not arm.plain and arm.finished and baseline_of(arm, arms) is None]:
-        said.append(
-            f"Compared with nothing, as no arm without augmentation is else the same: {_some(lonely)}; add aug=none to "
-            "the sweep, or aug.strength=0."
-        )
+    said += _not_compared(arms, contrasts)
     if unpaired := [f"{c.arm.name} ({', '.join(lone)})" for c in contrasts if (lone := _unpaired(c))]:
         said.append(f"Finished in an arm and not in its baseline, left out of the differences: {_some(unpaired)}.")
     if left := max((c.left_out for c in contrasts), default=0):
         said.append(f"Left out, as no pixel of their masks counts: {left} test image{'' if left == 1 else 's'}.")
-    if choice is not None and choice.unranked:
-        named = _some([arm.name for arm in choice.unranked])
-        said.append(f"Not ranked, as validation has no score of a run (nothing to find, and nothing found): {named}.")
+    if apart := [f"{c.arm.name} ({c.unshared})" for c in contrasts if c.unshared]:
+        said.append(f"Test images that only one of two paired runs has, left out: {_some(apart)}.")
+    said += _few_empty(arms)
+    if lacking := [arm.name for arm in arms if unscored(arm)]:
+        said.append(
+            f"Not ranked, as validation has no score of a run (nothing to find, and nothing found): {_some(lacking)}."
+        )
+    able = {arm.name for arm in rankable(arms)}
+    if fewer := [a.name for a in arms if a.finished and not unscored(a) and a.name not in able]:
+        said.append(f"Not ranked on validation, as they have fewer than half of the others' runs: {_some(fewer)}.")
     if missing:
         said.append(f"Planned and not begun: {_some(missing)}.")
     return said
+
+
+def _not_compared(arms: Sequence[Arm], contrasts: Sequence[Contrast]) -> list[str]:
+    """Arms that have runs and no comparison."""
+    compared = {c.arm.name for c in contrasts}
+    alone = [arm for arm in arms if not arm.plain and arm.finished and arm.name not in compared]
+    without = [arm.name for arm in alone if baseline_of(arm, arms) is None]
+    apart = [arm.name for arm in alone if arm.name not in without]
+    said = []
+    if without:
+        said.append(
+            f"Compared with nothing, as no arm without augmentation is else the same: {_some(without)}; add aug=none "
+            "to the sweep, or aug.strength=0."
+        )
+    if apart:
+        said.append(
+            f"Compared with nothing, as no finished seed and test image is shared with a baseline: {_some(apart)}."
+        )
+    return said
+
+
+def _few_empty(arms: Sequence[Arm]) -> list[str]:
+    """Whether what false positives cost rests on few images."""
+    runs = [run for arm in arms for run in arm.finished.values()]
+    empty = empty_images(runs, "dice")
+    if not empty or len(empty) >= FEW_EMPTY or not false_positives(runs, "dice", empty).found:
+        return []
+    return [
+        f"{len(empty)} test image{' is' if len(empty) == 1 else 's are'} empty: an arm's false positives there weigh 0 "
+        "or 1, and where they rule a difference its interval rests on few images and is too short."
+    ]
 
 
 def _unpaired(contrast: Contrast) -> list[str]:
@@ -130,10 +163,7 @@ def _some(names: Sequence[str]) -> str:
 def _differing(configs: Sequence[dict[str, object]]) -> list[str]:
     keys = {key for config in configs for key in config}
     return sorted(
-        key
-        for key in keys
-        if len({json.dumps(config.get(key)) for config in configs}) > 1
-        and not any(fnmatch.fnmatchcase(key, pattern) for pattern in HARMLESS)
+        key for key in keys if len({json.dumps(config.get(key)) for config in configs}) > 1 and not is_harmless(key)
     )
 
 

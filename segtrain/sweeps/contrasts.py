@@ -10,12 +10,11 @@ from segtrain.sweeps import multiplicity, paired, resampled
 from segtrain.sweeps.arms import Arm, baseline_of, groups_of_all
 from segtrain.sweeps.design import Design, Table, arrange
 from segtrain.sweeps.paired import Estimate
-from segtrain.sweeps.power import Needed, needed
 from segtrain.sweeps.resampled import Neighbours
 from segtrain.sweeps.scores import value
 
 ALPHA = 1 - paired.LEVEL
-NOT_BY_CHANCE = 0.01  # p from which the likeness of neighbours counts as found
+NOT_BY_CHANCE = 0.05  # p from which the likeness of neighbours counts as found
 
 
 class Contrast(NamedTuple):
@@ -27,12 +26,13 @@ class Contrast(NamedTuple):
     table: Table  # of the differences
     estimate: Estimate
     of_images: dict[str, float]  # mean difference over the repetitions that test it
-    left_out: int  # test images of which no pixel counts
+    left_out: int  # test images without a score, as no pixel of them counts
+    unshared: int  # test images that one of two paired runs lacks
+    same_data: bool  # whether all runs have one fingerprint of the data
     p_holm: float
     sign_flip: float  # p over rows, on exactly these images
     superiority: tuple[float, float, float]  # P(arm > baseline) with its interval
     bootstrap: tuple[float, float]
-    needed: Needed
     at_once: tuple[float, float]  # the interval that holds together with those of all other arms
     neighbours: Neighbours | None = None  # where units stand alone and those next to each other differ alike
 
@@ -49,8 +49,10 @@ class Contrast(NamedTuple):
 
     @property
     def settles(self) -> bool:
-        """Whether the design allows a word without reserve: enough seeds, and units that are independent."""
-        return min(self.table.seeds, self.estimate.rows) >= paired.LEAST_SEEDS and self.neighbours is None
+        """Whether the design allows a word without reserve: enough seeds and units, none that are known to be alike."""
+        enough = min(self.table.seeds, self.estimate.rows) >= paired.LEAST_SEEDS
+        units = len(self.table.units) >= paired.SETTLING_UNITS or self.table.design is Design.THESE_IMAGES
+        return enough and units and self.neighbours is None and self.same_data
 
     @property
     def disagrees(self) -> bool:
@@ -71,7 +73,6 @@ def contrasts(arms: Sequence[Arm], score: str) -> list[Contrast]:
             p_holm=p,
             at_once=paired.limits(c.estimate, level),
             neighbours=alike if _stand_alone(c.table) else None,
-            needed=_needed(c.table, c.estimate, len(found)),
         )
         for c, p in zip(found, ps, strict=True)
     ]
@@ -89,6 +90,7 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
     """
     ours, theirs = arm.finished, baseline.finished
     shared = [rep for rep in ours if rep in theirs]
+    runs = [of[rep] for rep in shared for of in (ours, theirs)]
     differences = {
         rep: {
             name: value(row, score) - value(theirs[rep].images[name], score)
@@ -97,7 +99,7 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
         }
         for rep in shared
     }
-    table = arrange(differences, groups_of_all([ours[rep] for rep in shared]))
+    table = arrange(differences, groups_of_all(runs))
     if table is None:
         return None
     images = {name for of in differences.values() for name in of}
@@ -112,29 +114,26 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
         estimate=estimate,
         of_images=known,
         left_out=len(images) - len(known),
+        unshared=len({name for run in runs for name in run.images} - images),
+        same_data=len({run.fingerprint for run in runs if run.fingerprint}) < 2,
         p_holm=estimate.p,
         sign_flip=resampled.sign_flip(table.of_rows),
         superiority=paired.superiority(table.of_rows),
         bootstrap=resampled.bootstrap(table.cells) if table.design is Design.CROSSED else paired.NONE,
-        needed=_needed(table, estimate, 1),
         at_once=(estimate.low, estimate.high),
     )
-
-
-def _needed(table: Table, estimate: Estimate, arms: int) -> Needed:
-    return needed(estimate, arms) if table.design is Design.CROSSED else Needed(None, None)
 
 
 def _neighbours(tables: Sequence[Table]) -> Neighbours | None:
     """How alike neighbouring test images differ under the arms, where it is more than chance and no group is named."""
     alone = [table for table in tables if _stand_alone(table)]
     same = [table for table in alone if table.units == alone[0].units]
-    found = resampled.neighbours(np.stack([table.cells.mean(0) for table in same])) if same else None
+    found = resampled.neighbours(np.stack([np.nanmean(table.cells, 0) for table in same])) if same else None
     return found if found is not None and found.p < NOT_BY_CHANCE else None
 
 
 def _stand_alone(table: Table) -> bool:
-    return table.design is Design.CROSSED and not table.grouped
+    return table.design in (Design.CROSSED, Design.OWN_SETS) and not table.grouped
 
 
 def _mean(values: Sequence[float]) -> float:

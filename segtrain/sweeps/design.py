@@ -3,8 +3,8 @@
 A row is a repetition, a unit a test image, or a group of them (a patient, a scan, a stack), whose images are averaged.
 The folds of one seed test each image once: together they are one row. Seeds that all test the same units are crossed
 with them. Where the split is drawn anew, rows have test sets of their own, which may share units; several seeds on one
-draw are averaged first. A single seed leaves its folds as rows. With too few units the interval is over rows alone, and
-holds for exactly these test images.
+draw are averaged first, and what a seed brings to every draw counts as a source of chance of its own. A single seed
+leaves its folds as rows. With too few units the interval is over rows alone, and holds for exactly these test images.
 """
 
 import math
@@ -41,6 +41,8 @@ class Table(NamedTuple):
     design: Design
     seeds: int  # seeds of training among the rows
     images: int  # test images; as many as units where each stands alone
+    draws: int = 1  # of the split
+    of_seeds: tuple[float, ...] = ()  # the mean of each seed, where seeds come again in several draws
 
     @property
     def grouped(self) -> bool:
@@ -62,7 +64,7 @@ class Table(NamedTuple):
         if self.design is Design.CROSSED:
             return paired.crossed(self.cells)
         if self.design in (Design.OWN_SETS, Design.FOLDS):
-            return paired.overlapping(self.cells)
+            return paired.overlapping(self.cells, np.array(self.of_seeds))
         return paired.over_rows(self.of_rows)._replace(units=len(self.units))
 
 
@@ -83,6 +85,8 @@ def arrange(values: Scored, groups: Mapping[str, str]) -> Table | None:
         rows, design = {f"fold {rep.fold}": _by_group(of, groups) for rep, of in known.items()}, Design.FOLDS
     else:
         rows, design = _rows({rep: _by_group(of, groups) for rep, of in whole.items()})
+    draws = len({rep.deal for rep in whole})
+    again = _again(whole) if 1 < draws < len(whole) else ()
     images = {name for of in known.values() for name in of}
     units = sorted({unit for of in rows.values() for unit in of}, key=_natural)
     if design in (Design.CROSSED, Design.OWN_SETS) and len(units) < paired.LEAST_UNITS:
@@ -90,7 +94,7 @@ def arrange(values: Scored, groups: Mapping[str, str]) -> Table | None:
     if len(rows) < 2:
         design = Design.ONE
     cells = np.array([[of.get(unit, math.nan) for unit in units] for of in rows.values()])
-    return Table(tuple(rows), tuple(units), cells, design, seeds, len(images))
+    return Table(tuple(rows), tuple(units), cells, design, seeds, len(images), draws, again)
 
 
 def _folds_joined(values: Scored) -> dict[Repetition, dict[str, float]]:
@@ -116,11 +120,19 @@ def _rows(whole: Scored) -> tuple[dict[str, dict[str, float]], Design]:
     draws: dict[int, list[dict[str, float]]] = {}
     for rep, of in whole.items():
         draws.setdefault(rep.deal, []).append(dict(of))
+    if 1 < len(draws) < len(whole):
+        return {f"split {deal}": _mean(of) for deal, of in draws.items()}, Design.OWN_SETS
     if len({frozenset(of) for of in whole.values()}) == 1:
         return {str(rep): dict(of) for rep, of in whole.items()}, Design.CROSSED
-    if len(draws) > 1 and len(draws) < len(whole):
-        return {f"split {deal}": _mean(of) for deal, of in draws.items()}, Design.OWN_SETS
     return {str(rep): dict(of) for rep, of in whole.items()}, Design.OWN_SETS
+
+
+def _again(whole: Scored) -> tuple[float, ...]:
+    """The mean of each seed over the draws of the split; nothing where no seed comes twice."""
+    found: dict[int, list[float]] = {}
+    for rep, of in whole.items():
+        found.setdefault(rep.seed, []).append(sum(of.values()) / len(of))
+    return tuple(sum(of) / len(of) for of in found.values()) if len(found) < len(whole) else ()
 
 
 def _mean(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:

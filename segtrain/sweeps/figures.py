@@ -36,21 +36,16 @@ class Drawn(NamedTuple):
     figure: Figure
 
 
-def kind(arm: Arm) -> str:
-    """What arms of several strengths have in common."""
-    return ", ".join([arm.policy, *arm.others])
-
-
 def styles(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
     """Arm's name to the look of its line: colour and dashes for its kind, a marker for its strength."""
-    kinds = sorted({kind(arm) for arm in arms if not arm.plain})
+    kinds = sorted({arm.kind for arm in arms if not arm.plain})
     strengths = sorted({arm.strength for arm in arms if not arm.plain})
     found: dict[str, dict[str, Any]] = {}
     for arm in arms:
         if arm.plain:
             found[arm.name] = {"color": "0.45", "linewidth": 2.4}
             continue
-        of, strength = kinds.index(kind(arm)), strengths.index(arm.strength)
+        of, strength = kinds.index(arm.kind), strengths.index(arm.strength)
         look = {"color": COLOURS[of % len(COLOURS)], "linestyle": LINES[of // len(COLOURS) % len(LINES)]}
         found[arm.name] = {**look, "marker": MARKERS[strength % len(MARKERS)]}
     return found
@@ -60,7 +55,7 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
     """Paired difference to the baseline over strength, a line with its band a policy; None with one strength only."""
     curves: dict[str, list[Contrast]] = {}
     for contrast in contrasts:
-        curves.setdefault(kind(contrast.arm), []).append(contrast)
+        curves.setdefault(contrast.arm.kind, []).append(contrast)
     if not any(len(curve) > 1 for curve in curves.values()):
         return None
     figure, axes = _figure(3.2)

@@ -46,7 +46,7 @@ def find(folders: Sequence[Path]) -> Findings:
     scores = {key for run in runs for row in run.images.values() for key in row if key.startswith(f"{SCORE}/")}
     by_class = {key.partition("/")[2]: contrasts(arms, key) for key in sorted(scores)}
     chosen = choice(arms)
-    warned = caution.warnings(runs, arms, compared, _missing(folders, runs), chosen)
+    warned = caution.warnings(runs, arms, compared, _missing(folders, runs))
     title = " and ".join(folder.resolve().name for folder in folders)
     empty = {key: found for key in [SCORE, *sorted(scores)] if (found := _on_empty(arms, key))}
     return Findings(title, runs, arms, compared, by_class, chosen, warned, robustness(arms), empty)

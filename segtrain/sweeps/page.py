@@ -19,7 +19,7 @@ def _intro(found: Findings) -> str:
     images = sorted({len(run.images) for run in found.runs if run.finished})
     base = {c.baseline.name for c in found.contrasts}
     return (
-        f"{done} of {len(found.runs)} runs finished, {len(found.arms)} arms, test images: "
+        f"{done} of {len(found.runs)} runs finished, {len(found.arms)} arms, test images a run: "
         f"{' or '.join(map(str, images)) or 'none yet'}. Differences are in Dice points (hundredths), paired by "
         f"seed and image, against {' or '.join(sorted(base)) or 'nothing yet'}."
     )
@@ -35,8 +35,8 @@ METHOD = (
     "for the number of arms (Holm); an interval 'at once' holds together with those of all other arms, so also for the "
     "one that was chosen. 'Wins in' is P(arm > baseline) over repetitions, ties half. 'p, these images' is the "
     "sign-flip test over repetitions: it answers for exactly these test images. Fewer than 5 seeds never yield "
-    "'better' or 'worse'. The arm is chosen on validation and confirmed on test. `scripts/validate_statistics.py` "
-    "checks all of it by simulation."
+    "'better' or 'worse'. The arm is chosen on validation and judged on test. The intervals say nothing of another set "
+    "to train on. `scripts/validate_statistics.py` checks all of it by simulation."
 )
 
 
@@ -90,7 +90,7 @@ def markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Dr
     """report.md: the same words and tables, figures by name."""
     lines = [f"# {found.title}", "", _intro(found), ""]
     lines += [f"> **Careful:** {warning}\n" for warning in found.warnings]
-    lines += [f"- {sentence}" for sentence in verdict.sentences(found.choice, found.contrasts)]
+    lines += [f"- {sentence}" for sentence in verdict.sentences(found.choice, found.contrasts, found.arms)]
     lines += ["", "Next:", *(f"- {step}" for step in verdict.next_steps(found.choice, found.contrasts)), ""]
     lines += _markdown_table(list(rows[0]), [list(row.values()) for row in rows])
     if len(found.by_class) > 1:
@@ -120,7 +120,7 @@ def html_page(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[D
 
 
 def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn], svgs: dict[str, str]) -> str:
-    said = verdict.sentences(found.choice, found.contrasts)
+    said = verdict.sentences(found.choice, found.contrasts, found.arms)
     parts = [f"<h1>{html.escape(found.title)}</h1>", f'<p class="soft">{html.escape(_intro(found))}</p>']
     parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in found.warnings]
     parts += [f'<p class="verdict">{html.escape(sentence)}</p>' for sentence in said]

@@ -21,6 +21,7 @@ LEVEL = 0.95
 BETTER = 0.75  # P(A > B) from which a difference is worth having, by convention of Bouthillier et al. 2021
 LEAST_SEEDS = 5  # fewer never yield "better"
 LEAST_UNITS = 5  # test images, or groups of them; from fewer nothing is said about others
+SETTLING_UNITS = 12  # from fewer nothing is settled: where scores are skewed the interval is too short
 PIVOTS = 4096  # draws of a pivotal quantity
 NONE = (math.nan, math.nan)
 
@@ -84,7 +85,7 @@ def over_rows(difference: np.ndarray) -> Estimate:
     return _with_interval(Estimate(mean, rows, 0, parts=parts, seed_sd=math.sqrt(variance)))
 
 
-def overlapping(difference: np.ndarray) -> Estimate:
+def overlapping(difference: np.ndarray, of_seeds: np.ndarray | None = None) -> Estimate:
     """Returns the mean over rows that each have a test set of their own; sets may share units.
 
     Two rows that share units are correlated: their means have the covariance (shared units / (units of the one · units
@@ -93,6 +94,8 @@ def overlapping(difference: np.ndarray) -> Estimate:
 
     Args:
         difference: (rows, units); NaN where a row does not test a unit.
+        of_seeds: the mean of each seed over the rows, where the same seeds are averaged in every row: what they bring
+            to all rows is added, so that the interval is rather too wide than too short.
     """
     known = ~np.isnan(difference)
     counts, of_rows = known.sum(1), np.nanmean(difference, 1)
@@ -108,6 +111,8 @@ def overlapping(difference: np.ndarray) -> Estimate:
         of_units, freedom = _units_variance(np.where(known, difference - of_rows[:, None], 0.0), known)
         if of_units > 0:
             parts.append(Part(float(share[pair].mean()) * of_units, freedom))
+    if of_seeds is not None and len(of_seeds) > 1:
+        parts.append(Part(float(of_seeds.var(ddof=1)) / len(of_seeds), len(of_seeds) - 1))
     return _with_interval(Estimate(mean, rows, units, parts=tuple(parts), seed_sd=math.sqrt(variance)))
 
 

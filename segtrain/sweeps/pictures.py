@@ -56,10 +56,9 @@ def images_section(contrast: Contrast | None, svg: str | None, unit: float) -> s
         return ""
     ordered = sorted(contrast.of_images, key=lambda name: -contrast.of_images[name])
     parts = ["<h2>Image by image</h2>", figure(svg, f"{contrast.arm.name} against {contrast.baseline.name}")]
-    most, least = ordered[:SHOWN], ordered[: -SHOWN - 1 : -1]
-    best, worst = contrast.of_images[most[0]], contrast.of_images[least[0]]
-    above, below = "Gain most" if best > 0 else "Lose least", "Lose most" if worst < 0 else "Gain least"
-    for words, names in ((above, most), (below, least)):
+    gain = [name for name in ordered if contrast.of_images[name] > 0]
+    lose = [name for name in reversed(ordered) if contrast.of_images[name] < 0]
+    for words, names in (("Gain most", gain[:SHOWN]), ("Lose most", lose[:SHOWN])):
         shown = [_thumbnail(contrast, name, unit) for name in names]
         if any(shown):
             parts.append(f"<h3>{words}</h3>{side_by_side(shown)}")

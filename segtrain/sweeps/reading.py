@@ -1,6 +1,7 @@
 """Runs as the report sees them: read from their folders alone, without torch and without the data."""
 
 import csv
+import fnmatch
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,12 @@ from segtrain.runs.folder import UNNAMED, RunFolder
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a config in a tenth of the time
 SEED, DEAL, FOLD = "seed", "dataset.split.seed", "dataset.split.fold"
+# Keys that may differ between runs of one arm without changing a result.
+HARMLESS = (
+    *("seed", "name", "outputs", "debug", "resume*", "trust*", "data.num_workers", "data.cache", "logger*"),
+    *("choices.logger", "choices.trainer", "choices.sweep", "checkpoint.*", "trainer.accelerator"),
+    *("dataset.split.seed", "dataset.split.fold"),
+)
 BLOCKS = "segtrain.data.split.Blocks"  # a split into slabs of neighbours
 
 
@@ -106,6 +113,11 @@ def read_run(path: Path) -> Run:
     )
 
 
+def is_harmless(key: str) -> bool:
+    """Whether runs of one arm may differ in a key."""
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (key, f"choices.{key}") for pattern in HARMLESS)
+
+
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
@@ -145,7 +157,7 @@ def groups_of(run: Run) -> dict[str, str]:
     groups = {}
     for name in run.images:
         match = expression.search(name)
-        groups[name] = match[1 if expression.groups else 0] if match else name
+        groups[name] = (match[1 if expression.groups else 0] if match else None) or name
     return groups
 
 
@@ -164,7 +176,13 @@ def _images(path: Path) -> dict[str, dict[str, float]]:
         return {}
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return {row["id"]: {k: float(v) if v else math.nan for k, v in row.items() if k != "id"} for row in rows}
+    try:
+        return {row["id"]: {k: float(v) if v else math.nan for k, v in row.items() if k != "id"} for row in rows}
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            f"'{path}' is damaged: {error}; expected an id and numbers in every line; evaluate the run again, or "
+            "delete its folder and run again"
+        ) from error
 
 
 def _minutes(status: Mapping[str, Any]) -> float:

@@ -77,7 +77,7 @@ def _row(arm: Arm, found: Findings, times: bool) -> dict[str, str]:
             "95 % interval": own_interval(contrast),
             "wins in": f"{contrast.superiority[0]:.0%}",
             "p (Holm)": p_value(contrast.p_holm),
-            "p, these images": p_value(contrast.sign_flip),
+            "p, these images": p_value(contrast.sign_flip) if contrast.table.draws < 2 else "",
             "verdict": contrast.verdict,
         }
     elif scored:

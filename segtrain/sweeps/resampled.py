@@ -52,8 +52,8 @@ def sign_flip(of_rows: np.ndarray) -> float:
 class Neighbours(NamedTuple):
     """How alike the differences of neighbouring units are."""
 
-    correlation: float  # of each with the next, the mean over arms
-    p: float  # one-sided, that the order means nothing
+    correlation: float  # of each with the next, in the arm in which it shows most
+    p: float  # one-sided, that the order means nothing in any arm
 
     @property
     def stretch(self) -> float:
@@ -65,6 +65,9 @@ class Neighbours(NamedTuple):
 def neighbours(of_units: np.ndarray) -> Neighbours | None:
     """Returns whether units that are next to each other differ alike; None with too few units, or without variation.
 
+    The statistic of an arm is its correlation at distance 1, 2 and 3, the nearer counting double the next; that of all
+    arms is the largest, and so is that of each order drawn at random, so that many arms find no more than one would.
+
     Args:
         of_units: (arms, units) mean differences, units in the order of their names.
     """
@@ -75,10 +78,13 @@ def neighbours(of_units: np.ndarray) -> Neighbours | None:
     if units < LEAST_IN_ORDER or not len(centred):
         return None
 
-    def serial(values: np.ndarray) -> float:
-        return float(((values[:, 1:] * values[:, :-1]).sum(1) / length).mean())
+    def at(values: np.ndarray, distance: int) -> np.ndarray:
+        return np.asarray((values[:, distance:] * values[:, :-distance]).sum(1) / length)
+
+    def serial(values: np.ndarray) -> np.ndarray:
+        return at(values, 1) + at(values, 2) / 2 + at(values, 3) / 4
 
     rng = np.random.default_rng(0)
     found = serial(centred)
-    beyond = sum(serial(centred[:, rng.permutation(units)]) >= found for _ in range(PERMUTATIONS))
-    return Neighbours(found, (1 + beyond) / (1 + PERMUTATIONS))
+    beyond = sum(serial(centred[:, rng.permutation(units)]).max() >= found.max() for _ in range(PERMUTATIONS))
+    return Neighbours(float(at(centred, 1)[found.argmax()]), (1 + beyond) / (1 + PERMUTATIONS))

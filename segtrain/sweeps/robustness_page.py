@@ -96,7 +96,7 @@ def _doses(found: Robustness, clean: Sequence[Contrast]) -> Drawn | None:
     """A panel an augmentation of several strengths, a line a shift; None where no augmentation has several."""
     kinds: dict[str, list[Arm]] = {}
     for contrast in clean:
-        kinds.setdefault(figures.kind(contrast.arm), []).append(contrast.arm)
+        kinds.setdefault(contrast.arm.kind, []).append(contrast.arm)
     several = {kind: sorted(of, key=lambda arm: arm.strength) for kind, of in kinds.items() if len(of) > 1}
     if not several:
         return None

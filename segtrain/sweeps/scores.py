@@ -30,7 +30,12 @@ class FalsePositives(NamedTuple):
 
 
 def value(row: Mapping[str, float], score: str) -> float:
-    """Returns the score of an image, in [0, 1]; 1 where it is rightly empty, NaN where no pixel of it counts."""
+    """Returns the score of an image, in [0, 1]; 1 where it is rightly empty.
+
+    NaN where no pixel of it counts, or where the run has no such score.
+    """
+    if score not in row:
+        return math.nan
     if not math.isnan(row[score]):
         return row[score]
     return math.nan if _pixels(row) == 0 else 1.0
@@ -57,16 +62,17 @@ def empty_images(runs: Iterable[Run], score: str) -> set[str]:
 
 
 def _is_empty(row: Mapping[str, float], score: str) -> bool:
-    if _pixels(row) == 0:
+    if _pixels(row) == 0 or score not in row:
         return False
     of = score.partition("/")[2]
     counts = _truth(row)
     if not counts:
         return math.isnan(row[score])
-    return (counts[of] if of else sum(n for name, n in counts.items() if name != BACKGROUND)) == 0
+    return (counts.get(of, math.nan) if of else sum(n for name, n in counts.items() if name != BACKGROUND)) == 0
 
 
 def false_positives(runs: Sequence[Run], score: str, empty: set[str]) -> FalsePositives:
     """Returns on how many of the empty images the runs predict what is not there."""
     scored = [value(run.images[name], score) for run in runs for name in empty & run.images.keys()]
-    return FalsePositives(len(scored), sum(one < 1 for one in scored))
+    known = [one for one in scored if not math.isnan(one)]
+    return FalsePositives(len(known), sum(one < 1 for one in known))

@@ -56,8 +56,8 @@ class Said:
         self.arms = arms_of(runs)
         self.contrasts: list[Contrast] = contrasts(self.arms, "dice")
         self.choice = choice(self.arms)
-        self.sentences = verdict.sentences(self.choice, self.contrasts)
-        self.warnings = caution.warnings(runs, self.arms, self.contrasts, [], self.choice)
+        self.sentences = verdict.sentences(self.choice, self.contrasts, self.arms)
+        self.warnings = caution.warnings(runs, self.arms, self.contrasts)
         self.steps = verdict.next_steps(self.choice, self.contrasts)
 
     @property

@@ -40,6 +40,7 @@ def test_arms_of_other_tables_are_bonferronis() -> None:
     assert multiplicity.level_for_each([first, gaps]) == pytest.approx(0.975)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [0.0, 0.5])
 def test_all_intervals_hold_at_once_and_so_does_that_of_the_arm_that_is_picked(shared: float) -> None:
     rng, all_hold, picked, picked_alone = np.random.default_rng(5), 0, 0, 0

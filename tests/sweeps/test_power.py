@@ -8,7 +8,7 @@ SPREADS = {"seed_sd": 0.03, "image_sd": 0.02, "rest_sd": 0.02}
 FOUND = paired.Estimate(0.02, 8, 30, **SPREADS)
 
 
-def found_share(rows: int, units: int, draws: int = 400) -> float:
+def found_share(rows: int, units: int, draws: int = 300) -> float:
     rng = np.random.default_rng([rows, units])
     tables = (
         0.02 + 0.03 * rng.normal(size=(rows, 1)) + 0.02 * rng.normal(size=units) + 0.02 * rng.normal(size=(rows, units))

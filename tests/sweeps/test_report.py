@@ -34,7 +34,7 @@ def test_it_finds_what_helps_what_harms_and_what_to_take(tmp_path: Path) -> None
         "elastic × 1": "better",
         "elastic × 2": "worse",
     }
-    said = " ".join(verdict.sentences(found.choice, found.contrasts))
+    said = " ".join(verdict.sentences(found.choice, found.contrasts, found.arms))
     assert found.choice is not None and found.choice.best.name == "elastic × 1"
     assert "elastic × 1 is best on validation. On test it is better than none: +" in said
     assert "Harms: elastic × 2 (-" in said and "elastic harms from strength 2 on" in said
@@ -66,7 +66,7 @@ def test_one_seed_says_so(tmp_path: Path) -> None:
     made.sweep(tmp_path, seeds=1)
     found = find([tmp_path])
     assert {c.verdict for c in found.contrasts} == {"too few seeds"}
-    assert "With 1 seed it cannot be compared" in verdict.sentences(found.choice, found.contrasts)[0]
+    assert "With 1 seed it cannot be compared" in verdict.sentences(found.choice, found.contrasts, found.arms)[0]
 
 
 def test_images_of_a_patient_count_as_one(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_seeds_with_test_sets_of_their_own_are_compared_over_seeds(tmp_path: Pat
         table.write_text("\n".join([*rows[:10], ""]))
     found = find([tmp_path])
     assert {(c.table.design, c.estimate.rows) for c in found.contrasts} == {(Design.OWN_SETS, 5)}
-    assert any("test images of their own" in warning for warning in found.warnings)
+    assert any("do not all test the same images" in warning for warning in found.warnings)
 
 
 def test_folds_are_repetitions_not_arms(tmp_path: Path) -> None:

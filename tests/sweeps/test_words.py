@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from segtrain.sweeps import verdict
+from segtrain.sweeps.arms import arms_of
+from segtrain.sweeps.contrasts import contrasts
 from segtrain.sweeps.design import Design
 from segtrain.sweeps.reading import Run
 from tests.sweeps.cases import Said, run
@@ -77,7 +79,7 @@ def test_strength_0_is_a_baseline_of_its_own_learning_rate() -> None:
         ((f"optimizer.lr={lr}",), (f"optimizer.lr={lr}",), 0.0) for lr in ("0.0003", "0.001", "0.003")
     }
     assert max(abs(c.estimate.mean) for c in said.contrasts) < 0.01
-    assert "without augmentation, is best on validation" in said.sentences[0]
+    assert "optimizer.lr=0.003 is best on validation" in said.sentences[0] and "no arm beats it" in said.sentences[0]
 
 
 def test_an_arm_without_a_baseline_that_else_is_the_same_is_compared_with_nothing() -> None:
@@ -88,7 +90,7 @@ def test_an_arm_without_a_baseline_that_else_is_the_same_is_compared_with_nothin
         runs += [run("none", s, images(base - 0.7, s), **more) for s in SEEDS if model == "a"]
     said = Said(runs)
     assert [(c.arm.name, c.baseline.name) for c in said.contrasts] == [("flips, model=a", "none, model=a")]
-    assert "flips, model=b is best on validation. No arm without augmentation is else the same" in said.sentences[0]
+    assert "flips, model=b is best on validation" in said.sentences[0] and "compared with nothing" in said.sentences[0]
     assert "Compared with nothing" in said.text and "flips, model=b" in said.text
 
 
@@ -109,7 +111,8 @@ def test_one_group_of_images_says_nothing_of_others() -> None:
     assert "On exactly these test images it is better than none" in said.sentences[0]
     assert "8 seeds on 1 group of 20 test images" in said.sentences[0]
     assert "hold for exactly these test images" in said.text and "got 1 group of 20 test images" in said.text
-    assert any(step.startswith("Test on at least 5 groups") for step in said.steps)
+    assert any(step.startswith("Test on at least 5 images or groups") for step in said.steps)
+    assert not any("Train with" in step for step in said.steps)
     assert not any("test images in all" in step for step in said.steps)
 
 
@@ -117,6 +120,7 @@ def test_patients_are_counted_as_patients() -> None:
     groups = {f"i{j}": f"p{j // 2}" for j in range(20)}
     said = Said([*arm("none", 0, groups=groups), *arm("flips", 0.02, groups=groups)])
     assert "8 seeds and 10 groups of 20 test images" in said.sentences[0]
+    assert said.words == {"flips": "looks better"} and "10 groups of 20 test images: with fewer than 12" in said.text
 
 
 def test_one_seed_cannot_be_compared_and_nothing_is_to_be_trained_with() -> None:
@@ -182,7 +186,7 @@ def test_neighbours_that_differ_alike_settle_nothing_until_groups_are_named() ->
 
     alone = Said([*slices("none", None), *slices("flips", None)])
     assert alone.words == {"flips": "looks better"} and "neighbours by name differ alike" in alone.text
-    blocks = {f"i{j}": f"b{j // 8}" for j in range(40)}
+    blocks = {f"i{j}": f"b{j // 3}" for j in range(40)}
     named = Said([*slices("none", blocks), *slices("flips", blocks)])
     assert named.words == {"flips": "better"} and "neighbours" not in named.text
 
@@ -222,3 +226,81 @@ def test_an_interval_lies_within_what_scores_can_differ_by() -> None:
 def test_seeds_that_the_baseline_lacks_are_said() -> None:
     said = Said([*arm("none", 0, seeds=range(5)), *arm("flips", 0.02, seeds=range(7))])
     assert said.contrasts[0].estimate.rows == 5 and "flips (seed 5, seed 6)" in said.text
+
+
+def test_an_ops_ablation_has_the_baseline_of_its_policy() -> None:
+    def without(op: str, gain: float) -> list[Run]:
+        more = {"typed": (f"aug.without=[{op}]",), "config": {"aug.without": [op]}}
+        return [run("elastic", s, images(gain, s), val=0.7 + gain, **more) for s in SEEDS]
+
+    whole = [run("elastic", s, images(0.04, s), val=0.74, config={"aug.without": []}) for s in SEEDS]
+    base = [run("none", s, images(0, s), val=0.7, config={"aug.without": []}) for s in SEEDS]
+    said = Said([*base, *whole, *without("noise", 0.02), *without("bias", 0.03)])
+    assert {(c.arm.policy, c.baseline.name) for c in said.contrasts} == {("elastic", "none")}
+    assert len(said.contrasts) == 3 and "Compared with nothing" not in said.text
+    assert any("aug.without=[noise]" in name for name in said.words)
+
+
+def test_a_baseline_is_one_that_has_finished() -> None:
+    failed = [one._replace(state="failed", images={}) for one in arm("none", 0)]
+    runs = [*failed, *arm("geo", 0.02), *arm("geo", 0.0, 0.0), *arm("elastic", 0.0, 0.0, range(3))]
+    said = Said(runs)
+    assert [(c.arm.name, c.baseline.name, c.estimate.rows) for c in said.contrasts] == [("geo × 1", "geo × 0", 8)]
+
+
+def test_a_better_arm_that_validation_did_not_choose_is_to_be_confirmed() -> None:
+    other = [run("noise", s, images(0.0, s), val=0.9) for s in SEEDS]
+    said = Said([*arm("none", 0), *arm("flips", 0.02), *other])
+    assert said.words["flips"] == "better" and said.steps[0].startswith("Confirm flips with seeds of their own")
+    assert not any("train without" in step for step in said.steps)
+
+
+def test_an_arm_with_few_runs_does_not_decide_which_is_best() -> None:
+    said = Said([*arm("none", 0), *arm("flips", 0.03), *arm("geo", 0.02), *arm("new", 0.05, seeds=range(1))])
+    assert said.sentences[0].startswith("flips is best on validation (mean of 8 seeds)")
+    assert "fewer than half of the others' runs: new." in said.text
+
+
+def test_arms_without_a_common_seed_are_compared_and_none_is_chosen() -> None:
+    runs = [
+        *arm("none", 0, seeds=range(10)),
+        *arm("flips", 0.02, seeds=range(5)),
+        *arm("geo", 0.02, seeds=range(5, 10)),
+    ]
+    said = Said(runs)
+    assert said.choice is None and said.sentences[0].startswith("No arm is chosen")
+    assert said.words == {"flips": "better", "geo": "better"} and "Better than the baseline" in said.text
+
+
+def test_why_nothing_can_be_compared() -> None:
+    assert "no arm with augmentation" in Said(arm("none", 0)).sentences[0]
+    assert "no arm without augmentation is else the same" in Said(arm("flips", 0)).sentences[0]
+    other = [run("flips", s, images(0, s, first=100)) for s in SEEDS]
+    apart = [one._replace(images={f"x{n}": row for n, row in one.images.items()}) for one in other]
+    said = Said([*arm("none", 0), *apart])
+    assert "share a finished seed with a test image" in said.sentences[0] and "Compared with nothing" in said.text
+
+
+def test_images_that_only_one_of_a_pair_has_are_said() -> None:
+    half = [run("flips", s, dict(list(images(0.02, s).items())[:14])) for s in SEEDS]
+    said = Said([*arm("none", 0), *half])
+    assert said.contrasts[0].unshared == 6 and "only one of two paired runs has, left out: flips (6)." in said.text
+
+
+def test_runs_of_other_data_settle_nothing() -> None:
+    said = Said([*arm("none", 0), *(one._replace(fingerprint="g") for one in arm("flips", 0.02))])
+    assert said.words == {"flips": "looks better"} and "several fingerprints" in said.text
+
+
+def test_what_changes_no_result_makes_no_arm() -> None:
+    typed = [one._replace(typed=(*one.typed, "trainer.accelerator=cpu")) for one in arm("flips", 0.02)]
+    mixed = [one._replace(config={**one.config, "trainer.accelerator": "cpu"}) for one in typed[:4]]
+    said = Said([*arm("none", 0), *mixed, *arm("flips", 0.02)[4:]])
+    assert {a.name: len(a.runs) for a in said.arms} == {"none": 8, "flips": 8}
+
+
+def test_runs_with_other_classes_are_compared_in_what_they_share() -> None:
+    more = [one._replace(images={n: {**r, "dice/b": 0.5} for n, r in one.images.items()}) for one in arm("flips", 0.02)]
+    runs = [*arm("none", 0), *more]
+    assert contrasts(arms_of(runs), "dice/b") == []
+    assert "do not score the same classes" in Said(runs).text
