@@ -15,7 +15,7 @@ from segtrain.data.datasets.columns import Codes
 from segtrain.data.duplicates import copies_of
 from segtrain.data.leaks import refuse_torn
 from segtrain.data.skipping import Skipping, opened, without
-from segtrain.data.split import PARTS, Split, groups_of
+from segtrain.data.split import PARTS, Split, groups_of, joined
 from segtrain.data.split.groups import expression
 from segtrain.data.split.parts import sides
 from segtrain.errors import UserError
@@ -64,7 +64,13 @@ def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
 
 
 def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
-    """Returns the group of each sample that a statistic draws together, as `groups_of` says."""
+    """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
+    said = said_groups(config, dataset)
+    return Codes(joined(said.codes, copies_of(dataset)), said.names)
+
+
+def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+    """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
     cuts = config.dataset.get("split") is not None and getattr(_splitter(config), "cuts_groups", False)
     return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cuts)
 

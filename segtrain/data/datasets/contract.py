@@ -43,10 +43,10 @@ class SegmentationDataset(Protocol):
       by itself.
     - `weights` (n,) float64 from 0, how often each is drawn where sampling is weighted.
     - `hashes()` (`Sequence[Hashable | None]`), equal for samples that show the same image: a draw puts them into one
-      part, and a split that tears them apart is refused. None is a sample of which that is not known, or in whose image
-      nothing is, so that it is equal to others without being their copy. Where an image is a file it is a hash of the
-      file's content, which the fingerprint reads anyway; where it is not, of its pixels. Too many to be read at the
-      start: None in place of all, and `check` alone finds copies.
+      part, a statistic draws them together, and a split that tears them apart is refused. None is a sample of which
+      that is not known, or in whose image nothing is, so that it is equal to others without being their copy. Where an
+      image is a file it is a hash of the file's content, which the fingerprint reads anyway; where it is not, of its
+      pixels. Too many to be read at the start: None in place of all, and `check` alone finds copies.
     - `spacing(index)`, height and width of a sample's pixels in mm, in which surface distances then are.
     - `stamp(index)`, of a dataset whose `fingerprint` does not follow what its files hold: a whole number below 2⁶⁴
       that changes with the files of a sample (0: the fingerprint does follow them). Caches ask it before they give what
