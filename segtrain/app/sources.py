@@ -72,7 +72,8 @@ def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
 def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
     cuts = config.dataset.get("split") is not None and getattr(_splitter(config), "cuts_groups", False)
-    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cuts)
+    cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
+    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
 
 
 def allows_leak(config: DictConfig) -> bool:

@@ -184,8 +184,11 @@ def test_a_single_stack_is_cut_into_slabs_and_is_one_group(name: str, tmp_path: 
     config, dataset = opened(name, tmp_path, stacks(1, 30), "split=blocks")
     split = build_split(config, dataset)
     assert [len(part) for part in split] == [10, 5, 5, 10]
-    groups = build_groups(config, dataset)
-    assert len({groups[i] for i in split.test}) == 1
+    for group in (None, r"(p\d+_\d+)") if not LAYOUTS[name].stacked else (None,):  # said or not that each is alone
+        config.dataset.split.group = group
+        assert [*build_split(config, dataset)] == [*split]
+        groups = build_groups(config, dataset)
+        assert len({groups[i] for i in split.test}) == 1
     if LAYOUTS[name].stacked:
         with pytest.raises(UserError, match="leaves val empty"):
             build_split(configured(name, OmegaConf.to_container(without_split(config))), dataset)
