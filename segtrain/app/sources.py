@@ -104,8 +104,9 @@ def changed_data(run: RunFolder) -> UserError:
     """Returns the error that a run cannot go on with these data."""
     return UserError(
         f"the data of {run.path} has changed since the run began (another fingerprint, or other samples "
-        "that cannot be read, than in its split.json); going on would mix two data sets; restore the data or "
-        "start a new run with name=…"
+        "that cannot be read, than in its split.json), or this version of segtrain reads them in another way; going on "
+        "would mix two data sets; restore the data, go on with the version that env.json names, or start a new "
+        "run with name=…"
     )
 
 

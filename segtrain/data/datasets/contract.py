@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 class SegmentationDataset(Protocol):
     """What training asks of a dataset; any class with these members will do, it need not inherit.
 
-    Five more are optional, None or no such member saying nothing:
+    Six more are optional, None or no such member saying nothing:
 
     - `groups` (`Sequence[str | None]`), equal for samples that belong together, as slices of one scan, pages of one
       stack or tiles of one image do: a split keeps them in one part, a statistic draws them together. None is a sample
@@ -51,6 +51,8 @@ class SegmentationDataset(Protocol):
     - `stamp(index)`, of a dataset whose `fingerprint` does not follow what its files hold: a whole number below 2⁶⁴
       that changes with the files of a sample (0: the fingerprint does follow them). Caches ask it before they give what
       they keep.
+    - `older_fingerprints()` (`list[str]`), what `fingerprint` gave in versions that took it in another way of the same
+      samples: a run that holds one of them is of these data, if its own options of the data set are those at hand.
     """
 
     @property
