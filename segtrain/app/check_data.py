@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
-from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split
+from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split, said_groups
 from segtrain.data import findings, suggest
 from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.copies import copies
@@ -83,16 +83,19 @@ def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | Non
     """What belongs together, or seems to by its names though nobody says so."""
     if split is None:
         return []
-    groups = build_groups(config, dataset)
+    groups = said_groups(config, dataset)
     sizes = Counter(groups.codes.tolist()).values()
+    apart = len({*build_groups(config, dataset).codes.tolist()})
+    copied = "" if apart == len(sizes) else f"; those that share copies of an image count as one, which leaves {apart}"
     if len(sizes) < len(dataset.ids):
         over = len(torn(groups, split))
         meaning = f"{over} lie in several parts: new images of known ones are judged" if over else "each in one part"
         number, each = f"{len(sizes)} group{'s' * (len(sizes) > 1)}", _between(min(sizes), max(sizes))
-        return [findings.said("groups", f"{number} of {each} samples", f"{meaning}; one counts as one", len(sizes))]
+        return [findings.said("groups", f"{number} of {each} samples", f"{meaning}; one counts as one{copied}", apart)]
     found = find_groups(list(dataset.ids), all(name.partition("/")[0] in PARTS for name in dataset.ids))
     if found is None:
-        return [findings.said("groups", "none", "every image counts as independent of the others", len(sizes))]
+        alone = f"every image counts as independent of the others{copied}"
+        return [findings.said("groups", "none", alone, apart)]
     shown = f"none said; {found.number} by name, of {_between(found.smallest, found.largest)} samples"
     meaning = (
         f"'{found.example}' and others: if each is one patient, stack or image, its samples belong into one part, and "

@@ -12,6 +12,7 @@ from segtrain.app.changes import with_typed
 from segtrain.app.feeding import Feeding
 from segtrain.app.known_keys import require_known
 from segtrain.app.loaded import Loaded
+from segtrain.app.same_data import is_same
 from segtrain.app.sources import build_dataset, build_split
 from segtrain.config import composed, plain
 from segtrain.data.datasets import SegmentationDataset
@@ -47,15 +48,16 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
     _require_fit(loaded, dataset)
     feeding = Feeding(config, dataset)
     known = loaded.run.read_json("split.json")
-    own = feeding.fingerprint == known["fingerprint"]
+    own = is_same(loaded.run, config, dataset, feeding.fingerprint)
     if own:
         _require_own_split(loaded.run, typed)
         sides = {side: _indices(dataset, known[side]) for side in PARTS[:3]}
     elif not any(override.lstrip("+").startswith(("dataset", "split=")) for override in typed):
         raise UserError(
             f"the data of {loaded.run.path} has changed since it was trained: another fingerprint than in its "
-            "split.json; its scores on them would mean something else; restore the data, say where they are now "
-            "(dataset.root=FOLDER), or give other data (dataset=NAME)"
+            "split.json, or this version of segtrain reads them in another way; its scores on them would mean "
+            "something else; restore the data, say where they are now (dataset.root=FOLDER), or give other data "
+            "(dataset=NAME)"
         )
     elif part == "all":
         sides = {}
@@ -97,7 +99,8 @@ def unseen(loaded: Sequence[Loaded], data: Data) -> dict[tuple[int, ...], list[i
         UserError: the data are not those that every run was trained on, or part is not test.
     """
     known = [one.run.read_json("split.json") for one in loaded]
-    if data.part != "test" or any(split["fingerprint"] != data.feeding.fingerprint for split in known):
+    fingerprint = data.feeding.fingerprint
+    if data.part != "test" or not all(is_same(one.run, data.config, data.dataset, fingerprint) for one in loaded):
         raise UserError(
             "ensemble=unseen scores each test image by the runs that have not seen it; expected runs on the same data, "
             f"such as the folds of split=folds, and split=test; got part {data.part}, data "

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.app import changes, device
 from segtrain.app.assembly import Parts
 from segtrain.app.changes import Differences
+from segtrain.app.same_data import is_same
 from segtrain.app.sources import allows_leak, build_groups, changed_data
 from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
@@ -84,9 +85,10 @@ class Opened:
     def require_same_data(self, parts: Parts) -> None:
         """Raises UserError unless the data of a run that goes on are what they were, and its parts share no image."""
         fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
-        before = self.run.read_json("split.json") if self.checkpoint is not None else None
-        if before and (before["fingerprint"], before["skipped"]) != (fingerprint, skipped):
-            raise changed_data(self.run)
+        if self.checkpoint is not None:
+            same = is_same(self.run, self.config, parts.dataset, fingerprint)
+            if not same or {*self.run.read_json("split.json")["skipped"]} != {*skipped}:  # why may name a moved path
+                raise changed_data(self.run)
         self._refuse_leaks(parts)
 
     def _record(self, parts: Parts) -> None:
@@ -94,6 +96,8 @@ class Opened:
         ids, split = parts.dataset.ids, parts.data.split
         sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
         fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
+        if self.checkpoint is not None:  # an older version's stays, which the other runs of a sweep hold
+            fingerprint = self.run.read_json("split.json")["fingerprint"]
         groups = build_groups(self.config, parts.dataset)
         tested = {ids[i]: groups[i] for i in split.test}
         self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, "skipped": skipped, "groups": tested})

@@ -9,6 +9,7 @@ from segtrain.app.assembly import build_data
 from segtrain.app.changes import as_of
 from segtrain.app.feeding import Feeding
 from segtrain.app.finding import find_run
+from segtrain.app.same_data import is_same
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.app.sources import build_dataset, build_schedule, find_sample, recorded_split
 from segtrain.aug.policy import planes
@@ -39,7 +40,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
         )
     config = as_of(run.config(), run.changes(), wanted.epoch)
     dataset = build_dataset(config)
-    _require_same_data(run, dataset)
+    _require_same_data(run, config, dataset)
     if wanted.sample is None:
         raise UserError(f"replay shows one sample; give sample=ID, such as sample={dataset.ids[0]}")
     index = find_sample(dataset, str(wanted.sample))
@@ -77,11 +78,12 @@ def network_input(image: np.ndarray) -> np.ndarray:
     return planes(image if image.dtype == np.uint8 else image.astype(np.float32))
 
 
-def _require_same_data(run: RunFolder, dataset: SegmentationDataset) -> None:
-    if run.read_json("split.json")["fingerprint"] != dataset.fingerprint():
+def _require_same_data(run: RunFolder, config: DictConfig, dataset: SegmentationDataset) -> None:
+    if not is_same(run, config, dataset, dataset.fingerprint()):
         raise UserError(
-            f"the data of {run.path} has changed since the run (another fingerprint than in its split.json), so what "
-            "its network saw cannot be shown; restore the data, or look at the new data without replay"
+            f"the data of {run.path} has changed since the run (another fingerprint than in its split.json), or this "
+            "version of segtrain reads them in another way, so what its network saw cannot be shown; restore the data, "
+            "or look at the new data without replay"
         )
 
 

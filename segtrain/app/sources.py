@@ -15,7 +15,7 @@ from segtrain.data.datasets.columns import Codes
 from segtrain.data.duplicates import copies_of
 from segtrain.data.leaks import refuse_torn
 from segtrain.data.skipping import Skipping, opened, without
-from segtrain.data.split import PARTS, Split, groups_of
+from segtrain.data.split import PARTS, Split, groups_of, joined
 from segtrain.data.split.groups import expression
 from segtrain.data.split.parts import sides
 from segtrain.errors import UserError
@@ -64,9 +64,16 @@ def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
 
 
 def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
-    """Returns the group of each sample that a statistic draws together, as `groups_of` says."""
+    """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
+    said = said_groups(config, dataset)
+    return Codes(joined(said.codes, copies_of(dataset)), said.names)
+
+
+def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+    """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
     cuts = config.dataset.get("split") is not None and getattr(_splitter(config), "cuts_groups", False)
-    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cuts)
+    cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
+    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
 
 
 def allows_leak(config: DictConfig) -> bool:
@@ -97,8 +104,9 @@ def changed_data(run: RunFolder) -> UserError:
     """Returns the error that a run cannot go on with these data."""
     return UserError(
         f"the data of {run.path} has changed since the run began (another fingerprint, or other samples "
-        "that cannot be read, than in its split.json); going on would mix two data sets; restore the data or "
-        "start a new run with name=…"
+        "that cannot be read, than in its split.json), or this version of segtrain reads them in another way; going on "
+        "would mix two data sets; restore the data, go on with the version that env.json names, or start a new "
+        "run with name=…"
     )
 
 

@@ -31,6 +31,7 @@ DECODERS = (
     *("datasets", "imagecodecs", "litdata", "nibabel", "nilearn", "numpy", "opencv-python-headless", "pillow"),
     *("pycocotools", "pydicom", "pylibjpeg", "tifffile"),
 )
+OURS = "segtrain.data."  # modules of which `_our_code` holds every one
 
 Stamps = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -95,10 +96,14 @@ def stamp_of(dataset: SegmentationDataset, index: int) -> int:
 
 
 def reading_code(dataset: Any) -> str:
-    """Returns hex digits that change when what reads a dataset may: its module, our code, or `DECODERS`."""
+    """Returns hex digits that change when what reads a dataset may: its module, our code, or `DECODERS`.
+
+    Our own wrappers, such as the one of on_bad=skip, read nothing themselves: with and without them it is the same.
+    """
     code = hashlib.blake2b(_our_code(), digest_size=10)
     while dataset is not None:
-        source = getattr(sys.modules.get(type(dataset).__module__), "__file__", None)
+        name = type(dataset).__module__
+        source = None if name.startswith(OURS) else getattr(sys.modules.get(name), "__file__", None)
         code.update(Path(source).read_bytes() if source and Path(source).is_file() else b"")
         dataset = getattr(dataset, "dataset", None)  # which another wraps
     return code.hexdigest()

@@ -179,3 +179,11 @@ def test_a_mistake_is_one_message(case: str, segtrain: CommandLine) -> None:
     quick = [given for given in QUICK if given.split("=")[0] != typed[0].split("=")[0]]
     assert segtrain("check", *quick, *typed) == 2
     assert message in segtrain.err and segtrain.err.count("\n") == 1
+
+
+def test_copies_of_an_image_count_as_one(segtrain: CommandLine) -> None:
+    for number in range(16):
+        pair(segtrain.folder / "data", f"{'ab'[number // 8]}{number % 8:02d}", picture(number % 8), codes())
+    assert segtrain("check", *FOLDER, "parts=[data]") == 0, segtrain.out + segtrain.err
+    (line,) = lines_of(segtrain)["groups"]
+    assert line["value"] == 8 and "leaves 8" in line["meaning"]

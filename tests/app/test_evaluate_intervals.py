@@ -24,13 +24,15 @@ IDS = ("p1_a", "p1_b", "p2_a", "q3")
         ([], ["x", "x", None, "y"], ["x", "x", "p2_a", "y"]),
         (["split=blocks"], ["x", "x", None, "y"], ["x", "x", "p2_a", "y"]),
         (["split=blocks"], None, ["one sequence"] * 4),
+        (["split=blocks"], [*"abcd"], ["one sequence"] * 4),
+        (["split=blocks", "dataset.split.group='(.+)'"], None, ["one sequence"] * 4),
         (["~split"], None, [*IDS]),
     ],
 )
 def test_groups_are_those_that_split_json_has(
     typed: list[str], groups: Any, expected: list[str], composed: Callable[..., DictConfig]
 ) -> None:
-    dataset = SimpleNamespace(ids=IDS, **({} if groups is None else {"groups": groups}))
+    dataset = SimpleNamespace(ids=IDS, splits=[None] * 4, **({} if groups is None else {"groups": groups}))
     of: Any = SimpleNamespace(dataset=dataset, config=composed("dataset=shapes", *typed))
     assert groups_of(of, range(4)) == expected
     assert groups_of(of, [3, 0]) == [expected[3], expected[0]]

@@ -102,6 +102,24 @@ def test_samples_that_cannot_be_read_are_left_out_where_asked_and_listed(segtrai
     assert segtrain(*command, "name=again") == 2 and "c.png' cannot be read" in segtrain.err  # not as nothing, ignored
 
 
+@pytest.mark.parametrize("broken", ["", "c"])
+def test_leaving_samples_out_or_not_one_cache_serves_both(segtrain: CommandLine, broken: str) -> None:
+    typed = [*folder_of(segtrain.folder / "data", "abcdef", broken=broken), "data.cache=disk"]
+    folders, readers = set(), []
+    for on_bad in ("skip", "raise"):
+        config = composed("train", [*typed, f"data.on_bad={on_bad}", f"outputs={segtrain.folder / 'outputs'}"])
+        feeding = Feeding(config, build_dataset(config))
+        folders.add(feeding.folder)
+        readers.append(feeding.dataset)
+    (folder,) = folders
+    assert [*(segtrain.folder / "outputs/cache").iterdir()] == [folder]
+    for array, other in zip(*(reader.read(0) for reader in readers), strict=True):
+        assert np.array_equal(array, other)
+    for reader in readers if broken else ():
+        with pytest.raises(UserError, match=r"c\.png' cannot be read"):
+            reader.read(2)
+
+
 def test_one_image_in_two_parts_is_kept_together_or_refused(segtrain: CommandLine) -> None:
     root = segtrain.folder / "data"
     command = folder_of(root, "abcdefghijkl")

@@ -3,15 +3,17 @@
 import random
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.data.split import Folds, Ratios, groups_of
-from segtrain.data.split.groups import expression, grouping
+from segtrain.data.split import Blocks, Folds, Ratios, groups_of
+from segtrain.data.split.groups import SEQUENCE, expression, grouping
 from segtrain.errors import UserError
 
 IDS = ["p1_a", "p1_b", "p2_a", "q3"]
+ALL = np.arange(4)
 PATIENT = re.compile(r"^(p\d+)_")
 
 
@@ -23,8 +25,8 @@ PATIENT = re.compile(r"^(p\d+)_")
         ({"pattern": re.compile(r"^\w\d")}, ["p1", "p1", "p2", "q3"]),
         ({"groups": ["x", "x", None, "y"]}, ["x", "x", "p2_a", "y"]),
         ({"groups": ["x", "x", "z", "y"], "pattern": PATIENT}, ["p1", "p1", "p2", "y"]),
-        ({"sequence": True, "groups": ["x", "x", "z", "y"]}, ["x", "x", "z", "y"]),
-        ({"sequence": True, "pattern": PATIENT}, ["p1", "p1", "p2", "q3"]),
+        ({"cut": ALL, "groups": ["x", "x", "z", "y"]}, ["x", "x", "z", "y"]),
+        ({"cut": ALL, "pattern": PATIENT}, ["p1", "p1", "p2", "q3"]),
     ],
 )
 def test_the_data_s_own_or_the_expression_s_or_itself(said, expected):
@@ -32,7 +34,34 @@ def test_the_data_s_own_or_the_expression_s_or_itself(said, expected):
 
 
 def test_what_was_cut_as_one_sequence_is_one_group():
-    assert len({*groups_of(IDS, sequence=True)}) == 1
+    assert len({*groups_of(IDS, cut=ALL)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "pattern"), [(False, None), (True, None), (False, r"(\d\d)$"), (True, r"^(s_\d\d)")]
+)
+def test_samples_that_blocks_cuts_as_one_sequence_are_one_group(groups, pattern):
+    """However it is said that each of them stands by itself."""
+    ids = [f"s_{i:02d}" for i in range(30)]
+    own = ids if groups else None
+    split = Blocks(0.2, 0.2, gap=1, group=pattern).assign(ids, [None] * 30, own)
+    assert [len(part) for part in split] == [16, 6, 6, 2]
+    assert {*groups_of(ids, own, expression(pattern), np.arange(30))} == {SEQUENCE}
+
+
+def test_what_the_data_gives_to_a_part_keeps_its_group_beside_a_sequence():
+    groups = ["x", "y", "z", "z"]
+    assert list(groups_of(IDS, groups, cut=np.array([0, 1]))) == [SEQUENCE, SEQUENCE, "z", "z"]
+    assert list(groups_of(IDS, [*"xyxy"], cut=np.array([0, 1]))) == [SEQUENCE, SEQUENCE, "x", "y"]
+
+
+@given(st.lists(st.integers(0, 12), min_size=3, max_size=30), st.randoms())
+def test_blocks_and_groups_agree_on_what_is_one_sequence(stacks, rng: random.Random):
+    """Neighbours in a slab are never counted as apart: where a stack is cut, it is a group; else all are one."""
+    ids = [f"p{stack}_{i:02d}" for i, stack in enumerate(stacks)]
+    groups = [f"p{stack}" for stack in stacks]
+    found = groups_of(ids, groups, cut=np.arange(len(ids)))
+    assert list(found) == (groups if len({*groups}) < len(ids) else [SEQUENCE] * len(ids))
 
 
 def test_an_expression_joins_groups_of_the_data_and_tears_none():

@@ -36,21 +36,23 @@ class Sample(NamedTuple):
 class SegmentationDataset(Protocol):
     """What training asks of a dataset; any class with these members will do, it need not inherit.
 
-    Five more are optional, None or no such member saying nothing:
+    Six more are optional, None or no such member saying nothing:
 
     - `groups` (`Sequence[str | None]`), equal for samples that belong together, as slices of one scan, pages of one
       stack or tiles of one image do: a split keeps them in one part, a statistic draws them together. None is a sample
       by itself.
     - `weights` (n,) float64 from 0, how often each is drawn where sampling is weighted.
     - `hashes()` (`Sequence[Hashable | None]`), equal for samples that show the same image: a draw puts them into one
-      part, and a split that tears them apart is refused. None is a sample of which that is not known, or in whose image
-      nothing is, so that it is equal to others without being their copy. Where an image is a file it is a hash of the
-      file's content, which the fingerprint reads anyway; where it is not, of its pixels. Too many to be read at the
-      start: None in place of all, and `check` alone finds copies.
+      part, a statistic draws them together, and a split that tears them apart is refused. None is a sample of which
+      that is not known, or in whose image nothing is, so that it is equal to others without being their copy. Where an
+      image is a file it is a hash of the file's content, which the fingerprint reads anyway; where it is not, of its
+      pixels. Too many to be read at the start: None in place of all, and `check` alone finds copies.
     - `spacing(index)`, height and width of a sample's pixels in mm, in which surface distances then are.
     - `stamp(index)`, of a dataset whose `fingerprint` does not follow what its files hold: a whole number below 2⁶⁴
       that changes with the files of a sample (0: the fingerprint does follow them). Caches ask it before they give what
       they keep.
+    - `older_fingerprints()` (`list[str]`), what `fingerprint` gave in versions that took it in another way of the same
+      samples: a run that holds one of them is of these data, if its own options of the data set are those at hand.
     """
 
     @property

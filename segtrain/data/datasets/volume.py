@@ -117,10 +117,17 @@ class Volume:
 
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of all files."""
+        return self._digest(*self._meaning, keep=self._contents)
+
+    def older_fingerprints(self) -> list[str]:
+        """Returns what `fingerprint` was until it followed what values of labels mean; none where it is the same."""
+        return [self._digest()] if self._meaning else []
+
+    def _digest(self, *meaning: object, keep: dict[Path, bytes] | None = None) -> str:
         files = (file for _, images, label in self._patients for scan in (*images, label) for file in scan.files)
         chosen = (self._axis, self._window, self._normalise, self._percentiles, self._empty, self._every)
         plain = (list(c) if isinstance(c, Sequence) else c for c in chosen)
-        return digest(self._root, files, *plain, *self._meaning, keep=self._contents)
+        return digest(self._root, files, *plain, *meaning, keep=keep)
 
     def hashes(self) -> Hashes:
         """Returns a hash of each slice's pixels; None where they are of one value throughout, such as air.

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from segtrain.data.split.groups import expression, grouping
+from segtrain.data.split.groups import all_alone, expression, grouping
 from segtrain.data.split.parts import Indices, Split, check_shares, checked, count, sides
 from segtrain.errors import UserError
 
@@ -81,7 +81,7 @@ class Blocks:
         if groups is not None:
             together = grouping(ids, groups, None)  # an expression may join stacks, of a patient: each is cut
         sizes = np.bincount(together.codes[pool], minlength=len(together.names))
-        if sizes.max(initial=0) <= 1 or np.count_nonzero(sizes) == 1:
+        if all_alone(together, pool) or np.count_nonzero(sizes) == 1:
             yield None, pool.tolist()
             return
         order = pool[np.argsort(together.codes[pool], kind="stable")]

@@ -17,7 +17,7 @@ def drawn(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[I
     Returns:
         The place of each pool sample's group in that order, and the number of pool samples of the group at each place.
     """
-    codes = _joined(groups.codes, twins)[pool]
+    codes = joined(groups.codes, twins)[pool]
     present = np.flatnonzero(np.bincount(codes))
     order = _order((groups.names[code] for code in present.tolist()), len(present), seed)
     place = np.empty(len(groups.names), np.int64)
@@ -32,13 +32,13 @@ def in_words(sizes: Indices, samples: int, twins: Twins) -> str:
     return f"{len(sizes)} groups of {samples} samples{copies}"
 
 
-def _joined(codes: Indices, twins: Twins) -> Indices:
-    """The codes, those of twins made equal: each to the first's."""
-    joined = codes.copy() if twins else codes
+def joined(codes: Indices, twins: Twins) -> Indices:
+    """Returns the codes of groups (n,), those of twins made equal: each to the first's."""
+    found = codes.copy() if twins else codes
     for some in twins:
-        for code in {int(joined[index]) for index in some[1:]}:
-            joined[joined == code] = joined[some[0]]
-    return joined
+        for code in {int(found[index]) for index in some[1:]}:
+            found[found == code] = found[some[0]]
+    return found
 
 
 def _order(names: Iterable[str], n: int, seed: int) -> Indices:

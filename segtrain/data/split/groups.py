@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from segtrain.data.datasets.columns import Codes, coded
+from segtrain.data.split.parts import Indices
 from segtrain.errors import UserError
 
 SEQUENCE = "one sequence"  # the group of all samples that are cut as one
@@ -46,26 +47,40 @@ def groups_of(
     ids: Sequence[str],
     groups: Sequence[str | None] | None = None,
     pattern: re.Pattern[str] | None = None,
-    sequence: bool = False,
+    cut: Indices | None = None,
 ) -> Codes:
     """Returns the group of each sample, for a statistic to draw together: samples of one group resemble each other.
 
     As `grouping`, but that a sample in which the pattern finds nothing stands for itself, and that samples which were
-    cut as one sequence are one group where nothing else is said.
+    cut as one sequence are one group; where nothing is said of groups, all samples are.
 
     Args:
         ids: unique names.
         groups: what the data says belongs together; None: nothing.
         pattern: the split's option `group`.
-        sequence: whether the split cuts neighbours apart, as `Blocks` does, because they resemble each other.
+        cut: the samples among which the split cuts neighbours apart, as `Blocks` does, because they resemble each
+            other; None: it cuts nothing.
     """
+    said = _said(ids, groups, pattern)
+    if cut is None or not all_alone(said, cut):
+        return said
+    codes = said.codes.astype(np.int64)
+    codes[slice(None) if groups is None and pattern is None else cut] = len(said.names)
+    return Codes(codes, (*said.names, SEQUENCE))
+
+
+def all_alone(groups: Codes, samples: Indices) -> bool:
+    """Returns whether no two of the samples are of one group: such samples are cut as one sequence."""
+    return bool(np.bincount(groups.codes[samples]).max(initial=0) <= 1)
+
+
+def _said(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: re.Pattern[str] | None) -> Codes:
+    """The group of each sample as pattern or data say it, else itself."""
     own = None if groups is None else _filled(coded(groups), ids)
     if pattern is not None:
         names = ids if own is None else [own.names[code] for code in own.codes.tolist()]
         return coded([_matched(pattern, name) or other for name, other in zip(ids, names, strict=True)])
-    if own is not None:
-        return own
-    return Codes(np.zeros(len(ids), np.int32), (SEQUENCE,)) if sequence else Codes(np.arange(len(ids)), ids)
+    return Codes(np.arange(len(ids)), ids) if own is None else own
 
 
 def _filled(own: Codes, ids: Sequence[str]) -> Codes:

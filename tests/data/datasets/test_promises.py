@@ -98,6 +98,20 @@ def test_copies_are_drawn_into_one_part(name: str, tmp_path: Path) -> None:
             assert all(places[i] == places[i + 18] for i in range(18)), (choice, seed)
 
 
+@every
+def test_copies_count_as_one_image(name: str, tmp_path: Path) -> None:
+    """Every image twice, under another name: half of the images or stacks are independent, those of the first half."""
+    half = stacks(6, 3)
+    samples = [*half, *(one._replace(stack=f"q{one.stack}") for one in half)]
+    config, dataset = opened(name, tmp_path, samples, "split=ratios")
+    groups = build_groups(config, dataset)
+    named = [one.stack for one in half] if LAYOUTS[name].stacked else list(dataset.ids[:18])
+    assert list(groups) == named * 2
+    if not LAYOUTS[name].stacked:
+        config.dataset.split.group = r"(q?p\d+)_"
+        assert list(build_groups(config, dataset)) == [one.stack for one in half] * 2
+
+
 def without_split(config: DictConfig) -> Any:
     return OmegaConf.masked_copy(config.dataset, [key for key in config.dataset if key not in ("split", "_target_")])
 
@@ -170,8 +184,11 @@ def test_a_single_stack_is_cut_into_slabs_and_is_one_group(name: str, tmp_path: 
     config, dataset = opened(name, tmp_path, stacks(1, 30), "split=blocks")
     split = build_split(config, dataset)
     assert [len(part) for part in split] == [10, 5, 5, 10]
-    groups = build_groups(config, dataset)
-    assert len({groups[i] for i in split.test}) == 1
+    for group in (None, r"(p\d+_\d+)") if not LAYOUTS[name].stacked else (None,):  # said or not that each is alone
+        config.dataset.split.group = group
+        assert [*build_split(config, dataset)] == [*split]
+        groups = build_groups(config, dataset)
+        assert len({groups[i] for i in split.test}) == 1
     if LAYOUTS[name].stacked:
         with pytest.raises(UserError, match="leaves val empty"):
             build_split(configured(name, OmegaConf.to_container(without_split(config))), dataset)

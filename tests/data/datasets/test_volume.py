@@ -205,6 +205,15 @@ def test_fingerprint_follows_files_and_choices():
     assert len(set(prints)) == 4 and opened().fingerprint() == prints[-1]
 
 
+def test_older_runs_are_known_by_the_fingerprint_that_did_not_follow_the_classes():
+    """It was the same whatever the values meant, as it still is where they are the labels."""
+    pair()
+    plain = opened(classes={"background": 0, "liver": 1})
+    other = opened(classes={"liver": 1, "background": 0})
+    assert plain.older_fingerprints() == [] and other.older_fingerprints() == [plain.fingerprint()]
+    assert other.fingerprint() != plain.fingerprint()
+
+
 def test_a_dataset_can_be_sent_to_a_worker_without_its_volumes():
     pair(image=np.zeros((60, 60, 60), np.int16) + np.int16(1))
     dataset = opened()
