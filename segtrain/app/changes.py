@@ -23,7 +23,10 @@ HARMLESS = (
 # moments of the optimizer, what a schedule has seen.
 FIXED = ("init_from", "encoder_lr", "deep_supervision", "optimizer._target_", "scheduler._target_")
 # Keys that say what a training sample looks like, beside the length of a training whose augmentation has a schedule.
-SEEN = ("aug.", "data.crop", "data.batch_size", "data.steps_per_epoch", "data.sampling", "dataset.", "seed")
+SEEN = (
+    *("aug.", "data.crop", "data.batch_size", "data.steps_per_epoch", "data.sampling", "dataset.", "seed"),
+    "trainer.limit_train_batches",
+)
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")

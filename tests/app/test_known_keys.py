@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from segtrain.__main__ import VERBS, WITHOUT_HYDRA
 from segtrain.app.assembly import build_network
-from segtrain.app.known_arguments import GIVEN, OF_LOGGER
+from segtrain.app.known_arguments import CONTRARY, GIVEN, OF_LOGGER
 from segtrain.app.known_keys import require_known
 from segtrain.config import composed, conf_dir
 from segtrain.errors import UserError
@@ -116,6 +116,15 @@ def test_what_timm_encoders_take_is_handed_to_them(composed: Callable[..., DictC
 def test_what_segtrain_says_itself_is_not_said_again(group: str, name: str) -> None:
     said = refused("train", f"+{group}.{name}=1")
     assert f"{group}.{name}" in said and GIVEN[group][name] in said
+
+
+@pytest.mark.parametrize("name", CONTRARY)
+def test_what_contradicts_the_length_of_a_training_is_refused(name: str) -> None:
+    neutral, why = CONTRARY[name]
+    check("train", f"+trainer.{name}={'null' if neutral is None else neutral}")
+    value = {"max_time": "'00:00:01:00'", "fast_dev_run": "true", "barebones": "true"}.get(name, "3")
+    said = refused("train", f"+trainer.{name}={value}")
+    assert f"trainer.{name}" in said and why in said
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in OF_LOGGER.items() for name in names])
