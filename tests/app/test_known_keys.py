@@ -144,6 +144,13 @@ NAMED = {
     "by a name that is put together": ["+rates.a=0.1", "+which=a", 'optimizer.lr="${rates.${which}}"'],
     "by one that is named itself": ["+a=0.1", "+b=${a}", "optimizer.lr=${b}"],
     "within a function": ["+degrees=3", "aug=geometric", 'aug.transforms.0.rotate="${amount:${degrees}}"'],
+    "with a default of the same value": ["+my_lr=0.1", 'optimizer.lr="${oc.select:my_lr,0.1}"'],
+    "below, with a default of the same value": ["+mine.lr=0.1", 'optimizer.lr="${oc.select:mine.lr,0.1}"'],
+    "in an amount, with a default": [
+        "+degrees=3",
+        "aug=geometric",
+        'aug.transforms.0.rotate="${amount:${oc.select:degrees,3}}"',
+    ],
     "hidden from the object": ["+model._width=8", "model.decoder_channels=[${model._width},8,8,8,8]"],
 }
 
@@ -210,6 +217,15 @@ def test_the_command_line_ends_with_one_message(verb: str, segtrain: CommandLine
     assert segtrain(verb, *typed, "nobody_reads=1") == 2
     assert f"segtrain {'' if verb == 'train' else f'{verb} '}--cfg job" in segtrain.err
     assert not list(segtrain.folder.iterdir())
+
+
+def test_a_key_with_a_default_is_swept(segtrain: CommandLine) -> None:
+    text = "# @package _global_\noptimizer: {lr: '${oc.select:my_lr,1e-3}'}\n"
+    own(segtrain.folder, {"experiment/mine.yaml": text})
+    typed = ["--config-dir", "my_conf", "experiment=mine", *QUICK, "name=rates"]
+    assert segtrain("-m", *typed, "+my_lr=1e-3,2e-3") == 0, segtrain.err
+    configs = [OmegaConf.load(path) for path in segtrain.folder.glob("outputs/rates/*/config.yaml")]
+    assert sorted(config.optimizer.lr for config in configs) == [0.001, 0.002]
 
 
 def test_a_sweep_is_refused_before_its_first_job(segtrain: CommandLine) -> None:
