@@ -118,13 +118,39 @@ def test_what_segtrain_says_itself_is_not_said_again(group: str, name: str) -> N
     assert f"{group}.{name}" in said and GIVEN[group][name] in said
 
 
-@pytest.mark.parametrize("name", CONTRARY)
-def test_what_contradicts_the_length_of_a_training_is_refused(name: str) -> None:
-    neutral, why = CONTRARY[name]
-    check("train", f"+trainer.{name}={'null' if neutral is None else neutral}")
-    value = {"max_time": "'00:00:01:00'", "fast_dev_run": "true", "barebones": "true"}.get(name, "3")
-    said = refused("train", f"+trainer.{name}={value}")
-    assert f"trainer.{name}" in said and why in said
+OTHER = {  # values that are not neutral
+    "max_time": "'00:00:01:00'",
+    **dict.fromkeys(("fast_dev_run", "barebones"), "true"),
+    **{"activation": "softmax2d", "aux_params": "{classes: 2}", "from_logits": "false"},
+}
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group, names in CONTRARY.items() for name in names])
+def test_what_contradicts_the_length_of_a_training_or_its_logits_is_refused(group: str, name: str) -> None:
+    neutral, why = CONTRARY[group][name]
+    typed = ["loss._target_=segmentation_models_pytorch.losses.DiceLoss", "~loss.smooth"] if group == "loss" else []
+    typed += ["loss=dice", "+loss.mode=multiclass"] if group == "loss" else []
+    for value in neutral:
+        check("train", *typed, f"+{group}.{name}={'null' if value is None else value}")
+    said = refused("train", *typed, f"+{group}.{name}={OTHER.get(name, '3')}")
+    assert f"{group}.{name}" in said and why in said
+
+
+@pytest.mark.parametrize(("group", "choice"), [c for c in CHOICES if c[0] == "model"])
+def test_no_network_of_conf_squashes_its_logits(group: str, choice: str) -> None:
+    assert f"{group}.activation" in refused("train", f"{group}={choice}", f"+{group}.activation=sigmoid")
+
+
+class Own(torch.nn.Conv2d):
+    """A network of the user's own, whose activation is within it."""
+
+    def __init__(self, in_channels: int, classes: int, activation: str = "relu", **_: Any) -> None:
+        super().__init__(in_channels, classes, 1)
+
+
+def test_an_activation_of_the_users_own_network_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segtrain.trust._trusted", {"tests"})
+    check("train", f"model._target_={__name__}.Own", "+model.activation=gelu")
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in OF_LOGGER.items() for name in names])
