@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from segtrain.app.known_keys import require_known
-from segtrain.config import composed, conf_dir
+from segtrain.config import composed, conf_dir, searched
 from segtrain.errors import UserError
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
@@ -102,7 +102,7 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
             raise UserError(f"resume takes single values; got {override.input_line}; give key=value")
         if key in groups and isinstance(value, str):
             OmegaConf.update(config, f"choices.{key}", value, force_add=True)
-            typed_only, key = composed("train", [f"{key}={value}"]), PLACED.get(key, key)
+            typed_only, key = composed("train", [*searched(), f"{key}={value}"]), PLACED.get(key, key)
             value = OmegaConf.select(typed_only, key)
             OmegaConf.update(config, key, {}, merge=False)
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():

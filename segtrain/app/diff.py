@@ -12,9 +12,11 @@ from rich.table import Table
 
 from segtrain.app.changes import completed, differences
 from segtrain.app.finding import find_run
+from segtrain.app.named import named
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 
+USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
 WIDTH = 200  # letters of a line where standard output is no terminal
 SIDES = ("train", "val", "test", "unused")
 
@@ -25,13 +27,9 @@ def diff(arguments: Sequence[str]) -> None:
     Raises:
         UserError: not two runs.
     """
-    options = dict(a.split("=", 1) for a in arguments if a.startswith("outputs="))
-    names = [a for a in arguments if not a.startswith("outputs=")]
-    if len(names) != 2 or any(name.startswith("-") for name in names):
-        raise UserError(
-            f"diff compares two runs; expected `python -m segtrain diff RUN RUN`, each a run folder or its name below "
-            f"outputs; got {' '.join(names) or 'nothing'}"
-        )
+    names, options = named(arguments, USAGE, ("outputs",))
+    if len(names) != 2:
+        raise UserError(f"diff compares two runs; expected: {USAGE}; got {' '.join(names) or 'nothing'}")
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
     console = Console(highlight=False)
     console.width = console.width if console.is_terminal else WIDTH

@@ -234,6 +234,15 @@ def test_files_of_the_users_own(segtrain: CommandLine) -> None:
     assert segtrain(*mine, "experiment=mine", "+rates=low", "optimizer.weight_decay=${rates.lr}") == 0, segtrain.err
 
 
+def test_a_choice_of_the_users_own_is_found_when_a_run_goes_on(segtrain: CommandLine) -> None:
+    own(segtrain.folder, {"aug/mine.yaml": "defaults: [flips]\n"})
+    run = train(segtrain.folder, *QUICK)
+    allowed = "resume_allow=[aug,choices.aug]"
+    command = ["--config-dir", "my_conf", f"resume={run}", "aug=mine", "trainer.max_epochs=2", allowed]
+    assert segtrain(*command) == 0, segtrain.err
+    assert OmegaConf.load(run / "config.yaml").choices.aug == "mine"
+
+
 @pytest.mark.parametrize("verb", COMPOSED)
 def test_the_command_line_ends_with_one_message(verb: str, segtrain: CommandLine) -> None:
     config = OmegaConf.load(conf_dir() / f"{verb}.yaml")
