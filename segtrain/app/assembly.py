@@ -102,7 +102,8 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
         elif said != value:
             raise UserError(
                 f"model.{key} is {said}, and the data have {value}; expected the data's own{_or_one(key, value)}; got "
-                f"{said}: the network and the labels would not mean the same; leave model.{key} out"
+                f"{said}: the network and the labels would not mean the same; leave model.{key} out; a run that was "
+                f"trained with {said}, which earlier versions took and miscounted, is to be trained anew without it"
             )
     try:
         network: nn.Module = build(config.model, where(config, "model"), **shape)

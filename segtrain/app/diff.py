@@ -69,9 +69,15 @@ def _data(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any
     if a["fingerprint"] != b["fingerprint"]:
         yield "fingerprint", a["fingerprint"], b["fingerprint"]
     for side in SIDES:
-        only_a, only_b = sorted({*a[side]} - {*b[side]}), sorted({*b[side]} - {*a[side]})
+        only_a, only_b = _only(a, b, side), _only(b, a, side)
         if only_a or only_b:
-            yield side, f"{len(a[side])}, {len(only_a)} of them only here", f"{len(b[side])}, {len(only_b)} only here"
+            here, there = len(a.get(side, ())), len(b.get(side, ()))
+            yield side, f"{here}, {len(only_a)} of them only here", f"{there}, {len(only_b)} only here"
+
+
+def _only(a: Mapping[str, Any], b: Mapping[str, Any], side: str) -> list[str]:
+    """The samples of a side that the other lacks; a split.json may be older than a side."""
+    return sorted({*a.get(side, ())} - {*b.get(side, ())})
 
 
 def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]:
