@@ -14,6 +14,7 @@ from segtrain.config import conf_dir
 from segtrain.errors import UserError
 from segtrain.trust import ROLES
 
+LISTED = 12  # keys that a message lists; of more it says where they are shown
 # Keys of an object's node that are hydra's own; of others that begin with _ it makes nothing.
 HYDRAS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 
@@ -102,9 +103,11 @@ def _groups(verb: str) -> tuple[str, ...]:
 def _unread(config: DictConfig, key: str, others: Sequence[str], verb: str) -> str:
     all_keys = paths(OmegaConf.to_container(config, resolve=False))
     known = [path for path in all_keys if not _is_below(path, key) and not _is_below(key, path)]
+    command = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
+    told = ", ".join(others) if len(others) <= LISTED else f"the keys that `{command}` shows"
     return (
-        f"nothing reads the key '{key}'; {nearest(key, [*others, *known])}{verb} reads {', '.join(others)}, and what "
-        f"another key names by ${{{key}}}; correct it, or leave it out"
+        f"nothing reads the key '{key}'; {nearest(key, [*others, *known])}{verb} reads {told}, and what another key "
+        f"names by ${{{key}}}; correct it, or leave it out"
     )
 
 

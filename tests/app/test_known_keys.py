@@ -71,7 +71,7 @@ def test_what_each_choice_says_is_read(group: str, choice: str) -> None:
 @pytest.mark.parametrize("verb", COMPOSED)
 def test_a_key_of_no_meaning_is_refused_by_every_verb(verb: str, key: str) -> None:
     said = refused(verb, f"+{key}=1")
-    assert "'nobody'" in said and f"{verb} reads" in said
+    assert "'nobody'" in said and f"{verb} reads" in said and said.count(",") < 20
 
 
 @pytest.mark.parametrize("verb", COMPOSED)
@@ -321,7 +321,7 @@ def test_the_network_is_the_datas(classes: int, composed: Callable[..., DictConf
         if typed == classes or (typed, classes) == (1, 2):  # one logit for two classes
             assert build_network(config, 1, classes)(torch.zeros(1, 1, 64, 64)).shape[1] == typed
         else:
-            with pytest.raises(UserError, match=f"model.classes is {typed}, and the data have {classes}"):
+            with pytest.raises(UserError, match=f"model.classes is {typed}, and the data have {classes}.*trained anew"):
                 build_network(config, 1, classes)
         channels = composed("model.encoder_name=tu-test_resnet", f"+model.in_channels={typed}")
         if typed == classes:
