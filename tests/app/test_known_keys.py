@@ -254,6 +254,12 @@ def test_the_command_line_ends_with_one_message(verb: str, segtrain: CommandLine
     assert not list(segtrain.folder.iterdir())
 
 
+def test_the_next_command_names_the_key_as_it_was_typed(segtrain: CommandLine) -> None:
+    assert segtrain(*QUICK, "+my_lr=1e-3", "optimizer.lr=${my_lr}") == 0, segtrain.err
+    (following,) = (line for line in segtrain.out.splitlines() if line.strip().startswith("python -m segtrain -m"))
+    assert "+my_lr=1e-3" in following and "'optimizer.lr=${my_lr}'" in following
+
+
 def test_a_key_with_a_default_is_swept(segtrain: CommandLine) -> None:
     text = "# @package _global_\noptimizer: {lr: '${oc.select:my_lr,1e-3}'}\n"
     own(segtrain.folder, {"experiment/mine.yaml": text})
