@@ -37,6 +37,15 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
     return config
 
 
+def searched() -> list[str]:
+    """Returns the user's own folder for configs (--config-dir) as an override, so that `composed` finds its choices."""
+    from hydra.core.hydra_config import HydraConfig
+
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    own = [source.path for source in sources if source.provider == "command-line"]
+    return [f"hydra.searchpath=[{','.join(f'file://{Path(path).resolve()}' for path in own)}]"] if own else []
+
+
 def choices_of(hydra: Any) -> dict[str, str]:
     """Group to the name of its file, Hydra's own groups left out."""
     return {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra")}

@@ -69,6 +69,11 @@ def _are_parts(value: Any) -> bool:
     return isinstance(value, list | ListConfig) and bool(value) and set(value) <= {"data", "augmentation"}
 
 
+def _is_limit(value: Any) -> bool:
+    return value is None or _is_whole(value, 1) or (type(value) is float and 0 < value <= 1)
+
+
+LIMIT = Rule("a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
 RULES = {
     "name": Rule("a folder's name", lambda value: isinstance(value, str | int) and not isinstance(value, bool)),
     "seed": Rule("a whole number from 0 to 4294967295", lambda value: _is_whole(value, 0) and value < 2**32),
@@ -96,6 +101,7 @@ RULES = {
     "data.steps_per_epoch": _whole(1, None),
     "data.num_workers": _whole(0, "auto"),
     "trainer.max_epochs": _whole(1),
+    **{f"trainer.limit_{part}_batches": LIMIT for part in ("train", "val", "test")},
     "parts": Rule("[data, augmentation] or one of them, such as [data]", _are_parts),
     "samples": _whole(1),
     "seconds": Rule("a number above 0", lambda value: _is_number(value) and value > 0),

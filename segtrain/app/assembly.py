@@ -11,6 +11,7 @@ from torch import nn
 
 from segtrain.app import device
 from segtrain.app.feeding import Feeding
+from segtrain.app.limits import optimizer_steps, require_batches
 from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
 from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
@@ -50,6 +51,9 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     feeding = Feeding(config, build_dataset(config))
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
+    rows = {"val": data.split.val, "test": data.split.test}
+    batches = {part: math.ceil(len(of) / data.batch_size) for part, of in rows.items()}
+    require_batches(config, {"train": data.steps_per_epoch, **batches})
     module = build_module(config, feeding, data)
     start(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)
@@ -98,7 +102,8 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
         elif said != value:
             raise UserError(
                 f"model.{key} is {said}, and the data have {value}; expected the data's own{_or_one(key, value)}; got "
-                f"{said}: the network and the labels would not mean the same; leave model.{key} out"
+                f"{said}: the network and the labels would not mean the same; leave model.{key} out; a run that was "
+                f"trained with {said}, which earlier versions took and miscounted, is to be trained anew without it"
             )
     try:
         network: nn.Module = build(config.model, where(config, "model"), **shape)
@@ -130,7 +135,7 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
         build_loss(config, feeding, train),
         optimizer=optimizer,
         scheduler=scheduler,
-        steps=config.trainer.max_epochs * math.ceil(data.steps_per_epoch / config.trainer.accumulate_grad_batches),
+        steps=optimizer_steps(config, data.steps_per_epoch),
         classes=dataset.classes,
         ignore_index=dataset.ignore_index,
         mean=mean,

@@ -16,6 +16,7 @@ from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import Row, listed, table
 
 VERSIONS = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
+LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 # Keys of the config that are said where they are set.
 MORE = ("early_stopping", "ema", "init_from", "freeze_encoder", "encoder_lr", "deep_supervision")
 
@@ -77,6 +78,7 @@ def _training(loaded: Loaded) -> str:
             "length",
             f"{config.trainer.max_epochs} epochs of {data.steps_per_epoch or 'all'} batches of {data.batch_size}",
         ),
+        *((f"trainer.{key}", config.trainer[key]) for key in LIMITS if config.trainer.get(key) is not None),
         *((part, _called(config, part)) for part in ("loss", "optimizer", "scheduler")),
         *((key, _short(config[key])) for key in MORE if config.get(key) not in (None, False, 0, 1)),
         ("seed", f"{config.seed}; deterministic {config.deterministic}, {config.threads} threads"),

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from segtrain.app.known_keys import require_known
-from segtrain.config import composed, conf_dir
+from segtrain.config import composed, conf_dir, searched
 from segtrain.errors import UserError
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
@@ -23,7 +23,10 @@ HARMLESS = (
 # moments of the optimizer, what a schedule has seen.
 FIXED = ("init_from", "encoder_lr", "deep_supervision", "optimizer._target_", "scheduler._target_")
 # Keys that say what a training sample looks like, beside the length of a training whose augmentation has a schedule.
-SEEN = ("aug.", "data.crop", "data.batch_size", "data.steps_per_epoch", "data.sampling", "dataset.", "seed")
+SEEN = (
+    *("aug.", "data.crop", "data.batch_size", "data.steps_per_epoch", "data.sampling", "dataset.", "seed"),
+    "trainer.limit_train_batches",
+)
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
@@ -99,7 +102,7 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
             raise UserError(f"resume takes single values; got {override.input_line}; give key=value")
         if key in groups and isinstance(value, str):
             OmegaConf.update(config, f"choices.{key}", value, force_add=True)
-            typed_only, key = composed("train", [f"{key}={value}"]), PLACED.get(key, key)
+            typed_only, key = composed("train", [*searched(), f"{key}={value}"]), PLACED.get(key, key)
             value = OmegaConf.select(typed_only, key)
             OmegaConf.update(config, key, {}, merge=False)
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segtrain.app.finding import find_run
+from segtrain.app.named import named
 from segtrain.errors import UserError
 from segtrain.sweeps import caution, verdict
 from segtrain.sweeps.arms import BASELINE, Arm, arms_of
@@ -22,9 +23,10 @@ def compare(arguments: Sequence[str]) -> None:
     Raises:
         UserError: not two runs, or no seed that both arms have finished.
     """
-    if len(arguments) != 2:
+    names, _ = named(arguments, USAGE)
+    if len(names) != 2:
         raise UserError(f"compare takes two runs; expected: {USAGE}; got: {' '.join(arguments) or 'nothing'}")
-    ours, theirs = _arms([read_run(find_run(name, Path("outputs")).path) for name in arguments])
+    ours, theirs = _arms([read_run(find_run(name, Path("outputs")).path) for name in names])
     if len(ours.finished.keys() & theirs.finished.keys()) == 0:
         got = " and ".join(", ".join(map(str, arm.finished)) or "none" for arm in (ours, theirs))
         raise UserError(

@@ -12,9 +12,11 @@ from rich.table import Table
 
 from segtrain.app.changes import completed, differences
 from segtrain.app.finding import find_run
+from segtrain.app.named import named
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 
+USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
 WIDTH = 200  # letters of a line where standard output is no terminal
 SIDES = ("train", "val", "test", "unused")
 
@@ -25,13 +27,9 @@ def diff(arguments: Sequence[str]) -> None:
     Raises:
         UserError: not two runs.
     """
-    options = dict(a.split("=", 1) for a in arguments if a.startswith("outputs="))
-    names = [a for a in arguments if not a.startswith("outputs=")]
-    if len(names) != 2 or any(name.startswith("-") for name in names):
-        raise UserError(
-            f"diff compares two runs; expected `python -m segtrain diff RUN RUN`, each a run folder or its name below "
-            f"outputs; got {' '.join(names) or 'nothing'}"
-        )
+    names, options = named(arguments, USAGE, ("outputs",))
+    if len(names) != 2:
+        raise UserError(f"diff compares two runs; expected: {USAGE}; got {' '.join(names) or 'nothing'}")
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
     console = Console(highlight=False)
     console.width = console.width if console.is_terminal else WIDTH
@@ -71,9 +69,15 @@ def _data(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any
     if a["fingerprint"] != b["fingerprint"]:
         yield "fingerprint", a["fingerprint"], b["fingerprint"]
     for side in SIDES:
-        only_a, only_b = sorted({*a[side]} - {*b[side]}), sorted({*b[side]} - {*a[side]})
+        only_a, only_b = _only(a, b, side), _only(b, a, side)
         if only_a or only_b:
-            yield side, f"{len(a[side])}, {len(only_a)} of them only here", f"{len(b[side])}, {len(only_b)} only here"
+            here, there = len(a.get(side, ())), len(b.get(side, ()))
+            yield side, f"{here}, {len(only_a)} of them only here", f"{there}, {len(only_b)} only here"
+
+
+def _only(a: Mapping[str, Any], b: Mapping[str, Any], side: str) -> list[str]:
+    """The samples of a side that the other lacks; a split.json may be older than a side."""
+    return sorted({*a.get(side, ())} - {*b.get(side, ())})
 
 
 def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]:

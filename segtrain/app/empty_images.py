@@ -44,9 +44,10 @@ def sentences(results: Results, part: str) -> list[str]:
     found = []
     if empty := int(results[f"{part}/empty_images"]):
         wrong = int(results[f"{part}/false_positive_images"])
+        others = "; on the others nothing, rightly, which counts as 1 in means over images" if wrong < empty else ""
         found.append(
             f"Empty images, without any of the foreground: {empty}. Something is predicted on {wrong} of them, "
-            f"{100 * wrong / empty:.0f} %; on the others nothing, rightly, which counts as 1 in means over images."
+            f"{100 * wrong / empty:.0f} %{others}."
         )
     if unscored := int(results[f"{part}/unscored_images"]):
         found.append(

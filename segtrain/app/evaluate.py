@@ -21,9 +21,10 @@ from segtrain.app.evaluate_found import Evaluated
 from segtrain.app.evaluate_out import say, write
 from segtrain.app.evaluate_robustness import robustness
 from segtrain.app.evaluate_shifts import shifts_of
+from segtrain.app.limits import images_tested
 from segtrain.app.loaded import Loaded, load
 from segtrain.app.predictor import device_of
-from segtrain.app.scoring import Batch, Machine, Predict, Scored, batches, limit, machine, score
+from segtrain.app.scoring import Batch, Machine, Predict, Scored, batches, machine, score
 from segtrain.app.several import runs_of
 from segtrain.config import plain
 from segtrain.errors import UserError
@@ -101,7 +102,7 @@ def who(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[
         return unseen(loaded, data)
     indices = list(data.indices)
     if data.own and data.part == "test":
-        indices = indices[: limit(data.config, len(indices))]
+        indices = indices[: images_tested(data.config, len(indices))]
     return {tuple(range(len(loaded))): indices}
 
 

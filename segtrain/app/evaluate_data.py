@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app.changes import with_typed
@@ -14,7 +13,7 @@ from segtrain.app.known_keys import require_known
 from segtrain.app.loaded import Loaded
 from segtrain.app.same_data import is_same
 from segtrain.app.sources import build_dataset, build_split
-from segtrain.config import composed, plain
+from segtrain.config import composed, plain, searched
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
@@ -145,13 +144,6 @@ def require_alike(first: Loaded, other: Loaded) -> None:
             f"{first.classes}, {first.channels} and {other.classes}, {other.channels}; give runs of one data set, or "
             "ensemble=false"
         )
-
-
-def searched() -> list[str]:
-    """The user's own folder for configs (--config-dir), as an override."""
-    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
-    own = [source.path for source in sources if source.provider == "command-line"]
-    return [f"hydra.searchpath=[{','.join(f'file://{Path(path).resolve()}' for path in own)}]"] if own else []
 
 
 def _require_fit(loaded: Loaded, dataset: SegmentationDataset) -> None:

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from segtrain.app.evaluate_data import Data, searched
+from segtrain.app.evaluate_data import Data
 from segtrain.app.shifted import policy_at
 from segtrain.aug import Policy
-from segtrain.config import composed
+from segtrain.config import composed, searched
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 

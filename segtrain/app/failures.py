@@ -12,8 +12,10 @@ from collections.abc import Iterator
 import torch
 
 from segtrain.app.assembly import Parts
+from segtrain.app.sources import where
 from segtrain.app.stops import Stops
 from segtrain.errors import UserError
+from segtrain.lightning import L
 
 # How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
 NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")
@@ -53,6 +55,8 @@ def _message(error: Exception, parts: Parts) -> str | None:
         return _no_shared_memory(parts)
     if died := LOADER_DIED.search(text):
         return _loader_died(int(died[1]), died[2], parts)
+    if isinstance(error, L.fabric.utilities.exceptions.MisconfigurationException):
+        return f"{where(parts.config, 'trainer')} is refused: {' '.join(text.split())}"
     if channels := OTHER_CHANNELS.search(text):
         return (
             f"the network takes images of {channels[1]} channels; expected {parts.dataset.channels}, as the data have; "

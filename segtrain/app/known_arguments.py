@@ -35,6 +35,31 @@ GIVEN = {
     "scheduler": {"optimizer": "optimizer", "steps": "trainer.max_epochs and data.steps_per_epoch"},
     "trainer": {**dict.fromkeys(OURS, "segtrain itself"), "deterministic": "the key deterministic"},
 }
+# Arguments that would contradict what says how long is trained, on what, what chooses, and what loss and scores take;
+# each with its neutral values. Those of model and loss are of segmentation_models_pytorch.
+LENGTH = "trainer.max_epochs and data.steps_per_epoch say how long is trained, and the schedule follows them"
+LOGITS = "loss and scores take logits, which another function of them is not"
+CONTRARY: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
+    "trainer": {
+        "max_steps": ((-1,), LENGTH),
+        "max_time": ((None,), LENGTH),
+        "fast_dev_run": ((False,), "trainer=smoke tries a run out"),
+        "overfit_batches": ((0,), "the split says which images validate; a split of few trains on few"),
+        "limit_predict_batches": (
+            (None,),
+            "a training predicts nothing beside its test; see trainer.limit_test_batches",
+        ),
+        "barebones": ((False,), "without scores nothing could choose the best epoch"),
+    },
+    "model": {
+        "activation": ((None, "identity"), LOGITS),
+        "aux_params": (
+            (None,),
+            "a network has one output, the logits of each pixel, and no second one of whole images",
+        ),
+    },
+    "loss": {"from_logits": ((True,), LOGITS)},
+}
 OF_LOGGER = {
     "TensorBoardLogger": ("save_dir", "purge_step"),
     "MLFlowLogger": ("run_name", "run_id"),
@@ -79,6 +104,10 @@ def mistakes_of(
         if who := given.get(key) or (given.get(name) if (path, name) == ("aug", "ignore_index") else None):
             told = f"give {who}" if who.startswith("data.") else "leave it out"
             yield f"{path}.{key}", f"{path}.{key} is said by {who}, which would overrule what stands there; {told}"
+    of_theirs = path == "trainer" or str(container["_target_"]).startswith("segmentation_models_pytorch.")
+    for name, (neutral, why) in CONTRARY.get(path, {}).items() if of_theirs else ():
+        if container.get(name, neutral[0]) not in neutral:
+            yield f"{path}.{name}", f"{path}.{name} is {container[name]!r}, but {why}; leave it out"
     plain = {name: value for name, value in container.items() if name not in ours}
     if not _is_shipped(plain, group, choices.get(group, "")):
         yield from _of_call(plain, path, where)

@@ -14,6 +14,7 @@ from segtrain.config import conf_dir
 from segtrain.errors import UserError
 from segtrain.trust import ROLES
 
+LISTED = 12  # keys that a message lists; of more it says where they are shown
 # Keys of an object's node that are hydra's own; of others that begin with _ it makes nothing.
 HYDRAS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 
@@ -102,35 +103,64 @@ def _groups(verb: str) -> tuple[str, ...]:
 def _unread(config: DictConfig, key: str, others: Sequence[str], verb: str) -> str:
     all_keys = paths(OmegaConf.to_container(config, resolve=False))
     known = [path for path in all_keys if not _is_below(path, key) and not _is_below(key, path)]
+    command = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
+    told = ", ".join(others) if len(others) <= LISTED else f"the keys that `{command}` shows"
     return (
-        f"nothing reads the key '{key}'; {nearest(key, [*others, *known])}{verb} reads {', '.join(others)}, and what "
-        f"another key names by ${{{key}}}; correct it, or leave it out"
+        f"nothing reads the key '{key}'; {nearest(key, [*others, *known])}{verb} reads {told}, and what another key "
+        f"names by ${{{key}}}; correct it, or leave it out"
     )
 
 
 def _is_named(config: DictConfig, key: str) -> bool:
-    """Whether another key is what it is by this one: by ${key}, also within ${…:…}, or from hydra's own part."""
+    """Whether another key is what it is by this one: by ${key}, also within ${…:…}, or from hydra's own part.
+
+    It is where the rest is another, or cannot be resolved, without the key, or with other values in its place: a
+    default, ${oc.select:key,1}, may be the value that the key has.
+    """
     if HydraConfig.initialized():
         hydra = OmegaConf.to_yaml(HydraConfig.get(), resolve=False)
-        if re.search(rf"\$\{{{re.escape(key)}[.\[}}]", hydra):
+        if re.search(rf"\$\{{(?:[^{{}}]*[:,]\s*)?{re.escape(key)}\s*[.\[,}}]", hydra):
             return True
-    without = config.copy()
-    with read_write(without), open_dict(without):
-        _drop(without, key)
-    try:
-        left = OmegaConf.to_container(without, resolve=True)
-    except OmegaConfBaseException:
-        return True
     whole = OmegaConf.to_container(config, resolve=True)
-    _drop(whole, key)
-    return bool(left != whole)
+    parent, name = _place(whole, key)
+    del parent[name]
+    for change in (_drop, _mark):
+        other = config.copy()
+        with read_write(other), open_dict(other):
+            change(*_place(other, key))
+        try:
+            left = OmegaConf.to_container(other, resolve=True)
+        except OmegaConfBaseException:
+            return True
+        parent, name = _place(left, key)
+        parent.pop(name, None)
+        if left != whole:
+            return True
+    return False
 
 
-def _drop(node: Any, key: str) -> None:
+def _place(node: Any, key: str) -> tuple[Any, str]:
+    """What holds the key, and its name there."""
     *parents, name = key.split(".")
     for parent in parents:
         node = node[int(parent) if isinstance(node, list | ListConfig) else parent]
-    del node[name]
+    return node, name
+
+
+def _drop(parent: Any, name: str) -> None:
+    del parent[name]
+
+
+def _mark(parent: Any, name: str) -> None:
+    """Puts a value that nothing has in the place of each that the key holds."""
+    plain: Any = OmegaConf.to_container(parent, resolve=False)
+    parent[name] = _marked(plain[name])
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, dict) and value:
+        return {key: _marked(item) for key, item in value.items()}
+    return [_marked(item) for item in value] if isinstance(value, list) and value else "\0"
 
 
 def _hidden(node: object, prefix: str) -> Iterator[str]:

@@ -122,7 +122,7 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
     Raises:
         UserError: resume of a finished run without more to do; a change that would mix two runs into one.
     """
-    typed = list(HydraConfig.get().overrides.task)
+    typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # ${…} as it was typed
     if config.resume is not None:
         saved = changes.completed(run.config())
         return _go_on(run, saved, changes.with_typed(saved, config.resume_with, check_values), config)

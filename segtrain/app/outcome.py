@@ -38,7 +38,7 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
         The content of results.json, which is written last: its presence means that the run is whole.
     """
     results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation().items()}
-    results |= {"test/images": len(parts.data.split.test), "best_epoch": best_epoch}
+    results |= {"test/images": len(parts.module.image_matrices), "best_epoch": best_epoch}
     results["val/dice"] = parts.trainer.checkpoint_callback.best  # type: ignore[union-attr]
     empty = empty_images.counts(parts.module.image_matrices, parts.dataset.classes)
     results |= {f"test/{key}": value for key, value in empty.items()}

@@ -1,5 +1,6 @@
 """`preview replay=RUN sample=ID epoch=3`: one training sample as the network of that run got it, bit for bit."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from segtrain.app.assembly import build_data
 from segtrain.app.changes import as_of
 from segtrain.app.feeding import Feeding
 from segtrain.app.finding import find_run
+from segtrain.app.limits import trained_batches
 from segtrain.app.same_data import is_same
 from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.app.sources import build_dataset, build_schedule, find_sample, recorded_split
@@ -97,11 +99,11 @@ def _require_seen(
         side = next(side for side in ("val", "test", "unused") if index in getattr(split, side))
         raise UserError(f"sample '{name}' was not trained on, its side is {side}; take one of train in split.json")
     data = build_data(config, Feeding(config, dataset), split)
-    sampler, length = data.sampler(), data.steps_per_epoch * data.batch_size
+    sampler, length = data.sampler(), trained_batches(config, data.steps_per_epoch) * data.batch_size
     visits = []
     for each in range(config.trainer.max_epochs):
         sampler.set_epoch(each)
-        visits += [(each, number) for _, which, number in sampler if which == index]
+        visits += [(each, number) for _, which, number in itertools.islice(sampler, length) if which == index]
     if (epoch, view) not in visits:
         near = sorted(visits, key=lambda visit: (abs(visit[0] - epoch), visit))[:3]
         told = ", ".join(f"epoch={e} view={v}" for e, v in near) or "none of its epochs"

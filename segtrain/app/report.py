@@ -1,13 +1,16 @@
 """`python -m segtrain report FOLDER…`: what the runs in a sweep's folder say together; also while it runs."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from segtrain.app.named import named, unread
 from segtrain.errors import UserError
 from segtrain.sweeps import verdict
 from segtrain.sweeps.report import write_report
 
 USAGE = "python -m segtrain report outputs/NAME [outputs/OTHER …] [to=FOLDER] [times=false]"
+KEY = re.compile(r"[A-Za-z_][\w.]*=.*")
 SWITCH = {"true": True, "false": False}
 
 
@@ -15,15 +18,17 @@ def report(arguments: Sequence[str]) -> None:
     """Write report.html, report.md, runs.csv and figures/, and print the verdict.
 
     Raises:
-        UserError: no folder is named, or there is no run in it.
+        UserError: no folder is named, there is no run in it, or a key that is none of these.
     """
-    options = dict(a.split("=", 1) for a in arguments if a.partition("=")[0] in ("to", "times"))
-    folders = [Path(a) for a in arguments if a.partition("=")[0] not in ("to", "times")]
+    names, options = named(arguments, USAGE, ("to", "times"))
+    folders = [Path(name) for name in names]
     times = SWITCH.get(options.get("times", "true").lower())
     if not folders or times is None:
         got = " ".join(arguments) or "nothing"
         raise UserError(f"report reads the run folders of a sweep; expected: {USAGE}; got: {got}")
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+        if KEY.fullmatch(missing[0]):
+            raise unread(missing[0], USAGE)
         raise UserError(f"there is no folder {', '.join(missing)}; expected the folder of a sweep, outputs/NAME")
     to = Path(options["to"]) if "to" in options else folders[0] if len(folders) == 1 else Path("outputs/report")
     found = write_report(folders, to, times)

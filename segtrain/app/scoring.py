@@ -116,14 +116,6 @@ def batches(source: Source, indices: Sequence[int], config: DictConfig) -> Itera
     return itertools.chain.from_iterable(loader)
 
 
-def limit(config: DictConfig, images: int) -> int:
-    """How many of so many test images the run's trainer.limit_test_batches leaves: all, unless it is set."""
-    size, wanted = config.data.batch_size, config.trainer.get("limit_test_batches")
-    whole = -(-images // size)
-    most = whole if wanted is None else min(whole, wanted) if isinstance(wanted, int) else int(whole * wanted)
-    return int(min(images, most * size))
-
-
 def score(
     given: Iterable[Batch],
     predict: Predict,

@@ -64,13 +64,13 @@ def _serve(config: DictConfig, ended: threading.Event) -> None:
 
 def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
     """What answers the page until `ended`, a `segtrain.app.look.Look`, and the page's title."""
-    from segtrain.app.evaluate_data import searched
     from segtrain.app.images import Images
     from segtrain.app.look import Look
     from segtrain.app.predictor import predictor_of
     from segtrain.app.several import runs_of
     from segtrain.app.shifted import Shifts
     from segtrain.app.upload import Upload
+    from segtrain.config import searched
     from segtrain.model.views import VIEWS
 
     if config.model_file is not None:

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from segtrain.app import empty_images
+from segtrain.app.limits import trained_batches
 from segtrain.lightning import L
 from segtrain.runs.folder import RunFolder
 
@@ -69,7 +70,7 @@ class Terminal:
             "model": f"{config.choices.model}, {parameters:.1f} M parameters",
             "device": f"{parts.device}; {config.threads} threads, {config.data.num_workers} loader workers, "
             f"{config.trainer.precision}, deterministic {str(config.deterministic).lower()}",
-            "training": f"{config.trainer.max_epochs} epochs of {data.steps_per_epoch} steps, "
+            "training": f"{config.trainer.max_epochs} epochs of {trained_batches(config, data.steps_per_epoch)} steps, "
             f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
         }
         for name, value in rows.items():
@@ -78,7 +79,7 @@ class Terminal:
     def summary(self, parts: "Parts", run: RunFolder, results: Mapping[str, float], seconds: float) -> None:
         """The scores a class, where everything is, what to try next."""
         epoch = results["best_epoch"] + 1
-        table = Table(title=f"test, {len(parts.data.split.test)} images, checkpoint of epoch {epoch}")
+        table = Table(title=f"test, {len(parts.module.image_matrices)} images, checkpoint of epoch {epoch}")
         kinds = ("dice", "iou", "precision", "recall")
         classes = parts.dataset.classes
         told = empty_images.are_there(results, "test", classes)

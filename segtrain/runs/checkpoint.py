@@ -122,7 +122,13 @@ def newest(folder: Path) -> tuple[Path, str | None]:
     older = _problem(previous)
     if older is None:
         return previous, f"{problem}; going on from '{previous}'"
-    raise UserError(f"no checkpoint to go on from: {problem}; {older}; delete the run folder and run again")
+    whole = next((path for path in (folder / WEIGHTS, folder / BEST) if path.exists()), None)
+    if whole == folder / BEST and _problem(whole):
+        whole = None
+    way = "delete the run folder and run again"
+    if whole:
+        way = f"begin a new run (name=…) with the weights that are left, init_from='{whole}', or {way}"
+    raise UserError(f"no checkpoint to go on from: {problem}; {older}; {way}")
 
 
 def _save(checkpoint: Mapping[str, Any], temporary: Path) -> str:

@@ -62,8 +62,8 @@ def _reach(contrasts: Sequence[Contrast]) -> list[str]:
         )
     if Design.OWN_SETS in found:
         said.append(
-            "Repetitions do not all test the same images (splits of their own, or folds that are missing): the intervals "
-            "are over them, and count the images that they share."
+            "Repetitions do not all test the same images (splits of their own, or folds that are missing): the "
+            "intervals are over them, and count the images that they share."
         )
     few = [c for c in contrasts if LEAST_UNITS <= len(c.table.units) < SETTLING_UNITS]
     if few:

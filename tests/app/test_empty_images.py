@@ -29,5 +29,11 @@ def test_what_is_empty_or_has_no_score_is_said_and_nothing_where_there_is_none()
     assert "ignored: 1" in ignored and are_there(told, "test", NAMES)
 
 
+def test_of_others_is_spoken_only_where_there_are_some() -> None:
+    for matrices, others in (([WRONG, WRONG], False), ([WRONG, RIGHT], True), ([RIGHT], True)):
+        (said,) = sentences(results(FOUND, *matrices), "test")
+        assert ("others" in said) is others
+
+
 def test_results_that_were_written_before_say_nothing() -> None:
     assert not are_there({"test/dice": 0.5}, "test", NAMES)

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from segtrain.app.scoring import Image, Machine, Scored, batches, limit, score
+from segtrain.app.scoring import Image, Machine, Scored, batches, score
 from segtrain.data.datasets.contract import Sample
 from segtrain.model import metrics
 
@@ -36,9 +34,8 @@ def predict(image: Tensor) -> Tensor:
     return torch.cat([0.5 - image.float(), image.float() - 0.5], 1)
 
 
-def config(size: int, wanted: Any = None) -> Any:
-    trainer = {} if wanted is None else {"limit_test_batches": wanted}
-    return OmegaConf.create({"data": {"batch_size": size, "num_workers": 0}, "trainer": trainer})
+def config(size: int) -> Any:
+    return OmegaConf.create({"data": {"batch_size": size, "num_workers": 0}})
 
 
 @pytest.mark.parametrize("size", [1, 3, 4])
@@ -68,10 +65,3 @@ def test_the_loss_is_the_mean_over_images_and_scores_those_of_all_pixels() -> No
     assert parts.scores(NAMES) == pytest.approx(whole.scores(NAMES))
     summed = torch.stack(list(whole.matrices.values())).sum(0)
     assert {**metrics.scores(summed, NAMES), "loss": whole.scores(NAMES)["loss"]} == whole.scores(NAMES)
-
-
-@given(images=st.integers(1, 50), size=st.integers(1, 9), wanted=st.none() | st.integers(1, 60) | st.just(1.0))
-def test_a_limit_of_batches_is_training_s(images: int, size: int, wanted: int | float | None) -> None:
-    loader = [range(start, min(start + size, images)) for start in range(0, images, size)]
-    kept = loader[: wanted if isinstance(wanted, int) else None]
-    assert limit(config(size, wanted), images) == sum(map(len, kept))

@@ -310,6 +310,24 @@ def test_nothing_to_go_on_from(tmp_path):
         newest(tmp_path)
 
 
+@pytest.mark.parametrize("left", ["best.ckpt", "best.safetensors"])
+def test_with_nothing_to_go_on_from_the_weights_that_are_left_are_named(left: str, tmp_path) -> None:
+    save_last(made(1), tmp_path)
+    save_best(tmp_path)
+    save_weights(tmp_path, {"a": torch.zeros(1)}, {})
+    cut_in_half(tmp_path / "last.ckpt")
+    for name in {"best.ckpt", "best.safetensors"} - {left}:
+        (tmp_path / name).unlink()
+    if left == "best.ckpt":  # best is a link to last, so that it is damaged too
+        with pytest.raises(UserError) as caught:
+            newest(tmp_path)
+        assert "init_from" not in str(caught.value)
+        (tmp_path / left).unlink()
+        write(made(1), tmp_path / left)
+    with pytest.raises(UserError, match=f"init_from='.*{left}'"):
+        newest(tmp_path)
+
+
 def test_code_in_a_checkpoint_does_not_run(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -1,0 +1,61 @@
+"""How many batches the trainer's limits leave of an epoch, of validation and of the test."""
+
+import math
+from collections.abc import Mapping
+
+from omegaconf import DictConfig
+
+from segtrain.errors import UserError
+
+
+def limited(wanted: int | float | None, batches: int) -> int:
+    """Returns how many of so many batches a limit leaves: a number of them, a share in 0..1, or all with None."""
+    return batches if wanted is None else min(batches, wanted) if isinstance(wanted, int) else int(batches * wanted)
+
+
+def trained_batches(config: DictConfig, steps_per_epoch: int) -> int:
+    """Returns how many of an epoch's batches are trained: all, unless trainer.limit_train_batches is set."""
+    return limited(config.trainer.get("limit_train_batches"), steps_per_epoch)
+
+
+def images_tested(config: DictConfig, images: int) -> int:
+    """Returns how many of so many test images trainer.limit_test_batches leaves: all, unless it is set."""
+    size: int = config.data.batch_size
+    return min(images, size * limited(config.trainer.get("limit_test_batches"), math.ceil(images / size)))
+
+
+def optimizer_steps(config: DictConfig, steps_per_epoch: int) -> int:
+    """Returns the length of the training that schedules follow, in steps of the optimizer."""
+    batches = trained_batches(config, steps_per_epoch)
+    return int(config.trainer.max_epochs * math.ceil(batches / config.trainer.accumulate_grad_batches))
+
+
+def require_batches(config: DictConfig, batches: Mapping[str, int]) -> None:
+    """Raises UserError unless something is trained, validated, so that val/dice can choose the best epoch, and tested.
+
+    Args:
+        config: the run's.
+        batches: train, val and test to the batches that they have without a limit.
+    """
+    every, epochs = config.trainer.check_val_every_n_epoch, config.trainer.max_epochs
+    if every is not None and every > epochs:
+        raise UserError(
+            f"no epoch would be validated, and nothing could choose the best: trainer.check_val_every_n_epoch is "
+            f"{every} of trainer.max_epochs={epochs}; expected at most {epochs}; give fewer, or train longer"
+        )
+    interval, within = config.trainer.get("val_check_interval"), trained_batches(config, batches["train"])
+    most = within if every is not None else within * epochs
+    if isinstance(interval, int) and interval > most:
+        raise UserError(
+            f"nothing would be validated, and nothing could choose the best epoch: trainer.val_check_interval is "
+            f"{interval}, of {most} batches; expected a number of batches up to {most}, or a share of an epoch; give "
+            "fewer, or leave it out"
+        )
+    for part, number in batches.items():
+        key = f"limit_{part}_batches"
+        wanted = config.trainer.get(key)
+        if number and not limited(wanted, number):
+            raise UserError(
+                f"trainer.{key} is {wanted}, which leaves none of the {number} batches of {part}; expected a number of "
+                f"batches from 1, or a share of {1 / number:.2g} or more; give more of them, or leave it out"
+            )
