@@ -47,9 +47,11 @@ def labels(path: Path) -> np.ndarray[Any, Any]:
 
 
 def expected(run: Path, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """As training's test says it: the network over the image grown by reflection."""
+    """As training's test says it: the network over the image grown by reflection, in the precision of the run."""
     grown = np.pad(image, (0, -BORDER % 32), mode="reflect")
-    logits = load(RunFolder(run)).model(torch.from_numpy(grown)[None, None])
+    loaded = load(RunFolder(run))
+    with torch.autocast("cpu", torch.bfloat16, enabled=loaded.config.trainer.precision == "bf16-mixed"):
+        logits = loaded.model(torch.from_numpy(grown)[None, None])
     return prediction(logits)[0, :BORDER, :BORDER].numpy()
 
 
