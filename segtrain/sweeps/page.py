@@ -100,7 +100,7 @@ def markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Dr
     if found.robustness:
         heads, cells = robustness_page.table(found.robustness, found.arms)
         lines += ["", f"## {robustness_page.TITLE}", ""]
-        lines += [f"- {sentence}" for sentence in robustness_page.sentences(found.robustness)]
+        lines += [f"- {sentence}" for sentence in robustness_page.sentences(found.robustness, found.arms)]
         lines += ["", *_markdown_table(heads, cells), "", robustness_page.NOTE]
     for one in drawn:
         lines += ["", f"![{one.caption}](figures/{one.name}.png)", "", one.caption]
@@ -147,7 +147,7 @@ def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn
 
 
 def _robustness(found: Findings, robust: Robustness, drawn: Sequence[Drawn], svgs: dict[str, str]) -> list[str]:
-    said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in robustness_page.sentences(robust))
+    said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in robustness_page.sentences(robust, found.arms))
     shown = [pictures.figure(svgs[one.name], one.caption) for one in drawn if one.name.startswith("robustness")]
     return [
         f"<h2>{robustness_page.TITLE}</h2><ul>{said}</ul>",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast, contrasts
 from segtrain.sweeps.reading import Run
-from segtrain.sweeps.scores import TRUTH
+from segtrain.sweeps.scores import PIXELS, TRUTH
 
 FILE = "robustness.csv"  # in a run's folder: a row a shift, strength and image
 SCORE = "dice"
@@ -30,6 +30,16 @@ class Robustness(NamedTuple):
     def shifts(self) -> list[str]:
         """The policies, in order."""
         return list(dict.fromkeys(name for name, _ in self.arms))
+
+    def missing(self, arms: Sequence[Arm]) -> list[str]:
+        """Returns which finished runs of the arms were not scored under a shift that others were, in words."""
+        said = []
+        for (name, strength), under in self.arms.items():
+            there = {arm.name: arm.finished for arm in under}
+            lone = {arm.name: [str(rep) for rep in arm.finished if rep not in there.get(arm.name, {})] for arm in arms}
+            if found := [f"{arm} ({', '.join(reps)})" for arm, reps in lone.items() if reps]:
+                said.append(f"{name} × {strength:g}: {', '.join(found)}")
+        return said
 
     def strengths(self, shift: str) -> list[float]:
         """The strengths of a policy, ascending."""
@@ -66,9 +76,15 @@ def _under(arms: Sequence[Arm], shift: Shift, scored: Mapping[Path, Mapping[Shif
     found = []
     for arm in arms:
         runs = {s: run for s, run in arm.finished.items() if shift in scored.get(run.path, {})}
-        shifted = {s: run._replace(images=scored[run.path][shift]) for s, run in runs.items()}
+        shifted = {s: run._replace(images=_with_pixels(scored[run.path][shift], run)) for s, run in runs.items()}
         found += [arm._replace(runs=shifted)] if shifted else []
     return found
+
+
+def _with_pixels(images: Images, run: Run) -> Images:
+    """With what per_image.csv says of counted pixels: an image without any has no score under a shift either."""
+    pixels = {name: {PIXELS: row[PIXELS]} for name, row in run.images.items() if PIXELS in row}
+    return {name: {**pixels.get(name, {}), **row} for name, row in images.items()}
 
 
 def _same(unshifted: Images, run: Run) -> bool:

@@ -22,7 +22,7 @@ NOTE = (
 )
 
 
-def sentences(found: Robustness) -> list[str]:
+def sentences(found: Robustness, arms: Sequence[Arm]) -> list[str]:
     """For each policy, at its greatest strength, which arm holds best, and by how much."""
     said = []
     for name in found.shifts:
@@ -41,6 +41,8 @@ def sentences(found: Robustness) -> list[str]:
             said.append(f"{under}, {best.arm.name} buys most: {gain}, {dice}{more}.")
         else:
             said.append(f"{under}, no arm is known to help; {best.arm.name} comes to {gain}, {dice}; {best.verdict}.")
+    if missing := found.missing(arms):
+        said.append(f"Not scored, and so not compared, under {'; under '.join(missing)}.")
     if found.left_out:
         said.append(
             f"Left out, as their {len(found.left_out)} robustness.csv are of other weights, images or draws: "

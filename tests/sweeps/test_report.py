@@ -182,3 +182,34 @@ def test_arms_are_told_by_what_differs(tmp_path: Path) -> None:
     assert [arm.name for arm in arms] == ["none", "elastic × 0.5", "elastic × 1", "elastic × 2", "flips × 1"]
     assert {len(arm.runs) for arm in arms} == {2}
     assert len(contrasts(arms, "dice/cell")) == 4
+
+
+def test_a_validation_without_a_score_is_not_ranked_and_said(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=5)
+    for file in tmp_path.glob("aug=flips*/results.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "val/dice": None}))
+    found = find([tmp_path])
+    assert found.choice is not None and found.choice.best.name == "elastic × 1"
+    assert any("Not ranked" in warning and "flips × 1" in warning for warning in found.warnings)
+
+
+def test_a_damaged_table_of_images_is_named(tmp_path: Path) -> None:
+    path = made.run(tmp_path, "none", 1.0, 0)
+    text = (path / "per_image.csv").read_text().splitlines()
+    (path / "per_image.csv").write_text("\n".join([text[0], text[1].replace("0.", "o.", 1), *text[2:]]))
+    with pytest.raises(UserError, match=r"per_image.csv' is damaged"):
+        find([tmp_path])
+
+
+def test_false_positives_on_empty_images_stand_in_the_table(tmp_path: Path) -> None:
+    made.sweep(tmp_path, seeds=2)
+    for file in tmp_path.glob("*/per_image.csv"):
+        rows = file.read_text().splitlines()
+        sees = file.parent.name.startswith("aug=flips")
+        dice = "0.0" if sees else ""
+        file.write_text("\n".join([*rows, *(f"e{j},{dice},0.99,{dice},{dice}" for j in range(3)), ""]))
+    write_report([tmp_path], tmp_path)
+    (flips,) = (
+        line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("| flips × 1 | 2")
+    )
+    assert "6 of 6 (100%)" in flips

@@ -55,7 +55,7 @@ def test_it_finds_what_buys_which_robustness(sweep: Path) -> None:
         assert warp[f"elastic × {dose:g}"].estimate.mean == pytest.approx(0.08 * dose, abs=0.01)
     assert warp["elastic × 2"].verdict == "better"
     assert {c.verdict for c in found.contrasts["noise", 2.0]} == {"not distinguishable"}
-    (noise, bent) = robustness_page.sentences(found)
+    (noise, bent) = robustness_page.sentences(found, [])
     assert bent.startswith("Under warp × 2, elastic × 2 buys most: +") and not bent.endswith("distinguishable.")
     assert noise.startswith("Under noise × 2, ") and noise.endswith("not distinguishable.")
 
@@ -90,7 +90,8 @@ def test_a_file_of_other_weights_or_draws_is_left_out_and_named(sweep: Path) -> 
     found = find([sweep]).robustness
     assert found is not None and sorted(found.left_out) == [first.name, second.name]
     assert all(c.estimate.rows == 4 for c in found.contrasts["noise", 1.0])
-    assert "2 robustness.csv" in robustness_page.sentences(found)[-1]
+    said = robustness_page.sentences(found, find([sweep]).arms)
+    assert "2 robustness.csv" in said[-1] and "noise × 1: none (seed 4, seed 5)" in said[-2]
 
 
 def test_one_arm_scored_so_far_is_shown_without_a_comparison(tmp_path: Path) -> None:
@@ -98,6 +99,8 @@ def test_one_arm_scored_so_far_is_shown_without_a_comparison(tmp_path: Path) -> 
     for run in tmp_path.glob("aug=none*"):
         shifted(run)
     found = find([tmp_path]).robustness
-    assert found is not None and found.contrasts["noise", 1.0] == [] and robustness_page.sentences(found) == []
+    assert found is not None and found.contrasts["noise", 1.0] == []
+    (said,) = robustness_page.sentences(found, find([tmp_path]).arms)
+    assert said.startswith("Not scored") and "elastic × 2 (seed 0, seed 1)" in said
     write_report([tmp_path], tmp_path)
     assert "noise × 1" in (tmp_path / "report.md").read_text()
