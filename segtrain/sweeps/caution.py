@@ -69,7 +69,7 @@ def _reach(contrasts: Sequence[Contrast]) -> list[str]:
     if few:
         said.append(
             f"{units_in_words(few[0])}: with fewer than {SETTLING_UNITS} independent ones nothing is settled, as where "
-            "their scores are skewed the intervals miss in up to one case of ten."
+            "their scores are very skewed the intervals can be too short."
         )
     if any(rep.fold for c in contrasts for rep in c.arm.finished):
         said.append(
