@@ -23,7 +23,12 @@ def warnings(
     missing: Sequence[str] = (),
 ) -> list[str]:
     """Returns what makes the comparison invalid, narrow or incomplete, worst first."""
-    return [*_conditions(runs, arms), *_reach(contrasts), *_left_out(runs, arms, contrasts, missing)]
+    return [
+        *_conditions(runs, arms),
+        *_reach(contrasts),
+        *_doubts(contrasts),
+        *_left_out(runs, arms, contrasts, missing),
+    ]
 
 
 def _conditions(runs: Sequence[Run], arms: Sequence[Arm]) -> list[str]:
@@ -76,6 +81,12 @@ def _reach(contrasts: Sequence[Contrast]) -> list[str]:
             "Folds train on images that they share: the intervals do not say what another set to train on would "
             "change (Nadeau and Bengio 2003)."
         )
+    return said
+
+
+def _doubts(contrasts: Sequence[Contrast]) -> list[str]:
+    """What speaks against an interval itself."""
+    said = []
     if alike := next((c.neighbours for c in contrasts if c.neighbours), None):
         said.append(
             f"Test images that are neighbours by name differ alike (correlation {alike.correlation:.2f}), and no "
