@@ -92,10 +92,10 @@ def _doubts(contrasts: Sequence[Contrast]) -> list[str]:
         assert alike is not None
         where = f" in {found.score}" if len({c.score for c in contrasts}) > 1 else ""
         said.append(
-            f"Test images that are neighbours by name differ alike{where} (correlation {alike.correlation:.2f}), and no "
-            "groups are named: if that is no accident, the intervals are too short, about "
-            f"{alike.stretch:.1f} times where the images' share rules; nothing is settled by them. If they are slices of "
-            "one scan or tiles of one image, name the groups (dataset.split.group)."
+            f"Test images that are neighbours by name differ alike{where} (correlation {alike.correlation:.2f}), and "
+            "no groups are named: if that is no accident, the intervals are too short, about "
+            f"{alike.stretch:.1f} times where the images' share rules; nothing is settled by them. If they are slices "
+            "of one scan or tiles of one image, name the groups (dataset.split.group)."
         )
     said += [
         f"{c.arm.name}: the two-way bootstrap ({points(c.bootstrap[0])} to {points(c.bootstrap[1])}) disagrees with "
