@@ -99,6 +99,7 @@ def test_no_job_outlives_its_sweep(tmp_path: Path, number: int) -> None:
         [sys.executable, tmp_path / "sweep.py", str(tmp_path)],
         env={**os.environ, "PYTHONPATH": str(root)},
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run in the background
     )
     wait_for(lambda: any(tmp_path.glob("pid*")))
     process.send_signal(number)
