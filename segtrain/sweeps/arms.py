@@ -37,7 +37,7 @@ class Arm(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether it trains without augmentation: no policy, or one at strength 0, which is the same to the bit."""
-        return self.policy == BASELINE or self.strength == 0
+        return _is_plain(self)
 
     def holds(self, path: Path) -> bool:
         """Whether a run folder is one of its runs."""
@@ -78,13 +78,15 @@ def arms_of(runs: Sequence[Run]) -> list[Arm]:
         told = (_told(run, key) for key in differing if not (_is_plain(run) and key.startswith(OF_POLICY)))
         found.setdefault((run.policy, repr(amount), *told), []).append(run)
     words = {(key, _told(run, key)): o for run in runs for o in run.typed for key in [key_of(o)]}
-    said = {id(of): [(k, words.get((k, t := _told(of[0], k)), f"{k}={t}")) for k in differing] for of in found.values()}
-    arms = [_arm(of, said[id(of)], strengths) for of in found.values()]
+    arms = []
+    for of in found.values():
+        told_by = {key: _told(of[0], key) for key in differing}
+        arms.append(_arm(of, [(key, words.get((key, is_), f"{key}={is_}")) for key, is_ in told_by.items()], strengths))
     return sorted(arms, key=lambda arm: (not arm.plain, arm.others, arm.policy, arm.ops, arm.strength))
 
 
-def _is_plain(run: Run) -> bool:
-    return run.policy == BASELINE or run.strength == 0
+def _is_plain(one: Run | Arm) -> bool:
+    return one.policy == BASELINE or one.strength == 0
 
 
 def _arm(runs: Sequence[Run], told: Sequence[tuple[str, str]], strengths: set[float]) -> Arm:

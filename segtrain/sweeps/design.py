@@ -89,7 +89,7 @@ def arrange(values: Scored, groups: Mapping[str, str]) -> Table | None:
     again = _again(whole) if 1 < draws < len(whole) else ()
     images = {name for of in known.values() for name in of}
     units = sorted({unit for of in rows.values() for unit in of}, key=_natural)
-    if design in (Design.CROSSED, Design.OWN_SETS) and len(units) < paired.LEAST_UNITS:
+    if design in (Design.CROSSED, Design.OWN_SETS) and len(units) < paired.LEAST_UNITS and not again:
         design = Design.THESE_IMAGES
     if len(rows) < 2:
         design = Design.ONE

@@ -48,6 +48,7 @@ def test_groups_are_averaged_first_and_weigh_alike() -> None:
         ([Repetition(0)], IMAGES, Design.ONE),
         ([Repetition(s, d) for s in range(2) for d in range(2)], IMAGES, Design.OWN_SETS),
         ([Repetition(s, s) for s in range(4)], IMAGES, Design.CROSSED),
+        ([Repetition(s, d) for s in range(3) for d in range(3)], IMAGES[:3], Design.OWN_SETS),
     ],
 )
 def test_what_the_interval_is_over(reps: list[Repetition], images: list[str], design: Design) -> None:
