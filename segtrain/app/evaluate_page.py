@@ -74,8 +74,8 @@ def _words(how: dict[str, Any]) -> str:
     runs = f"{len(how['runs'])} runs, {way}; " if len(how["runs"]) > 1 else ""
     return (
         f"{runs}dataset {how['dataset']}{own}, part {how['part']}; {window}; {views}; {how['device']}, "
-        f"{how['precision']}; distances in {how['distances_in']}; {how['bootstrap']} bootstrap draws of "
-        f"{how['independent']} independent images or groups"
+        f"{how['precision']}; distances in {how['distances_in']}; independent images or groups: {how['independent']}; "
+        f"bootstrap draws of an interval: {how['bootstrap']}"
     )
 
 
