@@ -9,7 +9,7 @@ from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.lists import Listed
-from segtrain.data.datasets.pairs import Pair, find_sides, paired, some
+from segtrain.data.datasets.pairs import Pair, Sides, find_sides, left_out, paired, some
 from segtrain.data.datasets.pixels import Header, Pixels, read_header, read_image, read_mask
 from segtrain.errors import UserError, is_noting
 
@@ -41,6 +41,7 @@ class Folder:
         channels: int | None = None,
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        orphans: str | None = None,
     ) -> None:
         """Find and pair the files; the headers of up to `MOST_HEADERS` samples are read, pixels are not.
 
@@ -58,13 +59,19 @@ class Folder:
                 image and refuses others.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+            orphans: "leave_out" goes on without files that have no partner, which `left_out` names; None refuses them.
         """
         self._root = Path(root).expanduser()
         self._coding = Coding(classes, ignore_value, palette)
         self.classes, self.palette = self._coding.names, self._coding.palette
-        self._pairs = _found(self._root, images, masks, regions, lists, prefix)
-        if not self._pairs:  # only while an audit looks on, which has heard why
-            raise UserError(f"no image below '{self._root}' has a mask; expected a mask for each; see what is noted")
+        sides = find_sides(self._root, images, masks, regions)
+        self.left_out = left_out(sides, orphans) if lists is None else ()
+        self._pairs = _pairs(self._root, sides, lists, prefix, orphans)
+        if not self._pairs:  # only while an audit looks on, which has heard why, or where those without are left out
+            raise UserError(
+                f"no image below '{self._root}' has a mask; expected a mask of the same name for each; correct "
+                "dataset.images and dataset.masks"
+            )
         self._colour = Colour(channels, first_of(pair.image for pair in self._pairs))
         self.channels = self._colour.channels
         if len(self._pairs) <= MOST_HEADERS and not is_noting():
@@ -112,10 +119,9 @@ class Folder:
         return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
 
-def _found(
-    root: Path, images: str, masks: str, regions: str | None, lists: Mapping[str, str] | None, prefix: str
+def _pairs(
+    root: Path, sides: Sequence[Sides], lists: Mapping[str, str] | None, prefix: str, orphans: str | None
 ) -> list[Pair]:
-    sides = find_sides(root, images, masks, regions)
     if lists is not None:
         return sorted(Listed(root, sides, prefix).pairs(lists))
     if prefix:
@@ -123,7 +129,7 @@ def _found(
             f"dataset.prefix is '{prefix}', but there is no list whose paths it could begin; expected dataset.lists "
             "beside it; give both or neither"
         )
-    return sorted(pair for piece in sides for pair in paired(piece))
+    return sorted(pair for piece in sides for pair in paired(piece, orphans))
 
 
 def _files_of(pair: Pair) -> Iterator[Path]:

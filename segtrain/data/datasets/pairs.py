@@ -7,7 +7,7 @@ from typing import NamedTuple
 from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, files_below
 from segtrain.errors import UserError, refuse
 
-__all__ = ["SPLITS", "SUFFIXES", "Pair", "Side", "Sides", "find_sides", "paired", "some"]
+__all__ = ["SPLITS", "SUFFIXES", "Pair", "Side", "Sides", "find_sides", "left_out", "paired", "require_orphans", "some"]
 
 
 class Pair(NamedTuple):
@@ -58,20 +58,50 @@ def find_sides(root: Path, images: str, masks: str, regions: str | None = None) 
     return _in_folders(root, texts)
 
 
-def paired(sides: Sides) -> list[Pair]:
+def paired(sides: Sides, orphans: str | None = None) -> list[Pair]:
     """A pair for every id.
+
+    Args:
+        sides: as `find_sides` found them.
+        orphans: what becomes of files without a partner: None refuses them, "leave_out" leaves them out.
 
     Raises:
         UserError: a file of one side has no partner on another; only noted inside `noting`, and left out.
     """
     images, masks, regions, splits = sides
-    for one, other in ((images, masks), (images, regions)):
+    for one, other in ((images, masks), (images, regions)) if orphans is None else ():
         if other is not None:
             _refuse_alone(one, other)
             _refuse_alone(other, one)
     region_of = regions.files if regions else {}
     whole = [n for n in images.files if n in masks.files and (regions is None or n in region_of)]
     return [Pair(n, images.files[n], masks.files[n], splits[n], region_of.get(n)) for n in whole]
+
+
+def left_out(pieces: Sequence[Sides], orphans: str | None) -> tuple[str, ...]:
+    """Returns the files that `orphans`="leave_out" leaves out as they lack a partner, sorted.
+
+    Raises:
+        UserError: `orphans` is no such choice.
+    """
+    require_orphans(orphans)
+    if orphans is None:
+        return ()
+    alone = []
+    for images, masks, regions, _ in pieces:
+        sides = [side for side in (images, masks, regions) if side is not None]
+        whole = set.intersection(*({*side.files} for side in sides))
+        alone += [str(path) for side in sides for name, path in side.files.items() if name not in whole]
+    return tuple(sorted(alone))
+
+
+def require_orphans(orphans: object) -> None:
+    """Raises UserError unless the choice of what becomes of files without a partner is one."""
+    if orphans not in (None, "leave_out"):
+        raise UserError(
+            f"dataset.orphans is {orphans!r}; expected leave_out, to go on without files that have no partner, or "
+            "null, which refuses them"
+        )
 
 
 def some(names: Sequence[str]) -> str:
@@ -85,7 +115,8 @@ def _refuse_alone(have: Side, other: Side) -> None:
     if alone:
         refuse(
             f"{len(alone)} of {len(have.files)} files have no {other.kind}; expected one {other.place}; got none for "
-            f"{some(alone)}; add the {other.kind}, or remove the file",
+            f"{some(alone)}; add the {other.kind}, remove the file, or leave such files out with "
+            "dataset.orphans=leave_out",
             alone,
         )
 

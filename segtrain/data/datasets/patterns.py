@@ -12,15 +12,17 @@ SPLITS = ("train", "val", "test")
 LOOKALIKES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 ANY_SUFFIX = "(?i:" + "|".join(re.escape(suffix) for suffix in SUFFIXES) + ")"
-FIELDS = {"id": ".+", "split": "(?i:" + "|".join((*LOOKALIKES, *SPLITS)) + ")"}
+SPLIT = "(?i:" + "|".join((*LOOKALIKES, *SPLITS)) + ")"
+FIELDS = {"id": ".+", "folder": ".+", "split": SPLIT}
 
 
 class Pattern:
     """Which files below a folder belong to one side of a dataset, and to which sample.
 
-    `{id}` stands for any text, folders included, and takes as much as it can; `{split}` for train, val or test or
-    their other spellings; `*` for any text within one name; `.*` at the end for any extension of an image. A field
-    that comes twice must say the same twice.
+    `{id}` stands for any text, folders included, and takes as much as it can; `{folder}` for folders that come before
+    it in the sample's name, where those of one name lie in each of many; `{split}` for train, val or test or their
+    other spellings; `*` for any text within one name; `.*` at the end for any extension of an image. A field that comes
+    twice must say the same twice.
     """
 
     def __init__(self, text: str, option: str) -> None:
@@ -35,7 +37,7 @@ class Pattern:
         self.has_split = "{split}" in text
         fixed = re.split(r"[{*]", text)[0]
         self.folder = fixed.rpartition("/")[0]  # no file outside it fits
-        self.weight = len(re.sub(r"\{\w+\}|\*", "", text))  # of two patterns that fit, the longer text is meant
+        self.weight = weight(text)
 
     def fits(self, name: str) -> tuple[str | None, str] | None:
         """Split and id of a file, by its path with slashes; None when it does not fit."""
@@ -43,7 +45,13 @@ class Pattern:
         if found is None:
             return None
         split = found["split"].casefold() if self.has_split else None
-        return LOOKALIKES.get(split, split) if split else None, found["id"]
+        name = f"{found['folder']}/{found['id']}" if "{folder}" in self.text else found["id"]
+        return LOOKALIKES.get(split, split) if split else None, name
+
+
+def weight(pattern: str) -> int:
+    """Returns how much of a name a pattern says: of two that fit, the one with the longer text is meant."""
+    return len(re.sub(r"\{\w+\}|\*", "", pattern))
 
 
 def files_below(folder: Path) -> Iterator[Path]:

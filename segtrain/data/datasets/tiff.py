@@ -12,7 +12,7 @@ from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
 from segtrain.data.datasets.extras import need
-from segtrain.data.datasets.pairs import Pair, find_sides, paired
+from segtrain.data.datasets.pairs import Pair, find_sides, left_out, paired
 from segtrain.data.datasets.pixels import Pixels
 from segtrain.data.datasets.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
 from segtrain.errors import UserError, is_noting
@@ -45,6 +45,7 @@ class Tiff:
         pages: str = "channels",
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        orphans: str | None = None,
     ) -> None:
         """Find and pair the files; the tags of all are read, their pixels are not.
 
@@ -57,6 +58,7 @@ class Tiff:
             pages: what the pages of a file are: "channels", or "samples", with a mask page each.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+            orphans: "leave_out" goes on without files that have no partner, which `left_out` names; None refuses them.
 
         Raises:
             UserError: the pairing fails, a file is broken, files differ in size, pages or channels, or arguments do not
@@ -68,7 +70,14 @@ class Tiff:
         self._root, self._pages = Path(root).expanduser(), pages
         self._coding = Coding(classes, ignore_value, palette)
         self.classes, self.palette = self._coding.names, self._coding.palette
-        self._pairs = sorted(pair for sides in find_sides(self._root, images, masks) for pair in paired(sides))
+        sides = find_sides(self._root, images, masks)
+        self.left_out = left_out(sides, orphans)
+        self._pairs = sorted(pair for piece in sides for pair in paired(piece, orphans))
+        if not self._pairs:
+            raise UserError(
+                f"no image below '{self._root}' has a mask; expected a mask of the same name for each; correct "
+                "dataset.images and dataset.masks"
+            )
         layouts = [_known(pair, pages) if is_noting() else _checked(pair, pages) for pair in self._pairs]
         self._stored = _same_channels(self._pairs, layouts)
         self._taken = _checked_channels(channels, self._stored, self._pairs[0].image)

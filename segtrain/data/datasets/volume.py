@@ -16,6 +16,7 @@ from segtrain.data.datasets.dicom import open_series
 from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_pixels
 from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
+from segtrain.data.datasets.pairs import require_orphans
 from segtrain.data.datasets.scans import Grid, Recent, Scan, check_same, depth, plane, spacing
 from segtrain.errors import UserError, is_noting
 
@@ -54,6 +55,7 @@ class Volume:
         keep: int = 4,
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        orphans: str | None = None,
     ) -> None:
         """Find the scans and read their headers; with empty="drop" the labels too.
 
@@ -71,6 +73,8 @@ class Volume:
             keep: scans and labels that stay in memory, in each process; a slice of a .nii.gz needs its whole file.
             ignore_value: value in the labels that becomes `ignore_index`.
             palette: RGB 0..255 for each class; None: colours are chosen.
+            orphans: "leave_out" goes on without scans and labels that have no partner, which `left_out` names; None
+                refuses them.
 
         Raises:
             UserError: scans and labels do not pair, differ in grid, are broken, or arguments do not fit.
@@ -83,7 +87,9 @@ class Volume:
         self._recent = Recent(keep)
         self._intensity = Intensity(window, normalise, percentiles, self._recent)
         patterns = [images] if isinstance(images, str) else list(images)
-        self._patients = [_opened(case) for case in find_cases(self._root, patterns, labels)]
+        require_orphans(orphans)
+        cases, self.left_out = find_cases(self._root, patterns, labels, orphans == "leave_out")
+        self._patients = [_opened(case) for case in cases]
         self.channels = _channels(self._patients)
         named = sorted(
             (f"{patient.case.id}/slice_{index:04d}", number, index)
@@ -96,9 +102,9 @@ class Volume:
             )
         self.ids = tuple(name for name, _, _ in named)
         self._slices = [(number, index) for _, number, index in named]
-        cases = [self._patients[number].case for number, _ in self._slices]
-        self.splits = tuple(case.split for case in cases)
-        self.groups = tuple(case.patient for case in cases)
+        case_of = [self._patients[number].case for number, _ in self._slices]
+        self.splits = tuple(case.split for case in case_of)
+        self.groups = tuple(case.patient for case in case_of)
         self._meaning = () if _is_plain(classes, ignore_value) else (dict(classes), ignore_value)
         self._contents: dict[Path, bytes] = {}
 

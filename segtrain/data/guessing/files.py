@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -15,12 +16,14 @@ SPLITS = {word: words[0] for words in (OF_TRAIN, OF_VAL, OF_TEST) for word in wo
 # What names of folders and files say of what is in them.
 MASK_WORDS = ("mask", "label", "annot", "gt", "groundtruth", "ground_truth", "truth", "seg", "manual", "target")
 IMAGE_WORDS = ("image", "img", "photo", "picture", "scan", "raw", "input", "original", "tissue")
-REGION_WORDS = ("fov", "roi", "region", "valid", "mask")
 SPLIT = re.compile(
     rf"^(?P<before>.*?)(?P<split>{'|'.join(sorted(SPLITS, key=len, reverse=True))})"
     rf"(?P<after>[_\-. ].*|\d{{4}}|s?|(?:{'|'.join((*MASK_WORDS, *IMAGE_WORDS))}).*)$",
     re.IGNORECASE,
 )
+
+
+MOST_NAMED = 8  # names of folders with one split in them, such as images_train and train_masks; more name patients
 
 
 class Found(NamedTuple):
@@ -68,18 +71,37 @@ def find_files(root: Path) -> Found:
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))
 
 
-def taken_apart(path: str) -> Name:
-    """The parts of a path; a folder such as `train`, `trainannot` or `images_val` has the split in it."""
+def names_of(paths: Sequence[str]) -> dict[str, Name]:
+    """Returns the paths taken apart; what names patients (BraTS20_Training_001, train_0, train_1, …) is no split."""
+    names = {path: taken_apart(path) for path in paths}
+    numbered: dict[str, set[str]] = defaultdict(set)
+    for name in names.values():
+        for folder in name.folders:
+            if "{split}" in folder:
+                numbered[re.sub(r"\d+", "#", folder)].add(folder)
+    several = len(set().union(*numbered.values())) > MOST_NAMED if numbered else False
+    no_split = {folder for alike in numbered.values() if len(alike) > 1 or several for folder in alike}
+    return {
+        path: taken_apart(path, splits=False) if no_split & {*name.folders} else name for path, name in names.items()
+    }
+
+
+def taken_apart(path: str, splits: bool = True) -> Name:
+    """The parts of a path; a folder such as `train`, `trainannot` or `images_val` has the split in it.
+
+    A name below it may end in the split's word too (training/images/21_training.tif): `{split}` stands for it there.
+    """
     pure = PurePosixPath(path)
     folders, split = [], None
     for folder in pure.parts[:-1]:
-        found = SPLIT.match(folder) if split is None else None
+        found = SPLIT.match(folder) if splits and split is None else None
         if found and (not found["before"] or found["before"][-1] in "_-. "):
             split = found["split"]
             folders.append(f"{found['before']}{{split}}{found['after']}")
         else:
             folders.append(folder)
-    return Name(tuple(folders), split, pure.stem, pure.suffix)
+    stem = re.sub(rf"(?<=[_\-. ]){split}(?![A-Za-z])", "{split}", pure.stem) if split else pure.stem
+    return Name(tuple(folders), split, stem, pure.suffix)
 
 
 def says(name: str, words: Iterable[str]) -> bool:

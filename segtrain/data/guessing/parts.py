@@ -5,14 +5,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from segtrain.data.guessing.files import SPLITS, Name, taken_apart
+from segtrain.data.guessing.files import SPLITS, Name, names_of, taken_apart
 
 DEPTH = 4  # folders below root in which images and masks may part ways
 LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
 COMMON = 0.2  # share of a folder's files that must begin or end alike to be a kind
 ALIKE = 3  # folders that hold the same folders, such as one a patient, from which `*` stands for them
 TAIL = re.compile(
-    r"(?:[_\-. ][A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*){1,2}$|(?<=\d)[A-Za-z]+$|_0\d{3}$"
+    r"(?:[_\-. ](?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|\{split\})){1,2}$|(?<=\d)[A-Za-z]+$|_0\d{3}$"
 )  # _0000: nnU-Net's channel
 WHOLE = re.compile(r"/[^/]+$")
 HEAD = re.compile(r"^[A-Za-z]+[_\-. ]?(?=\d)|^[A-Za-z]+[_\-. ]")
@@ -22,7 +22,10 @@ Tree = tuple[str, ...]
 
 
 class Part(NamedTuple):
-    """Files that a pattern takes, by key; `folder` may hold `{split}` and `*`, `suffix` is empty for several."""
+    """Files that a pattern takes, by key; `folder` may hold `{split}`, `{folder}` and `*`; `suffix` is empty for several.
+
+    `{folder}` are the folders above, as of the image so of its mask: they come before the name in the key.
+    """
 
     folder: str
     before: str
@@ -52,12 +55,21 @@ class Part(NamedTuple):
     def within(self, splits: set[str]) -> "Part":
         """The files of these splits; of a single one, whose folder then is written out and no split any more."""
         files = {key: path for key, path in self.files.items() if key[0] in splits}
-        if len(splits) > 1 or not files:
+        if len(splits) > 1 or not files or splits == {""}:
             return self._replace(files=files)
-        depth = len(self.folder.split("/"))
         first = next(iter(files.values()))
+        word = taken_apart(first).split or ""
         files = {("", name): path for (_, name), path in files.items()}
-        return self._replace(folder="/".join(first.split("/")[:depth]), files=files)
+        before, after = (text.replace("{split}", word) for text in (self.before, self.after))
+        return self._replace(folder=_written_out(self.folder, first), before=before, after=after, files=files)
+
+
+def _written_out(folder: str, path: str) -> str:
+    """The folder with the names that the path has in it, but for what stands for several."""
+    parts = folder.split("/") if folder else []
+    fixed = parts.index("{folder}") if "{folder}" in parts else len(parts)
+    named = [part if part == "*" else name for part, name in zip(parts[:fixed], path.split("/"), strict=False)]
+    return "/".join([*named, *parts[fixed:]])
 
 
 def one_suffix(paths: Sequence[str]) -> str | None:
@@ -68,7 +80,7 @@ def one_suffix(paths: Sequence[str]) -> str | None:
 
 def parts_of(paths: Sequence[str]) -> list[Part]:
     """Every kind that the names of the files allow, the whole of a folder before its parts."""
-    names = {path: taken_apart(path) for path in paths}
+    names = names_of(paths)
     trees = _trees(names)
     largest = max(map(len, trees.values()), default=0)
     # a folder whose files all lie in one folder below it says nothing that this one does not
@@ -78,7 +90,7 @@ def parts_of(paths: Sequence[str]) -> list[Part]:
 
 
 def _trees(names: Mapping[str, Name]) -> dict[Tree, list[str]]:
-    """Each folder with the files below it; `*` for folders of one name in each of several."""
+    """Each folder with the files below it; `*` or `{folder}` for folders of one name in each of several."""
     trees: dict[Tree, list[str]] = defaultdict(list)
     starred: dict[Tree, list[str]] = defaultdict(list)
     stars: dict[Tree, set[str]] = defaultdict(set)
@@ -89,6 +101,11 @@ def _trees(names: Mapping[str, Name]) -> dict[Tree, list[str]]:
             tree = (*name.folders[:depth], "*", *name.folders[depth + 1 :])
             starred[tree].append(path)
             stars[tree].add(name.folders[depth])
+        splits = next((i + 1 for i, folder in enumerate(name.folders) if "{split}" in folder), 0)
+        for last in range(max(splits + 1, len(name.folders) - 2), len(name.folders)):
+            tree = (*name.folders[:splits], "{folder}", *name.folders[last:])
+            starred[tree].append(path)
+            stars[tree].add("/".join(name.folders[splits:last]))
     return trees | {tree: inside for tree, inside in starred.items() if len(stars[tree]) >= ALIKE}
 
 
@@ -115,8 +132,12 @@ def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[Part]:
 
 
 def _inner(tree: Tree, name: Name) -> str:
-    """The path below a tree, without suffix and split."""
-    return "/".join([*(folder for folder in name.folders[len(tree) :] if "{split}" not in folder), name.stem])
+    """The path below a tree without suffix, behind the folders that `{folder}` stands for."""
+    if "{folder}" in tree:
+        first = tree.index("{folder}")
+        last = len(name.folders) - (len(tree) - first - 1)
+        return "/".join([*name.folders[first:last], name.stem])
+    return "/".join([*name.folders[len(tree) :], name.stem])
 
 
 def _common(inner: Sequence[str], affix: re.Pattern[str]) -> list[str]:
@@ -134,10 +155,13 @@ def _common(inner: Sequence[str], affix: re.Pattern[str]) -> list[str]:
 def _part(
     tree: Tree, names: Mapping[str, Name], inner: Mapping[str, str], before: str = "", after: str = "", suffix: str = ""
 ) -> Iterator[Part]:
-    """The part, unless two of its files would go by one name."""
+    """The part, unless two of its files would go by one name, or a split lies where the pattern does not say it."""
     files: dict[Key, str] = {}
     for path, text in inner.items():
         split = names[path].split
-        files[SPLITS[split.lower()] if split else "", text[len(before) : len(text) - len(after)]] = path
+        if split and not any("{split}" in folder for folder in tree):
+            return
+        name = text[len(before) : len(text) - len(after)]
+        files[SPLITS[split.lower()] if split else "", name.replace("{split}", split or "")] = path
     if len(files) == len(inner) and files:
         yield Part("/".join(tree), before, after, suffix, files)
