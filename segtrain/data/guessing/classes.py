@@ -22,7 +22,8 @@ def class_lines(meaning: Meaning) -> Iterator[Line]:
     """`classes` and `ignore_value`, with their comments."""
     colours = any(isinstance(code, str) for code in meaning.classes.values())
     what = "colour" if colours else "value"
-    yield Line("classes:", f"name: {what} in the mask, from {meaning.masks} masks; the check reads all")
+    names = f"; names from {meaning.source}" if meaning.source else ""
+    yield Line("classes:", f"name: {what} in the mask, from {meaning.masks} masks; the check reads all{names}")
     for name, code in meaning.classes.items():
         if isinstance(code, list):
             yield Line(f"  {scalar(name)}: [", meaning.comments[name])
@@ -33,6 +34,4 @@ def class_lines(meaning: Meaning) -> Iterator[Line]:
             yield entry(name, code, meaning.comments[name], indent=2)
     if meaning.ignored:
         value = meaning.ignored if len(meaning.ignored) > 1 else meaning.ignored[0]
-        yield entry(
-            "ignore_value", value, f"{meaning.ignored_comment}: a border that counts nowhere? else make it a class"
-        )
+        yield entry("ignore_value", value, f"{meaning.ignored_comment}: counts nowhere; if it should, make it a class")

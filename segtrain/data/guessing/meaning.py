@@ -1,13 +1,14 @@
 """What the values or colours of the masks may mean."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from segtrain.data.guessing.class_names import COLOUR, NONE, Names
 from segtrain.data.guessing.looks import MANY, Pixels, codes_of
 from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
@@ -15,10 +16,10 @@ from segtrain.spread import spread
 
 FILES = 1000  # masks read at most
 PIXELS = 100_000_000  # of all masks read; about 2 s
-COLOUR = 1 << 24  # from here on a code is a colour; below it is a value
 EDGE = 250  # values from here on may mean "ignore" beside small labels
 THIN = 0.05  # share of all pixels below which such a value may be a border
 CORE = 0.3  # share of a border's pixels that are left when it is made thinner by 2 pixels on each side
+COUNTED = 4  # labels 0, 1, 2, 3 … beside which 255 is no label of its own
 BORDERS = ("#e0e0c0",)  # Source: PASCAL VOC 2012 development kit: void, around objects
 
 Code = int | str
@@ -34,6 +35,7 @@ class Meaning(NamedTuple):
     ignored_comment: str
     unnamed: tuple[str, ...]  # classes whose name the user should give
     masks: int  # read
+    source: str = ""  # where the names stand; empty where they are guesses
 
 
 class _Seen(NamedTuple):
@@ -47,7 +49,12 @@ class _Seen(NamedTuple):
 
 
 def find_meaning(
-    root: Path, paths: Sequence[str], reader: Reader, numbered: bool = False, smeared: bool = False
+    root: Path,
+    paths: Sequence[str],
+    reader: Reader,
+    numbered: bool = False,
+    smeared: bool = False,
+    names: Names = NONE,
 ) -> Meaning:
     """The classes of those masks, from as many of them as are read in about 2 s.
 
@@ -55,10 +62,12 @@ def find_meaning(
         UserError: no mask can be read, or they hold too many values to be classes.
     """
     few = _affordable(root, spread(paths, FILES), reader)
-    return meaning_of((root / path for path in few), reader.codes, numbered, smeared)
+    return meaning_of((root / path for path in few), reader.codes, numbered, smeared, names)
 
 
-def meaning_of(paths: Iterable[Path], read: Read, numbered: bool = False, smeared: bool = False) -> Meaning:
+def meaning_of(
+    paths: Iterable[Path], read: Read, numbered: bool = False, smeared: bool = False, names: Names = NONE
+) -> Meaning:
     """The classes of all of those masks, read by `read`; see `find_meaning`."""
     seen = _count(paths, read)
     codes = sorted(seen.pixels)
@@ -66,13 +75,33 @@ def meaning_of(paths: Iterable[Path], read: Read, numbered: bool = False, smeare
         return _instances(seen)
     if smeared or len(codes) > MANY:
         top = ", ".join(_text(code) for code, _ in seen.pixels.most_common(6))
+        expected = "one value for each class" if smeared else f"at most {MANY}, one a class"
         cause = "they are JPEG, which changes values" if smeared else "is this the folder of the masks?"
         raise UserError(
-            f"the masks, such as '{seen.example}', hold {len(codes)} values (the commonest are {top}); expected at "
-            f"most {MANY}, one a class; {cause}; save them as PNG with one value or colour for each class"
+            f"the masks, such as '{seen.example}', hold {len(codes)} values (the commonest are {top}); expected "
+            f"{expected}; {cause}; save them as PNG with one value or colour for each class"
         )
-    ignored = [code for code in codes if _is_ignored(code, seen)]
-    return _classes([code for code in codes if code not in ignored], ignored, seen)
+    seen = _of_one_kind(seen)
+    names = names.fitting(seen.pixels)
+    every = sorted({*seen.pixels, *names.ignored})  # what is named void may lie in masks that were not read
+    ignored = {code: why for code in every if (why := _why_ignored(code, seen, names))}
+    if len(seen.pixels.keys() - ignored.keys()) < 2:
+        ignored = {}
+    return _classes([code for code in sorted(seen.pixels) if code not in ignored], ignored, seen, names)
+
+
+def _of_one_kind(seen: _Seen) -> _Seen:
+    """Grey among colours is a colour too."""
+    if not any(code >= COLOUR for code in seen.pixels):
+        return seen
+
+    def coloured(counts: Counter[int]) -> Counter[int]:
+        found = Counter[int]()
+        for code, count in counts.items():
+            found[code if code >= COLOUR else code * 0x010101 + COLOUR] += count
+        return found
+
+    return seen._replace(pixels=coloured(seen.pixels), masks=coloured(seen.masks), core=coloured(seen.core))
 
 
 def _count(paths: Iterable[Path], read: Read) -> _Seen:
@@ -120,38 +149,46 @@ def _may_be_ignored(code: int) -> bool:
     return EDGE <= code < 256 or _code(code) in BORDERS
 
 
-def _is_ignored(code: int, seen: _Seen) -> bool:
-    """Thin lines of a value far above all others, which are small labels."""
-    others = [other for other in seen.pixels if other != code and not EDGE <= other < 256]
-    if not _may_be_ignored(code) or len(others) < 2:
-        return False
+def _why_ignored(code: int, seen: _Seen, names: Names) -> str:
+    """Why a code counts nowhere: its name, or that it is far above all others and thin or no label; empty if it does."""
+    if code in names.ignored:
+        return f"'{names.names[code]}'" if code in names.names else "no class"
+    others = sorted(other for other in seen.pixels if other != code and not EDGE <= other < 256)
+    if not _may_be_ignored(code) or len(others) < 2 or code in names.names:
+        return ""
+    if code == 255 and len(others) >= COUNTED and others == list(range(len(others))):
+        return f"beside the labels 0 to {others[-1]}"
     small = all(other < EDGE - 50 or other >= COLOUR for other in others) and len(others) > max(others) // 4
     share = seen.pixels[code] / seen.pixels.total()
-    return (small or code >= COLOUR) and share < THIN and seen.core[code] < CORE * seen.pixels[code]
+    thin = share < THIN and seen.core[code] < CORE * seen.pixels[code]
+    return "thin lines" if (small or code >= COLOUR) and thin else ""
 
 
-def _classes(codes: Sequence[int], ignored: Sequence[int], seen: _Seen) -> Meaning:
-    if any(code >= COLOUR for code in codes):  # grey among colours is a colour too
-        codes = sorted({code if code >= COLOUR else code * 0x010101 + COLOUR for code in codes})
-        for code in [code for code in seen.pixels if code < COLOUR]:
-            seen.pixels[code * 0x010101 + COLOUR] += seen.pixels[code]
-            seen.masks[code * 0x010101 + COLOUR] += seen.masks[code]
+def _classes(codes: Sequence[int], ignored: Mapping[int, str], seen: _Seen, names: Names) -> Meaning:
     commonest = max(codes, key=lambda code: seen.pixels[code])
     first = codes[0]  # 0 or black, where there is one
-    named = {first: "background"} if first in (0, COLOUR) and (first == commonest or len(codes) > 2) else {}
-    if named and len(codes) == 2:
-        named[codes[1]] = "foreground"
-    names = {code: named.get(code, f"class_{_text(code).lstrip('#')}") for code in codes}
-    asked = tuple(name for name in names.values() if name.startswith("class_"))
-    comments = {name: f"{_share(code, seen)}{_asked(name)}" for code, name in names.items()}
+    guessed = {first: "background"} if first in (0, COLOUR) and (first == commonest or len(codes) > 2) else {}
+    if guessed and len(codes) == 2:
+        guessed[codes[1]] = "foreground"
+    named = {code: names.names.get(code) or guessed.get(code, f"class_{_text(code).lstrip('#')}") for code in codes}
+    asked = tuple(name for code, name in named.items() if name.startswith("class_") and code not in names.names)
+    comments = {
+        name: f"{_share(code, seen)}{'' if code in names.names else _asked(name)}" for code, name in named.items()
+    }
     return Meaning(
-        {name: _code(code) for code, name in names.items()},
+        {name: _code(code) for code, name in named.items()},
         comments,
         [_code(code) for code in ignored],
-        "; ".join(f"{_share(code, seen)}, thin lines" for code in ignored),
+        _ignored_words(ignored, seen),
         asked,
         seen.read,
+        names.source if any(code in names.names for code in codes) else "",
     )
+
+
+def _ignored_words(ignored: Mapping[int, str], seen: _Seen) -> str:
+    share = sum(seen.pixels[code] for code in ignored) / seen.pixels.total()
+    return f"{share:.2%} of the pixels: {', '.join(dict.fromkeys(ignored.values()))}"
 
 
 def _instances(seen: _Seen) -> Meaning:

@@ -1,16 +1,20 @@
 """Scans in three dimensions with labels in NIfTI."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from segtrain.data.datasets.extras import need
+from segtrain.data.guessing.class_names import dataset_json, find_names
 from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
 from segtrain.data.guessing.files import MASK_WORDS, Found, says
+from segtrain.data.guessing.groups import find_groups
 from segtrain.data.guessing.looks import MANY, Pixels
 from segtrain.data.guessing.meaning import meaning_of
+from segtrain.data.guessing.orphans import ORPHANS, orphan_words
 from segtrain.data.guessing.parts import Part, parts_of
 from segtrain.data.guessing.yaml import Guess, Line, entry
 from segtrain.errors import UserError
@@ -18,8 +22,31 @@ from segtrain.spread import spread
 
 LABELS = 5  # files of labels whose voxels are read: each may take a second to unpack
 SCANS = 3  # scans of which it is asked whether they are CT
+LOOKED = 2  # files of a kind of which it is asked whether they are labels
+VOXELS = 500_000  # of such a file that are compared, evenly spread
 NIFTI = (".nii.gz", ".nii")
 HOUNSFIELD = -900  # air: a scan with such values is CT
+ENOUGH = 0.9  # share of the labels that a modality must have a scan for
+
+
+class Sides(NamedTuple):
+    """Labels, the scans of each modality, and files under the same names that look like labels, and so are neither."""
+
+    labels: Part
+    images: tuple[Part, ...]
+    doubtful: tuple[Part, ...]
+    unlabelled: tuple[str, ...]  # splits that have scans and no labels
+
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        """Patients that have everything."""
+        return self.labels.files.keys() & set.intersection(*({*part.files} for part in self.images))
+
+    @property
+    def orphans(self) -> list[str]:
+        """Files that fit a pattern and lack a partner."""
+        parts = (self.labels, *self.images)
+        return sorted(path for part in parts for key, path in part.files.items() if key not in self.keys)
 
 
 def guess_volumes(root: Path, found: Found) -> Guess | None:
@@ -32,32 +59,58 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     if len(nifti) + len(dicom) <= len(found.pictures):
         return None
     series = sorted({f"{PurePosixPath(path).parent}.dcm" for path in dicom})
-    parts = [part for part in parts_of([*sorted({_plain(path) for path in nifti}), *series]) if _pattern(part)]
+    plain = [*sorted({_plain(path) for path in nifti}), *series]
     real = {_plain(path): path for path in nifti}
-    labels, images = _sides(root, parts, real)
-    if not images:
-        raise UserError(
-            f"'{root}' holds {len(nifti)} NIfTI files and {len(series)} folders of DICOM files, and none that pair as "
-            "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, "
-            "such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so"
-        )
-    keys = sorted(labels.files.keys() & images[0].files.keys())
-    chosen = spread([real[labels.files[key]] for key in keys], LABELS)
-    meaning = meaning_of((root / path for path in chosen), _voxels)
-    patterns = [_pattern(part) for part in images]
+    sides = _sides(root, [kind for part in parts_of(plain) if (kind := _for_scans(part))], real)
+    if sides is None:
+        raise _no_labels(root, nifti, series)
+    chosen = spread([real[sides.labels.files[key]] for key in sorted(sides.keys)], LABELS)
+    meaning = meaning_of((root / path for path in chosen), _voxels, names=find_names(root, found))
+    groups = find_groups([f"{'/'.join(part for part in key if part)}/slice_0000" for key in sorted(sides.keys)], False)
+    patterns = [_pattern(part) for part in sides.images]
     lines = (
         Line("defaults: [volume]"),
         entry("root", str(root)),
-        entry("images", patterns if len(patterns) > 1 else patterns[0], f"{len(keys)} scans, {len(patterns)} channels"),
-        entry("labels", _pattern(labels)),
-        *_scale(root, images[0], real),
+        entry(
+            "images",
+            patterns if len(patterns) > 1 else patterns[0],
+            f"{len(sides.keys)} scans, {len(patterns)} channel{'s' * (len(patterns) > 1)}",
+        ),
+        entry("labels", _pattern(sides.labels)),
+        *([entry("orphans", ORPHANS, orphan_words(sides.orphans))] if sides.orphans else []),
+        *_scale(root, sides.images[0], real, dataset_json(root, found)),
         *class_lines(meaning),
+        *([Line("split:"), entry("group", groups.expression, _patients(groups.number), 2)] if groups else []),
     )
-    asked = (NAME_THEM.format(", ".join(meaning.unnamed)),) if meaning.unnamed else ()
-    said = (
-        f"{len(keys)} scans ({', '.join(patterns)}) with labels ({_pattern(labels)}); a patient's slices stay together"
+    said = f"{len(sides.keys)} scans ({', '.join(patterns)}) with labels ({_pattern(sides.labels)})"
+    kept = f"{_patients(groups.number)} (split.group)" if groups else "a patient's slices stay together"
+    asked = [NAME_THEM.format(", ".join(meaning.unnamed))] if meaning.unnamed else []
+    return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides)))
+
+
+def _asked(sides: Sides) -> Iterator[str]:
+    for part in sides.doubtful:
+        yield (
+            f"'{_pattern(part)}' looks like labels and is no input; if it is one, add it to images; if it is the right "
+            f"labels, write it as labels instead of '{_pattern(sides.labels)}'"
+        )
+    if sides.orphans:
+        yield f"{orphan_words(sides.orphans)}: they are left out; is that right?"
+    if sides.unlabelled:
+        yield f"{' and '.join(sides.unlabelled)} has scans without labels, which training cannot use"
+
+
+def _patients(number: int) -> str:
+    return f"several scans of a patient by their names, of {number} patients: all of one stay together"
+
+
+def _no_labels(root: Path, nifti: Sequence[str], series: Sequence[str]) -> UserError:
+    return UserError(
+        f"'{root}' holds {len(nifti)} NIfTI files and {len(series)} folders of DICOM files, and none that pair as "
+        "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, "
+        "such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so; outlines in XML (LIDC-IDRI), DICOM SEG and "
+        "RTSTRUCT are not read: save them as NIfTI on the grid of the scan, as pylidc, dcmqi or 3D Slicer do"
     )
-    return Guess(lines, (said, class_words(meaning)), asked)
 
 
 def _plain(path: str) -> str:
@@ -65,45 +118,110 @@ def _plain(path: str) -> str:
     return re.sub(r"\.nii(\.gz)?$", ".nii", path, flags=re.IGNORECASE)
 
 
+def _for_scans(part: Part) -> Part | None:
+    """The part as the volume format's patterns take it, whose `{id}` reaches over no slash; None when none does."""
+    if "{folder}" in part.folder or "{split}" in part.before + part.after:
+        return None
+    names = [name.split("/") for _, name in part.files]
+    depths = {len(name) for name in names}
+    if depths == {1} or (depths == {2} and all(name[0] == name[1] for name in names)):
+        return part
+    last = {(split, name.rpartition("/")[2]): path for (split, name), path in part.files.items()}
+    if depths != {2} or len(last) < len(part.files) or (part.before + part.after).startswith("/"):
+        return None
+    return part._replace(folder="/".join(filter(None, (part.folder, "*"))), files=last)
+
+
 def _pattern(part: Part) -> str:
-    """As the volume format takes it, whose `{id}` reaches over no slash; empty when that cannot be."""
-    names = [name for _, name in part.files]
     text = "/".join(piece for piece in (part.folder, f"{part.before}{{id}}{part.after}") if piece)
-    if all("/" in name for name in names):
-        if any(name.split("/") != [name.split("/")[0]] * 2 for name in names):
-            return ""
+    if all("/" in name for _, name in part.files):
         text = text.replace("{id}", "{id}/{id}")
-    elif any("/" in name for name in names):
-        return ""
     return text + (".nii*" if next(iter(part.files.values())).endswith(".nii") else "")
 
 
-def _sides(root: Path, parts: Sequence[Part], real: dict[str, str]) -> tuple[Part, list[Part]]:
-    """The labels, and the scans of each modality; no scans when nothing pairs."""
-    best: tuple[float, Part, list[Part]] = (0, parts[0], []) if parts else (0, Part("", "", "", "", {}), [])
+def _sides(root: Path, parts: Sequence[Part], real: Mapping[str, str]) -> Sides | None:
+    """Labels and the scans of each modality; None when nothing pairs."""
+    few: dict[str, bool] = {}
+
+    def are_labels(part: Part) -> bool:
+        name = f"{_pattern(part)} {len(part.files)}"
+        if name not in few:
+            few[name] = _are_labels(root, part, real)
+        return few[name]
+
+    best: tuple[float, Sides] | None = None
     for labels in parts:
-        others = [p for p in parts if p is not labels and set(p.files.values()).isdisjoint(labels.files.values())]
-        alike = [p for p in others if len(p.files.keys() & labels.files.keys()) > len(labels.files) / 2]
-        if alike and _are_labels(root, labels, real):
-            shared = max(len(p.files.keys() & labels.files.keys()) for p in alike)
-            score = shared + says(labels.says, MASK_WORDS) / 2
-            if score > best[0]:
-                best = score, labels, [p for p in alike if p.files.keys() >= labels.files.keys()]
-    _, labels, images = best
+        alike = [other for part in parts if part is not labels and (other := _apart(part, labels))]
+        alike = [part for part in alike if _share(part, labels) >= ENOUGH]
+        if not alike or not are_labels(labels):
+            continue
+        doubtful = [part for part in alike if says(_own_words(part, labels), MASK_WORDS) or are_labels(part)]
+        images = _disjoint([part for part in alike if part not in doubtful])
+        if images:
+            shared = len(labels.files.keys() & set.intersection(*({*part.files} for part in images)))
+            stars = sum(part.folder.count("*") for part in (labels, *images))
+            score = shared + says(labels.says, MASK_WORDS) / 2 - 0.01 * stars
+            if best is None or score > best[0]:
+                best = score, Sides(labels, images, _disjoint(doubtful), ())
+    return best and _of_labelled_splits(best[1])
+
+
+def _apart(part: Part, labels: Part) -> Part | None:
+    """The part without what are labels: {id}.nii* beside {id}_gt.nii*, which says more, does not mean those."""
+    mine = {*labels.files.values()}
+    if mine.isdisjoint(part.files.values()):
+        return part
+    if part.folder != labels.folder or part.before or part.after or not (labels.before or labels.after):
+        return None
+    rest = {key: path for key, path in part.files.items() if path not in mine}
+    return part._replace(files=rest) if rest else None
+
+
+def _share(part: Part, labels: Part) -> float:
+    return len(part.files.keys() & labels.files.keys()) / len(labels.files)
+
+
+def _own_words(part: Part, labels: Part) -> str:
+    """What the part's names say beside what those of the labels say too, such as the folder that both lie in."""
+    return part.says if part.folder != labels.folder else f"{part.before}/{part.after}"
+
+
+def _disjoint(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Narrow kinds before the wide that hold them."""
     taken: set[str] = set()
     apart = []
-    for part in sorted(images, key=lambda part: len(part.files)):  # narrow kinds before the wide that hold them
+    for part in sorted(parts, key=lambda part: (len(part.files), part.folder.count("*"))):
         if taken.isdisjoint(part.files.values()):
             apart.append(part)
-            taken |= set(part.files.values())
-    return labels, sorted(apart, key=_pattern)
+            taken |= {*part.files.values()}
+    return tuple(sorted(apart, key=_pattern))
 
 
-def _are_labels(root: Path, part: Part, real: dict[str, str]) -> bool:
-    path = next(iter(part.files.values()))
-    if not path.endswith(".nii"):
+def _of_labelled_splits(sides: Sides) -> Sides:
+    """Without the splits that have no labels; a single split that is left is none."""
+    splits = set.union(*(part.splits for part in sides.images))
+    bare = tuple(sorted(splits - sides.labels.splits)) if sides.labels.splits else ()
+    left = (splits & sides.labels.splits) or {""}
+    if not bare and len(left) > 1:
+        return sides
+    return Sides(
+        sides.labels.within(left),
+        tuple(part.within(left) for part in sides.images),
+        tuple(part.within(left) for part in sides.doubtful),
+        bare,
+    )
+
+
+def _are_labels(root: Path, part: Part, real: Mapping[str, str]) -> bool:
+    """Whether a sample of the files holds few whole numbers, as labels do and scans do not."""
+    paths = spread(sorted(part.files.values()), LOOKED)
+    if not all(path.endswith(".nii") for path in paths):
         return False
-    return len(np.unique(_voxels(root / real[path]))) <= MANY
+    for path in paths:
+        voxels = _voxels(root / real[path]).ravel()
+        if voxels.dtype.kind == "f" or len(np.unique(voxels[:: max(1, voxels.size // VOXELS)])) > MANY:
+            return False
+    return True
 
 
 def _voxels(path: Path) -> Pixels:
@@ -118,11 +236,15 @@ def _voxels(path: Path) -> Pixels:
     return flat.astype(np.int32 if whole else np.float32)
 
 
-def _scale(root: Path, images: Part, real: dict[str, str]) -> list[Line]:
+def _scale(root: Path, images: Part, real: Mapping[str, str], about: Mapping[str, Any]) -> list[Line]:
     """A window for CT, percentiles for what has no unit."""
     paths = spread(sorted(images.files.values()), SCANS)
+    said = about.get("modality") or about.get("channel_names")
+    named = {str(kind).lower() for kind in said.values()} if isinstance(said, dict) else set()
     if not paths[0].endswith(".nii"):
         return [entry("window", (-160, 240), "HU, soft tissue: what is your organ's? null for MR")]
-    if any(_voxels(root / real[path]).min() <= HOUNSFIELD for path in paths):
+    if named == {"ct"}:
+        return [entry("window", (-160, 240), "HU, since dataset.json says CT: soft tissue; bone [-450, 1050]")]
+    if not named and any(_voxels(root / real[path]).min() <= HOUNSFIELD for path in paths):
         return [entry("window", (-160, 240), "HU, since values reach below -900: soft tissue; bone [-450, 1050]")]
     return [entry("normalise", "percentile", "of each scan, since the values are no HU; or zscore")]

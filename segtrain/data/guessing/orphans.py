@@ -1,0 +1,12 @@
+"""Files without a partner: how a config leaves them out, and how they are named."""
+
+from collections.abc import Sequence
+
+ORPHANS = "leave_out"  # of the formats that pair files
+NAMED = 3
+
+
+def orphan_words(paths: Sequence[str]) -> str:
+    """How many there are, and the first of them."""
+    shown = ", ".join(f"'{path}'" for path in paths[:NAMED]) + (", …" if len(paths) > NAMED else "")
+    return f"{len(paths)} file{'s have' if len(paths) > 1 else ' has'} no partner: {shown}"
