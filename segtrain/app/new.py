@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from segtrain.app.known_keys import require_keys
 from segtrain.config import conf_dir
+from segtrain.data.guessing.coco import lost_images
 from segtrain.data.guessing.files import find_files
 from segtrain.data.guessing.folder import guess_folder
 from segtrain.data.guessing.formats import guess_other
+from segtrain.data.guessing.unread import name_unread
 from segtrain.data.guessing.yaml import Guess, written
 from segtrain.errors import UserError
 from segtrain.runs.files import write_whole
@@ -78,7 +80,13 @@ def look_at(root: Path) -> Guess:
         UserError: nothing that segtrain reads.
     """
     found = find_files(root)
-    return guess_other(root, found) or guess_folder(root, found)
+    try:
+        return guess_other(root, found) or guess_folder(root, found)
+    except UserError as error:
+        reason = lost_images(root, found) or name_unread(root, found)
+        if not reason:
+            raise
+        raise UserError(reason) from error
 
 
 def _parsed(arguments: Sequence[str]) -> Asked:

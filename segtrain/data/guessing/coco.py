@@ -53,13 +53,39 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
     return Guess(lines, (f"{count} images with objects in {', '.join(f.path for f in chosen)} (COCO)",), ())
 
 
+def lost_images(root: Path, found: Found) -> str:
+    """Returns which annotation file names images that are not there, and what would mend it; empty without one."""
+    at = {PurePosixPath(path).name: path for path in found.pictures}
+    for path in found.ending(".json"):
+        content = _read(root / path)
+        if content is None:
+            continue
+        names = [str(image.get("file_name")) for image in content["images"]]
+        lost = next((name for name in names if not at.get(_last(name), "").endswith(name)), "")
+        there = next((at[_last(name)] for name in names if _last(name) in at), "")
+        if lost and _folder(content["images"], at) is None:
+            way = f"of that name there is '{at[_last(lost)]}': " if _last(lost) in at else ""
+            way = way or (f"others are there, such as '{there}': " if there else "no image of such a name is: ")
+            return (
+                f"'{path}' in '{root}' (COCO) names the image '{lost}', which is not there; expected file_name to be the "
+                f"path from the folder of the images, with / between folders; {way}"
+                f"{'correct file_name in the annotation file' if there else 'add the images'}, and look again"
+            )
+    return ""
+
+
+def _last(name: str) -> str:
+    """The name of the file, behind the folders of any system."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     """The content, when it has objects with outlines."""
     if path.stat().st_size > LARGEST:
         return None
     try:
         content = json.loads(path.read_text("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
         return None

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from segtrain.data.guessing.class_names import find_names
 from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
 from segtrain.data.guessing.division import PARTS, find_division
 from segtrain.data.guessing.files import Found
 from segtrain.data.guessing.layout import Layout, find_layout
 from segtrain.data.guessing.lists import Lists, find_lists
 from segtrain.data.guessing.meaning import Meaning, find_meaning
+from segtrain.data.guessing.orphans import ORPHANS, left_out_words, orphan_words
 from segtrain.data.guessing.readers import Reader, reader_of
 from segtrain.data.guessing.sizes import Sizes, find_sizes
 from segtrain.data.guessing.yaml import Guess, Line, entry
@@ -25,7 +27,8 @@ def guess_folder(root: Path, found: Found) -> Guess:
     images = {key: layout.images.files[key] for key in layout.keys}
     masks = [layout.masks.files[key] for key in layout.keys]
     sizes = find_sizes(root, list(zip(images.values(), masks, strict=True)), reader)
-    meaning = find_meaning(root, masks, reader, layout.mask_look.numbered, layout.mask_look.smeared)
+    names = find_names(root, found, masks)
+    meaning = find_meaning(root, masks, reader, layout.mask_look.numbered, layout.mask_look.smeared, names)
     by_id = {"/".join(part for part in key if part): path for key, path in images.items()}
     texts = found.ending(".txt") if reader.format == "folder" and not layout.images.splits else []
     lists = find_lists(root, texts, by_id)
@@ -35,6 +38,7 @@ def guess_folder(root: Path, found: Found) -> Guess:
         entry("root", str(root), "" if root.is_absolute() else "from the current directory"),
         *_side_lines(layout, sizes, reader),
         *_list_lines(lists),
+        *([entry("orphans", ORPHANS, orphan_words(layout.orphans))] if layout.orphans and not lists else []),
         *class_lines(meaning),
         *division.lines(),
         *([Line("", sizes.advice)] if sizes.advice else []),
@@ -78,14 +82,18 @@ def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) 
         yield NAME_THEM.format(", ".join(meaning.unnamed))
     if layout.rivals:
         yield f"are the masks right? these could be masks too: {', '.join(layout.rivals)}"
-    alone = {
-        "mask": layout.images.files.keys() - layout.masks.files.keys(),
-        "image": layout.masks.files.keys() - layout.images.files.keys(),
-    }
-    for kind, keys in alone.items():
-        if keys and not lists:
-            example = "/".join(min(keys)).lstrip("/")
-            yield f"{len(keys)} files have no {kind}, such as '{example}': add it or move them away"
+    if layout.orphans and not lists:
+        yield left_out_words(layout.orphans)
+    if layout.mask_look.is_view:
+        yield (
+            f"{layout.masks.pattern} is one region of a third or more of every picture, as a field of view is; if so, it "
+            "is no mask: write it as regions, and name the folder of the masks"
+        )
+    if layout.image_look.few and not layout.mask_look.numbered:
+        yield (
+            f"{layout.images.pattern} holds only {layout.image_look.distinct} values in a sample, as labels do; are these "
+            f"the images, and is {layout.masks.pattern} what is to be learned? Else exchange images and masks"
+        )
     if layout.unlabelled:
         yield f"{' and '.join(layout.unlabelled)} has images without masks, which training cannot use"
     if sizes.unequal:

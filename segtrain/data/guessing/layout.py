@@ -32,7 +32,17 @@ class Layout(NamedTuple):
     @property
     def keys(self) -> list[Key]:
         """The pairs."""
-        return sorted(self.images.files.keys() & self.masks.files.keys())
+        return sorted(set.intersection(*({*part.files} for part in self._sides)))
+
+    @property
+    def orphans(self) -> list[str]:
+        """Files that lack a partner."""
+        keys = {*self.keys}
+        return sorted(path for part in self._sides for key, path in part.files.items() if key not in keys)
+
+    @property
+    def _sides(self) -> list[Part]:
+        return [part for part in (self.images, self.masks, self.regions) if part is not None]
 
 
 def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
@@ -92,9 +102,10 @@ def _apart(one: Part, other: Part) -> bool:
 
 
 def _oddity(one: Part, other: Part) -> float:
-    """How much the pairing rests on: files without partner first, then affixes."""
+    """How much the pairing rests on: files without partner first, then affixes and folders left open."""
     alone = len(one.files.keys() ^ other.files.keys()) / (len(one.files) + len(other.files))
-    return alone + 0.01 * sum(len(p.before) + len(p.after) + bool(p.suffix) for p in (one, other))
+    open_folders = 2 * sum("{folder}" in p.folder for p in (one, other))
+    return alone + 0.01 * (open_folders + sum(len(p.before) + len(p.after) + bool(p.suffix) for p in (one, other)))
 
 
 def _excused(part: Part, seen: Look) -> bool:
@@ -116,8 +127,7 @@ def _no_mask(root: Path, found: Found, parts: Sequence[Part], seen: Seen) -> Use
     return UserError(
         f"'{root}' has {len(found.pictures)} pictures and none that look like masks of others; expected for each "
         "image a mask of the same name in another folder, or beside it with another ending (a.png and a_mask.png), "
-        f"of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the masks; masks in "
-        "JPEG must be saved as PNG"
+        f"of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the masks"
     )
 
 

@@ -14,7 +14,7 @@ from segtrain.data.guessing.files import MASK_WORDS, Found, says
 from segtrain.data.guessing.groups import find_groups
 from segtrain.data.guessing.looks import MANY, Pixels
 from segtrain.data.guessing.meaning import meaning_of
-from segtrain.data.guessing.orphans import ORPHANS, orphan_words
+from segtrain.data.guessing.orphans import ORPHANS, left_out_words, orphan_words
 from segtrain.data.guessing.parts import Part, parts_of
 from segtrain.data.guessing.yaml import Guess, Line, entry
 from segtrain.errors import UserError
@@ -42,11 +42,10 @@ class Sides(NamedTuple):
         """Patients that have everything."""
         return self.labels.files.keys() & set.intersection(*({*part.files} for part in self.images))
 
-    @property
-    def orphans(self) -> list[str]:
+    def orphans(self, real: Mapping[str, str]) -> list[str]:
         """Files that fit a pattern and lack a partner."""
-        parts = (self.labels, *self.images)
-        return sorted(path for part in parts for key, path in part.files.items() if key not in self.keys)
+        parts, keys = (self.labels, *self.images), self.keys
+        return sorted(real.get(path, path) for part in parts for key, path in part.files.items() if key not in keys)
 
 
 def guess_volumes(root: Path, found: Found) -> Guess | None:
@@ -67,7 +66,7 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     chosen = spread([real[sides.labels.files[key]] for key in sorted(sides.keys)], LABELS)
     meaning = meaning_of((root / path for path in chosen), _voxels, names=find_names(root, found))
     groups = find_groups([f"{'/'.join(part for part in key if part)}/slice_0000" for key in sorted(sides.keys)], False)
-    patterns = [_pattern(part) for part in sides.images]
+    patterns, alone = [_pattern(part) for part in sides.images], sides.orphans(real)
     lines = (
         Line("defaults: [volume]"),
         entry("root", str(root)),
@@ -77,7 +76,7 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
             f"{len(sides.keys)} scans, {len(patterns)} channel{'s' * (len(patterns) > 1)}",
         ),
         entry("labels", _pattern(sides.labels)),
-        *([entry("orphans", ORPHANS, orphan_words(sides.orphans))] if sides.orphans else []),
+        *([entry("orphans", ORPHANS, orphan_words(alone))] if alone else []),
         *_scale(root, sides.images[0], real, dataset_json(root, found)),
         *class_lines(meaning),
         *([Line("split:"), entry("group", groups.expression, _patients(groups.number), 2)] if groups else []),
@@ -85,17 +84,17 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     said = f"{len(sides.keys)} scans ({', '.join(patterns)}) with labels ({_pattern(sides.labels)})"
     kept = f"{_patients(groups.number)} (split.group)" if groups else "a patient's slices stay together"
     asked = [NAME_THEM.format(", ".join(meaning.unnamed))] if meaning.unnamed else []
-    return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides)))
+    return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides, alone)))
 
 
-def _asked(sides: Sides) -> Iterator[str]:
+def _asked(sides: Sides, alone: Sequence[str]) -> Iterator[str]:
     for part in sides.doubtful:
         yield (
             f"'{_pattern(part)}' looks like labels and is no input; if it is one, add it to images; if it is the right "
             f"labels, write it as labels instead of '{_pattern(sides.labels)}'"
         )
-    if sides.orphans:
-        yield f"{orphan_words(sides.orphans)}: they are left out; is that right?"
+    if alone:
+        yield left_out_words(alone)
     if sides.unlabelled:
         yield f"{' and '.join(sides.unlabelled)} has scans without labels, which training cannot use"
 

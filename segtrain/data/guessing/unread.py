@@ -1,0 +1,126 @@
+"""Labels in forms that are not read yet: what they are, and how they become such as are."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from segtrain.data.guessing.files import Found
+from segtrain.spread import spread
+
+LOOKED = 5  # files of a kind that are opened
+LARGEST = 100_000_000  # bytes of a file that is opened
+BEGINNING = 4000  # letters of an XML or text file that are looked at
+STUDIO = re.compile(r"task-\d+-annotation-\d+-by-.+-tag-(?P<tag>.+)-\d+\.png", re.IGNORECASE)
+YOLO = re.compile(r"(?:\d+(?: -?[\d.]+){6,}\s*)+")
+
+SUFFIXES = {
+    ".nrrd": "NRRD (3D Slicer) is not read: save scans and labels as NIfTI: in 3D Slicer by Export to file, a segmentation "
+    "by Export to labelmap; or in Python SimpleITK.WriteImage(SimpleITK.ReadImage('a.nrrd'), 'a.nii.gz')",
+    ".mha": "MetaImage is not read: save scans and labels as NIfTI: "
+    "SimpleITK.WriteImage(SimpleITK.ReadImage('a.mha'), 'a.nii.gz')",
+    ".mhd": "MetaImage is not read: save scans and labels as NIfTI: "
+    "SimpleITK.WriteImage(SimpleITK.ReadImage('a.mhd'), 'a.nii.gz')",
+    ".npy": "arrays of NumPy are not read: save images and masks as PNG or TIFF, scans as NIfTI",
+    ".npz": "arrays of NumPy are not read: save images and masks as PNG or TIFF, scans as NIfTI",
+    ".mat": "MATLAB's files are not read: save images and masks as PNG or TIFF, scans as NIfTI",
+    ".h5": "HDF5 is not read: save images and masks as PNG or TIFF, scans as NIfTI",
+    ".hdf5": "HDF5 is not read: save images and masks as PNG or TIFF, scans as NIfTI",
+    ".svs": "slides are not read: cut them into tiles, saved as PNG or TIFF with their masks",
+    ".ndpi": "slides are not read: cut them into tiles, saved as PNG or TIFF with their masks",
+    ".czi": "microscopes' own files are not read: save images and masks as TIFF, as Fiji does",
+    ".lif": "microscopes' own files are not read: save images and masks as TIFF, as Fiji does",
+    ".nd2": "microscopes' own files are not read: save images and masks as TIFF, as Fiji does",
+}  # fmt: skip
+
+
+def name_unread(root: Path, found: Found) -> str:
+    """Returns what labels there seem to be, why they are not read and how to convert them; empty where none are seen."""
+    for look in (_of_json, _of_xml, _of_studio, _of_yolo, _of_suffix):
+        for sentence in look(root, found):
+            return sentence
+    return ""
+
+
+def _of_json(root: Path, found: Found) -> Iterator[str]:
+    paths = found.ending(".json")
+    for path in spread(paths, LOOKED):
+        content = _json(root / path)
+        if isinstance(content.get("shapes"), list) and "imagePath" in content:
+            yield (
+                f"'{root}' holds {len(paths)} JSON files of LabelMe, such as '{path}'; expected masks, for these outlines "
+                "are not read; draw them into masks with labelme2voc.py, which is among labelme's examples, and give "
+                "the folder that it writes: python -m segtrain new NAME FOLDER"
+            )
+        if isinstance(content.get("objects"), list) and isinstance(content.get("size"), dict):
+            yield (
+                f"'{root}' holds {len(paths)} JSON files of Supervisely, such as '{path}'; expected masks, for these are "
+                "not read; export them as masks (Convert Supervisely to Pascal VOC, or to COCO), and give that folder"
+            )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8")) if path.stat().st_size <= LARGEST else None
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _of_xml(root: Path, found: Found) -> Iterator[str]:
+    paths = found.ending(".xml")
+    for path in spread(paths, LOOKED):
+        text = _beginning(root / path)
+        if "<annotations" in text and ("<image" in text or "<meta" in text):
+            yield (
+                f"'{root}' holds '{path}', CVAT's own XML (CVAT for images); expected masks, for it is not read; export "
+                "the task anew as 'Segmentation mask 1.1' or as 'COCO 1.0', and give that folder"
+            )
+        if "LidcReadMessage" in text:
+            yield (
+                f"'{root}' holds {len(paths)} XML files of LIDC-IDRI, such as '{path}'; expected labels in NIfTI, for "
+                "these outlines are not read; draw them into masks on the grid of the scan, as pylidc does, and save "
+                "these as NIfTI under the name of the scan"
+            )
+        if "<annotation" in text and "<bndbox" in text:
+            yield (
+                f"'{root}' holds {len(paths)} XML files of boxes (PASCAL VOC), such as '{path}'; expected masks: boxes "
+                "do not say which pixels are of an object; add masks"
+            )
+
+
+def _of_studio(root: Path, found: Found) -> Iterator[str]:
+    tags = [match["tag"] for path in found.pictures if (match := STUDIO.fullmatch(PurePosixPath(path).name))]
+    if tags:
+        yield (
+            f"'{root}' holds {len(tags)} masks of Label Studio's export 'Brush labels to PNG', one for each task and "
+            f"class ({', '.join(sorted({*tags})[:5])}); expected one mask an image under the image's name, and these "
+            "names say the number of the task, not the image; export as JSON too, whose id is that number and whose data "
+            "name the image, and save for each image one PNG of its name with a value for each class; or label with "
+            "polygons and export as COCO"
+        )
+
+
+def _of_yolo(root: Path, found: Found) -> Iterator[str]:
+    """Lines of a class and the corners of a polygon, from 0 to 1."""
+    paths = [path for path in found.ending(".txt") if "labels" in PurePosixPath(path).parts[:-1]]
+    for path in spread(paths, LOOKED):
+        if YOLO.fullmatch(_beginning(root / path).rpartition("\n")[0].strip() or _beginning(root / path).strip()):
+            yield (
+                f"'{root}' holds {len(paths)} text files of polygons as YOLO has them, such as '{path}'; expected masks or "
+                "COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO Segmentation' or "
+                "'Semantic Segmentation Masks'), and give that folder"
+            )
+
+
+def _beginning(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(BEGINNING)
+
+
+def _of_suffix(root: Path, found: Found) -> Iterator[str]:
+    for suffix, sentence in SUFFIXES.items():
+        paths = found.ending(suffix)
+        if paths:
+            yield f"'{root}' holds {len(paths)} files such as '{paths[0]}'; {sentence}; then look at that folder anew"
