@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from segtrain.app.check_data import Data, audit_data
 from segtrain.app.check_page import page
@@ -25,12 +25,12 @@ from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
 from segtrain.values import check_values
 
-WIDTH = 160  # letters of a line where standard output is no terminal
+SHOWN = 20  # findings that are not ok, in full on the terminal
 COLOURS = {"unmeasured": "dim", "ok": "green", "warn": "yellow", "fail": "red"}  # from good to bad
 
 
 def check(config: DictConfig) -> None:
-    """Audit the data and the policy on its samples; table on the terminal, check.json and check.html beside.
+    """Audit the data and the policy on its samples; what is not ok on the terminal, all in check.json and check.html.
 
     Raises:
         SystemExit: with status 1 when a verdict is "fail".
@@ -106,7 +106,7 @@ def _order(count: int, wanted: int, seed: int) -> list[int]:
 def _write(
     config: DictConfig, data: Data, lines: Sequence[Any], sampled: dict[str, Any], folder: Path, began: float
 ) -> dict[str, Any]:
-    """check.json, check.html and the table; returns what the first says beside the lines."""
+    """check.json, check.html and the terminal's lines; returns what the first says beside the lines."""
     policy = f"aug={config.choices.aug} aug.strength={config.aug.strength:g} on " if sampled else ""
     report: dict[str, Any] = {
         "title": f"{policy}dataset={config.choices.dataset}",
@@ -122,37 +122,40 @@ def _write(
     report["seconds"] = round(time.monotonic() - began, 1)
     lines_json = [line.to_json() for line in lines]
     write_whole(folder / "check.json", json.dumps({**report, "lines": lines_json}, indent=1).encode())
-    _print(lines, len(data.lines), report, folder)
+    _print(lines, report, folder)
     return report
 
 
-def _print(lines: Sequence[Any], parts: int, report: dict[str, Any], folder: Path) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
-    table = Table(title=report["title"], pad_edge=False)
-    for heading in ("check", "value", "verdict", "threshold"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("meaning", overflow="fold", max_width=80)
-    said = ""
-    for number, line in enumerate(lines):
-        if number == parts:
-            table.add_section()
-        colour = COLOURS[line.verdict]
-        meaning = line.meaning if line.meaning != said else ""
-        verdict = f"[{colour}]{line.verdict}[/{colour}]"
-        table.add_row(escape(line.check), escape(line.shown), verdict, line.threshold, escape(meaning))
-        said = line.meaning
-    console.print(table)
-    bad = {verdict: sum(line.verdict == verdict for line in lines) for verdict in ("fail", "warn")}
+def _print(lines: Sequence[Any], report: dict[str, Any], folder: Path) -> None:
+    """What is not ok in full, the rest in a line; the verdict, with the names of what is not ok, comes last."""
+    console = Console(highlight=False, soft_wrap=True)
+    counts = Counter(line.verdict for line in lines)
+    wrong = [line for verdict in ("fail", "warn") for line in lines if line.verdict == verdict]
+    rest = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("ok", "unmeasured") if counts[verdict])
+    console.print(f"[bold]{escape(report['title'])}[/bold]")
+    for line in wrong[:SHOWN]:
+        console.print(f"{_coloured(line.verdict)}  [bold]{escape(line.check)}[/bold]: {escape(line.shown)}")
+        console.print(f"      {escape(_one_line(line.meaning))} [dim](threshold: {escape(line.threshold)})[/dim]")
+    if len(wrong) > SHOWN:
+        console.print(f"and {len(wrong) - SHOWN} more that are not ok, in check.html")
     if "samples" in report:
         console.print(
             f"sampled: {report['samples']} of {report['images']} images, {report['draws']} draws; chances from "
             f"{report['light_draws']} draws; {report['workers']} loader workers; seed {report['seed']}; "
             f"{report['seconds']:.0f} s"
         )
-    colour = COLOURS[report["verdict"]]
+    console.print(f"{rest or 'nothing is ok'}; each value, and pictures, in {escape(str(folder))}/check.html, check.json")
+    named = Counter(line.check for line in wrong)
+    names = ", ".join(f"{name} ({count} times)" if count > 1 else name for name, count in named.items())
     console.print(
-        f"verdict: [{colour}]{report['verdict']}[/{colour}], {bad['fail']} fail, {bad['warn']} warn", end="; "
+        f"verdict: {_coloured(report['verdict'])}, {counts['fail']} fail, {counts['warn']} warn"
+        + (f": {escape(names)}" if names else "")
     )
-    console.print(f"all of it in {escape(str(folder))}/check.json, pictures in check.html", soft_wrap=True)
+
+
+def _coloured(verdict: str) -> str:
+    return f"[{COLOURS[verdict]}]{verdict}[/{COLOURS[verdict]}]"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -16,7 +16,7 @@ from segtrain.area import shrink_labels
 
 TEMPLATE = Path(__file__).with_name("check.html")
 SIDE = 160  # pixels of a thumbnail
-SAMPLES, GROUPS, OF_GROUP = 12, 8, 4  # shown of a line, and of a group of it
+SAMPLES, GROUPS, OF_GROUP = 12, 8, 12  # shown of a line, and of a group of it
 MOST_CODES = 6  # values outside the classes named under a mask
 VERDICTS = ("fail", "warn", "ok", "unmeasured")
 
@@ -55,11 +55,18 @@ def _section(line: Any, data: Data) -> str:
     head = f'<h2>{html.escape(line.check)} <span class="{line.verdict}">{line.verdict}</span></h2>'
     words = f'<p>{html.escape(line.shown)}</p><p class="soft">{html.escape(line.meaning)}</p>'
     samples, groups = getattr(line, "samples", ()), getattr(line, "groups", ())
-    strips = [_strip(group[:OF_GROUP], data, " group") for group in groups[:GROUPS]]
+    strips = [_group(group, data) for group in groups[:GROUPS]]
     inner = f'<div class="strip">{"".join(strips)}</div>' if groups else _strip(samples[:SAMPLES], data)
     more = len(groups) - GROUPS if groups else len(samples) - SAMPLES
     rest = f'<p class="soft">and {more} more, in check.json</p>' if more > 0 else ""
     return f"{head}{words}{inner}{rest}"
+
+
+def _group(names: Sequence[str], data: Data) -> str:
+    """The samples of a group, and how many of them are not shown."""
+    more = len(names) - OF_GROUP
+    rest = f'<p class="soft">and {more} more of this group: {html.escape(", ".join(names[OF_GROUP:]))}</p>'
+    return _strip(names[:OF_GROUP], data, " group") + (rest if more > 0 else "")
 
 
 def _strip(names: Sequence[str], data: Data, kind: str = "") -> str:
