@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.data.guessing.groups import Groups, Stack, find_groups, find_stack
+from segtrain.data.guessing.groups import Groups, Stack, find_groups, find_prefixes, find_stack
 from segtrain.data.guessing.readers import Reader
 from segtrain.data.guessing.yaml import Line, entry
 
@@ -18,6 +18,8 @@ class Division(NamedTuple):
     given: frozenset[str]
     groups: Groups | None
     stack: Stack | None
+    prefixes: dict[str, int]  # words that many names begin with, where there are no groups
+    example: str  # the first sample's id where groups were looked for and there are none; else empty
 
     @property
     def override(self) -> str:
@@ -36,6 +38,9 @@ class Division(NamedTuple):
             yield entry("group", self.groups.expression, self._group_words, 2)
         elif self.given != {*PARTS}:
             yield Line("", f"{self._drawn}; other shares: split: {{val: 0.2, test: 0.2}}, other ways: split=folds")
+            if self.example:
+                yield Line("", "no patients are seen in the names; images of one stay together with, say,")
+                yield Line("", "split: {group: '^(p\\d+)_'}, whose brackets take what is the patient in a sample's name")
 
     def found(self) -> Iterator[str]:
         """What was found, a sentence each."""
@@ -45,6 +50,26 @@ class Division(NamedTuple):
             yield f"{self._group_words} (split.group)"
         if self.stack:
             yield f"slices of one stack: neighbours look alike, so the split is slabs with a gap of {self.stack.gap}"
+
+    def asked(self) -> Iterator[str]:
+        """What the names leave open, a sentence each."""
+        if self.groups and self.groups.doubtful:
+            yield (
+                f"{self._group_words}: are these patients, stacks or the like? Else drop split.group, or write an "
+                "expression that finds the patient"
+            )
+        elif self.prefixes:
+            shown = ", ".join(f"'{word}' ({count})" for word, count in self.prefixes.items())
+            yield (
+                f"the names begin with {shown}: what are these? If several images are of one patient or stack, write "
+                f"split: {{group: '^(p\\d+)'}} with an expression whose brackets take that in names such as '{self.example}'"
+            )
+        elif self.example:
+            yield (
+                "are several images of one patient, stack or object? None are seen in the names (looked for: folders, "
+                "and what stands before _ - # or a blank and comes again); if there are, write split: {group: '^(p\\d+)'} "
+                f"with an expression whose brackets take what is the patient in names such as '{self.example}'"
+            )
 
     @property
     def _named(self) -> str:
@@ -76,4 +101,6 @@ def find_division(root: Path, images: Mapping[str, str], given: set[str], reader
     draws = given != {*PARTS} and reader.pages != "samples"
     groups = find_groups(list(images), any("/" in name for name in images) and bool(given)) if draws else None
     stack = find_stack(root, images) if draws and not given and not groups and not reader.pages else None
-    return Division(frozenset(given), groups, stack)
+    alone = draws and not groups and not stack and not reader.pages
+    prefixes = find_prefixes(list(images)) if alone else {}
+    return Division(frozenset(given), groups, stack, prefixes, min(images, default="") if alone else "")

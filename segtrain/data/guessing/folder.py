@@ -44,7 +44,7 @@ def guess_folder(root: Path, found: Found) -> Guess:
         *([Line("", sizes.advice)] if sizes.advice else []),
     ]
     said = (*_found(layout, sizes), class_words(meaning), *division.found())
-    return Guess(tuple(lines), said, tuple(_asked(layout, sizes, meaning, lists)))
+    return Guess(tuple(lines), said, (*_asked(layout, sizes, meaning, lists), *division.asked()))
 
 
 def _side_lines(layout: Layout, sizes: Sizes, reader: Reader) -> Iterator[Line]:

@@ -19,10 +19,16 @@ from segtrain.spread import spread
 # Tried in turn; the first that puts several samples together is taken.
 EXPRESSIONS = (
     r"^([^/]+)/",  # p01/3
+    r"^(?:.*/)?(.+)\.rf\.[0-9a-f]+$",  # IMG_1_jpg.rf.1091c06e…: Roboflow's copies of an image
     r"^(?:.*/)?([A-Za-z]*[_-]?\d[^_\-/]*)[_-]",  # p01_left, patient003_slice12, case_12_3, 0001TP_006690
+    r"^(?:.*/)?([A-Za-z]*[_-]?\d[^_\-\s#(/]*)[\s#(]",  # P00 cell #0, p01 (2)
+    r"^(?:.*/)?(.*\d)[_\- ]?(?:[LR]|OD|OS|left|right)$",  # Image_01L, 12_left: two eyes of one
     r"^(?:.*/)?(.+)[_-][A-Za-z]*\d+$",  # TCGA_CS_4941_1
+    r"^(?:.*/)?(.+?)[\s#(]+[A-Za-z]*\d+\)?$",  # mouse A 12
 )
+PREFIX = r"^(?:.*/)?([A-Za-z][A-Za-z_\- ]*?)[_\-\s#(]*\d+\)?$"  # ctrl_001, drug (2), control12
 FEWEST = 3  # groups: one for each of train, val and test
+FEW, MANY = 6, 8  # fewer groups, of more samples each, may be something else than patients
 LARGEST = 0.6  # share of the samples that one group may have and still leave val and test theirs
 SLICES = 8  # samples from which slices are looked for
 PAIRS = 40  # neighbours, and as many distant pairs, that are compared
@@ -38,6 +44,11 @@ class Groups(NamedTuple):
     smallest: int
     largest: int
     example: str
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether they are few and large: sites, days or kinds of images rather than patients."""
+        return self.number < FEW and self.smallest >= MANY
 
 
 class Stack(NamedTuple):
@@ -68,6 +79,14 @@ def find_groups(ids: Sequence[str], behind_split: bool) -> Groups | None:
         if fits:
             return Groups(expression, len(sizes), min(sizes.values()), max(sizes.values()), max(sizes))
     return None
+
+
+def find_prefixes(ids: Sequence[str]) -> dict[str, int]:
+    """Returns the few words that the names of many samples begin with, and how many do; empty where they do not."""
+    found = [re.search(PREFIX, name) for name in ids]
+    sizes = Counter(match[1].strip() for match in found if match)
+    few = 2 <= len(sizes) < FEW and all(found) and min(sizes.values()) >= MANY
+    return dict(sorted(sizes.items())) if few else {}
 
 
 def find_stack(root: Path, files: Mapping[str, str]) -> Stack | None:

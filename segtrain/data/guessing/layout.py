@@ -66,10 +66,10 @@ def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
             looks[sample] = look(root, sample, reader.codes)
         return looks[sample]
 
-    pairs = [(one, other) for one, other in _pairings(parts) if seen(other).few or _excused(other, seen(other))]
+    pairs = _likely(_pairings(parts), seen)
     if not pairs:
         raise _no_mask(root, found, parts, seen)
-    images, masks = max(pairs, key=lambda pair: _score(pair[0], pair[1], seen))
+    images, masks = max(pairs, key=lambda pair: (not seen(pair[1]).is_view, _score(pair[0], pair[1], seen)))
     others = [other for one, other in pairs if one.files == images.files and other.pattern != masks.pattern]
     others = [o for o in others if not o.files.keys().isdisjoint(images.files) and _apart(o, masks)]
     regions = next((o for o in others if seen(o).is_view and not seen(masks).is_view), None)
@@ -83,8 +83,8 @@ def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
     return Layout(images, masks, regions, *looked, rivals, bare)
 
 
-def _pairings(parts: Sequence[Part]) -> list[tuple[Part, Part]]:
-    """Pairs of kinds that share names and no file, nearly as many names as the best, either way round."""
+def _pairings(parts: Sequence[Part]) -> list[tuple[int, Part, Part]]:
+    """Pairs of kinds that share names and no file, and how many names; the most and the plainest first."""
     shared = []
     for i, one in enumerate(parts):
         for other in parts[i + 1 :]:
@@ -92,9 +92,20 @@ def _pairings(parts: Sequence[Part]) -> list[tuple[Part, Part]]:
             if 2 * len(keys) > min(len(one.files), len(other.files)) and _apart(one, other):
                 shared.append((len(keys), -_oddity(one, other), one, other))
     shared.sort(key=lambda entry: entry[:2], reverse=True)
-    most = shared[0][0] if shared else 0
-    kept = [(one, other) for count, _, one, other in shared[:RIVALS] if count >= NEAR * most]
-    return [pair for one, other in kept for pair in ((one, other), (other, one))]
+    return [(count, one, other) for count, _, one, other in shared[:RIVALS]]
+
+
+def _likely(pairings: Sequence[tuple[int, Part, Part]], seen: Seen) -> list[tuple[Part, Part]]:
+    """Images and masks, nearly as many as the best: what looks like masks, fields of view only where nothing else does."""
+    most: dict[bool, int] = {}
+    found: dict[bool, list[tuple[Part, Part]]] = {False: [], True: []}
+    for count, one, other in pairings:
+        for images, masks in ((one, other), (other, one)):
+            looks = seen(masks) if count >= NEAR * most.get(False, 0) else None
+            if looks and (looks.few or _excused(masks, looks)) and count >= NEAR * most.get(looks.is_view, 0):
+                most.setdefault(looks.is_view, count)
+                found[looks.is_view].append((images, masks))
+    return [*found[False], *found[True]] if found[False] else found[True]
 
 
 def _apart(one: Part, other: Part) -> bool:
