@@ -144,7 +144,9 @@ def _print(lines: Sequence[Any], report: dict[str, Any], folder: Path) -> None:
             f"{report['light_draws']} draws; {report['workers']} loader workers; seed {report['seed']}; "
             f"{report['seconds']:.0f} s"
         )
-    console.print(f"{rest or 'nothing is ok'}; each value, and pictures, in {escape(str(folder))}/check.html, check.json")
+    console.print(
+        f"{rest or 'nothing is ok'}; each value, and pictures, in {escape(str(folder))}/check.html, check.json"
+    )
     named = Counter(line.check for line in wrong)
     names = ", ".join(f"{name} ({count} times)" if count > 1 else name for name, count in named.items())
     console.print(

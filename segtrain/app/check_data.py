@@ -59,7 +59,13 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     parts = {} if split is None else {dataset.ids[i]: part for part in PARTS for i in getattr(split, part)}
     found = survey(dataset, range(len(dataset.ids)), config.workers, meanwhile, _bar(len(dataset.ids)))
     facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
-    lines = [*_refusals(noted), *_left_out(dataset), *_mapped(findings.reading(facts), facts, config), *of_split, *findings.pictures(facts)]
+    lines = [
+        *_refusals(noted),
+        *_left_out(dataset),
+        *_mapped(findings.reading(facts), facts, config),
+        *of_split,
+        *findings.pictures(facts),
+    ]
     allow = allows_leak(config)
     lines += [*findings.labels(facts), *copies(facts, allow_leak=allow), *_groups(config, dataset, split)]
     suggested, numbers = _suggestions(facts, split, dataset.ids)

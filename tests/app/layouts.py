@@ -161,7 +161,7 @@ CASES = {
             "images": "leftImg8bit/{split}/{id}_leftImg8bit.png",
             "masks": "gtFine/{split}/{id}_gtFine_labelIds.png",
         },
-        codes=[0, 7, 8],
+        codes=[7, 8, 11],
         splits=lambda i: "train" if i < 6 else "val",
     ),
     "palette": Case(

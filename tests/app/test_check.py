@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class FlippedApart:
         return image[:, :: -1 if draw[0] else 1], mask[:, :: -1 if draw[1] else 1]
 
 
-def test_a_sound_policy_passes_with_a_table_and_a_report(segtrain: CommandLine) -> None:
+def test_a_sound_policy_passes_with_a_report(segtrain: CommandLine) -> None:
     assert segtrain("check", "aug=medical_elastic", *QUICK) == 0, segtrain.err
     (file,) = (segtrain.folder / "outputs" / "check" / "shapes").glob("*/check.json")
     report = json.loads(file.read_text())
@@ -38,8 +39,7 @@ def test_a_sound_policy_passes_with_a_table_and_a_report(segtrain: CommandLine) 
     for name in ("pairing", "labels invented", "class disc", "folding", "repeated draws", "speed, all ops"):
         assert checks[name]["verdict"] == "ok", checks[name]
         assert checks[name]["threshold"] and checks[name]["meaning"]
-        assert name in segtrain.out
-    assert str(file.relative_to(segtrain.folder)) in segtrain.out
+    assert str(file.parent.relative_to(segtrain.folder)) in segtrain.out
 
 
 def test_a_failing_policy_ends_with_status_1(segtrain: CommandLine) -> None:
@@ -89,6 +89,42 @@ def test_every_fault_of_the_data_is_told(segtrain: CommandLine) -> None:
     (page,) = (segtrain.folder / "outputs" / "check").glob("*/*/check.html")
     assert page.read_text().count("data:image/webp;base64,") >= 8
     assert "truncated" in segtrain.out and "check.html" in segtrain.out
+
+
+def test_the_terminal_shows_what_is_not_ok_and_names_it_last(segtrain: CommandLine) -> None:
+    faulty(segtrain.folder / "data")
+    assert segtrain("check", *FOLDER, "parts=[data]", "seed=0") == 1, segtrain.out + segtrain.err
+    lines, last = lines_of(segtrain), segtrain.out.splitlines()[-1]
+    wrong = {check for check, some in lines.items() if any(line["verdict"] in ("fail", "warn") for line in some)}
+    number = sum(line["verdict"] in ("fail", "warn") for some in lines.values() for line in some)
+    assert len(wrong) > 5 and all(check in last for check in wrong), last
+    assert set(re.findall(r"^(?:fail|warn|ok)  ([^:]+):", segtrain.out, re.MULTILINE)) == wrong
+    assert len(segtrain.out.splitlines()) <= 2 * number + 5
+
+
+def test_files_without_a_partner_are_left_out_and_named(segtrain: CommandLine) -> None:
+    for number in range(12):
+        pair(segtrain.folder / "data", f"p{number}", picture(number), codes(top=4 + number))
+    (segtrain.folder / "data/masks/p5.png").unlink()
+    assert segtrain("check", *FOLDER, "parts=[data]") == 1
+    shutil.rmtree(segtrain.folder / "outputs")
+    assert segtrain("check", *FOLDER, "parts=[data]", "dataset.orphans=leave_out") == 0, segtrain.out + segtrain.err
+    lines = lines_of(segtrain)
+    assert [line["samples"] for line in lines["left out"]] == [["data/images/p5.png"]] and "opening" not in lines
+    assert lines["samples"][0]["value"] == 11 and "left out" in segtrain.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [5, 30])
+def test_the_page_shows_a_group_of_copies_whole_or_says_what_it_leaves_out(number: int, segtrain: CommandLine) -> None:
+    for one in range(number + 6):
+        pair(segtrain.folder / "data", f"p{one:02d}", picture(0 if one < number else one), codes(top=4))
+    segtrain("check", *FOLDER, "parts=[data]", "dataset.split.allow_leak=true")
+    (page,) = (segtrain.folder / "outputs" / "check").glob("*/*/check.html")
+    (group,) = re.findall(r"<h2>(?:leaks|duplicates) .*?(?=<h2>)", page.read_text(), re.DOTALL)
+    shown = {f"p{one:02d}" for one in range(number) if f"<figcaption>p{one:02d} " in group}
+    left = re.search(r"and (\d+) more of this group", group)
+    assert len(shown) + (int(left[1]) if left else 0) == number and len(shown) >= min(number, 10)
+    assert all(f"p{one:02d}" in group for one in range(number))
 
 
 def test_sound_data_passes_and_unreadable_samples_do_not_stop_the_augmentation(segtrain: CommandLine) -> None:

@@ -40,7 +40,9 @@ class Division(NamedTuple):
             yield Line("", f"{self._drawn}; other shares: split: {{val: 0.2, test: 0.2}}, other ways: split=folds")
             if self.example:
                 yield Line("", "no patients are seen in the names; images of one stay together with, say,")
-                yield Line("", "split: {group: '^(p\\d+)_'}, whose brackets take what is the patient in a sample's name")
+                yield Line(
+                    "", "split: {group: '^(p\\d+)_'}, whose brackets take what is the patient in a sample's name"
+                )
 
     def found(self) -> Iterator[str]:
         """What was found, a sentence each."""

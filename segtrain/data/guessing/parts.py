@@ -9,7 +9,7 @@ from segtrain.data.guessing.files import SPLITS, Name, names_of, taken_apart
 
 DEPTH = 4  # folders below root in which images and masks may part ways
 LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
-COMMON = 0.2  # share of a folder's files that must begin or end alike to be a kind
+COMMON = 0.1  # share of a folder's files that must begin or end alike to be a kind
 ALIKE = 3  # folders that hold the same folders, such as one a patient, from which `*` stands for them
 TAIL = re.compile(
     r"(?:[_\-. ](?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|\{split\})){1,2}$|(?<=\d)[A-Za-z]+$|_0\d{3}$"
@@ -114,7 +114,7 @@ def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[Part]:
     inner = {path: _inner(tree, name) for path, name in names.items()}
     yield from _part(tree, names, inner)
     for suffix, count in Counter(name.suffix for name in names.values()).items():
-        if COMMON / 2 * len(names) <= count < len(names):
+        if COMMON * len(names) <= count < len(names):
             here = {path: text for path, text in inner.items() if names[path].suffix == suffix}
             yield from _part(tree, names, here, suffix=suffix)
     direct = {path: text for path, text in inner.items() if "/" not in text}

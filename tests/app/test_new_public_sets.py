@@ -1,0 +1,83 @@
+"""`python -m segtrain new` on public data sets: right, or a question that says what to answer; and its own check passes."""
+
+import numpy as np
+import pytest
+
+from segtrain.app.sources import build_dataset, build_groups, build_split
+from tests.app.layouts import opened, unchecked
+from tests.app.public_sets import EVERY, GRID, UNREAD, label, scan
+from tests.conftest import CommandLine
+from tests.data.datasets.mistakes.volume import body, nifti
+
+__all__ = ["unchecked"]  # the fixture
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", EVERY)
+def test_a_public_set_is_read_right_and_passes_the_check(name: str, segtrain: CommandLine) -> None:
+    case = EVERY[name]
+    case.make(segtrain.folder / "data")
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    asked = [line for line in segtrain.out.splitlines() if line.startswith("yours to tell")]
+    assert all(any(words in line for line in asked) for words in case.asked), segtrain.out
+    written = opened(segtrain)
+    for key, value in case.expected.items():
+        *above, last = key.split(".")
+        node = written.dataset[above[0]] if above else written.dataset
+        assert (node.get(last) is not None) if value is True else node.get(last) == value, written.dataset
+    dataset = build_dataset(written)
+    assert len(dataset.ids) == case.samples and dataset.channels == case.channels
+    assert {*dataset.splits} - {None} == {*case.splits}
+    assert build_split(written, dataset).train
+    assert segtrain("--config-dir", "my_conf", "check", "dataset=mine", "parts=[data]", "workers=1") == 0, segtrain.out
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", UNREAD)
+def test_labels_that_are_not_read_are_named_with_a_way_out(name: str, segtrain: CommandLine) -> None:
+    make, words = UNREAD[name]
+    make(segtrain.folder / "data")
+    assert segtrain("new", "mine", "data") == 2 and not (segtrain.folder / "my_conf").exists()
+    assert all(word in segtrain.err for word in words) and segtrain.err.count("\n") == 1, segtrain.err
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_frames_of_a_patient_stay_together(segtrain: CommandLine) -> None:
+    EVERY["ACDC"].make(segtrain.folder / "data")
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    written = opened(segtrain)
+    dataset = build_dataset(written)
+    names = np.array([name.split("/")[1].split("_")[0] for name in dataset.ids])
+    codes = build_groups(written, dataset).codes
+    assert len({*zip(names.tolist(), codes.tolist(), strict=True)}) == len({*codes.tolist()}) == 8
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("named", ["seg2", "gt", "label_old", "brainmask", "prior"])
+def test_what_looks_like_labels_is_no_input(named: str, segtrain: CommandLine) -> None:
+    """By its name, though its values are many; or by few values, whatever its name."""
+    root = segtrain.folder / "data"
+    for i in range(4):
+        scan(root / f"p{i}/p{i}_t1.nii.gz", i)
+        label(root / f"p{i}/p{i}_seg.nii.gz", 1)
+        if named in ("prior", "brainmask"):
+            nifti(str(root / f"p{i}/p{i}_{named}.nii.gz"), body(GRID, 3))
+        else:
+            scan(root / f"p{i}/p{i}_{named}.nii.gz", 50 + i)
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    written = opened(segtrain).dataset
+    assert written.images == "{id}/{id}_t1.nii*" and named not in written.labels
+    assert any(named in line and "labels" in line for line in segtrain.out.splitlines() if "yours to tell" in line)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["train_{}", "BraTS20_Training_{:03d}", "test-{}", "val_patient{}"])
+def test_patients_named_like_a_split_are_no_split(name: str, segtrain: CommandLine) -> None:
+    root = segtrain.folder / "data"
+    for i in range(5):
+        scan(root / name.format(i) / "scan.nii.gz", i)
+        label(root / name.format(i) / "seg.nii.gz", 1)
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    dataset = build_dataset(opened(segtrain))
+    assert len(dataset.ids) == 25 and {*dataset.splits} == {None}
+    assert {one.split("/")[0] for one in dataset.ids} == {name.format(i) for i in range(5)}
