@@ -61,7 +61,6 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
     lines = [
         *_refusals(noted),
-        *_left_out(dataset),
         *_mapped(findings.reading(facts), facts, config),
         *of_split,
         *findings.pictures(facts),
@@ -77,16 +76,6 @@ def _refusals(noted: Sequence[Refusal]) -> list[Finding]:
     """What the dataset noted as it opened, such as files without a partner."""
     lines = [findings.bad("opening", one.names, len(one.names), one.message) for one in noted]
     return [line._replace(shown=f"{len(line.samples)}: {findings.some(line.samples)}") for line in lines]
-
-
-def _left_out(dataset: SegmentationDataset) -> list[Finding]:
-    """Files that have no partner and that the dataset was told to go on without."""
-    names = getattr(dataset, "left_out", ())
-    if not names:
-        return []
-    meaning = "no image or no label belongs to them, and dataset.orphans=leave_out goes on without; is each right?"
-    line = findings.bad("left out", names, len(names), meaning, "warn")
-    return [line._replace(shown=f"{len(names)}: {findings.some(names)}")]
 
 
 def _split(config: DictConfig, dataset: SegmentationDataset) -> tuple[Split | None, list[Finding]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from tests.app.layouts import SIZE, image, mask_image, save
@@ -233,6 +234,30 @@ def cvat_masks(root: Path) -> None:
     text(root / "ImageSets/Segmentation/default.txt", "".join(f"photo {i}\n" for i in range(9)))
 
 
+def kvasir(root: Path) -> None:
+    """Masks saved as JPEG."""
+    for i in range(12):
+        picture(root / f"images/ck{i:02d}.jpg", i)
+        y, x = np.ogrid[: SIZE[0], : SIZE[1]]
+        drawn = np.uint8(255) * ((y - 18) ** 2 + (x - 20 - i) ** 2 < 130)
+        path = root / f"masks/ck{i:02d}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.stack([drawn] * 3, 2)).save(path, quality=75)
+
+
+def geotiff(root: Path) -> None:
+    """Four bands of reflectance, -9999 where nothing was seen; masks whose tag says that 255 is none."""
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        bands = rng.random((*SIZE, 4)).astype(np.float32)
+        drawn = (rng.random(SIZE) < 0.2).astype(np.uint8)
+        bands[:, : 10 + i], drawn[:, : 10 + i] = -9999, 255
+        for folder, pixels, nodata in (("images", bands, "-9999"), ("masks", drawn, "255")):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            tags = [(42113, "s", 0, nodata, True)]
+            tifffile.imwrite(root / folder / f"t{i:02d}.tif", pixels, photometric="minisblack", extratags=tags)
+
+
 SPLITS = {"train": range(8), "valid": range(8, 11), "test": range(11, 14)}
 
 
@@ -255,6 +280,30 @@ def roboflow(root: Path) -> None:
         }
         text(root / part / "_annotations.coco.json", json.dumps(content))
     text(root / "README.roboflow.txt", "exported")
+
+
+def coco_of_windows(root: Path) -> None:
+    """Paths of Windows, from above the folder of the images."""
+    roboflow(root)
+    for path in root.glob("*/_annotations.coco.json"):
+        path.write_text(path.read_text().replace("IMG_", f"C:\\\\data\\\\{path.parent.name}\\\\IMG_"))
+
+
+def coco_unlike(root: Path) -> None:
+    """A polygon beyond the image, one of two corners, an object without any."""
+    roboflow(root)
+    for path in root.glob("*/_annotations.coco.json"):
+        content = json.loads(path.read_text())
+        box, two, out = content["annotations"][0]["segmentation"][0], [3, 3, 9, 9], [40, 5, 52.5, 5, 52.5, 12, 40, 12]
+        for item, polygons in zip(content["annotations"], ([box, two], [box, out], []), strict=False):
+            item["segmentation"] = polygons
+        path.write_text(json.dumps(content))
+
+
+def coco_lost(root: Path) -> None:
+    roboflow(root)
+    for path in root.glob("*/IMG_*"):
+        path.rename(path.with_name(f"renamed{path.name}"))
 
 
 def roboflow_masks(root: Path) -> None:
@@ -372,6 +421,27 @@ EVERY = {
         cvat_masks, {"classes": {"background": "#000000", "dirt": "#33ddff", "cell": "#fa3253"}}, 9
     ),
     "Roboflow's COCO": PublicSet(roboflow, {"classes": ["background", "cell"]}, 14, ("train", "val", "test")),
+    "COCO of Windows": PublicSet(
+        coco_of_windows,
+        {"classes": ["background", "cell"], "file_names": "last"},
+        14,
+        ("train", "val", "test"),
+        ("file_names: last",),
+    ),
+    "COCO with polygons that are none": PublicSet(
+        coco_unlike,
+        {"outside": "clip", "shapeless": "skip", "file_names": None},
+        14,
+        ("train", "val", "test"),
+        ("outside: clip", "shapeless: skip"),
+    ),
+    "Kvasir": PublicSet(kvasir, {"classes": {"background": 0, "foreground": 255}}, 12, asked=("JPEG",)),
+    "GeoTIFF with nodata": PublicSet(
+        geotiff,
+        {"classes": {"background": 0, "foreground": 1}, "ignore_value": 255},
+        6,
+        channels=4,
+    ),
     "Roboflow's masks": PublicSet(
         roboflow_masks, {"classes": {"background": 0, "cell": 1, "dirt": 2}}, 14, ("train", "val", "test")
     ),
@@ -421,12 +491,6 @@ def yolo(root: Path) -> None:
             text(root / part / f"labels/{i}.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n1 0.2 0.2 0.6 0.2 0.6 0.7 0.1 0.3\n")
 
 
-def coco_of_windows(root: Path) -> None:
-    roboflow(root)
-    for path in root.glob("*/_annotations.coco.json"):
-        path.write_text(path.read_text().replace("IMG_", f"{path.parent.name}\\\\IMG_"))
-
-
 UNREAD = {
     "LabelMe": (labelme, ("LabelMe", "p0.json", "labelme2voc")),
     "Label Studio": (label_studio, ("Label Studio", "cell, dirt", "COCO")),
@@ -434,5 +498,5 @@ UNREAD = {
     "LIDC-IDRI": (lidc_dicom, ("LIDC-IDRI", "pylidc", "NIfTI")),
     "CVAT for images": (cvat_xml, ("CVAT", "annotations.xml", "Segmentation mask 1.1")),
     "YOLO": (yolo, ("YOLO", "COCO")),
-    "COCO of Windows": (coco_of_windows, ("_annotations.coco.json", "\\IMG_0", "file_name")),
+    "COCO of other images": (coco_lost, ("_annotations.coco.json", "IMG_0", "file_name")),
 }

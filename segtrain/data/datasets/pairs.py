@@ -5,9 +5,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, files_below
-from segtrain.errors import UserError, refuse
+from segtrain.errors import UserError, refuse, remark
 
-__all__ = ["SPLITS", "SUFFIXES", "Pair", "Side", "Sides", "find_sides", "left_out", "paired", "require_orphans", "some"]
+__all__ = [
+    "SPLITS",
+    "SUFFIXES",
+    "Pair",
+    "Side",
+    "Sides",
+    "find_sides",
+    "left_out",
+    "paired",
+    "remark_left_out",
+    "require_orphans",
+    "some",
+]
 
 
 class Pair(NamedTuple):
@@ -79,7 +91,7 @@ def paired(sides: Sides, orphans: str | None = None) -> list[Pair]:
 
 
 def left_out(pieces: Sequence[Sides], orphans: str | None) -> tuple[str, ...]:
-    """Returns the files that `orphans`="leave_out" leaves out as they lack a partner, sorted.
+    """Returns the files that `orphans`="leave_out" leaves out as they lack a partner, sorted, and remarks on them.
 
     Raises:
         UserError: `orphans` is no such choice.
@@ -92,7 +104,18 @@ def left_out(pieces: Sequence[Sides], orphans: str | None) -> tuple[str, ...]:
         sides = [side for side in (images, masks, regions) if side is not None]
         whole = set.intersection(*({*side.files} for side in sides))
         alone += [str(path) for side in sides for name, path in side.files.items() if name not in whole]
+    remark_left_out(alone)
     return tuple(sorted(alone))
+
+
+def remark_left_out(files: Sequence[str]) -> None:
+    """Remarks that these files have no partner and are left out."""
+    if files:
+        remark(
+            "left out",
+            "files without a partner are left out (dataset.orphans=leave_out): is each right?",
+            sorted(files),
+        )
 
 
 def require_orphans(orphans: object) -> None:

@@ -16,7 +16,7 @@ from segtrain.data.datasets.dicom import open_series
 from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_pixels
 from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
-from segtrain.data.datasets.pairs import require_orphans
+from segtrain.data.datasets.pairs import remark_left_out, require_orphans
 from segtrain.data.datasets.scans import Grid, Recent, Scan, check_same, depth, plane, spacing
 from segtrain.errors import UserError, is_noting
 
@@ -89,6 +89,7 @@ class Volume:
         patterns = [images] if isinstance(images, str) else list(images)
         require_orphans(orphans)
         cases, self.left_out = find_cases(self._root, patterns, labels, orphans == "leave_out")
+        remark_left_out(self.left_out)
         self._patients = [_opened(case) for case in cases]
         self.channels = _channels(self._patients)
         named = sorted(

@@ -35,3 +35,18 @@ def class_lines(meaning: Meaning) -> Iterator[Line]:
     if meaning.ignored:
         value = meaning.ignored if len(meaning.ignored) > 1 else meaning.ignored[0]
         yield entry("ignore_value", value, f"{meaning.ignored_comment}: counts nowhere; if it should, make it a class")
+    if meaning.tolerance is not None:
+        yield entry(
+            "tolerance", meaning.tolerance, "the masks are JPEG, which changes values: each is of the nearest class"
+        )
+
+
+def class_questions(meaning: Meaning) -> Iterator[str]:
+    """What the values of the masks leave open."""
+    if meaning.unnamed:
+        yield NAME_THEM.format(", ".join(meaning.unnamed))
+    if meaning.tolerance is not None:
+        yield (
+            f"the masks are JPEG, so that values stray about those of {', '.join(meaning.classes)} "
+            f"({', '.join(map(str, meaning.classes.values()))}); is there no other class? Save masks as PNG, if you can"
+        )

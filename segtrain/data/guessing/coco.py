@@ -1,11 +1,13 @@
 """Annotation files of COCO's kind, and where the images that they name lie."""
 
+import itertools
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from segtrain.data.datasets.coco_mask import OUTSIDE, is_numbers, is_shapeless
 from segtrain.data.guessing.files import SPLITS, Found, taken_apart
 from segtrain.data.guessing.yaml import Guess, Line, entry
 from segtrain.spread import spread
@@ -16,26 +18,29 @@ KEYS = ("images", "annotations", "categories")
 
 
 class _File(NamedTuple):
-    """An annotation file, the folder of its images, its categories that have objects, and its number of images."""
+    """An annotation file, where its images are, its categories that have objects, and what of it must be mended."""
 
     path: str
     images: str
+    last: bool  # file names lead to files by what stands behind their last slash alone
     categories: tuple[str, ...]
-    number: int
+    number: int  # images
+    outside: int  # polygons that reach beyond their image
+    shapeless: int  # objects without a segmentation and polygons of fewer than three corners
+    flat: int  # objects whose polygon is no list in a list
 
 
 def guess_coco(root: Path, found: Found) -> Guess | None:
     """One annotation file, or one for each split; None when there is none whose images are there."""
-    at = {PurePosixPath(path).name: path for path in found.pictures}
+    at: dict[str, list[str]] = defaultdict(list)
+    for path in found.pictures:
+        at[PurePosixPath(path).name].append(path)
     files: dict[str, _File] = {}
     for path in sorted(found.ending(".json"), key=lambda path: "instances" in path):  # after others, such as keypoints
         content = _read(root / path)
-        folder = None if content is None else _folder(content["images"], at)
-        if content is not None and folder is not None:
+        if content is not None and (folder := _folder(content["images"], at, path)):
             split = taken_apart(f"{PurePosixPath(path).with_suffix('')}/x").split
-            files[SPLITS[split.lower()] if split else ""] = _File(
-                path, folder, _categories(content), len(content["images"])
-            )
+            files[SPLITS[split.lower()] if split else ""] = _file(path, folder, content)
     if not files:
         return None
     parts = {split: files[split] for split in ("train", "val", "test") if split in files}
@@ -49,27 +54,73 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
         entry("annotations", alone.path if alone else {s: f.path for s, f in parts.items()}, f"{count} images"),
         entry("images", alone.images if alone else {s: f.images for s, f in parts.items()}),
         entry("classes", ["background", *names], "categories that have objects; what none covers is background"),
+        *_mending(chosen),
     )
-    return Guess(lines, (f"{count} images with objects in {', '.join(f.path for f in chosen)} (COCO)",), ())
+    said = f"{count} images with objects in {', '.join(f.path for f in chosen)} (COCO)"
+    return Guess(lines, (said,), tuple(_asked(chosen)))
+
+
+def _mending(files: Sequence[_File]) -> Iterator[Line]:
+    """Options for what is not as it should be."""
+    if any(file.last for file in files):
+        yield entry(
+            "file_names", "last", "file_name has folders that are not there: the name behind the last slash counts"
+        )
+    if outside := sum(file.outside for file in files):
+        yield entry("outside", "clip", f"{outside} polygons reach beyond their image: cut at its edge, and counted")
+    if shapeless := sum(file.shapeless for file in files):
+        yield entry(
+            "shapeless", "skip", f"{shapeless} objects or polygons have no three corners: left out, and counted"
+        )
+
+
+def _asked(files: Sequence[_File]) -> Iterator[str]:
+    if flat := sum(file.flat for file in files):
+        path = next(file.path for file in files if file.flat)
+        yield (
+            f"{flat} objects of '{path}' and others have a flat segmentation, [x, y, …], where COCO has a list of "
+            "polygons, [[x, y, …]]: put each into a list of its own"
+        )
+    for line in _mending(files):
+        yield f"{line.comment} ({line.text}): is that right?"
+
+
+def _file(path: str, folder: tuple[str, bool], content: Mapping[str, Any]) -> _File:
+    sizes = {image.get("id"): (image.get("width"), image.get("height")) for image in content["images"]}
+    outside = shapeless = flat = 0
+    for item in content["annotations"]:
+        polygons, size = item.get("segmentation"), sizes.get(item.get("image_id"))
+        if isinstance(polygons, dict) or not size or not all(isinstance(side, int | float) for side in size):
+            continue
+        if is_numbers(polygons):
+            flat += 1
+        elif not polygons:
+            shapeless += 1
+        else:
+            shapeless += sum(is_shapeless(polygon) for polygon in polygons)
+            outside += sum(_reaches_out(polygon, *size) for polygon in polygons)
+    return _File(path, *folder, _categories(content), len(content["images"]), outside, shapeless, flat)
+
+
+def _reaches_out(polygon: Any, width: float, height: float) -> bool:
+    if not is_numbers(polygon) or is_shapeless(polygon):
+        return False
+    across, down = polygon[::2], polygon[1::2]
+    return bool(max(-min(across), max(across) - width, -min(down), max(down) - height) > OUTSIDE)
 
 
 def lost_images(root: Path, found: Found) -> str:
-    """Returns which annotation file names images that are not there, and what would mend it; empty without one."""
-    at = {PurePosixPath(path).name: path for path in found.pictures}
+    """Returns which annotation file names images that are not there; empty without one."""
+    known = {PurePosixPath(path).name for path in found.pictures}
     for path in found.ending(".json"):
         content = _read(root / path)
-        if content is None:
-            continue
-        names = [str(image.get("file_name")) for image in content["images"]]
-        lost = next((name for name in names if not at.get(_last(name), "").endswith(name)), "")
-        there = next((at[_last(name)] for name in names if _last(name) in at), "")
-        if lost and _folder(content["images"], at) is None:
-            way = f"of that name there is '{at[_last(lost)]}': " if _last(lost) in at else ""
-            way = way or (f"others are there, such as '{there}': " if there else "no image of such a name is: ")
+        lost = [str(image.get("file_name")) for image in content["images"]] if content else []
+        if lost and not {_last(name) for name in lost} <= known:
+            name = next(name for name in lost if _last(name) not in known)
             return (
-                f"'{path}' in '{root}' (COCO) names the image '{lost}', which is not there; expected file_name to be the "
-                f"path from the folder of the images, with / between folders; {way}"
-                f"{'correct file_name in the annotation file' if there else 'add the images'}, and look again"
+                f"'{path}' in '{root}' (COCO) names the image '{name}', and no file of that name is there; expected "
+                "file_name to be the path of an image, from a folder below the one given; add the images, or correct "
+                "file_name in the annotation file"
             )
     return ""
 
@@ -99,11 +150,29 @@ def _categories(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(category.get("name")) for category in content["categories"] if category.get("id") in used)
 
 
-def _folder(images: Sequence[Mapping[str, Any]], at: Mapping[str, str]) -> str | None:
-    """The folder from which most of the names lead to a file; None when they lead to none."""
-    folders: Counter[str] = Counter()
-    for name in spread([str(image.get("file_name")) for image in images], NAMES):
-        path = at.get(PurePosixPath(name).name, "")
-        if path.endswith(name):
-            folders[path.removesuffix(name).rstrip("/") or "."] += 1
-    return folders.most_common(1)[0][0] if folders else None
+def _folder(
+    images: Sequence[Mapping[str, Any]], at: Mapping[str, Sequence[str]], annotations: str
+) -> tuple[str, bool] | None:
+    """The folder from which most of the names lead to a file, or the ends of all names; None when they lead to none.
+
+    Of several folders that hold files of these names the one nearest to the annotations.
+    """
+    whole, ends = Counter[str](), Counter[str]()
+    names = spread([str(image.get("file_name")) for image in images], NAMES)
+    for name in names:
+        for path in at.get(_last(name), ()):
+            ends[str(PurePosixPath(path).parent)] += 1
+            if f"/{path}".endswith(f"/{name}"):
+                whole[path.removesuffix(name).rstrip("/") or "."] += 1
+    for counts, last in ((whole, False), (ends, True)):
+        if counts and (not last or max(counts.values()) == len(names)):
+            return max(counts, key=lambda folder: (counts[folder], _common(folder, annotations))), last
+    return None
+
+
+def _common(folder: str, annotations: str) -> int:
+    """How many folders from the root on both lie in, and whether both name the same split."""
+    pairs = zip(folder.split("/"), annotations.split("/"), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    splits = [taken_apart(f"{PurePosixPath(path).with_suffix('')}/x").split for path in (folder, annotations)]
+    return 2 * shared + (splits[0] is not None and splits[0] == splits[1])

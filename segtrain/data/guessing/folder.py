@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segtrain.data.guessing.class_names import find_names
-from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
+from segtrain.data.guessing.classes import class_lines, class_questions, class_words
 from segtrain.data.guessing.division import PARTS, find_division
 from segtrain.data.guessing.files import Found
 from segtrain.data.guessing.layout import Layout, find_layout
@@ -78,8 +78,7 @@ def _found(layout: Layout, sizes: Sizes) -> Iterator[str]:
 
 
 def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) -> Iterator[str]:
-    if meaning.unnamed:
-        yield NAME_THEM.format(", ".join(meaning.unnamed))
+    yield from class_questions(meaning)
     if layout.rivals:
         yield f"are the masks right? these could be masks too: {', '.join(layout.rivals)}"
     if layout.orphans and not lists:

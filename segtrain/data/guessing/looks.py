@@ -53,13 +53,20 @@ def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Lo
 def codes_of(pixels: Pixels) -> Pixels:
     """The value of each pixel (H, W); colours as 0xrrggbb with 2²⁴ added, so that none is taken for a value."""
     if pixels.ndim == 2:
-        return pixels
+        return _whole(pixels)
     if (pixels == pixels[..., :1]).all():
-        return np.ascontiguousarray(pixels[..., 0])
+        return _whole(np.ascontiguousarray(pixels[..., 0]))
     if pixels.dtype != np.uint8:
         return pixels[..., 0].astype(np.float32)  # colour of 16 bits is no mask
     red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
     return (red << 16 | green << 8 | blue) + (1 << 24)
+
+
+def _whole(values: Pixels) -> Pixels:
+    """Whole numbers that are stored as others as whole numbers; all others as they are."""
+    if values.dtype.kind != "f" or not (np.abs(values) < 1 << 16).all() or (np.rint(values) != values).any():
+        return values
+    return values.astype(np.int32)
 
 
 def _are_numbers(values: Pixels) -> bool:

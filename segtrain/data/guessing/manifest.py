@@ -4,8 +4,9 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
+from segtrain.data.guessing.classes import class_lines, class_questions, class_words
 from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, SPLITS, Found, says
+from segtrain.data.guessing.looks import FILES, look
 from segtrain.data.guessing.meaning import find_meaning
 from segtrain.data.guessing.readers import PICTURES
 from segtrain.data.guessing.yaml import Guess, Line, entry
@@ -65,7 +66,9 @@ def _values(rows: Sequence[Mapping[str, str]], name: str) -> set[str]:
 
 
 def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, str | None]) -> Guess:
-    meaning = find_meaning(path.parent, [row[str(columns["mask"])] for row in rows], PICTURES)
+    masks = [row[str(columns["mask"])] for row in rows]
+    smeared = look(path.parent, spread(masks, FILES), PICTURES.codes).smeared
+    meaning = find_meaning(path.parent, masks, PICTURES, smeared=smeared)
     outside = any(".." in Path(value).parts or Path(value).is_absolute() for value in _paths(rows, columns))
     other = {key: name for key, name in columns.items() if key != name}
     lines = (
@@ -76,7 +79,7 @@ def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, 
         *class_lines(meaning),
     )
     named = ", ".join(f"{key} in '{name}'" for key, name in columns.items() if name)
-    asked = [NAME_THEM.format(", ".join(meaning.unnamed))] if meaning.unnamed else []
+    asked = list(class_questions(meaning))
     for name in rows[0]:
         said = _values(rows, name)
         if {*PARTS} & {SPLITS.get(value.lower()) for value in said} and not said <= {*PARTS, ""}:

@@ -1,13 +1,15 @@
 """What the values or colours of the masks may mean."""
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from segtrain.data.datasets.nodata import read_nodata
 from segtrain.data.guessing.class_names import COLOUR, NONE, Names
 from segtrain.data.guessing.looks import MANY, Pixels, codes_of
 from segtrain.data.guessing.readers import Reader
@@ -19,6 +21,8 @@ PIXELS = 100_000_000  # of all masks read; about 2 s
 EDGE = 250  # values from here on may mean "ignore" beside small labels
 THIN = 0.05  # share of all pixels below which such a value may be a border
 CORE = 0.3  # share of a border's pixels that are left when it is made thinner by 2 pixels on each side
+TAGS = 20  # masks whose tags are read
+BLUR, APART, LEAST = 8, 24, 0.005  # levels that JPEG adds inside areas; between values; share of the pixels of one
 COUNTED = 4  # labels 0, 1, 2, 3 … beside which 255 is no label of its own
 BORDERS = ("#e0e0c0",)  # Source: PASCAL VOC 2012 development kit: void, around objects
 
@@ -36,6 +40,7 @@ class Meaning(NamedTuple):
     unnamed: tuple[str, ...]  # classes whose name the user should give
     masks: int  # read
     source: str = ""  # where the names stand; empty where they are guesses
+    tolerance: int | None = None  # levels by which JPEG's values are off the classes'
 
 
 class _Seen(NamedTuple):
@@ -61,19 +66,29 @@ def find_meaning(
     Raises:
         UserError: no mask can be read, or they hold too many values to be classes.
     """
-    few = _affordable(root, spread(paths, FILES), reader)
-    return meaning_of((root / path for path in few), reader.codes, numbered, smeared, names)
+    few = [root / path for path in _affordable(root, spread(paths, FILES), reader)]
+    return meaning_of(few, reader.codes, numbered, smeared, names, _nodata(spread(few, TAGS)))
 
 
 def meaning_of(
-    paths: Iterable[Path], read: Read, numbered: bool = False, smeared: bool = False, names: Names = NONE
+    paths: Iterable[Path],
+    read: Read,
+    numbered: bool = False,
+    smeared: bool = False,
+    names: Names = NONE,
+    nodata: Collection[int] = (),
 ) -> Meaning:
-    """The classes of all of those masks, read by `read`; see `find_meaning`."""
+    """The classes of all of those masks, read by `read`; see `find_meaning`. `nodata` are no labels, as files say."""
     seen = _count(paths, read)
+    tolerance = None
+    if smeared and not any(code >= COLOUR for code in seen.pixels):
+        seen, tolerance = unsmeared(seen)
+    for code in [code for code in nodata if not 0 <= code < 1 << 16]:  # the readers know it, and no config can say it
+        seen.pixels.pop(code, None)
     codes = sorted(seen.pixels)
     if numbered and len(codes) > MANY:
         return _instances(seen)
-    if smeared or len(codes) > MANY:
+    if (smeared and tolerance is None) or len(codes) > MANY:
         top = ", ".join(_text(code) for code, _ in seen.pixels.most_common(6))
         expected = "one value for each class" if smeared else f"at most {MANY}, one a class"
         cause = "they are JPEG, which changes values" if smeared else "is this the folder of the masks?"
@@ -84,10 +99,40 @@ def meaning_of(
     seen = _of_one_kind(seen)
     names = names.fitting(seen.pixels)
     every = sorted({*seen.pixels, *names.ignored})  # what is named void may lie in masks that were not read
-    ignored = {code: why for code in every if (why := _why_ignored(code, seen, names))}
+    empty = {code: "nodata, as the files' tags say" for code in nodata if code in seen.pixels and code != 0}
+    ignored = empty | {code: why for code in every if (why := _why_ignored(code, seen, names))}
     if len(seen.pixels.keys() - ignored.keys()) < 2:
         ignored = {}
-    return _classes([code for code in sorted(seen.pixels) if code not in ignored], ignored, seen, names)
+    found = _classes([code for code in sorted(seen.pixels) if code not in ignored], ignored, seen, names)
+    return found._replace(tolerance=tolerance)
+
+
+def _nodata(paths: Iterable[Path]) -> set[int]:
+    """The whole numbers that the tags of the masks give as nodata."""
+    values = (read_nodata(path) for path in paths)
+    return {int(value) for value in values if value is not None and float(value).is_integer()}
+
+
+def unsmeared(seen: _Seen) -> tuple[_Seen, int]:
+    """Returns the counts with each value at the nearest of those that JPEG has blurred, and how far off values may be.
+
+    A value that is one of them has most of the pixels about it, and these are more than edges blur to.
+    """
+    total, peaks = seen.pixels.total(), list[int]()
+    for code, count in seen.pixels.most_common():
+        about = sum(seen.pixels[code + off] for off in range(-BLUR, BLUR + 1))
+        if all(abs(code - peak) > APART for peak in peaks) and about >= LEAST * total and count >= about / BLUR:
+            peaks.append(code)
+    ends = {code: 0 if code <= BLUR else 255 if code >= 255 - BLUR else code for code in peaks}
+    values = sorted({*ends.values()})
+    pixels, masks = Counter[int](), Counter[int]()
+    for code, count in seen.pixels.items():
+        nearest = min(values, key=lambda value: (abs(value - code), value))
+        pixels[nearest] += count
+        masks[nearest] = max(masks[nearest], seen.masks[code])
+    inner = max((high - low for low, high in itertools.pairwise(values)), default=0)
+    outer = max(values[0] - min(seen.pixels), max(seen.pixels) - values[-1])
+    return seen._replace(pixels=pixels, masks=masks, core=Counter()), max(-(-inner // 2), outer)
 
 
 def _of_one_kind(seen: _Seen) -> _Seen:

@@ -9,7 +9,7 @@ import numpy as np
 
 from segtrain.data.datasets.extras import need
 from segtrain.data.guessing.class_names import dataset_json, find_names
-from segtrain.data.guessing.classes import NAME_THEM, class_lines, class_words
+from segtrain.data.guessing.classes import class_lines, class_questions, class_words
 from segtrain.data.guessing.files import MASK_WORDS, Found, says
 from segtrain.data.guessing.groups import find_groups
 from segtrain.data.guessing.looks import MANY, Pixels
@@ -83,7 +83,7 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     )
     said = f"{len(sides.keys)} scans ({', '.join(patterns)}) with labels ({_pattern(sides.labels)})"
     kept = f"{_patients(groups.number)} (split.group)" if groups else "a patient's slices stay together"
-    asked = [NAME_THEM.format(", ".join(meaning.unnamed))] if meaning.unnamed else []
+    asked = list(class_questions(meaning))
     return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides, alone)))
 
 
