@@ -53,13 +53,52 @@ def masks_of_other_names() -> None:
     new(["cells", "data"])
 
 
-def jpeg_masks() -> None:
+def colour_jpeg_masks() -> None:
     for name in "abc":
         picture(f"data/images/{name}.jpg")
-        mask = np.zeros((64, 64), np.uint8)
-        mask[5:30, 9:40] = 255
+        mask = np.zeros((64, 64, 3), np.uint8)
+        mask[5:30, 9:40] = 200, 30, 90
         Path("data/masks").mkdir(exist_ok=True)
         Image.fromarray(mask).save(f"data/masks/{name}.jpg")
+    new(["cells", "data"])
+
+
+def labelme() -> None:
+    for name in "abc":
+        picture(f"data/{name}.png")
+        Path(f"data/{name}.json").write_text(json.dumps({"shapes": [], "imagePath": f"{name}.png"}))
+    new(["cells", "data"])
+
+
+def label_studio() -> None:
+    for number in (1, 2, 3):
+        picture(f"data/photo_{number}.png")
+        picture(f"data/task-{number}-annotation-{number}-by-1-tag-cell-0.png", 2)
+    new(["cells", "data"])
+
+
+def nrrd() -> None:
+    for name in ("Volume.nrrd", "Segmentation.seg.nrrd"):
+        Path("data/case0").mkdir(parents=True, exist_ok=True)
+        Path("data/case0", name).write_text("NRRD0004")
+    new(["cells", "data"])
+
+
+def cvat() -> None:
+    picture("data/images/a.png")
+    Path("data/annotations.xml").write_text('<annotations><image id="0" name="a.png"/></annotations>')
+    new(["cells", "data"])
+
+
+def lost_coco() -> None:
+    item = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]}
+    content = {
+        "images": [{"id": 1, "file_name": "elsewhere.png", "width": 32, "height": 32}],
+        "annotations": [item],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
+    picture("data/a.png")
+    Path("data/a.json").write_text(json.dumps(content))
     new(["cells", "data"])
 
 
@@ -94,8 +133,13 @@ MISTAKES = {
     "a folder without images": no_picture,
     "images without masks": no_mask,
     "masks whose names fit no image": masks_of_other_names,
-    "masks in JPEG": jpeg_masks,
+    "masks in colour in JPEG": colour_jpeg_masks,
     "masks of which none can be read": broken,
     "scans without labels": scans_alone,
-    "a COCO file whose images are not there": other_json,
+    "a COCO file without objects": other_json,
+    "a COCO file whose images are not there": lost_coco,
+    "outlines of LabelMe": labelme,
+    "Label Studio's brush labels": label_studio,
+    "NRRD": nrrd,
+    "CVAT's XML": cvat,
 }
