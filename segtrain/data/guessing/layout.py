@@ -54,7 +54,8 @@ def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
     if not found.pictures:
         kinds = sorted({f".{name.rpartition('.')[2]}" if "." in name else name for name in found.others})
         raise UserError(
-            f"'{root}' holds no image; expected PNG, JPEG, TIFF, BMP or GIF files, and a mask for each; got "
+            f"'{root}' holds no image; expected PNG, JPEG, TIFF, BMP or GIF files, and a mask for each, or "
+            "scans in NIfTI or DICOM, and labels in NIfTI for each; got "
             f"{len(found.others)} other files ({', '.join(kinds[:5])})"
         )
     parts = parts_of(found.pictures)
@@ -135,10 +136,13 @@ def _score(images: Part, masks: Part, seen: Seen) -> float:
 def _no_mask(root: Path, found: Found, parts: Sequence[Part], seen: Seen) -> UserError:
     whole = [part for part in parts if not (part.before or part.after or part.suffix)]
     lines = [f"{part.pattern} ({len(part.files)} files, {_words(seen(part))})" for part in whole[:6]]
+    named = [part for part in parts if says(part.says, MASK_WORDS)]
+    jpeg = any(path.lower().endswith((".jpg", ".jpeg")) for part in named for path in part.files.values())
     return UserError(
         f"'{root}' has {len(found.pictures)} pictures and none that look like masks of others; expected for each "
         "image a mask of the same name in another folder, or beside it with another ending (a.png and a_mask.png), "
         f"of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the masks"
+        + ("; JPEG changes their values: save them as PNG" if jpeg else "")
     )
 
 
