@@ -255,8 +255,9 @@ def geotiff(root: Path) -> None:
         for folder, pixels, nodata in (("images", bands, "-9999"), ("masks", drawn, "255")):
             (root / folder).mkdir(parents=True, exist_ok=True)
             tags = [(42113, "s", 0, nodata, True)]
-            how = {"photometric": "minisblack", "extratags": tags} | ({"planarconfig": "contig"} if pixels.ndim == 3 else {})
-            tifffile.imwrite(root / folder / f"t{i:02d}.tif", pixels, **how)
+            bands_last = {"planarconfig": "contig"} if pixels.ndim == 3 else {}
+            path = root / folder / f"t{i:02d}.tif"
+            tifffile.imwrite(path, pixels, photometric="minisblack", extratags=tags, **bands_last)
 
 
 SPLITS = {"train": range(8), "valid": range(8, 11), "test": range(11, 14)}

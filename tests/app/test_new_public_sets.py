@@ -1,4 +1,4 @@
-"""`python -m segtrain new` on public data sets: right, or a question that says what to answer; and its own check passes."""
+"""`python -m segtrain new` on public data sets: right, or a question on it; and what it writes passes the check."""
 
 import numpy as np
 import pytest

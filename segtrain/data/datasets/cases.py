@@ -38,7 +38,7 @@ def find_cases(root: Path, images: Sequence[str], labels: str, leave_out: bool =
     """Returns the patients whose images and label fit the patterns.
 
     `{id}` stands for the patient, `{split}` for train, val or test or their other spellings, `*` for any text; none
-    reaches over a slash. What fits two patterns is meant by the one that says more of it ({id}_gt.nii* before {id}.nii*).
+    reaches over a slash. Of two patterns that fit, the one that says more is meant: {id}_gt.nii* before {id}.nii*.
 
     Args:
         root: what patterns start from.

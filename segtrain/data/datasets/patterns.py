@@ -17,11 +17,15 @@ META = (
     "MetaImage files are not read; save scans and labels as NIfTI (.nii.gz; SimpleITK: WriteImage) for dataset=volume"
 )
 ARRAY = "arrays are not read; save them as PNG or TIFF, of scans as NIfTI for dataset=volume"
+SLIDE = "slides are not read; cut them into tiles, saved as PNG or TIFF with their masks"
+MICROSCOPE = "microscopes' own files are not read; save images and masks as TIFF, as Fiji does"
 SCAN = "scans are read by dataset=volume"
 UNREAD = {
     **dict.fromkeys((".nrrd", ".nhdr"), NRRD),
     **dict.fromkeys((".mha", ".mhd"), META),
     **dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5"), ARRAY),
+    **dict.fromkeys((".svs", ".ndpi", ".mrxs", ".scn"), SLIDE),
+    **dict.fromkeys((".czi", ".lif", ".nd2", ".oir"), MICROSCOPE),
 }
 SCANS = dict.fromkeys((".nii", ".gz", ".dcm"), SCAN)
 

@@ -64,13 +64,16 @@ class Division(NamedTuple):
             shown = ", ".join(f"'{word}' ({count})" for word, count in self.prefixes.items())
             yield (
                 f"the names begin with {shown}: what are these? If several images are of one patient or stack, write "
-                f"split: {{group: '^(p\\d+)'}} with an expression whose brackets take that in names such as '{self.example}'"
+                "split: {group: '^(p\\d+)'} with an expression whose brackets take that in names such as "
+                f"'{self.example}'"
             )
         elif self.example:
             yield (
                 "are several images of one patient, stack or object? None are seen in the names (looked for: folders, "
-                "and what stands before _ - # or a blank and comes again); if there are, write split: {group: '^(p\\d+)'} "
-                f"with an expression whose brackets take what is the patient in names such as '{self.example}'"
+                "and what stands before _ - # or a blank and comes again); if there are, write "
+                "split: {group: '^(p\\d+)'} with an expression whose brackets take what is the patient in names such "
+                "as "
+                f"'{self.example}'"
             )
 
     @property

@@ -85,13 +85,13 @@ def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) 
         yield left_out_words(layout.orphans)
     if layout.mask_look.is_view:
         yield (
-            f"{layout.masks.pattern} is one region of a third or more of every picture, as a field of view is; if so, it "
-            "is no mask: write it as regions, and name the folder of the masks"
+            f"{layout.masks.pattern} is one region of a third or more of every picture, as a field of view is; if so, "
+            "it is no mask: write it as regions, and name the folder of the masks"
         )
     if layout.image_look.few and not layout.mask_look.numbered:
         yield (
-            f"{layout.images.pattern} holds only {layout.image_look.distinct} values in a sample, as labels do; are these "
-            f"the images, and is {layout.masks.pattern} what is to be learned? Else exchange images and masks"
+            f"{layout.images.pattern} holds only {layout.image_look.distinct} values in a sample, as labels do; are "
+            f"these the images, and is {layout.masks.pattern} what is to be learned? Else exchange images and masks"
         )
     if layout.unlabelled:
         yield f"{' and '.join(layout.unlabelled)} has images without masks, which training cannot use"

@@ -97,7 +97,7 @@ def _pairings(parts: Sequence[Part]) -> list[tuple[int, Part, Part]]:
 
 
 def _likely(pairings: Sequence[tuple[int, Part, Part]], seen: Seen) -> list[tuple[Part, Part]]:
-    """Images and masks, nearly as many as the best: what looks like masks, fields of view only where nothing else does."""
+    """Images and masks, nearly as many as the best; fields of view only where nothing else looks like masks."""
     most: dict[bool, int] = {}
     found: dict[bool, list[tuple[Part, Part]]] = {False: [], True: []}
     for count, one, other in pairings:

@@ -195,7 +195,7 @@ def _may_be_ignored(code: int) -> bool:
 
 
 def _why_ignored(code: int, seen: _Seen, names: Names) -> str:
-    """Why a code counts nowhere: its name, or that it is far above all others and thin or no label; empty if it does."""
+    """Why a code counts nowhere: its name, or far above all others and thin or no label; empty where it counts."""
     if code in names.ignored:
         return f"'{names.names[code]}'" if code in names.names else "no class"
     others = sorted(other for other in seen.pixels if other != code and not EDGE <= other < 256)

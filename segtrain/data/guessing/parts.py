@@ -22,7 +22,7 @@ Tree = tuple[str, ...]
 
 
 class Part(NamedTuple):
-    """Files that a pattern takes, by key; `folder` may hold `{split}`, `{folder}` and `*`; `suffix` is empty for several.
+    """Files that a pattern takes, by key; `folder` may hold `{split}`, `{folder}`, `*`; `suffix` is empty for several.
 
     `{folder}` are the folders above, as of the image so of its mask: they come before the name in the key.
     """

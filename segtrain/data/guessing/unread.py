@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from segtrain.data.datasets.patterns import UNREAD, way_out
 from segtrain.data.guessing.files import Found
 from segtrain.spread import spread
 
@@ -15,28 +16,9 @@ BEGINNING = 4000  # letters of an XML or text file that are looked at
 STUDIO = re.compile(r"task-\d+-annotation-\d+-by-.+-tag-(?P<tag>.+)-\d+\.png", re.IGNORECASE)
 YOLO = re.compile(r"(?:\d+(?: -?[\d.]+){6,}\s*)+")
 
-SUFFIXES = {
-    ".nrrd": "NRRD (3D Slicer) is not read: save scans and labels as NIfTI: in 3D Slicer by Export to file, a segmentation "
-    "by Export to labelmap; or in Python SimpleITK.WriteImage(SimpleITK.ReadImage('a.nrrd'), 'a.nii.gz')",
-    ".mha": "MetaImage is not read: save scans and labels as NIfTI: "
-    "SimpleITK.WriteImage(SimpleITK.ReadImage('a.mha'), 'a.nii.gz')",
-    ".mhd": "MetaImage is not read: save scans and labels as NIfTI: "
-    "SimpleITK.WriteImage(SimpleITK.ReadImage('a.mhd'), 'a.nii.gz')",
-    ".npy": "arrays of NumPy are not read: save images and masks as PNG or TIFF, scans as NIfTI",
-    ".npz": "arrays of NumPy are not read: save images and masks as PNG or TIFF, scans as NIfTI",
-    ".mat": "MATLAB's files are not read: save images and masks as PNG or TIFF, scans as NIfTI",
-    ".h5": "HDF5 is not read: save images and masks as PNG or TIFF, scans as NIfTI",
-    ".hdf5": "HDF5 is not read: save images and masks as PNG or TIFF, scans as NIfTI",
-    ".svs": "slides are not read: cut them into tiles, saved as PNG or TIFF with their masks",
-    ".ndpi": "slides are not read: cut them into tiles, saved as PNG or TIFF with their masks",
-    ".czi": "microscopes' own files are not read: save images and masks as TIFF, as Fiji does",
-    ".lif": "microscopes' own files are not read: save images and masks as TIFF, as Fiji does",
-    ".nd2": "microscopes' own files are not read: save images and masks as TIFF, as Fiji does",
-}  # fmt: skip
-
 
 def name_unread(root: Path, found: Found) -> str:
-    """Returns what labels there seem to be, why they are not read and how to convert them; empty where none are seen."""
+    """Returns what labels there seem to be and how to convert them, which are not read; empty where none are seen."""
     for look in (_of_json, _of_xml, _of_studio, _of_yolo, _of_suffix):
         for sentence in look(root, found):
             return sentence
@@ -49,14 +31,16 @@ def _of_json(root: Path, found: Found) -> Iterator[str]:
         content = _json(root / path)
         if isinstance(content.get("shapes"), list) and "imagePath" in content:
             yield (
-                f"'{root}' holds {len(paths)} JSON files of LabelMe, such as '{path}'; expected masks, for these outlines "
-                "are not read; draw them into masks with labelme2voc.py, which is among labelme's examples, and give "
+                f"'{root}' holds {len(paths)} JSON files of LabelMe, such as '{path}'; expected masks, for these "
+                "outlines are not read; draw them into masks with labelme2voc.py, which is among labelme's examples, "
+                "and give "
                 "the folder that it writes: python -m segtrain new NAME FOLDER"
             )
         if isinstance(content.get("objects"), list) and isinstance(content.get("size"), dict):
             yield (
-                f"'{root}' holds {len(paths)} JSON files of Supervisely, such as '{path}'; expected masks, for these are "
-                "not read; export them as masks (Convert Supervisely to Pascal VOC, or to COCO), and give that folder"
+                f"'{root}' holds {len(paths)} JSON files of Supervisely, such as '{path}'; expected masks, for these "
+                "are not read; export them as masks (Convert Supervisely to Pascal VOC, or to COCO), and give that "
+                "folder"
             )
 
 
@@ -74,8 +58,8 @@ def _of_xml(root: Path, found: Found) -> Iterator[str]:
         text = _beginning(root / path)
         if "<annotations" in text and ("<image" in text or "<meta" in text):
             yield (
-                f"'{root}' holds '{path}', CVAT's own XML (CVAT for images); expected masks, for it is not read; export "
-                "the task anew as 'Segmentation mask 1.1' or as 'COCO 1.0', and give that folder"
+                f"'{root}' holds '{path}', CVAT's own XML (CVAT for images); expected masks, for it is not read; "
+                "export the task anew as 'Segmentation mask 1.1' or as 'COCO 1.0', and give that folder"
             )
         if "LidcReadMessage" in text:
             yield (
@@ -96,8 +80,9 @@ def _of_studio(root: Path, found: Found) -> Iterator[str]:
         yield (
             f"'{root}' holds {len(tags)} masks of Label Studio's export 'Brush labels to PNG', one for each task and "
             f"class ({', '.join(sorted({*tags})[:5])}); expected one mask an image under the image's name, and these "
-            "names say the number of the task, not the image; export as JSON too, whose id is that number and whose data "
-            "name the image, and save for each image one PNG of its name with a value for each class; or label with "
+            "names say the number of the task, not the image; export as JSON too, whose id is that number and whose "
+            "data name the image, and save for each image one PNG of its name with a value for each class; or label "
+            "with "
             "polygons and export as COCO"
         )
 
@@ -108,8 +93,10 @@ def _of_yolo(root: Path, found: Found) -> Iterator[str]:
     for path in spread(paths, LOOKED):
         if YOLO.fullmatch(_beginning(root / path).rpartition("\n")[0].strip() or _beginning(root / path).strip()):
             yield (
-                f"'{root}' holds {len(paths)} text files of polygons as YOLO has them, such as '{path}'; expected masks or "
-                "COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO Segmentation' or "
+                f"'{root}' holds {len(paths)} text files of polygons as YOLO has them, such as '{path}'; expected "
+                "masks "
+                "or COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO Segmentation' "
+                "or "
                 "'Semantic Segmentation Masks'), and give that folder"
             )
 
@@ -120,7 +107,7 @@ def _beginning(path: Path) -> str:
 
 
 def _of_suffix(root: Path, found: Found) -> Iterator[str]:
-    for suffix, sentence in SUFFIXES.items():
-        paths = found.ending(suffix)
-        if paths:
-            yield f"'{root}' holds {len(paths)} files such as '{paths[0]}'; {sentence}; then look at that folder anew"
+    paths = found.ending(*UNREAD)
+    if paths:
+        known = way_out(paths, scans=False)
+        yield f"'{root}' holds {len(paths)} files such as '{paths[0]}'; expected images and labels{known}"
