@@ -1,6 +1,5 @@
 """What the values or colours of the masks may mean."""
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from segtrain.data.datasets.nodata import read_nodata
 from segtrain.data.guessing.class_names import COLOUR, NONE, Names
+from segtrain.data.guessing.jpeg_values import nearest_values
 from segtrain.data.guessing.looks import MANY, Pixels, codes_of
 from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
@@ -22,7 +22,6 @@ EDGE = 250  # values from here on may mean "ignore" beside small labels
 THIN = 0.05  # share of all pixels below which such a value may be a border
 CORE = 0.3  # share of a border's pixels that are left when it is made thinner by 2 pixels on each side
 TAGS = 20  # masks whose tags are read
-BLUR, APART, LEAST = 8, 24, 0.005  # levels that JPEG adds inside areas; between values; share of the pixels of one
 COUNTED = 4  # labels 0, 1, 2, 3 … beside which 255 is no label of its own
 BORDERS = ("#e0e0c0",)  # Source: PASCAL VOC 2012 development kit: void, around objects
 
@@ -82,7 +81,7 @@ def meaning_of(
     seen = _count(paths, read)
     tolerance = None
     if smeared and not any(code >= COLOUR for code in seen.pixels):
-        seen, tolerance = unsmeared(seen)
+        seen, tolerance = _unsmeared(seen)
     for code in [code for code in nodata if not 0 <= code < 1 << 16]:  # the readers know it, and no config can say it
         seen.pixels.pop(code, None)
     codes = sorted(seen.pixels)
@@ -102,7 +101,7 @@ def meaning_of(
     empty = {code: "nodata, as the files' tags say" for code in nodata if code in seen.pixels and code != 0}
     ignored = empty | {code: why for code in every if (why := _why_ignored(code, seen, names))}
     if len(seen.pixels.keys() - ignored.keys()) < 2:
-        ignored = {}
+        ignored = empty if seen.pixels.keys() - empty.keys() else {}
     found = _classes([code for code in sorted(seen.pixels) if code not in ignored], ignored, seen, names)
     return found._replace(tolerance=tolerance)
 
@@ -113,26 +112,14 @@ def _nodata(paths: Iterable[Path]) -> set[int]:
     return {int(value) for value in values if value is not None and float(value).is_integer()}
 
 
-def unsmeared(seen: _Seen) -> tuple[_Seen, int]:
-    """Returns the counts with each value at the nearest of those that JPEG has blurred, and how far off values may be.
-
-    A value that is one of them has most of the pixels about it, and these are more than edges blur to.
-    """
-    total, peaks = seen.pixels.total(), list[int]()
-    for code, count in seen.pixels.most_common():
-        about = sum(seen.pixels[code + off] for off in range(-BLUR, BLUR + 1))
-        if all(abs(code - peak) > APART for peak in peaks) and about >= LEAST * total and count >= about / BLUR:
-            peaks.append(code)
-    ends = {code: 0 if code <= BLUR else 255 if code >= 255 - BLUR else code for code in peaks}
-    values = sorted({*ends.values()})
+def _unsmeared(seen: _Seen) -> tuple[_Seen, int]:
+    """With each value at the one that it stands for in JPEG, and how far off values may be."""
+    nearest, tolerance = nearest_values(seen.pixels)
     pixels, masks = Counter[int](), Counter[int]()
-    for code, count in seen.pixels.items():
-        nearest = min(values, key=lambda value: (abs(value - code), value))
-        pixels[nearest] += count
-        masks[nearest] = max(masks[nearest], seen.masks[code])
-    inner = max((high - low for low, high in itertools.pairwise(values)), default=0)
-    outer = max(values[0] - min(seen.pixels), max(seen.pixels) - values[-1])
-    return seen._replace(pixels=pixels, masks=masks, core=Counter()), max(-(-inner // 2), outer)
+    for code, value in nearest.items():
+        pixels[value] += seen.pixels[code]
+        masks[value] = max(masks[value], seen.masks[code])
+    return seen._replace(pixels=pixels, masks=masks, core=Counter()), tolerance
 
 
 def _of_one_kind(seen: _Seen) -> _Seen:
