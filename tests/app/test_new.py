@@ -237,3 +237,21 @@ def test_copies_of_an_image_stay_in_one_part(segtrain: CommandLine, unchecked: l
         split = build_split(written, dataset)
         parts = {dataset.ids[i]: part for part in ("train", "val", "test") for i in getattr(split, part)}
         assert len(parts) == 30 and parts["3"] == parts["7"] and parts["11"] == parts["25"] == parts["26"]
+
+
+@pytest.mark.parametrize("holders", [2, 5, 40])
+def test_a_rare_class_has_its_share_in_every_part(
+    holders: int, segtrain: CommandLine, unchecked: list[list[str]]
+) -> None:
+    for i in range(40):
+        drawn = labels(i, 3)
+        drawn[drawn == 2] = 2 if i >= 40 - holders else 0
+        save(segtrain.folder / f"data/images/{i:02d}.png", Image.fromarray(image(i)))
+        save(segtrain.folder / f"data/masks/{i:02d}.png", Image.fromarray(drawn))
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    written = opened(segtrain)
+    assert written.dataset.split._target_.endswith("Ratios" if holders == 40 else "Stratified")
+    for seed in range(8):
+        written.dataset.split.seed = seed
+        dataset = build_dataset(written)
+        assert any((dataset.read(i).mask == 2).any() for i in build_split(written, dataset).train)

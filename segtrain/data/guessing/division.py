@@ -9,6 +9,7 @@ from segtrain.data.guessing.readers import Reader
 from segtrain.data.guessing.yaml import Line, entry
 
 PARTS = ("train", "val", "test")
+FEW = 20  # images with a class, from which on a draw by shares alone nearly always has it in every part
 SHARE = 0.15  # of val and of test, as conf/split/ratios.yaml has it
 
 
@@ -19,12 +20,13 @@ class Division(NamedTuple):
     groups: Groups | None
     stack: Stack | None
     prefixes: dict[str, int]  # words that many names begin with, where there are no groups
+    rare: int  # images with the rarest class, where they are so few that a draw may have none of it in a part; else 0
     example: str  # the first sample's id where groups were looked for and there are none; else empty
 
     @property
     def override(self) -> str:
         """What the file's defaults list has behind the format, where conf/split/ratios.yaml is not meant."""
-        split = "blocks" if self.stack else "given" if self.given == {*PARTS} else ""
+        split = "blocks" if self.stack else "given" if self.given == {*PARTS} else "stratified" if self.rare else ""
         return f", override /split@_global_.split: {split}" if split else ""
 
     def lines(self) -> Iterator[Line]:
@@ -83,7 +85,10 @@ class Division(NamedTuple):
     @property
     def _drawn(self) -> str:
         drawn = " and ".join(part for part in ("val", "test") if part not in self.given)
-        return f"{drawn} are drawn, {SHARE:.0%} each{f'; {self._named} the data names' if self.given else ''}"
+        how = (
+            f", so that each has its share of each class: about {self.rare} images hold the rarest" if self.rare else ""
+        )
+        return f"{drawn} are drawn, {SHARE:.0%} each{how}{f'; {self._named} the data names' if self.given else ''}"
 
     @property
     def _group_words(self) -> str:
@@ -94,7 +99,9 @@ class Division(NamedTuple):
         return f"{found.number} groups of {size} samples by their names, such as '{found.example}', which stay together"
 
 
-def find_division(root: Path, images: Mapping[str, str], given: set[str], reader: Reader) -> Division:
+def find_division(
+    root: Path, images: Mapping[str, str], given: set[str], reader: Reader, rarest: float = 1.0
+) -> Division:
     """How images, id -> path, are divided.
 
     Args:
@@ -102,10 +109,13 @@ def find_division(root: Path, images: Mapping[str, str], given: set[str], reader
         images: ids as the dataset has them.
         given: the parts that the data itself names.
         reader: the format; samples that are pages are kept together by it.
+        rarest: share of the images that hold the class that fewest hold.
     """
     draws = given != {*PARTS} and reader.pages != "samples"
     groups = find_groups(list(images), any("/" in name for name in images) and bool(given)) if draws else None
     stack = find_stack(root, images) if draws and not given and not groups and not reader.pages else None
     alone = draws and not groups and not stack and not reader.pages
     prefixes = find_prefixes(list(images)) if alone else {}
-    return Division(frozenset(given), groups, stack, prefixes, min(images, default="") if alone else "")
+    holders = max(1, round(rarest * len(images)))
+    rare = holders if draws and not stack and rarest < 1 and 1 < holders < FEW else 0
+    return Division(frozenset(given), groups, stack, prefixes, rare, min(images, default="") if alone else "")

@@ -32,7 +32,9 @@ def guess_folder(root: Path, found: Found) -> Guess:
     by_id = {"/".join(part for part in key if part): path for key, path in images.items()}
     texts = found.ending(".txt") if reader.format == "folder" and not layout.images.splits else []
     lists = find_lists(root, texts, by_id)
-    division = find_division(root, by_id, layout.images.splits or set(lists.files if lists else ()), reader)
+    division = find_division(
+        root, by_id, layout.images.splits or set(lists.files if lists else ()), reader, meaning.rarest
+    )
     lines = [
         Line(f"defaults: [{reader.format}{division.override}]"),
         entry("root", str(root), "" if root.is_absolute() else "from the current directory"),

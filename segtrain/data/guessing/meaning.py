@@ -40,6 +40,7 @@ class Meaning(NamedTuple):
     masks: int  # read
     source: str = ""  # where the names stand; empty where they are guesses
     tolerance: int | None = None  # levels by which JPEG's values are off the classes'
+    rarest: float = 1.0  # share of the masks that hold the class that fewest hold
 
 
 class _Seen(NamedTuple):
@@ -103,7 +104,8 @@ def meaning_of(
     if len(seen.pixels.keys() - ignored.keys()) < 2:
         ignored = empty if seen.pixels.keys() - empty.keys() else {}
     found = _classes([code for code in sorted(seen.pixels) if code not in ignored], ignored, seen, names)
-    return found._replace(tolerance=tolerance)
+    fewest = min(seen.masks[code] for code in seen.pixels if code not in ignored)
+    return found._replace(tolerance=tolerance, rarest=fewest / seen.read)
 
 
 def _nodata(paths: Iterable[Path]) -> set[int]:
