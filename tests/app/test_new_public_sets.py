@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from segtrain.app.sources import build_dataset, build_groups, build_split
-from tests.app.layouts import opened, unchecked
+from tests.app.layouts import SIZE, labels, opened, unchecked
 from tests.app.public_sets import EVERY, GRID, UNREAD, label, scan
 from tests.conftest import CommandLine
 from tests.data.datasets.mistakes.volume import body, nifti
@@ -81,3 +82,20 @@ def test_patients_named_like_a_split_are_no_split(name: str, segtrain: CommandLi
     dataset = build_dataset(opened(segtrain))
     assert len(dataset.ids) == 25 and {*dataset.splits} == {None}
     assert {one.split("/")[0] for one in dataset.ids} == {name.format(i) for i in range(5)}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("fifth", ["labels", "dim light", "no light"])
+def test_a_channel_that_looks_like_labels_is_no_input(fifth: str, segtrain: CommandLine) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        pixels = rng.integers(0, 4000, (*SIZE, 5)).astype(np.uint16)
+        pixels[..., 4] = {"labels": labels(i, 3), "dim light": rng.poisson(3, SIZE), "no light": np.zeros(SIZE)}[fifth]
+        for folder, values in (("images", pixels), ("masks", labels(i, 3))):
+            path = segtrain.folder / "data" / folder / f"f{i}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            how = {"planarconfig": "contig"} if values.ndim == 3 else {}
+            tifffile.imwrite(path, values, photometric="minisblack", **how)
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    assert build_dataset(opened(segtrain)).channels == (4 if fifth == "labels" else 5)
+    assert ("channels 4 of the images" in segtrain.out) == (fifth == "labels")

@@ -1,6 +1,6 @@
 """A folder of images and masks as a config of the folder format, with a reason beside each guess."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segtrain.data.guessing.class_names import find_names
@@ -9,11 +9,13 @@ from segtrain.data.guessing.division import PARTS, find_division
 from segtrain.data.guessing.files import Found
 from segtrain.data.guessing.layout import Layout, find_layout
 from segtrain.data.guessing.lists import Lists, find_lists
+from segtrain.data.guessing.looks import FILES, label_channels
 from segtrain.data.guessing.meaning import Meaning, find_meaning
 from segtrain.data.guessing.orphans import ORPHANS, left_out_words, orphan_words
 from segtrain.data.guessing.readers import Reader, reader_of
 from segtrain.data.guessing.sizes import Sizes, find_sizes
 from segtrain.data.guessing.yaml import Guess, Line, entry
+from segtrain.spread import spread
 
 
 def guess_folder(root: Path, found: Found) -> Guess:
@@ -35,10 +37,11 @@ def guess_folder(root: Path, found: Found) -> Guess:
     division = find_division(
         root, by_id, layout.images.splits or set(lists.files if lists else ()), reader, meaning.rarest
     )
+    doubtful = _label_channels(root, layout, reader)
     lines = [
         Line(f"defaults: [{reader.format}{division.override}]"),
         entry("root", str(root), "" if root.is_absolute() else "from the current directory"),
-        *_side_lines(layout, sizes, reader),
+        *_side_lines(layout, sizes, reader, doubtful),
         *_list_lines(lists),
         *([entry("orphans", ORPHANS, orphan_words(layout.orphans))] if layout.orphans and not lists else []),
         *class_lines(meaning),
@@ -46,10 +49,26 @@ def guess_folder(root: Path, found: Found) -> Guess:
         *([Line("", sizes.advice)] if sizes.advice else []),
     ]
     said = (*_found(layout, sizes), class_words(meaning), *division.found())
-    return Guess(tuple(lines), said, (*_asked(layout, sizes, meaning, lists), *division.asked()))
+    asked = (*_asked(layout, sizes, meaning, lists), *_asked_of_channels(doubtful), *division.asked())
+    return Guess(tuple(lines), said, asked)
 
 
-def _side_lines(layout: Layout, sizes: Sizes, reader: Reader) -> Iterator[Line]:
+def _label_channels(root: Path, layout: Layout, reader: Reader) -> list[int]:
+    if reader.pages != "channels":
+        return []
+    return label_channels(root, spread([layout.images.files[key] for key in layout.keys], FILES), reader.image)
+
+
+def _asked_of_channels(doubtful: Sequence[int]) -> Iterator[str]:
+    if doubtful:
+        yield (
+            f"channels {', '.join(map(str, doubtful))} of the images (from 0) hold areas of few whole values, as "
+            "labels "
+            "do, and are no input; if they are one, add them to channels"
+        )
+
+
+def _side_lines(layout: Layout, sizes: Sizes, reader: Reader, doubtful: Sequence[int]) -> Iterator[Line]:
     looks = layout.image_look, layout.mask_look
     reason = (
         "numbers of objects" if looks[1].numbered and not looks[1].few else f"{looks[1].distinct} values in a sample"
@@ -59,6 +78,9 @@ def _side_lines(layout: Layout, sizes: Sizes, reader: Reader) -> Iterator[Line]:
     yield entry("masks", layout.masks.pattern, f"{len(layout.masks.files)} files: {reason}{also}")
     if reader.pages:
         yield entry("pages", reader.pages, "what the pages of a file are")
+        if doubtful:
+            taken = [channel for channel in range(max(sizes.channels)) if channel not in doubtful]
+            yield entry("channels", taken, "the others hold areas of few whole values, as labels do")
         return
     if layout.regions:
         yield entry("regions", layout.regions.pattern, "a field of view: what is black in it counts nowhere")

@@ -11,6 +11,8 @@ from segtrain.errors import UserError
 
 FILES = 5  # enough to tell labels from an image
 MANY = 64  # labels beyond which a mask is no mask of classes, but may hold instance numbers
+CHANNEL = 16  # values of a channel that may be labels
+AREAS = 0.9  # share of its pixels that equal their neighbour
 PEAKS = 0.85  # share of the pixels that the 8 commonest values of a JPEG of labels hold
 
 Pixels = np.ndarray[Any, Any]
@@ -48,6 +50,28 @@ def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Lo
         smeared=len(values) > 2 and top >= PEAKS and all(p.lower().endswith((".jpg", ".jpeg")) for p in paths),
         is_view=len(values) == 2 and all(_is_view(codes) for codes in seen),
     )
+
+
+def label_channels(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> list[int]:
+    """Returns the channels of images (H, W, C) that hold areas of few whole values, as labels do, in all that are read.
+
+    A channel of one value throughout is none: it may be a band without light.
+    """
+    values: dict[int, set[int]] = {}
+    count = 0
+    for path in paths:
+        try:
+            image = read(root / path)
+        except UserError:
+            continue
+        count = max(count, image.shape[2])
+        for channel in range(image.shape[2]):
+            plane = _whole(image[..., channel])
+            found = np.unique(plane) if plane.dtype.kind in "iub" else np.arange(CHANNEL + 1)
+            areas = (plane[:, 1:] == plane[:, :-1]).mean() >= AREAS
+            values.setdefault(channel, set()).update(found.tolist() if areas else range(CHANNEL + 1))
+    alike = [channel for channel, found in values.items() if 1 < len(found) <= CHANNEL]
+    return alike if len(alike) < count else []
 
 
 def codes_of(pixels: Pixels) -> Pixels:
