@@ -72,6 +72,25 @@ def test_what_looks_like_labels_is_no_input(named: str, segtrain: CommandLine) -
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("gone", ["p0_t1", "p3_t1", "p0_seg"])
+@pytest.mark.parametrize("patients", [4, 30])
+def test_one_file_without_a_partner_is_named_and_left_out(gone: str, patients: int, segtrain: CommandLine) -> None:
+    root = segtrain.folder / "data"
+    for i in range(patients):
+        scan(root / f"p{i}_t1.nii.gz", i)
+        label(root / f"p{i}_seg.nii.gz", 1)
+        if i % 3:
+            scan(root / f"p{i}_t2.nii.gz", 100 + i)
+    (root / f"{gone}.nii.gz").unlink()
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    dataset = build_dataset(opened(segtrain))
+    assert len({*dataset.groups}) == patients - 1 and dataset.channels == 1
+    left = [line for line in segtrain.out.splitlines() if "yours to tell" in line and "left out" in line]
+    assert len(left) == 1 and gone.split("_")[0] in left[0]
+    assert "{id}_t2" in segtrain.out
+
+
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["train_{}", "BraTS20_Training_{:03d}", "test-{}", "val_patient{}"])
 def test_patients_named_like_a_split_are_no_split(name: str, segtrain: CommandLine) -> None:
     root = segtrain.folder / "data"

@@ -27,6 +27,7 @@ VOXELS = 500_000  # of such a file that are compared, evenly spread
 NIFTI = (".nii.gz", ".nii")
 HOUNSFIELD = -900  # air: a scan with such values is CT
 ENOUGH = 0.9  # share of the labels that a modality must have a scan for
+SOME = 0.3  # share from which on a modality is spoken of
 
 
 class Sides(NamedTuple):
@@ -35,6 +36,7 @@ class Sides(NamedTuple):
     labels: Part
     images: tuple[Part, ...]
     doubtful: tuple[Part, ...]
+    partial: tuple[Part, ...]  # scans of some patients alone
     unlabelled: tuple[str, ...]  # splits that have scans and no labels
 
     @property
@@ -92,6 +94,11 @@ def _asked(sides: Sides, alone: Sequence[str]) -> Iterator[str]:
         yield (
             f"'{_pattern(part)}' looks like labels and is no input; if it is one, add it to images; if it is the right "
             f"labels, write it as labels instead of '{_pattern(sides.labels)}'"
+        )
+    for part in sides.partial:
+        yield (
+            f"'{_pattern(part)}' is there for {len(part.files)} patients, not for the {len(sides.labels.files)} that "
+            "have labels, and is no input; if it is to be one, add it to images, which leaves out the others"
         )
     if alone:
         yield left_out_words(alone)
@@ -151,17 +158,22 @@ def _sides(root: Path, parts: Sequence[Part], real: Mapping[str, str]) -> Sides 
     best: tuple[float, Sides] | None = None
     for labels in parts:
         alike = [other for part in parts if part is not labels and (other := _apart(part, labels))]
-        alike = [part for part in alike if _share(part, labels) >= ENOUGH]
+        alike = [part for part in alike if _share(part, labels) >= SOME]
         if not alike or not are_labels(labels):
             continue
         doubtful = [part for part in alike if says(_own_words(part, labels), MASK_WORDS) or are_labels(part)]
-        images = _disjoint([part for part in alike if part not in doubtful])
+        scans = [part for part in alike if part not in doubtful]
+        images = _disjoint(
+            [part for part in scans if _share(part, labels) >= ENOUGH]
+            or [p for p in scans if 2 * _share(p, labels) > 1]
+        )
+        partial = _disjoint([part for part in scans if _outside(part, images)])
         if images:
             shared = len(labels.files.keys() & set.intersection(*({*part.files} for part in images)))
             stars = sum(part.folder.count("*") for part in (labels, *images))
             score = shared + says(labels.says, MASK_WORDS) / 2 - 0.01 * stars
             if best is None or score > best[0]:
-                best = score, Sides(labels, images, _disjoint(doubtful), ())
+                best = score, Sides(labels, images, _disjoint(doubtful), partial, ())
     return best and _of_labelled_splits(best[1])
 
 
@@ -178,6 +190,10 @@ def _apart(part: Part, labels: Part) -> Part | None:
 
 def _share(part: Part, labels: Part) -> float:
     return len(part.files.keys() & labels.files.keys()) / len(labels.files)
+
+
+def _outside(part: Part, chosen: Sequence[Part]) -> bool:
+    return all({*part.files.values()}.isdisjoint(one.files.values()) for one in chosen)
 
 
 def _own_words(part: Part, labels: Part) -> str:
@@ -207,6 +223,7 @@ def _of_labelled_splits(sides: Sides) -> Sides:
         sides.labels.within(left),
         tuple(part.within(left) for part in sides.images),
         tuple(part.within(left) for part in sides.doubtful),
+        tuple(part.within(left) for part in sides.partial),
         bare,
     )
 
