@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 
 from segtrain.data.datasets.contract import IGNORE_INDEX, RGB, colours
+from segtrain.data.datasets.nearest import of_jpeg, spread_codes
 from segtrain.data.datasets.nodata import Where
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import Pixels
-from segtrain.errors import UserError
+from segtrain.errors import UserError, remark
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]
 Code = int | str  # a value 0..65535, or a colour "#rrggbb"
@@ -20,6 +21,7 @@ UNKNOWN = 254  # marks, in the look-up table, what is no class; so labels end at
 VALUES = 1 << 16  # values that the table of values covers: all of 16 bits
 COLOURS = 1 << 24  # colours that the table of colours covers: all of RGB
 MOST_CODES = 300  # that the error carries: a JPEG mask has thousands, of which nobody wants a list
+SAID = "pixels of a mask that hold its file's nodata value (tag GDAL_NODATA), which is no class, count nowhere"
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
 
@@ -83,9 +85,10 @@ class Coding:
         codes = _packed(pixels, name) if self.in_colour else _values(pixels, name, missing, self._tolerance)
         labels = self._found(codes)
         unknown = labels == UNKNOWN
-        if missing is not None:
+        if missing is not None and (unknown & missing).any():
             labels[unknown & missing] = IGNORE_INDEX
             unknown &= ~missing
+            remark("nodata of masks", SAID, [name], is_fine=True)
         if unknown.any():
             raise self._unknown(codes[unknown], name)
         return labels
@@ -129,48 +132,13 @@ class Coding:
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"
         ignored = f" and ignore_value={_shown(self._ignored)}" if self._ignored else ""
-        jpeg = self._of_jpeg(found) if str(name).lower().endswith((".jpg", ".jpeg")) else ""
+        jpeg = of_jpeg(found.tolist(), known, self.in_colour) if str(name).lower().endswith((".jpg", ".jpeg")) else ""
         return UserError(
             f"mask '{name}' has the {what} {got}{more}; dataset classes are "
             f"{', '.join(f'{key}={_shown(codes)}' for key, codes in self._codes.items())}{ignored}; fix the mask, or "
             f"add the class in dataset.classes, or name the {what} in dataset.ignore_value{jpeg}",
             dict(zip(every, counts.tolist(), strict=False)),
         )
-
-    def _of_jpeg(self, found: Pixels) -> str:
-        """The way out of a JPEG mask: how far its values are off the nearest that are given."""
-        known = np.array(
-            [_channels(_number(code)) if self.in_colour else [_number(code)] for _, code in self._entries()]
-        )
-        of = np.array([_channels(code) if self.in_colour else [code] for code in found[:MOST_CODES].tolist()])
-        off = np.abs(of[:, None] - known[None]).max(2).min(1).max()
-        return (
-            f"; JPEG changes values (here by up to {off}): save masks as PNG, or, to take each for the nearest class, "
-            f"give dataset.tolerance={off} or more"
-        )
-
-
-def spread_codes(table: Labels, label_of: Mapping[int, int], tolerance: int) -> None:
-    """Fills a table of labels with that of the nearest code, up to so many levels off it.
-
-    Args:
-        table: (65536,) of values, or (256, 256, 256) of colours, whose distance is that of the channel furthest off.
-        label_of: code, of a colour 0xrrggbb, -> label.
-        tolerance: levels.
-    """
-    best = np.full(table.shape, tolerance + 1, np.int32)
-    for code, label in sorted(label_of.items()):
-        centre = _channels(code) if table.ndim == 3 else [code]
-        lows = [max(0, at - tolerance) for at in centre]
-        box = tuple(slice(low, at + tolerance + 1) for low, at in zip(lows, centre, strict=True))
-        sides = [np.abs(np.arange(low, low + n) - at) for low, at, n in zip(lows, centre, best[box].shape, strict=True)]
-        far = sides[0] if len(sides) == 1 else np.maximum.reduce(np.meshgrid(*sides, indexing="ij"))
-        nearer = far < best[box]
-        best[box][nearer], table[box][nearer] = far[nearer], label
-
-
-def _channels(colour: int) -> list[int]:
-    return [colour >> 16, colour >> 8 & 255, colour & 255]
 
 
 def _named(classes: Mapping[str, Any]) -> Mapping[str, Any]:
