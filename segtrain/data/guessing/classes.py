@@ -42,7 +42,7 @@ def class_lines(meaning: Meaning) -> Iterator[Line]:
 
 
 def class_questions(meaning: Meaning) -> Iterator[str]:
-    """What the values of the masks leave open."""
+    """Yields what the values of the masks leave open, a sentence each."""
     if meaning.unnamed:
         yield NAME_THEM.format(", ".join(meaning.unnamed))
     if meaning.tolerance is not None:

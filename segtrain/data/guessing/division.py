@@ -56,7 +56,7 @@ class Division(NamedTuple):
             yield f"slices of one stack: neighbours look alike, so the split is slabs with a gap of {self.stack.gap}"
 
     def asked(self) -> Iterator[str]:
-        """What the names leave open, a sentence each."""
+        """Yields what the names leave open, a sentence each."""
         if self.groups and self.groups.doubtful:
             yield (
                 f"{self._group_words}: are these patients, stacks or the like? Else drop split.group, or write an "

@@ -40,7 +40,7 @@ class Sides(NamedTuple):
 
 
 def for_scans(part: Part) -> Part | None:
-    """The part as the volume format's patterns take it, whose `{id}` reaches over no slash; None when none does."""
+    """Returns the part as the volume format's patterns take it, whose `{id}` reaches over no slash; None when none does."""
     if "{folder}" in part.folder or "{split}" in part.before + part.after:
         return None
     names = [name.split("/") for _, name in part.files]
@@ -54,7 +54,7 @@ def for_scans(part: Part) -> Part | None:
 
 
 def pattern_of(part: Part) -> str:
-    """The part as `images` and `labels` of the volume format take it."""
+    """Returns the part as `images` and `labels` of the volume format take it."""
     text = "/".join(piece for piece in (part.folder, f"{part.before}{{id}}{part.after}") if piece)
     if all("/" in name for _, name in part.files):
         text = text.replace("{id}", "{id}/{id}")
@@ -62,7 +62,7 @@ def pattern_of(part: Part) -> str:
 
 
 def find_sides(root: Path, parts: Sequence[Part], real: Mapping[str, str]) -> Sides | None:
-    """Labels and the scans of each modality; None when nothing pairs."""
+    """Returns labels and the scans of each modality; None when nothing pairs."""
     few: dict[str, bool] = {}
 
     def are_labels(part: Part) -> bool:
@@ -157,7 +157,7 @@ def _are_labels(root: Path, part: Part, real: Mapping[str, str]) -> bool:
 
 
 def read_voxels(path: Path) -> Pixels:
-    """Labels flattened to (slices, pixels): whole numbers, or float32 where they are none."""
+    """Returns labels flattened to (slices, pixels): whole numbers, or float32 where they are none."""
     nibabel = need("nibabel", "medical")
     try:
         voxels = np.asarray(nibabel.load(path).dataobj)
