@@ -36,7 +36,7 @@ class Names(NamedTuple):
     source: str
 
     def fitting(self, codes: Iterable[int]) -> "Names":
-        """Returns the names for masks of these codes; a list of colours names a palette's values 0, 1, 2, … in its order."""
+        """Returns the names for these codes; a list of colours names a palette's values 0, 1, 2, … in its order."""
         values = list(codes)
         if not self.names or any(code in self.names for code in values):
             return self

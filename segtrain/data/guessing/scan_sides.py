@@ -40,7 +40,7 @@ class Sides(NamedTuple):
 
 
 def for_scans(part: Part) -> Part | None:
-    """Returns the part as the volume format's patterns take it, whose `{id}` reaches over no slash; None when none does."""
+    """Returns the part as patterns of scans take it, whose `{id}` reaches over no slash; None when none does."""
     if "{folder}" in part.folder or "{split}" in part.before + part.after:
         return None
     names = [name.split("/") for _, name in part.files]
