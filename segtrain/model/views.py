@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segtrain.errors import UserError
-from segtrain.model.windows import STRIDE, Model, reflected
+from segtrain.model.windows import Model
+from segtrain.padding import STRIDE, reflected, up_to_stride
 
 
 class View(NamedTuple):
@@ -97,6 +98,6 @@ def _grown(image: Tensor) -> Tensor:
     for axis in (-2, -1):
         length = image.shape[axis]
         if length % STRIDE:
-            rows = torch.from_numpy(reflected(length, STRIDE)).to(image.device)
+            rows = torch.from_numpy(reflected(length, up_to_stride(length))).to(image.device)
             image = image.index_select(axis, rows)
     return image

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from segtrain.app.sources import build_policy
 from segtrain.aug import CopyPaste, Partners, Policy, RandAugment
-from segtrain.aug.policy import pad_to, stream
+from segtrain.aug.policy import stream
+from segtrain.padding import pad_to
 from segtrain.aug.random_policy import GEOMETRIC
 from segtrain.config import conf_dir
 from segtrain.data.datamodule import TrainSamples, stack

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from segtrain.data.datasets.pixels import Header
 from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
+from segtrain.padding import STRIDE
 from segtrain.spread import spread
 
 HEADERS = 2000  # read at most
 CROP = 96  # pixels a side: what train.yaml crops without being asked
-STRIDE = 32  # of the deepest encoders: crops are multiples of it
 
 
 class Sizes(NamedTuple):
