@@ -43,7 +43,7 @@ class Sizes(NamedTuple):
         batch = 4 * min(4, (CROP // crop) ** 2)
         return (
             f"most images are {self.usual} pixels high or wide, below the training crop of {CROP} to which they "
-            f"are padded; data.crop={crop} data.batch_size={batch} fits them better"
+            f"are grown; data.crop={crop} data.batch_size={batch} fits them better"
         )
 
 
