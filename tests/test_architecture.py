@@ -14,7 +14,8 @@ MODULES = {
     for file in ROOT.rglob("*.py")
 }
 
-# What of ours a layer may import, beside itself, errors, spread, area, padding and the version; layers that are not named, all.
+# What of ours a layer may import, beside itself, errors, spread, area, padding and the version; layers that are not
+# named, all.
 ALLOWED = {
     "segtrain.errors": (),
     "segtrain.area": (),

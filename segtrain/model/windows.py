@@ -57,8 +57,9 @@ def windowed(
     model: Model, image: Tensor, windows: Windows | None, *, stride: int = STRIDE, least: Size = NO_SIZE
 ) -> Tensor:
     """Logits (K, H, W) float32 of an image (C, H, W) as stored, on the image's device; see `bands`."""
-    size, more = (image.shape[-2], image.shape[-1]), {"stride": stride, "least": least}
-    found = [band for _, band in bands(model, lambda top, end: image[:, top:end], size, windows, **more)]
+    size = (image.shape[-2], image.shape[-1])
+    cut = bands(model, lambda top, end: image[:, top:end], size, windows, stride=stride, least=least)
+    found = [band for _, band in cut]
     return found[0] if len(found) == 1 else torch.cat(found, 1)
 
 
