@@ -68,7 +68,7 @@ class Predictor:
         Raises:
             UserError: an unknown view.
         """
-        self.model, self.whole, self.least = viewed(model, list(views)), whole, least
+        self.model, self.whole, self.least = viewed(model, list(views), least), whole, least
         self.windows = windows and windows.of_at_least(least)
         self.classes, self.palette = tuple(classes), tuple(palette)
         self.channels, self.ignore_index = channels, ignore_index
