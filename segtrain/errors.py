@@ -1,6 +1,9 @@
-"""The one exception that stands for a user's mistake, and how an audit collects them instead of ending at the first."""
+"""The one exception that stands for a user's mistake, and how an audit collects them instead of ending at the first.
 
-from collections.abc import Iterator, Mapping, Sequence
+Beside them remarks: what a reader does with the data that its user may not expect, and which is no mistake.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -56,3 +59,54 @@ def noting() -> Iterator[list[Refusal]]:
         yield noted
     finally:
         _noted.reset(before)
+
+
+class Remark(NamedTuple):
+    """What `remark` was told; `names` are the files or samples it is about."""
+
+    kind: str
+    message: str
+    names: tuple[str, ...]
+    is_fine: bool
+
+
+_heard: ContextVar[list[Remark] | None] = ContextVar("heard", default=None)
+
+
+def remark(kind: str, message: str, names: Sequence[object] = (), is_fine: bool = False) -> None:
+    """Tells whoever listens by `hearing` what is done with the data; without one nothing happens.
+
+    Args:
+        kind: in a few words; remarks of one kind are told as one.
+        message: what is done, why, and what to do where that is not wanted.
+        names: of the files or samples that it is about.
+        is_fine: whether it is to be known only, not to be looked at.
+    """
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(Remark(kind, message, tuple(str(name) for name in names), is_fine))
+
+
+def is_hearing() -> bool:
+    """Returns whether somebody listens: else what is only worth a remark need not be looked for."""
+    return _heard.get() is not None
+
+
+@contextmanager
+def hearing() -> Iterator[list[Remark]]:
+    """A block whose remarks fill the list."""
+    heard: list[Remark] = []
+    before = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(before)
+
+
+def summed(remarks: Iterable[Remark]) -> list[Remark]:
+    """Returns one remark a kind: the first, with the names of all."""
+    kinds: dict[str, Remark] = {}
+    for one in remarks:
+        known = kinds.setdefault(one.kind, one._replace(names=()))
+        kinds[one.kind] = known._replace(names=(*known.names, *one.names))
+    return list(kinds.values())

@@ -13,6 +13,7 @@ from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.nodata import sample_of
 from segtrain.data.datasets.pairs import SPLITS, some
 from segtrain.errors import UserError
 
@@ -92,7 +93,7 @@ class Coco:
             UserError: the image is broken or not of the size that the annotations say, or an object is broken.
         """
         annotations, path, picture = self._pictures[index]
-        image = self._colour.read(path)
+        image, missing = self._colour.picture(path)
         size = (picture.height, picture.width)
         if image.shape[:2] != size:
             raise UserError(
@@ -101,7 +102,7 @@ class Coco:
             )
         objects = sorted(picture.objects, key=self._height_of)
         regions = [(self._label(o), region(o.segmentation, *size, o.name)) for o in objects if self._shown(o)]
-        return Sample(image, drawn(regions, *size))
+        return sample_of(image, drawn(regions, *size), missing, self.ids[index])
 
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of annotation files and images."""

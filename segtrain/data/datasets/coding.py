@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from segtrain.data.datasets.contract import IGNORE_INDEX, RGB, colours
+from segtrain.data.datasets.nodata import Where
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import Pixels
 from segtrain.errors import UserError
@@ -30,6 +31,7 @@ class Coding:
         classes: Mapping[str, Code | Sequence[Code]],
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        tolerance: int | None = None,
     ) -> None:
         """Build the table.
 
@@ -37,10 +39,20 @@ class Coding:
             classes: name -> value 0..65535 in the mask, or colour "#rrggbb", or a list of either, in label order.
             ignore_value: what in the mask becomes `IGNORE_INDEX`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the colours of the masks, or chooses some.
+            tolerance: levels by which a value, or a colour in each channel, may be off the nearest that is given, as in
+                JPEG; of two that are as near, the lower one. None: none.
 
         Raises:
-            UserError: no or too many classes, a code twice, values and colours mixed, a palette that does not fit.
+            UserError: no or too many classes, a code twice, values and colours mixed, a palette that does not fit, a
+                tolerance that is no number of levels.
         """
+        if tolerance is not None and (type(tolerance) is not int or not 0 <= tolerance < VALUES):
+            raise UserError(
+                f"dataset.tolerance is {tolerance!r}; expected a whole number of levels from 0, by which a value in a "
+                "mask may be off its class's, or null: none"
+            )
+        self._tolerance = tolerance or 0
+        self.meaning = () if not tolerance else (f"tolerance {tolerance}",)  # beside the classes, for a fingerprint
         self._codes = {name: _listed(codes) for name, codes in _named(classes).items()}
         self._ignored = [] if ignore_value is None else _listed(ignore_value)
         every = [*self._entries()]
@@ -57,22 +69,35 @@ class Coding:
         self.palette = self._palette() if palette is None else _checked_palette(palette, self.names)
         self._table = self._filled()
 
-    def labels(self, pixels: Pixels, name: object) -> Labels:
+    def labels(self, pixels: Pixels, name: object, missing: Where | None = None) -> Labels:
         """Labels (H, W) of a mask (H, W) of values, or (H, W, 3) of colours; (H, W) is grey where colours are asked.
 
+        Args:
+            pixels: the mask.
+            name: of it, for messages.
+            missing: where (H, W) its file says that it holds nothing: what is no class there becomes `IGNORE_INDEX`.
+
         Raises:
-            UserError: a value or colour is no class, or a colour mask stands where values are expected; says `name`.
+            UserError: a value or colour is no class, or a colour mask stands where values are expected.
         """
-        codes = _packed(pixels, name) if self.in_colour else _values(pixels, name)
-        if codes.dtype == np.uint8:
-            labels: Labels = np.asarray(cv2.LUT(codes, self._table[:256]), np.uint8)
-        elif codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
-            raise self._unknown(codes, name)
-        else:
-            labels = self._table.take(codes)
-        if (labels == UNKNOWN).any():
-            raise self._unknown(codes, name)
+        codes = _packed(pixels, name) if self.in_colour else _values(pixels, name, missing, self._tolerance)
+        labels = self._found(codes)
+        unknown = labels == UNKNOWN
+        if missing is not None:
+            labels[unknown & missing] = IGNORE_INDEX
+            unknown &= ~missing
+        if unknown.any():
+            raise self._unknown(codes[unknown], name)
         return labels
+
+    def _found(self, codes: Pixels) -> Labels:
+        """Labels (H, W), `UNKNOWN` where a code is of no class."""
+        if codes.dtype == np.uint8:
+            return np.asarray(cv2.LUT(codes, self._table[:256]), np.uint8)
+        inside = (codes >= 0) & (codes < len(self._table))
+        if inside.all():
+            return self._table.take(codes)
+        return np.where(inside, self._table.take(np.where(inside, codes, 0)), np.uint8(UNKNOWN))
 
     def _entries(self) -> Iterable[tuple[str, Code]]:
         for name, codes in [*self._codes.items(), ("ignore_value", self._ignored)]:
@@ -85,10 +110,14 @@ class Coding:
         return tuple((code >> 16, code >> 8 & 255, code & 255) for code in firsts)
 
     def _filled(self) -> Labels:
+        """The label of each code, `UNKNOWN` of most."""
+        label_of = {_number(code): label for label, codes in enumerate(self._codes.values()) for code in codes}
+        label_of |= {_number(code): IGNORE_INDEX for code in self._ignored}
         table = np.full(COLOURS if self.in_colour else VALUES, UNKNOWN, np.uint8)
-        for label, codes in enumerate(self._codes.values()):
-            table[[_number(code) for code in codes]] = label
-        table[[_number(code) for code in self._ignored]] = IGNORE_INDEX
+        if self._tolerance:
+            spread_codes(table.reshape((256,) * 3) if self.in_colour else table, label_of, self._tolerance)
+        for code, label in label_of.items():
+            table[code] = label
         return table
 
     def _unknown(self, codes: Pixels, name: object) -> UserError:
@@ -100,13 +129,48 @@ class Coding:
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"
         ignored = f" and ignore_value={_shown(self._ignored)}" if self._ignored else ""
-        jpeg = "; JPEG changes values, save masks as PNG" if str(name).lower().endswith((".jpg", ".jpeg")) else ""
+        jpeg = self._of_jpeg(found) if str(name).lower().endswith((".jpg", ".jpeg")) else ""
         return UserError(
             f"mask '{name}' has the {what} {got}{more}; dataset classes are "
             f"{', '.join(f'{key}={_shown(codes)}' for key, codes in self._codes.items())}{ignored}; fix the mask, or "
             f"add the class in dataset.classes, or name the {what} in dataset.ignore_value{jpeg}",
             dict(zip(every, counts.tolist(), strict=False)),
         )
+
+    def _of_jpeg(self, found: Pixels) -> str:
+        """The way out of a JPEG mask: how far its values are off the nearest that are given."""
+        known = np.array(
+            [_channels(_number(code)) if self.in_colour else [_number(code)] for _, code in self._entries()]
+        )
+        of = np.array([_channels(code) if self.in_colour else [code] for code in found[:MOST_CODES].tolist()])
+        off = np.abs(of[:, None] - known[None]).max(2).min(1).max()
+        return (
+            f"; JPEG changes values (here by up to {off}): save masks as PNG, or, to take each for the nearest class, "
+            f"give dataset.tolerance={off} or more"
+        )
+
+
+def spread_codes(table: Labels, label_of: Mapping[int, int], tolerance: int) -> None:
+    """Fills a table of labels with that of the nearest code, up to so many levels off it.
+
+    Args:
+        table: (65536,) of values, or (256, 256, 256) of colours, where the distance is that of the channel furthest off.
+        label_of: code, of a colour 0xrrggbb, -> label.
+        tolerance: levels.
+    """
+    best = np.full(table.shape, tolerance + 1, np.int32)
+    for code, label in sorted(label_of.items()):
+        centre = _channels(code) if table.ndim == 3 else [code]
+        lows = [max(0, at - tolerance) for at in centre]
+        box = tuple(slice(low, at + tolerance + 1) for low, at in zip(lows, centre, strict=True))
+        sides = [np.abs(np.arange(low, low + n) - at) for low, at, n in zip(lows, centre, best[box].shape, strict=True)]
+        far = sides[0] if len(sides) == 1 else np.maximum.reduce(np.meshgrid(*sides, indexing="ij"))
+        nearer = far < best[box]
+        best[box][nearer], table[box][nearer] = far[nearer], label
+
+
+def _channels(colour: int) -> list[int]:
+    return [colour >> 16, colour >> 8 & 255, colour & 255]
 
 
 def _named(classes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -176,16 +240,27 @@ def _packed(pixels: Pixels, name: object) -> Pixels:
     return (pixels[..., 0].astype(np.int32) << 16) | (pixels[..., 1].astype(np.int32) << 8) | pixels[..., 2]
 
 
-def _values(pixels: Pixels, name: object) -> Pixels:
+def _values(pixels: Pixels, name: object, missing: Where | None, tolerance: int) -> Pixels:
+    """Whole numbers (H, W); -1 where a file says that it holds nothing and what it holds is none."""
     if pixels.ndim == 3:
-        if (pixels != pixels[..., :1]).any():
+        apart = int((pixels.max(2).astype(np.int64) - pixels.min(2)).max(initial=0))
+        if apart > tolerance:
             raise UserError(
                 f"mask '{name}' is a colour picture; expected one value a pixel: grey, palette or 1-bit; save it as a "
                 "grey or palette PNG whose values are those of dataset.classes, or give colours there: '#ff0000'"
+                + (f"; its channels differ by up to {apart}, dataset.tolerance is {tolerance}" if tolerance else "")
             )
-        pixels = np.ascontiguousarray(pixels[..., 0])
-    if pixels.dtype.kind == "f":
+        pixels = np.ascontiguousarray(np.sort(pixels, 2)[..., pixels.shape[2] // 2] if apart else pixels[..., 0])
+    return _whole(pixels, name, missing) if pixels.dtype.kind == "f" else pixels
+
+
+def _whole(values: Pixels, name: object, missing: Where | None) -> Pixels:
+    fine = np.isfinite(values) & (np.abs(values) < VALUES) & (np.rint(values) == values)
+    wrong = ~fine if missing is None else ~fine & ~missing
+    if wrong.any():
         raise UserError(
-            f"mask '{name}' has {pixels.dtype.name} pixels; expected whole numbers; save it as 8- or 16-bit"
+            f"mask '{name}' holds {values[wrong][0]:g} ({values.dtype.name} pixels, {int(wrong.sum())} of them such); "
+            f"expected whole numbers from 0 to {VALUES - 1}, those of dataset.classes; resample labels by nearest "
+            "neighbour, undo what scaled them, or mark pixels without a label by GDAL's nodata tag"
         )
-    return pixels
+    return np.where(fine, values, -1).astype(np.int64)

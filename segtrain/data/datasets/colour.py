@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from segtrain.data.datasets.pixels import Pixels, read_header, read_image, with_channels
+from segtrain.data.datasets.pixels import Picture, Pixels, read_header, read_picture, with_channels
 from segtrain.errors import UserError, is_noting
 
 
@@ -28,18 +28,22 @@ class Colour:
         self._convert, self._first = asked is not None, first
 
     def read(self, path: Path) -> Pixels:
-        """The image (H, W, channels).
+        """The image (H, W, channels); see `picture`."""
+        return self.picture(path).pixels
+
+    def picture(self, path: Path) -> Picture:
+        """The image (H, W, channels), and where it holds nothing.
 
         Raises:
             UserError: it is broken, or differs in channels though none are asked for.
         """
-        image = read_image(path)
+        image, missing = read_picture(path)
         if not self._convert and image.shape[2] != self.channels:
             raise UserError(
                 f"image '{path}' has {image.shape[2]} channels; expected {self.channels} as '{self._first}' has; give "
                 "dataset.channels=3 to repeat grey, or dataset.channels=1 to turn colour grey"
             )
-        return with_channels(image, self.channels)
+        return Picture(with_channels(image, self.channels), missing)
 
 
 def first_of(images: Iterable[Path]) -> Path:

@@ -15,8 +15,9 @@ from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.manifest import Columns, Manifest
 from segtrain.data.datasets.manifest_rows import Rows, read_rows
+from segtrain.data.datasets.nodata import sample_of
 from segtrain.data.datasets.pairs import some
-from segtrain.data.datasets.pixels import read_header, read_mask
+from segtrain.data.datasets.pixels import read_coded, read_header
 from segtrain.data.datasets.stamps import stamp
 from segtrain.errors import UserError, is_noting, refuse
 
@@ -47,6 +48,7 @@ class Csv:
         channels: int | None = None,
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        tolerance: int | None = None,
     ) -> None:
         """Read the manifest; of up to `MOST_FILES` samples the headers too, of more only the first image's.
 
@@ -60,10 +62,12 @@ class Csv:
                 image and refuses others.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
+                as in JPEG; None: none.
         """
         self._manifest = Path(manifest).expanduser()
         self._root, self._outside = self._manifest.parent, allow_outside
-        self._coding = Coding(classes, ignore_value, palette)
+        self._coding = Coding(classes, ignore_value, palette, tolerance)
         self.classes, self.palette = self._coding.names, self._coding.palette
         self._rows: Rows = read_rows(Manifest(self._manifest, Columns.given(columns), delimiter), allow_outside)
         self.ids: Sequence[str] = self._rows.ids
@@ -78,7 +82,7 @@ class Csv:
         self.channels = self._colour.channels
         if self._few and not is_noting():
             self._refuse_unequal(channels is None)
-        self._meaning = dict(classes), ignore_value, self.channels, columns, delimiter
+        self._meaning = (dict(classes), ignore_value, self.channels, columns, delimiter, *self._coding.meaning)
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
@@ -90,10 +94,11 @@ class Csv:
         """
         image_path = self._file(self._rows.image(index), "image")
         mask_path = self._file(self._rows.masks[index], "mask")
-        image, mask = self._colour.read(image_path), read_mask(mask_path, self._coding.in_colour)
+        image, missing = self._colour.picture(image_path)
+        mask, unlabelled = read_coded(mask_path, self._coding.in_colour)
         if mask.shape[:2] != image.shape[:2]:
             raise UserError(_unequal([_sizes(self.ids[index], image.shape, mask.shape)], 1))
-        return Sample(image, self._coding.labels(mask, mask_path))
+        return sample_of(image, self._coding.labels(mask, mask_path, unlabelled), missing, self.ids[index])
 
     def fingerprint(self) -> str:
         """BLAKE2b over what the masks' values mean, the manifest, and the contents of all files.
@@ -157,7 +162,7 @@ class Csv:
         sizes, colours = [], []
         for index, name in enumerate(self.ids):
             path = self._file(self._rows.image(index), "image")
-            image, mask = read_header(path), read_header(self._file(self._rows.masks[index], "mask"))
+            image, mask = read_header(path), read_header(self._file(self._rows.masks[index], "mask"), True)
             if image[:2] != mask[:2]:
                 sizes.append(_sizes(name, image, mask))
             if image.channels != self.channels:

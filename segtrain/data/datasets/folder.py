@@ -9,8 +9,9 @@ from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.lists import Listed
+from segtrain.data.datasets.nodata import sample_of
 from segtrain.data.datasets.pairs import Pair, find_sides, paired, some
-from segtrain.data.datasets.pixels import Header, Pixels, read_header, read_image, read_mask
+from segtrain.data.datasets.pixels import Header, Pixels, read_coded, read_header, read_mask
 from segtrain.errors import UserError, is_noting
 
 MOST_HEADERS = 20_000  # samples whose headers are read at the start: about .1 ms a file, so some 4 s at most
@@ -41,6 +42,7 @@ class Folder:
         channels: int | None = None,
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        tolerance: int | None = None,
     ) -> None:
         """Find and pair the files; the headers of up to `MOST_HEADERS` samples are read, pixels are not.
 
@@ -58,9 +60,11 @@ class Folder:
                 image and refuses others.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
+                as in JPEG; None: none.
         """
         self._root = Path(root).expanduser()
-        self._coding = Coding(classes, ignore_value, palette)
+        self._coding = Coding(classes, ignore_value, palette, tolerance)
         self.classes, self.palette = self._coding.names, self._coding.palette
         self._pairs = _found(self._root, images, masks, regions, lists, prefix)
         if not self._pairs:  # only while an audit looks on, which has heard why
@@ -73,7 +77,7 @@ class Folder:
                 _check_channels(self._pairs, headers)
         self.ids: tuple[str, ...] = tuple(pair.id for pair in self._pairs)
         self.splits: tuple[str | None, ...] = tuple(pair.split for pair in self._pairs)
-        self._meaning = dict(classes), ignore_value, self.channels
+        self._meaning = (dict(classes), ignore_value, self.channels, *self._coding.meaning)
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
@@ -84,14 +88,15 @@ class Folder:
                 colours.
         """
         pair = self._pairs[index]
-        image, mask = self._colour.read(pair.image), read_mask(pair.mask, self._coding.in_colour)
+        image, missing = self._colour.picture(pair.image)
+        mask, unlabelled = read_coded(pair.mask, self._coding.in_colour)
         _check_size(pair.mask, mask, pair.image, image)
-        labels = self._coding.labels(mask, pair.mask)
+        labels = self._coding.labels(mask, pair.mask, unlabelled)
         if pair.region is not None:
-            region = read_image(pair.region)
+            region = read_mask(pair.region, in_colour=True)
             _check_size(pair.region, region, pair.image, image)
-            labels[~region.any(axis=2)] = IGNORE_INDEX
-        return Sample(image, labels)
+            labels[~region.reshape(*labels.shape, -1).any(axis=2)] = IGNORE_INDEX
+        return sample_of(image, labels, missing, pair.id)
 
     def fingerprint(self) -> str:
         """BLAKE2b over the names below root and the contents of all files, and over what the masks' values mean."""
@@ -141,7 +146,7 @@ def _check_size(path: Path, pixels: Pixels, image_path: Path, image: Pixels) -> 
 
 def _checked_sizes(pairs: Sequence[Pair]) -> list[Header]:
     """The headers of the images, whose masks and regions have their sizes."""
-    headers = [[read_header(path) for path in _files_of(pair)] for pair in pairs]
+    headers = [[read_header(path, path != pair.image) for path in _files_of(pair)] for pair in pairs]
     for position, kind in ((1, "mask"), (2, "region")):
         unequal = [
             f"'{pair.id}' (image {image.width} x {image.height}, {kind} {other.width} x {other.height})"

@@ -15,8 +15,9 @@ from segtrain.data.datasets.colour import Colour
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import MOST_HASHED, Hashes, without_flat
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.nodata import sample_of
 from segtrain.data.datasets.pairs import some
-from segtrain.data.datasets.pixels import read_header, read_mask
+from segtrain.data.datasets.pixels import read_coded, read_header
 from segtrain.data.datasets.stamps import stamp
 from segtrain.data.datasets.tables import Table, loaded, parts
 from segtrain.errors import UserError, is_noting
@@ -53,6 +54,7 @@ class HuggingFace:
         channels: int | None = None,
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        tolerance: int | None = None,
     ) -> None:
         """Open the tables; no image is decoded. No code that comes with a dataset is ever run.
 
@@ -71,6 +73,8 @@ class HuggingFace:
             channels: 1 or 3; None: as the first image, and others are refused.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
+                as in JPEG; None: none.
 
         Raises:
             UserError: `datasets` is not installed, the dataset cannot be had, or splits, columns or ids are not so.
@@ -79,7 +83,7 @@ class HuggingFace:
         wanted = [column for column in (image, mask, id, group) if column is not None]
         for table in tables.values():
             _check_columns(table, wanted, (image, mask))
-        self._coding = Coding(_named(classes, tables), ignore_value, palette)
+        self._coding = Coding(_named(classes, tables), ignore_value, palette, tolerance)
         self.classes, self.palette = self._coding.names, self._coding.palette
         self._columns = image, mask
         self._tables = {split: _undecoded(table, image, mask) for split, table in tables.items()}
@@ -91,7 +95,7 @@ class HuggingFace:
         self.groups = None if group is None else tuple(row.group or None for row in rows)
         self._colour = Colour(channels, self._first())
         self.channels = self._colour.channels
-        self._meaning = classes, ignore_value, self.channels, id, group, self._columns
+        self._meaning = (classes, ignore_value, self.channels, id, group, self._columns, *self._coding.meaning)
         self._stored = stamp(file["filename"] for table in self._tables.values() for file in table.cache_files)
         self._named = any(_names_files(table, column) for table in self._tables.values() for column in self._columns)
 
@@ -103,13 +107,14 @@ class HuggingFace:
                 `classes`.
         """
         of_image, of_mask = self._files(index)
-        image, mask = self._colour.read(of_image), read_mask(of_mask, self._coding.in_colour)
+        image, missing = self._colour.picture(of_image)
+        mask, unlabelled = read_coded(of_mask, self._coding.in_colour)
         if image.shape[:2] != mask.shape[:2]:
             raise UserError(
                 f"mask '{of_mask}' is {mask.shape[1]} x {mask.shape[0]} pixels, image '{of_image}' {image.shape[1]} x "
                 f"{image.shape[0]}; expected the same; resize the masks by nearest neighbour"
             )
-        return Sample(image, self._coding.labels(mask, of_mask))
+        return sample_of(image, self._coding.labels(mask, of_mask, unlabelled), missing, self.ids[index])
 
     def fingerprint(self) -> str:
         """BLAKE2b over the library's own fingerprints, the sizes of the files, and what the masks' values mean."""

@@ -13,6 +13,7 @@ from segtrain.data.datasets.coding import Coding
 from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
+from segtrain.data.datasets.nodata import sample_of
 from segtrain.data.datasets.pairs import SPLITS, SUFFIXES, some
 from segtrain.data.datasets.pixels import read_mask
 from segtrain.errors import UserError
@@ -87,17 +88,17 @@ class Instances:
         Raises:
             UserError: a file is broken, or a mask differs in size from the image, is empty or has several values.
         """
-        sample = self._samples[index]
-        image = self._colour.read(sample.image)
+        one = self._samples[index]
+        image, missing = self._colour.picture(one.image)
         counts, near = (np.zeros(image.shape[:2], np.uint16) for _ in range(2))
-        for path in sample.masks:
-            inside = _inside(path, sample.image, image.shape[:2])
+        for path in one.masks:
+            inside = _inside(path, one.image, image.shape[:2])
             counts += inside
             if self._border:
                 near += _grown(inside, self._border)
         labels = (counts > 0).astype(np.uint8)
         labels[near > 1] = self.ignore_index
-        return Sample(image, labels)
+        return sample_of(image, labels, missing, one.id)
 
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of all files."""

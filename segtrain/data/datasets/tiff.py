@@ -12,8 +12,9 @@ from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.nodata import sample_of
 from segtrain.data.datasets.pairs import Pair, find_sides, paired
-from segtrain.data.datasets.pixels import Pixels
+from segtrain.data.datasets.pixels import Picture, Pixels
 from segtrain.data.datasets.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
 from segtrain.errors import UserError, is_noting
 
@@ -45,6 +46,7 @@ class Tiff:
         pages: str = "channels",
         ignore_value: Code | Sequence[Code] | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        tolerance: int | None = None,
     ) -> None:
         """Find and pair the files; the tags of all are read, their pixels are not.
 
@@ -57,6 +59,8 @@ class Tiff:
             pages: what the pages of a file are: "channels", or "samples", with a mask page each.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
+            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
+                as in JPEG; None: none.
 
         Raises:
             UserError: the pairing fails, a file is broken, files differ in size, pages or channels, or arguments do not
@@ -66,7 +70,7 @@ class Tiff:
         if pages not in PAGES:
             raise UserError(f"dataset.pages is {pages!r}; expected one of {', '.join(PAGES)}")
         self._root, self._pages = Path(root).expanduser(), pages
-        self._coding = Coding(classes, ignore_value, palette)
+        self._coding = Coding(classes, ignore_value, palette, tolerance)
         self.classes, self.palette = self._coding.names, self._coding.palette
         self._pairs = sorted(pair for sides in find_sides(self._root, images, masks) for pair in paired(sides))
         layouts = [_known(pair, pages) if is_noting() else _checked(pair, pages) for pair in self._pairs]
@@ -83,7 +87,7 @@ class Tiff:
         self.splits: tuple[str | None, ...] = tuple(sample.pair.split for sample in self._samples)
         self.groups = tuple(sample.pair.id for sample in self._samples) if pages == "samples" else None
         self._values = sum(layout.samples * layout.height * layout.width * layout.channels for layout in layouts)
-        self._meaning = dict(classes), ignore_value, self._taken, pages
+        self._meaning = (dict(classes), ignore_value, self._taken, pages, *self._coding.meaning)
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
@@ -93,9 +97,10 @@ class Tiff:
             UserError: a file is broken, or the mask holds what is no class.
         """
         _, pair, number = self._samples[index]
-        image = self._image(index)
-        codes = np.ascontiguousarray(read_codes(pair.mask, self._pages, number, self._coding.in_colour))
-        return Sample(image, self._coding.labels(codes, pair.mask))
+        image, missing = self._picture(index)
+        codes, unlabelled = read_codes(pair.mask, self._pages, number, self._coding.in_colour)
+        labels = self._coding.labels(np.ascontiguousarray(codes), pair.mask, unlabelled)
+        return sample_of(image, labels, missing, self.ids[index])
 
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of all files."""
@@ -115,9 +120,13 @@ class Tiff:
         return [self._samples[index].pair.image, self._samples[index].pair.mask]
 
     def _image(self, index: int) -> Pixels:
+        return self._picture(index).pixels
+
+    def _picture(self, index: int) -> Picture:
         _, pair, number = self._samples[index]
-        image = read_pixels(pair.image, self._pages, number)
-        return image if self._taken == list(range(self._stored)) else np.ascontiguousarray(image[..., self._taken])
+        image, missing = read_pixels(pair.image, self._pages, number)
+        whole = self._taken == list(range(self._stored))
+        return Picture(image if whole else np.ascontiguousarray(image[..., self._taken]), missing)
 
     @cached_property
     def _hashes(self) -> Hashes:
@@ -132,7 +141,7 @@ class Tiff:
 
 def _checked(pair: Pair, pages: str) -> Layout:
     """The layout of the image, which the mask has too."""
-    image, mask = read_layout(pair.image, pages), read_layout(pair.mask, pages)
+    image, mask = read_layout(pair.image, pages), read_layout(pair.mask, pages, of_mask=True)
     if image[:3] != mask[:3]:
         shown = [f"{one.samples} of {one.width} x {one.height} pixels" for one in (image, mask)]
         raise UserError(

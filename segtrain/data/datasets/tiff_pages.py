@@ -10,8 +10,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from segtrain.data.datasets.alpha import refuse_lost
 from segtrain.data.datasets.extras import need
-from segtrain.data.datasets.pixels import MOST_PIXELS, Pixels, read_header, read_image, read_mask
+from segtrain.data.datasets.nodata import NODATA, Where, equals, filled, mean_elsewhere, nothing, parsed
+from segtrain.data.datasets.pixels import (
+    MOST_PIXELS,
+    WHITE_IS_ZERO,
+    Coded,
+    Picture,
+    Pixels,
+    read_coded,
+    read_header,
+    read_picture,
+    refuse_inverted,
+)
 from segtrain.errors import UserError
 
 SUFFIXES = (".tif", ".tiff")
@@ -29,63 +41,76 @@ class Layout(NamedTuple):
     channels: int
 
 
-def read_layout(path: Path, pages: str) -> Layout:
+def read_layout(path: Path, pages: str, of_mask: bool = False) -> Layout:
     """What a file holds, by its tags; any but a TIFF is one sample.
 
     Raises:
-        UserError: the file is broken, or of a kind that is not read.
+        UserError: the file is broken, of a kind that is not read, or, `of_mask`, a mask whose labels might be inverted.
     """
     if path.suffix.lower() not in SUFFIXES:
-        return Layout(1, *read_header(path))
-    with _series(path) as series:
+        return Layout(1, *read_header(path, of_mask))
+    with _series(path, of_mask) as series:
         shape = dict(zip(series.keyframe.axes, series.keyframe.shape, strict=True))
         numbers = _numbers(series, pages)
         return Layout(len(numbers), shape["Y"], shape["X"], numbers.shape[1] * shape.get("S", 1))
 
 
-def read_pixels(path: Path, pages: str, number: int) -> Pixels:
-    """Sample `number` of an image (H, W, C), uint8, uint16 or float32.
+def read_pixels(path: Path, pages: str, number: int) -> Picture:
+    """Sample `number` of an image (H, W, C), uint8, uint16 or float32, and where it holds nothing, which is filled.
 
-    1-bit pixels become 0 and 255, other types float32, which rounds float64.
+    1-bit pixels become 0 and 255, other types float32, which rounds float64. Where 0 is white, unsigned numbers are
+    turned about, so that it is black.
 
     Raises:
         UserError: the file is broken, holds what is no finite number, or numbers too large for float32.
     """
     if path.suffix.lower() not in SUFFIXES:
-        return read_image(path)
+        return read_picture(path)
     with _series(path) as series:
-        return _contract(_stored(series, pages, number), path)
+        stored, page = _stored(series, pages, number), series.keyframe
+        missing = nothing(stored, parsed(page.tags.valueof(NODATA), path))
+        if page.photometric == WHITE_IS_ZERO:
+            stored = ~stored if stored.dtype == np.bool_ else (2**page.bitspersample - 1 - stored).astype(stored.dtype)
+        if missing is not None and stored.dtype != np.bool_:
+            stored = filled(stored, missing, mean_elsewhere([(stored, missing)]))
+        return Picture(_contract(stored, path), missing)
 
 
-def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Pixels:
+def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
     """Sample `number` of a mask as stored: (H, W), or (H, W, 3) for colour; a palette's indices, or its colours.
 
     Raises:
-        UserError: the file is broken, or has a number of channels that no mask has.
+        UserError: the file is broken, has a number of channels that no mask has, is one whose 0 is white, or says by
+            its alpha what its colours do not say.
     """
     if path.suffix.lower() not in SUFFIXES:
-        return read_mask(path, in_colour)
-    with _series(path) as series:
+        return read_coded(path, in_colour)
+    with _series(path, of_mask=True) as series:
         codes, colours = _stored(series, pages, number), series.keyframe.colormap
+        nodata = parsed(series.keyframe.tags.valueof(NODATA), path)
+        has_alpha = any(kind in (1, 2) for kind in series.keyframe.extrasamples)  # associated, unassociated
     if codes.shape[2] not in (1, 3, 4):
         raise UserError(
             f"mask '{path}' has {codes.shape[2]} channels; expected one value a pixel, or a colour; save it so, or "
             "give dataset.pages=samples where its pages are samples"
         )
+    missing: Where | None = None if nodata is None else equals(codes[..., :3], nodata).all(2)
     if codes.dtype == np.bool_:
         codes = codes.astype(np.uint8)
     if codes.shape[2] > 1:
-        return codes[..., :3]
-    return (colours.T >> 8).astype(np.uint8)[codes[..., 0]] if in_colour and colours is not None else codes[..., 0]
+        refuse_lost(codes[..., :3], codes[..., 3] if codes.shape[2] == 4 and has_alpha else None, path)
+        return Coded(codes[..., :3], missing)
+    flat = codes[..., 0]
+    return Coded((colours.T >> 8).astype(np.uint8)[flat] if in_colour and colours is not None else flat, missing)
 
 
 @contextmanager
-def _series(path: Path) -> Iterator[Any]:
+def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
     """The one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
     try:
         with _heeded(), tifffile.TiffFile(path) as file:
-            _check(file.series, path)
+            _check(file.series, path, of_mask)
             yield file.series[0]
     except (UserError, MemoryError):
         raise
@@ -128,7 +153,7 @@ def _heeded() -> Iterator[None]:
         raise ValueError(complaints.heard[0])
 
 
-def _check(series: Any, path: Path) -> None:
+def _check(series: Any, path: Path, of_mask: bool) -> None:
     shapes = [f"{one.axes} {' x '.join(map(str, one.shape))}" for one in series]
     if len(series) != 1:
         raise UserError(
@@ -148,12 +173,13 @@ def _check(series: Any, path: Path) -> None:
             f"'{path}' is {page.imagewidth} x {page.imagelength} pixels by its header; expected up to {MOST_PIXELS}; "
             "replace it, or cut it into tiles"
         )
+    if page.photometric == WHITE_IS_ZERO:
+        refuse_inverted(path, of_mask, page.dtype is not None and page.dtype.kind in "ub" and page.dtype.itemsize <= 2)
     orientation = page.tags.valueof(274, 1)
-    if page.photometric == 0 or orientation != 1:
-        got = "white as 0 (MINISWHITE)" if page.photometric == 0 else f"orientation {int(orientation)}"
+    if orientation != 1:
         raise UserError(
-            f"'{path}' says {got}, which readers take in different ways; expected black as 0 and the first row on top; "
-            "save it so"
+            f"'{path}' says orientation {int(orientation)}, which readers take in different ways; expected the first "
+            "row on top; save it so"
         )
 
 

@@ -57,9 +57,9 @@ def _tiff_reader(pages: str) -> Reader:
 
     def codes(path: Path) -> Pixels:
         numbers = spread(range(read_layout(path, pages).samples), PAGES)
-        return np.concatenate([read_codes(path, pages, number, False) for number in numbers])
+        return np.concatenate([read_codes(path, pages, number, False).codes for number in numbers])
 
     def image(path: Path) -> Pixels:
-        return read_pixels(path, pages, 0)
+        return read_pixels(path, pages, 0).pixels
 
     return Reader("tiff", pages, header, codes, image)

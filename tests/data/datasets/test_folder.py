@@ -120,10 +120,12 @@ def test_unknown_value_in_a_jpeg_tells_why(tmp_path, write):
         Folder(tmp_path, CLASSES).read(0)
 
 
-def test_float_mask_is_refused(tmp_path, write):
+def test_a_float_mask_is_read_where_its_numbers_are_whole(tmp_path, write):
     write("images/a.png", GREY)
     write("masks/a.tif", MASK.astype(np.float32))
-    with pytest.raises(UserError, match="float32 pixels; expected whole numbers"):
+    assert np.array_equal(Folder(tmp_path, CLASSES).read(0).mask, MASK == 128)
+    write("masks/a.tif", MASK.astype(np.float32) * np.float32(1.0118))
+    with pytest.raises(UserError, match="holds .*expected whole numbers"):
         Folder(tmp_path, CLASSES).read(0)
 
 
