@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from rich.markup import escape
 from torch import nn
 
 from segtrain.app import device
@@ -23,8 +24,9 @@ from segtrain.aug.tail import training_alone
 from segtrain.config import build
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.datasets.pairs import some
 from segtrain.data.split import Split
-from segtrain.errors import UserError
+from segtrain.errors import UserError, hearing, summed
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.plots import thumbnailed
@@ -49,7 +51,11 @@ class Parts:
 
 def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops, keeps_split: bool = False) -> Parts:
     """Builds every part, in the order in which data flows; a run that goes on may keep the split that it recorded."""
-    feeding = Feeding(config, build_dataset(config))
+    with hearing() as heard:
+        opened = build_dataset(config)
+    feeding = Feeding(config, opened)
+    for one in summed(heard):
+        terminal.say(escape(f"{'note' if one.is_fine else 'warning'}: {one.message} ({some(one.names)})"))
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
     for words in training_alone(data.policy.at(config.trainer.max_epochs - 1).transforms):

@@ -21,7 +21,7 @@ from segtrain.data.leaks import torn
 from segtrain.data.normalisation import looked_at, normalisation
 from segtrain.data.split import PARTS, Split
 from segtrain.data.survey import survey
-from segtrain.errors import Refusal, UserError, noting
+from segtrain.errors import Refusal, UserError, hearing, noting
 
 MOST_PASTED = 32  # values outside the classes that are worth pasting; more come of JPEG or of interpolation
 
@@ -51,7 +51,7 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
         meanwhile: called while other processes read the data.
     """
     try:
-        with noting() as noted:
+        with noting() as noted, hearing() as heard:
             dataset = build_dataset(config)
     except UserError as error:
         return Data([*_refusals(noted), Finding("opening", None, "fails", "fail", "fail", str(error))])
@@ -60,6 +60,7 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     found = survey(dataset, range(len(dataset.ids)), config.workers, meanwhile, _bar(len(dataset.ids)))
     facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
     lines = [*_refusals(noted), *_mapped(findings.reading(facts), facts, config), *of_split, *findings.pictures(facts)]
+    lines += findings.remarked(facts, heard)
     allow = allows_leak(config)
     lines += [*findings.labels(facts), *copies(facts, allow_leak=allow), *_groups(config, dataset, split)]
     suggested, numbers = _suggestions(facts, split, dataset.ids)

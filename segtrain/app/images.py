@@ -9,7 +9,8 @@ import numpy as np
 from segtrain.app.large_tiff import LargeTiff, pages_and_pixels
 from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
-from segtrain.data.datasets.pixels import read_image, with_channels
+from segtrain.data.datasets.nodata import NODATA, read_tags
+from segtrain.data.datasets.pixels import Picture, read_picture, with_channels
 from segtrain.data.datasets.scans import Recent, Scan, depth
 from segtrain.data.datasets.tiff_pages import SUFFIXES, read_layout, read_pixels
 from segtrain.errors import UserError
@@ -22,6 +23,17 @@ NIFTI = (".nii", ".nii.gz")
 CONVERTING = ("Coco", "Csv", "Folder", "HuggingFace", "Instances")  # where dataset.channels repeats grey, or makes it
 
 
+# Source: GeoTIFF 1.1 (OGC 19-008r4): ModelPixelScale, ModelTiepoint, ModelTransformation, GeoKeyDirectory,
+# GeoDoubleParams and GeoAsciiParams; and RPCCoefficient, of images that are not rectified.
+GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 50844)
+GEO_KEYS, ORIENTATION = 34735, 274
+ASCII, SHORT, DOUBLE = 2, 3, 12  # types of a TIFF's tags
+ExtraTag = tuple[int, int, int, Any, bool]  # as tifffile writes it: number, type, count, value, on the first page only
+
+
+Missing = Callable[[int, int, int], Array | None]
+
+
 class Opened(NamedTuple):
     """A file: `rows(page, top, end)` gives (rows, W, C) of one of its pages."""
 
@@ -32,6 +44,9 @@ class Opened(NamedTuple):
     rows: Callable[[int, int, int], Array]
     scan: Scan | None = None  # of a volume
     axis: int = 2
+    missing: Missing = lambda page, top, end: None  # where (rows, W) these hold nothing, by the file's nodata value
+    georeference: tuple[ExtraTag, ...] = ()  # of a GeoTIFF: its tags that say where on the ground its pixels lie
+    has_nodata: bool = False
 
 
 class Images:
@@ -73,31 +88,44 @@ class Images:
         return self._tiff(path) if name.endswith(SUFFIXES) else self._image(path)
 
     def _image(self, path: Path) -> Opened:
-        image = self._fit(read_image(path), path)
-        return Opened("image", 1, image.shape[0], image.shape[1], lambda _, top, end: image[top:end])
+        image, missing = self._fitting(read_picture(path), path)
+        opened = Opened("image", 1, image.shape[0], image.shape[1], lambda _, top, end: image[top:end])
+        return _with_tags(opened, path, lambda _, top, end: None if missing is None else missing[top:end])
 
     def _tiff(self, path: Path) -> Opened:
         pages, pixels = pages_and_pixels(path)
         if pages == 1 and pixels > LARGE:
-            large = LargeTiff(path, drops_alpha=self._kind != "Tiff")
-            self._fit(large.rows(0, 1), path)
-            return Opened(
-                "large", 1, large.height, large.width, lambda _, top, end: self._fit(large.rows(top, end), path)
-            )
-        if pages == 1 and self._kind != "Tiff":
-            return self._image(path)
-        layout, meant = read_layout(path, self._pages or "samples"), self._pages or "samples"
-        held: dict[int, Array] = {}  # the page that was read last
+            return self._large(path)
+        return self._image(path) if pages == 1 and self._kind != "Tiff" else self._pages_of(path)
 
-        def rows(page: int, top: int, end: int) -> Array:
+    def _large(self, path: Path) -> Opened:
+        large = LargeTiff(path, drops_alpha=self._kind != "Tiff")
+        self._fit(large.rows(0, 1), path)
+
+        def rows(_: int, top: int, end: int) -> Array:
+            return self._fit(large.rows(top, end), path)
+
+        opened = Opened("large", 1, large.height, large.width, rows)
+        return _with_tags(opened, path, lambda _, top, end: large.picture(top, end).missing)
+
+    def _pages_of(self, path: Path) -> Opened:
+        layout, meant = read_layout(path, self._pages or "samples"), self._pages or "samples"
+        held: dict[int, Picture] = {}  # the page that was read last
+
+        def whole(page: int) -> Picture:
             if page not in held:
                 held.clear()
-                held[page] = self._fit(read_pixels(path, meant, page), path)
-            return held[page][top:end]
+                held[page] = self._fitting(read_pixels(path, meant, page), path)
+            return held[page]
 
-        rows(0, 0, 1)
+        def missing(page: int, top: int, end: int) -> Array | None:
+            where = whole(page).missing
+            return None if where is None else where[top:end]
+
+        whole(0)
         kind: Literal["image", "stack"] = "stack" if layout.samples > 1 else "image"
-        return Opened(kind, layout.samples, layout.height, layout.width, rows)
+        sizes = layout.samples, layout.height, layout.width
+        return _with_tags(Opened(kind, *sizes, lambda page, top, end: whole(page).pixels[top:end]), path, missing)
 
     def _volume(self, path: Path) -> Opened:
         scan, options = open_nifti(path), self._options if self._kind == "Volume" else {}
@@ -119,6 +147,9 @@ class Images:
         height, width = rows(0, 0, 2**31).shape[:2]
         return Opened("volume", depth(scan.grid, axis), height, width, rows, scan, axis)
 
+    def _fitting(self, picture: Picture, path: Path) -> Picture:
+        return picture._replace(pixels=self._fit(picture.pixels, path))
+
     def _fit(self, image: Array, path: Path) -> Array:
         """The channels that training took."""
         taken = self._options.get("channels")
@@ -132,6 +163,28 @@ class Images:
         elif self._kind in CONVERTING and taken in (1, 3) and image.shape[2] in (1, 3):
             image = with_channels(image, taken)
         return checked(image, self._channels, f"'{path}'")
+
+
+def _with_tags(opened: Opened, path: Path, missing: Missing) -> Opened:
+    """The file with where it holds nothing, and the georeference of a TIFF, as it is to be written again.
+
+    A file whose first row is not on top has no georeference: its pixels are turned on reading, and would not fit it.
+    """
+    tags = read_tags(path)
+    known = [code for code in GEOREFERENCE if code in tags and tags.get(ORIENTATION, 1) == 1]
+    return opened._replace(
+        missing=missing if NODATA in tags else opened.missing,
+        georeference=tuple(_extra(code, tags[code]) for code in known),
+        has_nodata=NODATA in tags,
+    )
+
+
+def _extra(code: int, value: Any) -> ExtraTag:
+    """A tag as tifffile writes it: text, keys of 16 bits, or floating numbers."""
+    if isinstance(value, str):
+        return code, ASCII, 0, value.encode("latin-1"), False
+    values = value if isinstance(value, tuple) else (value,)
+    return code, SHORT if code == GEO_KEYS else DOUBLE, len(values), values, False
 
 
 def checked(image: Array, channels: int, name: str) -> Array:

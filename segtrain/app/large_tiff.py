@@ -9,11 +9,14 @@ import numpy as np
 from PIL import Image
 
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.nodata import NODATA, filled, mean_elsewhere, nothing, parsed
+from segtrain.data.datasets.pixels import WHITE_IS_ZERO, Picture
 from segtrain.errors import UserError
 
 Array = np.ndarray[Any, Any]
 
 TALLEST = 4096  # rows of a tile or strip: higher ones would have to be decoded whole
+AT_ONCE = 256  # rows that are looked at together for the mean
 
 
 def pages_and_pixels(path: Path) -> tuple[int, int]:
@@ -30,7 +33,7 @@ def pages_and_pixels(path: Path) -> tuple[int, int]:
 
 
 class LargeTiff:
-    """The first page of a file, as rows (n, W, C) uint8, uint16 or float32 as stored."""
+    """The first page of a file, as rows (n, W, C) uint8, uint16 or float32, read as smaller files are."""
 
     def __init__(self, path: Path, drops_alpha: bool) -> None:
         """Read the tags.
@@ -57,23 +60,43 @@ class LargeTiff:
         self._stored = separate * together
         extra = len(self._page.extrasamples) if drops_alpha else 0
         self.channels = self._stored - extra
+        self._nodata = parsed(self._page.tags.valueof(NODATA), path)
+        self._mean: Array | None = None  # of what holds something, where something does not
         self._decoded: dict[int, list[tuple[int, int, int, Array]]] = {}  # row of segments: plane, top, left, pixels
 
     def rows(self, top: int, end: int) -> Array:
-        """Rows `top` to before `end`.
+        """Rows `top` to before `end`; see `picture`."""
+        return self.picture(top, end).pixels
+
+    def picture(self, top: int, end: int) -> Picture:
+        """Rows `top` to before `end`, and where they hold nothing: filled with the mean of the whole page elsewhere.
 
         Raises:
-            UserError: the file is broken there.
+            UserError: the file is broken there, or holds pixels that are no finite number.
         """
+        pixels, missing = self._read(top, end)
+        if missing is not None:
+            if self._mean is None:
+                tops = range(0, self.height, AT_ONCE)
+                self._mean = mean_elsewhere(self._read(one, min(one + AT_ONCE, self.height)) for one in tops)
+            pixels = filled(pixels, missing, self._mean)
+        if self._page.dtype.kind == "f" and not np.isfinite(pixels).all():
+            raise UserError(f"'{self._path}' holds pixels that are no finite number; replace NaN and infinity")
+        return Picture(pixels, missing)
+
+    def _read(self, top: int, end: int) -> Picture:
+        """Rows as they are but for white and black, and where they hold nothing."""
         try:
             found = self._contiguous(top, end) if self._is_contiguous else self._segments(top, end)
         except UserError:
             raise
         except Exception as error:  # decoders raise nearly anything on a broken file
             raise self._broken(error) from error
-        if self._page.dtype.kind == "f" and not np.isfinite(found).all():
-            raise UserError(f"'{self._path}' holds pixels that are no finite number; replace NaN and infinity")
-        return np.ascontiguousarray(found[..., : self.channels])
+        found = np.ascontiguousarray(found[..., : self.channels])
+        missing = nothing(found, self._nodata)
+        if self._page.photometric == WHITE_IS_ZERO:
+            found = (2**self._page.bitspersample - 1 - found).astype(found.dtype)
+        return Picture(found, missing)
 
     def _contiguous(self, top: int, end: int) -> Array:
         """Uncompressed rows, read from where they lie."""
@@ -125,7 +148,8 @@ class LargeTiff:
     def _refuse(self) -> None:
         page = self._page
         tall = page.tilelength if page.is_tiled else page.rowsperstrip
-        plain = page.photometric in (1, 2) or (page.photometric == 6 and page.jpegtables is not None)
+        plain = page.photometric in (1, 2) or (page.photometric == WHITE_IS_ZERO and page.dtype.kind == "u")
+        plain = plain or (page.photometric == 6 and page.jpegtables is not None)
         got = None
         if page.dtype is None or page.dtype.name not in ("uint8", "uint16", "float32"):
             got = f"pixels of {page.dtype}"

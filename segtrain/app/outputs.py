@@ -12,6 +12,7 @@ from PIL import Image
 
 from segtrain.app.images import Opened
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.nodata import NODATA
 from segtrain.data.datasets.scans import plane
 from segtrain.plots import overlay
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
@@ -47,8 +48,9 @@ Put = Callable[[Band], object]
 
 
 def paths_of(stem: Path, opened: Opened, source: Path, wanted: Wanted) -> dict[str, Path]:
-    """Where labels, overlay and probabilities go; a slice of a scan keeps the scan's ending."""
-    ending = {"image": ".png", "large": ".tif", "stack": ".tif"}.get(opened.kind)
+    """Where labels, overlay and probabilities go; of a scan with its ending, of a GeoTIFF as one."""
+    plain = ".tif" if opened.georeference else ".png"
+    ending = {"image": plain, "large": ".tif", "stack": ".tif"}.get(opened.kind)
     if ending is None:
         ending = ".nii.gz" if source.name.lower().endswith(".gz") else ".nii"
     found = {"labels": stem.with_name(stem.name + ending)}
@@ -80,13 +82,17 @@ def written(paths: dict[str, Path], opened: Opened, wanted: Wanted) -> Iterator[
 
 
 def _labels(path: Path, opened: Opened, wanted: Wanted) -> Any:
-    if opened.kind == "image":
+    if opened.kind == "image" and not opened.georeference:
         return _png_labels(path, opened, wanted.palette)
     if opened.kind == "volume":
         return _nifti_labels(path, opened)
     colours = np.array(_table(wanted.palette), np.uint16).T * 257  # 8 to 16 bits: 255 becomes 65535
     shape = (opened.pages, opened.height, opened.width)
-    return _tiff(path, shape, np.uint8, lambda band: [band.labels], photometric="palette", colormap=colours)
+    tags = list(opened.georeference)
+    if opened.has_nodata:
+        tags.append((NODATA, 2, 0, str(wanted.ignore_index).encode(), False))
+    options = {"photometric": "palette", "colormap": colours, "extratags": tags}
+    return _tiff(path, shape, np.uint8, lambda band: [band.labels], **options)
 
 
 @contextmanager
@@ -124,7 +130,10 @@ def _nifti_labels(path: Path, opened: Opened) -> Iterator[Put]:
 
 
 def _probabilities(path: Path, opened: Opened, wanted: Wanted) -> Any:
-    """(pages, K, H, W): 16 bits in a TIFF, p * 65535 rounded, a page a class; or float32 in an npz file."""
+    """(pages, K, H, W): 16 bits in a TIFF, p * 65535 rounded; or float32 in an npz file.
+
+    In the TIFF a class is a page, of a GeoTIFF a band, as programs for maps expect.
+    """
     shape = (opened.pages, len(wanted.classes), opened.height, opened.width)
     if wanted.probabilities == "npz":
         return _npz(path, shape, wanted.classes)
@@ -132,7 +141,10 @@ def _probabilities(path: Path, opened: Opened, wanted: Wanted) -> Any:
     def take(band: Band) -> list[Array]:
         return list(np.rint(band.probabilities() * FULL).astype(np.uint16))
 
-    return _tiff(path, shape, np.uint16, take, photometric="minisblack", metadata={"classes": list(wanted.classes)})
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": {"classes": list(wanted.classes)}}
+    if opened.georeference:
+        options |= {"extratags": opened.georeference, "planarconfig": "separate"}
+    return _tiff(path, shape, np.uint16, take, **options)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, ListConfig
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from segtrain.app.done import Done
-from segtrain.app.images import Images, Opened
+from segtrain.app.images import Array, Images, Opened
 from segtrain.app.inputs import Item, find_inputs
 from segtrain.app.outputs import Band, Wanted, paths_of, written
 from segtrain.app.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
@@ -144,8 +145,12 @@ class Job:
             return to_tensor(opened.rows(page, top, end))
 
         for top, logits in self.predictor.logits(read, (opened.height, opened.width)):
-            image = partial(opened.rows, page, top, top + logits.shape[1])
-            yield Band(page, top, labels_of(logits), partial(probabilities_of, logits), image)
+            end = top + logits.shape[1]
+            labels, missing = labels_of(logits), opened.missing(page, top, end)
+            if missing is not None:
+                labels = np.where(missing, np.uint8(self.predictor.ignore_index), labels)
+            probabilities = partial(_probabilities, logits, missing)
+            yield Band(page, top, labels, probabilities, partial(opened.rows, page, top, end))
 
     def _refuse_npz(self, opened: Opened, path: Path) -> None:
         size = 4 * opened.pages * opened.height * opened.width * len(self.wanted.classes)
@@ -154,6 +159,12 @@ class Job:
                 f"'{path}' has {size / 1e9:.1f} GB of probabilities; expected up to {MOST_NPZ / 1e9:.1f} GB for npz, "
                 "which is written from memory; give probabilities=tiff"
             )
+
+
+def _probabilities(logits: torch.Tensor, missing: Array | None) -> Array:
+    """(K, rows, W) float32; 0 of every class where the image holds nothing."""
+    found = probabilities_of(logits)
+    return found if missing is None else np.where(missing, np.float32(0), found)
 
 
 def _told(bar: Progress, task: TaskID, completed: int, speed: float) -> None:

@@ -37,8 +37,11 @@ class Upload:
         number = opened.pages // 2 if page is None else page
         if not 0 <= number < opened.pages:
             raise UserError(f"'{path}' has {opened.pages} pages; expected a page from 0 to {opened.pages - 1}")
-        words = f"page {number} of 0 to {opened.pages - 1}" if opened.pages > 1 else ""
-        return opened.rows(number, 0, opened.height), words
+        words = [f"page {number} of 0 to {opened.pages - 1}"] if opened.pages > 1 else []
+        missing = opened.missing(number, 0, opened.height)
+        if missing is not None:
+            words.append(f"{missing.mean():.1%} hold nothing (nodata): what is shown there says nothing")
+        return opened.rows(number, 0, opened.height), "; ".join(words)
 
     def _check(self, path: Path) -> None:
         """Sizes by the headers, before anything is decoded."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segtrain.data.survey import Seen, Survey, Unread
+from segtrain.errors import Remark, summed
 
 OUTSIDE = "values outside the classes"
 QUOTED = re.compile(r"'[^']*'|\d+")  # what differs between messages that say the same
@@ -150,6 +151,25 @@ def pictures(facts: Facts) -> list[Finding]:
         bad("constant images", facts.those(lambda one: one.mark.flat), total, "one value throughout", "warn"),
         bad("dark images", facts.those(_dark), total, f"no value of {DARK} or more: a mask, or wrongly saved?", "warn"),
         bad("odd intensities", _odd_means(facts), total, f"mean more than {FAR:g} deviations off the median", "warn"),
+    ]
+
+
+def remarked(facts: Facts, opening: Sequence[Remark]) -> list[Finding]:
+    """What readers do that their user may not expect, as they opened the data and as they read them: a line a kind."""
+    read = (one._replace(names=(name,)) for name, seen in facts.seen.items() for one in seen.remarks)
+    of_all = f" of {len(facts.seen) + len(facts.unread)}"
+    return [
+        Finding(
+            one.kind,
+            len(one.names),
+            f"{len(one.names)}{total}: {some(one.names)}",
+            "none" if one.is_fine else "warn > 0",
+            "ok" if one.is_fine else "warn",
+            one.message,
+            one.names,
+        )
+        for remarks, total in ((opening, ""), (read, of_all))
+        for one in summed(remarks)
     ]
 
 

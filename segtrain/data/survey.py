@@ -14,7 +14,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.digest import exact
 from segtrain.data.duplicates import Mark, Pixels, mark
 from segtrain.data.normalisation import Moments, moments
-from segtrain.errors import UserError
+from segtrain.errors import Remark, UserError, hearing
 
 AT_ONCE = 16  # samples a process takes at a time
 FEW = 32  # samples that are read sooner than processes start
@@ -36,6 +36,7 @@ class Seen(NamedTuple):
     extent: dict[int, int]  # label -> longest side of its largest object
     mark: Mark
     mask_hash: bytes
+    remarks: tuple[Remark, ...] = ()  # of its reader
 
     @property
     def moments(self) -> Moments:
@@ -84,7 +85,8 @@ def survey(
 def look(dataset: SegmentationDataset, index: int) -> Seen | Unread:
     """The facts about one sample."""
     try:
-        image, mask = dataset.read(index)
+        with hearing() as heard:
+            image, mask = dataset.read(index)
     except Exception as error:  # a user's own dataset may raise anything, and the audit goes on
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         return Unread(f"{kind}{error}", getattr(error, "codes", {}), _of_the_disk(error))
@@ -98,7 +100,9 @@ def look(dataset: SegmentationDataset, index: int) -> Seen | Unread:
     extent = {label: _extent(mask == label) for label in pixels if label != dataset.ignore_index}
     height, width, channels = image.shape
     facts = _values(image)
-    return Seen(height, width, channels, image.dtype.name, *facts, pixels, extent, mark(image), exact(mask))
+    return Seen(
+        height, width, channels, image.dtype.name, *facts, pixels, extent, mark(image), exact(mask), tuple(heard)
+    )
 
 
 _read_from: list[SegmentationDataset] = []  # of a process of the pool

@@ -1,4 +1,4 @@
-"""What the transparency of a picture says: of a mask nothing that its colours do not say too, or the mask is refused."""
+"""What the transparency of a picture says: of a mask nothing that its colours do not say, or it is refused."""
 
 from typing import Any
 

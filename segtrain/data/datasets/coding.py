@@ -154,7 +154,7 @@ def spread_codes(table: Labels, label_of: Mapping[int, int], tolerance: int) -> 
     """Fills a table of labels with that of the nearest code, up to so many levels off it.
 
     Args:
-        table: (65536,) of values, or (256, 256, 256) of colours, where the distance is that of the channel furthest off.
+        table: (65536,) of values, or (256, 256, 256) of colours, whose distance is that of the channel furthest off.
         label_of: code, of a colour 0xrrggbb, -> label.
         tolerance: levels.
     """

@@ -62,8 +62,8 @@ class Csv:
                 image and refuses others.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
-            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
-                as in JPEG; None: none.
+            tolerance: levels by which a value in the mask, of a colour each channel, may be off that of the nearest
+                class, as in JPEG; None: none.
         """
         self._manifest = Path(manifest).expanduser()
         self._root, self._outside = self._manifest.parent, allow_outside

@@ -60,8 +60,8 @@ class Folder:
                 image and refuses others.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
-            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
-                as in JPEG; None: none.
+            tolerance: levels by which a value in the mask, of a colour each channel, may be off that of the nearest
+                class, as in JPEG; None: none.
         """
         self._root = Path(root).expanduser()
         self._coding = Coding(classes, ignore_value, palette, tolerance)

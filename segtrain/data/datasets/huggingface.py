@@ -73,8 +73,8 @@ class HuggingFace:
             channels: 1 or 3; None: as the first image, and others are refused.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
-            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
-                as in JPEG; None: none.
+            tolerance: levels by which a value in the mask, of a colour each channel, may be off that of the nearest
+                class, as in JPEG; None: none.
 
         Raises:
             UserError: `datasets` is not installed, the dataset cannot be had, or splits, columns or ids are not so.

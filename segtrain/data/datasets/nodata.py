@@ -1,4 +1,4 @@
-"""Pixels of which a TIFF file says that they hold nothing: GDAL's tag of a nodata value, and what stands in their place.
+"""Pixels of which a TIFF file says that they hold nothing, by GDAL's tag of a nodata value, and what takes their place.
 
 Of an image such a pixel counts in no loss and no metric, and its values become the mean of the file's other pixels, in
 each channel, so that no -9999 reaches a mean, a window or a network. Of a mask it counts nowhere, unless its value is a
@@ -20,8 +20,8 @@ Where = np.ndarray[Any, np.dtype[np.bool_]]
 
 NODATA = 42113  # Source: GDAL's GTiff driver, "GDAL_NODATA": the value as text
 SAID = (
-    f"pixels that hold the file's nodata value (tag {NODATA}, GDAL_NODATA) count nowhere, and are filled with the mean of "
-    "the file's other pixels"
+    f"pixels that hold the file's nodata value (tag {NODATA}, GDAL_NODATA) count nowhere, and are filled with the mean "
+    "of the file's other pixels"
 )
 MAGIC = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}  # TIFF and BigTIFF
 BIG = 43
@@ -87,7 +87,7 @@ def nothing(stored: Pixels, nodata: float | None) -> Where | None:
     if nodata is None:
         return None
     found = equals(stored, nodata)
-    where: Where = found.all(2) if stored.dtype.kind in "ub" else found.any(2)
+    where: Where = np.asarray(found.all(2) if stored.dtype.kind in "ub" else found.any(2))
     return where if where.any() else None
 
 

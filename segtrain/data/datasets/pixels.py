@@ -58,7 +58,7 @@ class Picture(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A mask as stored, (H, W) or (H, W, 3) of colours, and where its file says that it holds nothing; None: nowhere."""
+    """A mask as stored, (H, W) or (H, W, 3) of colours, and where (H, W) it holds nothing; None: nowhere."""
 
     codes: Pixels
     missing: Where | None
@@ -137,7 +137,7 @@ def read_coded(path: Path, in_colour: bool = False) -> Coded:
         if value is None:
             return Coded(codes, None)
         where = equals(np.array(image) if image.mode == "P" else codes, value)
-        return Coded(codes, where.all(2) if where.ndim == 3 else where)
+        return Coded(codes, np.asarray(where.all(2)) if where.ndim == 3 else where)
 
 
 def _codes(image: ImageFile.ImageFile, content: bytes, in_colour: bool, path: Path) -> Pixels:

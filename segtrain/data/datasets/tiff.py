@@ -59,8 +59,8 @@ class Tiff:
             pages: what the pages of a file are: "channels", or "samples", with a mask page each.
             ignore_value: value, colour or list of them in the mask that becomes `ignore_index`; None: nothing does.
             palette: RGB 0..255 for each class; None takes the masks' own colours, or chooses some.
-            tolerance: levels by which a value (of a colour each channel) in the mask may be off that of the nearest class,
-                as in JPEG; None: none.
+            tolerance: levels by which a value in the mask, of a colour each channel, may be off that of the nearest
+                class, as in JPEG; None: none.
 
         Raises:
             UserError: the pairing fails, a file is broken, files differ in size, pages or channels, or arguments do not

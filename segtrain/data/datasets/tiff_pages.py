@@ -94,7 +94,7 @@ def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
             f"mask '{path}' has {codes.shape[2]} channels; expected one value a pixel, or a colour; save it so, or "
             "give dataset.pages=samples where its pages are samples"
         )
-    missing: Where | None = None if nodata is None else equals(codes[..., :3], nodata).all(2)
+    missing: Where | None = None if nodata is None else np.asarray(equals(codes[..., :3], nodata).all(2))
     if codes.dtype == np.bool_:
         codes = codes.astype(np.uint8)
     if codes.shape[2] > 1:
