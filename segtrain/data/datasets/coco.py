@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from segtrain.data.datasets.coco_json import Object, Picture, load
 from segtrain.data.datasets.coco_mask import drawn, region
+from segtrain.data.datasets.coco_mending import Mended, mended, tell
 from segtrain.data.datasets.coding import UNKNOWN, Coding
 from segtrain.data.datasets.colour import Colour, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
@@ -46,6 +47,9 @@ class Coco:
         crowd: str = "ignore",
         channels: int | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        file_names: str | None = None,
+        outside: str | None = None,
+        shapeless: str | None = None,
     ) -> None:
         """Read the annotation files and look whether the images are there.
 
@@ -60,6 +64,11 @@ class Coco:
                 their class) or "background".
             channels: 1 or 3; None: as the first image, and others are refused.
             palette: RGB 0..255 for each class; None: colours are chosen.
+            file_names: what of the images' file_name counts below `images`: None: all of it; "last": what stands behind
+                the last slash.
+            outside: what becomes of polygons that reach beyond their image: "clip", cut at its edge; None: an error.
+            shapeless: what becomes of objects without a segmentation and of polygons of fewer than three corners:
+                "skip", left out; None: an error.
 
         Raises:
             UserError: an annotation file is broken (`load`), images are missing or named twice, arguments that do not
@@ -71,19 +80,26 @@ class Coco:
             raise UserError(f"dataset.crowd is {crowd!r}; expected one of {', '.join(CROWD)}")
         self.classes = tuple(categories)
         self.palette = Coding({name: label for label, name in enumerate(self.classes)}, palette=palette).palette
+        _check_words(file_names=(file_names, "last"), outside=(outside, "clip"), shapeless=(shapeless, "skip"))
+        self._clips, self._skips = outside is not None, shapeless is not None
         self._order = _order(self.classes, priority)
         self._crowd, self._root = crowd, Path(root).expanduser()
         label_of = {name: label for label, names in enumerate(categories.values()) for name in names}
         self._parts = _parts(self._root, annotations, images)
-        found = sorted(_found(self._parts, label_of), key=lambda sample: sample[0])
+        found = sorted(_found(self._parts, label_of, file_names == "last"), key=lambda sample: sample[0])
         _check_ids([name for name, _, _, _ in found])
         self.ids: tuple[str, ...] = tuple(name for name, _, _, _ in found)
         self.splits: tuple[str | None, ...] = tuple(part.split for _, part, _, _ in found)
-        self._pictures = [(part.annotations, path, picture) for _, part, path, picture in found]
-        _check_there([path for _, path, _ in self._pictures])
+        self._pictures = [(part, path, picture) for _, part, path, picture in found]
+        _check_there(self._pictures)
+        if self._clips or self._skips:
+            found = ((path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects)
+            tell(list(found))
         self._colour = Colour(channels, first_of(path for _, path, _ in self._pictures))
         self.channels = self._colour.channels
-        self._options = (categories, self._order, crowd, self.channels)
+        chosen = {"file_names": file_names, "outside": outside, "shapeless": shapeless}
+        used = {name: word for name, word in chosen.items() if word is not None}
+        self._options = (categories, self._order, crowd, self.channels, *([used] if used else []))
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
@@ -92,16 +108,17 @@ class Coco:
         Raises:
             UserError: the image is broken or not of the size that the annotations say, or an object is broken.
         """
-        annotations, path, picture = self._pictures[index]
+        part, path, picture = self._pictures[index]
         image, missing = self._colour.picture(path)
         size = (picture.height, picture.width)
         if image.shape[:2] != size:
             raise UserError(
-                f"image '{path}' is {image.shape[1]} x {image.shape[0]} pixels; '{annotations}' says {size[1]} x "
+                f"image '{path}' is {image.shape[1]} x {image.shape[0]} pixels; '{part.annotations}' says {size[1]} x "
                 f"{size[0]}; expected the image that was annotated; restore it, or correct width and height"
             )
         objects = sorted(picture.objects, key=self._height_of)
-        regions = [(self._label(o), region(o.segmentation, *size, o.name)) for o in objects if self._shown(o)]
+        found = [(o, self._of(o, picture)) for o in objects if self._shown(o)]
+        regions = [(self._label(o), region(of.segmentation, *size, o.name)) for o, of in found if not of.is_gone]
         return sample_of(image, drawn(regions, *size), missing, self.ids[index])
 
     def fingerprint(self) -> str:
@@ -115,13 +132,19 @@ class Coco:
 
     def files(self, index: int) -> list[Path]:
         """The files of `ids[index]`: image and annotations."""
-        annotations, path, _ = self._pictures[index]
-        return [path, annotations]
+        part, path, _ = self._pictures[index]
+        return [path, part.annotations]
 
     @cached_property
     def _hashes(self) -> Hashes:
         paths = [path for _, path, _ in self._pictures]
         return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
+
+    def _of(self, item: Object, picture: Picture) -> Mended:
+        """What is drawn of an object."""
+        if not (self._clips or self._skips):
+            return Mended(item.segmentation, 0, 0)
+        return mended(item.segmentation, picture.height, picture.width, self._clips, self._skips)
 
     def _shown(self, item: Object) -> bool:
         return not item.crowd or self._crowd != "background"
@@ -191,11 +214,22 @@ def _of(choice: str | Mapping[str, str], split: str | None) -> str:
     )
 
 
-def _found(parts: Sequence[_Part], label_of: Mapping[str, int]) -> Iterator[tuple[str, _Part, Path, Picture]]:
+def _check_words(**options: tuple[str | None, str]) -> None:
+    for name, (got, word) in options.items():
+        if got not in (None, word):
+            raise UserError(f"dataset.{name} is {got!r}; expected {word}, or null")
+
+
+def _found(
+    parts: Sequence[_Part], label_of: Mapping[str, int], last: bool
+) -> Iterator[tuple[str, _Part, Path, Picture]]:
     """Id, part, file and annotations of every image."""
     for part in parts:
         for picture in load(part.annotations, label_of):
-            name = PurePosixPath(picture.file_name)
+            text = picture.file_name
+            if "\\" in text and not (part.images / text).is_file():  # as Windows writes paths
+                text = text.replace("\\", "/")
+            name = PurePosixPath(PurePosixPath(text).name if last else text)
             if name.is_absolute() or ".." in name.parts:
                 raise UserError(
                     f"'{part.annotations}' names the image '{picture.file_name}'; expected a path below "
@@ -216,10 +250,17 @@ def _check_ids(ids: Sequence[str]) -> None:
         )
 
 
-def _check_there(paths: Sequence[Path]) -> None:
-    missing = [str(path) for path in paths if not path.is_file()]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {len(paths)} images of the annotation files are missing; expected them at "
-            f"{some(missing)}; add them, or give their folder as dataset.images"
-        )
+def _check_there(pictures: Sequence[tuple[_Part, Path, Picture]]) -> None:
+    missing = [(part, path, picture) for part, path, picture in pictures if not path.is_file()]
+    if not missing:
+        return
+    part, _, picture = missing[0]
+    name = PurePosixPath(picture.file_name.replace("\\", "/")).name
+    says = f"'{part.annotations}' names '{picture.file_name}'"
+    way_out = "add them, or give their folder as dataset.images"
+    if (part.images / name).is_file():
+        way_out = f"{says}, and '{part.images}' holds '{name}': dataset.file_names=last drops what stands before it"
+    raise UserError(
+        f"{len(missing)} of {len(pictures)} images of the annotation files are missing; expected them at "
+        f"{some([str(path) for _, path, _ in missing])}; got no such files; {way_out}"
+    )

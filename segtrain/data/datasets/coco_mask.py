@@ -12,6 +12,7 @@ from segtrain.errors import UserError
 
 Region = NDArray[np.bool_]
 
+LEAST = 6  # numbers of a polygon: three corners
 OUTSIDE = 1.0  # pixels that a corner may lie outside the image: annotators' rounding and pixel corners, no more
 COMPRESSED = re.compile("[0-o]*[0-O]|")  # six bits a letter, the upper one says that more follow: not in the last
 
@@ -26,7 +27,11 @@ def region(segmentation: Any, height: int, width: int, name: str) -> Region:
         return _runs(segmentation, height, width, name)
     if not isinstance(segmentation, list) or not segmentation:
         got = "none" if not segmentation else repr(segmentation)[:60]
-        raise _wrong(name, "segmentation", "polygons [[x, y, x, y, …], …] or {size, counts}", got)
+        more = "" if segmentation else "; dataset.shapeless=skip leaves such objects out"
+        raise _wrong(name, "segmentation", "polygons [[x, y, x, y, …], …] or {size, counts}", got, more)
+    if is_numbers(segmentation):
+        got = f"the numbers {repr(segmentation)[:40]}, which stand in no list of their own"
+        raise _wrong(name, "segmentation", "a list of polygons, each a list: [[x, y, x, y, …], …]", got)
     for polygon in segmentation:
         _check_polygon(polygon, height, width, name)
     masks = need("pycocotools.mask", "coco")
@@ -34,17 +39,27 @@ def region(segmentation: Any, height: int, width: int, name: str) -> Region:
     return _filled(_unpacked(packed["counts"].decode()), height, width)
 
 
+def is_numbers(found: Any) -> bool:
+    """Returns whether it is a list of numbers, at least one."""
+    return isinstance(found, list) and bool(found) and all(type(value) in (int, float) for value in found)
+
+
+def is_shapeless(polygon: Any) -> bool:
+    """Returns whether a polygon has fewer than three corners."""
+    return polygon == [] or (is_numbers(polygon) and len(polygon) < LEAST)
+
+
 def _check_polygon(polygon: Any, height: int, width: int, name: str) -> None:
-    numbers = isinstance(polygon, list) and all(type(value) in (int, float) for value in polygon)
-    if not numbers or len(polygon) < 6 or len(polygon) % 2:
-        raise _wrong(name, "polygon", "x, y of at least three corners", repr(polygon)[:60])
+    if not is_numbers(polygon) or len(polygon) < LEAST or len(polygon) % 2:
+        more = "; dataset.shapeless=skip leaves such polygons out" if is_shapeless(polygon) else ""
+        raise _wrong(name, "polygon", "x, y of at least three corners", repr(polygon)[:60], more)
     corners = np.asarray(polygon, np.float64).reshape(-1, 2)
     inside = (corners >= -OUTSIDE) & (corners <= np.array([width, height]) + OUTSIDE)  # false for what is no number
     if not inside.all():
         x, y = corners[~inside.all(1)][0]
-        raise _wrong(
-            name, "polygon", f"corners inside the image, {width} x {height} pixels", f"a corner at ({x:g}, {y:g})"
-        )
+        more = "; dataset.outside=clip cuts polygons at the image's edge" if np.isfinite(corners).all() else ""
+        expected = f"corners inside the image, {width} x {height} pixels"
+        raise _wrong(name, "polygon", expected, f"a corner at ({x:g}, {y:g})", more)
 
 
 def _runs(segmentation: dict[str, Any], height: int, width: int, name: str) -> Region:
@@ -86,8 +101,10 @@ def _unpacked(letters: str) -> list[int]:
     return runs
 
 
-def _wrong(name: str, what: str, expected: str, got: str) -> UserError:
-    return UserError(f"{name} has no right {what}; expected {expected}; got {got}; correct it, or remove the object")
+def _wrong(name: str, what: str, expected: str, got: str, more: str = "") -> UserError:
+    return UserError(
+        f"{name} has no right {what}; expected {expected}; got {got}; correct it, or remove the object{more}"
+    )
 
 
 def drawn(regions: Sequence[tuple[int, Region]], height: int, width: int) -> NDArray[np.uint8]:
