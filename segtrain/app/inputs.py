@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.data.datasets.patterns import SUFFIXES, files_below
+from segtrain.data.datasets.patterns import SUFFIXES, files_below, way_out
 from segtrain.errors import UserError
 
 ENDINGS = (*SUFFIXES, ".nii", ".nii.gz")
@@ -61,7 +61,10 @@ def _found(text: str) -> tuple[Path, list[Path]]:
         return _of_list(path)
     if path.is_file():
         if not _is_read(path):
-            raise UserError(f"input '{text}' is of no kind that is read; expected {', '.join(ENDINGS)}, or a .txt list")
+            raise UserError(
+                f"input '{text}' is of no kind that is read; expected {', '.join(ENDINGS)}, or a .txt list"
+                + way_out([text], scans=False)
+            )
         return path.parent, [path]
     if not glob.has_magic(text):
         raise UserError(f"there is no input '{text}'; expected a file, a folder, a glob or a list; got no such path")

@@ -104,3 +104,67 @@ def test_a_picture_is_no_scan(tmp_path: Path) -> None:
 def test_choices_that_cannot_be_are_refused(choice: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Images({}, 1, **choice)
+
+
+MEANT: dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]] = {
+    "0 is white": (GREY, {"photometric": "miniswhite"}),
+    "0 is white, 16 bits": (GREY.astype(np.uint16) * 200, {"photometric": "miniswhite"}),
+    "nodata": (GREY, {"extratags": [(42113, 2, 0, "9", False)]}),
+    "nodata of 16 bits": (GREY.astype(np.uint16) * 200, {"extratags": [(42113, 2, 0, "1800", False)]}),
+    "nodata of floats": (GREY.astype(np.float32) / 3, {"extratags": [(42113, 2, 0, "3", False)]}),
+    "nodata of colours": (RGB, {"extratags": [(42113, 2, 0, "9", False)]}),
+    "nodata, and 0 is white": (GREY, {"photometric": "miniswhite", "extratags": [(42113, 2, 0, "9", False)]}),
+    "not a number": (
+        np.where(GREY == 9, np.nan, GREY).astype(np.float32),
+        {"extratags": [(42113, 2, 0, "nan", False)]},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MEANT)
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("kind", [Folder, Tiff])
+def test_what_a_file_says_of_its_pixels_is_heeded_as_in_training(
+    what: str, large: bool, kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read whole or by rows, by both of our decoders."""
+    pixels, options = MEANT[what]
+    pixels = pixels.copy()
+    pixels[3:5, 2:9] = 3 if "float" in what else 1800 if "16" in what else 9
+    for side, array, more in (("images", pixels, options), ("masks", np.zeros((20, 30), np.uint8), {})):
+        (tmp_path / side).mkdir()
+        tifffile.imwrite(tmp_path / f"{side}/a.tif", array, **more)  # type: ignore[arg-type]
+    dataset = kind(tmp_path, {"background": 0})
+    image, mask = dataset.read(0)
+    monkeypatch.setattr(images, "LARGE", 0 if large else images.LARGE)
+    opened = Images({"kind": kind.__name__, "channels": None}, dataset.channels).open(tmp_path / "images/a.tif")
+    assert opened.kind == ("large" if large else "image")
+    np.testing.assert_array_equal(whole(opened), image)
+    found = [opened.missing(0, 0, 7), opened.missing(0, 7, 20)]
+    missing = np.concatenate(
+        [np.zeros((n, 30), bool) if one is None else one for n, one in zip((7, 13), found, strict=True)]
+    )
+    np.testing.assert_array_equal(missing, mask == 255)
+    assert missing.any() == opened.has_nodata == ("nodata" in what or "not a" in what)
+
+
+GEOREFERENCE = [
+    (33550, 12, 3, (0.5, 0.5, 0.0), False),
+    (33922, 12, 6, (0.0, 0.0, 0.0, 440720.0, 3751320.0, 0.0), False),
+    (34735, 3, 8, (1, 1, 0, 1, 3072, 0, 1, 32611), False),
+    (34737, 2, 0, "WGS 84 / UTM zone 11N|", False),
+]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_georeference_of_a_file_is_known(large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "LARGE", 0 if large else images.LARGE)
+    tifffile.imwrite(tmp_path / "a.tif", GREY, extratags=GEOREFERENCE)
+    known = Images({"kind": "Folder"}, 1).open(tmp_path / "a.tif").georeference
+    tifffile.imwrite(tmp_path / "b.tif", GREY, extratags=known)
+    for file in ("a", "b"):
+        with tifffile.TiffFile(tmp_path / f"{file}.tif") as opened:
+            tags = {code: opened.pages[0].tags.valueof(code) for code, *_ in GEOREFERENCE}  # type: ignore[union-attr]
+        assert tags == {code: value for code, _, _, value, _ in GEOREFERENCE}
+    Image.fromarray(GREY).save(tmp_path / "c.tif")
+    assert Images({"kind": "Folder"}, 1).open(tmp_path / "c.tif").georeference == ()

@@ -13,6 +13,7 @@ from segtrain.app import outputs
 from segtrain.app.images import Images, Opened
 from segtrain.app.outputs import Band, Wanted, paths_of, written
 from segtrain.errors import UserError
+from tests.app.test_images import GEOREFERENCE
 
 PALETTE = ((0, 0, 0), (230, 159, 0), (86, 180, 233))
 HEIGHT, WIDTH = 40, 30
@@ -130,3 +131,19 @@ def test_a_failure_midway_leaves_what_was_there(tmp_path: Path) -> None:
             raise UserError("broken")
         assert {path: path.read_bytes() for path in paths.values()} == before
     assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("kind", ["image", "large"])
+def test_what_is_made_of_a_geotiff_lies_where_it_lies(kind: str, tmp_path: Path) -> None:
+    """As a program for maps finds it: labels in a band of one page, classes as bands of one page."""
+    source = opened(kind)._replace(georeference=tuple(GEOREFERENCE), has_nodata=True)
+    paths, labels, probabilities = write(tmp_path, source, wanted(probabilities="tiff", overlay=True))
+    assert paths["labels"].name == "a.tif"
+    for name, expected in (("labels", labels[0]), ("probabilities", np.rint(probabilities[0] * 65535))):
+        with tifffile.TiffFile(paths[name]) as file:
+            page: Any = file.pages[0]
+            assert len(file.pages) == 1 and [page.tags.valueof(code) for code, *_ in GEOREFERENCE] == [
+                value for _, _, _, value, _ in GEOREFERENCE
+            ]
+            assert page.tags.valueof(42113) == ("255" if name == "labels" else None)
+            np.testing.assert_array_equal(page.asarray(), expected)

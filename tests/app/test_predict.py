@@ -20,6 +20,7 @@ from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.runs.folder import RunFolder
+from tests.app.test_images import GEOREFERENCE
 from tests.conftest import SMALL, CommandLine, train
 
 BORDER = 48  # pixels of images: no multiple of the stride
@@ -226,3 +227,23 @@ def test_memory_does_not_grow_with_the_height_of_a_large_tiff(segtrain: CommandL
         found = tifffile.memmap(segtrain.folder / f"outputs/predict/a/{height}.tif", mode="r")
         np.testing.assert_array_equal(found[:, ::1000], np.repeat(rows[:, None] > 100, 4, 1))
     assert peaks[1] < peaks[0] + 30, peaks  # MiB; the pixels alone are 53 more, the probabilities 211
+
+
+def test_a_geotiff_gives_one_and_nothing_where_it_holds_nothing(segtrain: CommandLine, run: Path) -> None:
+    image = Shapes(n=1, size=BORDER).read(0).image[..., 0]
+    image[:9, :7] = 250
+    image[20, 20] = 249
+    (segtrain.folder / "data").mkdir()
+    tags = [*GEOREFERENCE, (42113, 2, 0, "250", False)]
+    tifffile.imwrite(segtrain.folder / "data/a.tif", image, extratags=tags)
+    assert segtrain("predict", f"run={run}", "input=data", "output=out", "probabilities=tiff") == 0, segtrain.err
+    found = {name: segtrain.folder / f"out/{name}.tif" for name in ("a", "a_probabilities")}
+    for path in found.values():
+        with tifffile.TiffFile(path) as file:
+            page: Any = file.pages[0]
+            assert page.tags.valueof(33922) == GEOREFERENCE[1][3] and page.tags.valueof(34735) == GEOREFERENCE[2][3]
+    made, probabilities = tifffile.imread(found["a"]), tifffile.imread(found["a_probabilities"])
+    missing = image == 250
+    assert (made[missing] == 255).all() and (probabilities[:, missing] == 0).all()
+    filled = np.where(missing, np.rint(image[~missing].mean()), image).astype(np.uint8)
+    np.testing.assert_array_equal(made[~missing], expected(run, filled)[~missing])

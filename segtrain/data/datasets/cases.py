@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.data.datasets.pairs import SPLITS, some
+from segtrain.data.datasets.patterns import files_below, way_out
 from segtrain.errors import UserError
 
 FIELDS = {"{id}": "(?P<id>[^/]+?)", "{split}": f"(?P<split>{'|'.join(SPLITS)})", "*": "[^/]*"}
@@ -76,9 +77,13 @@ def _found(root: Path, pattern: str) -> dict[tuple[str | None, str], Path]:
     if not found:
         raise UserError(
             f"nothing below '{root}' fits '{pattern}'; expected a scan or label for each patient; correct "
-            "dataset.root, dataset.images or dataset.labels"
+            "dataset.root, dataset.images or dataset.labels" + way_out(_names_below(root), scans=False)
         )
     return found
+
+
+def _names_below(root: Path) -> list[str]:
+    return [path.name for path in files_below(root)] if root.is_dir() else []
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

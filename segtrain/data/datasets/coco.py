@@ -93,8 +93,7 @@ class Coco:
         self._pictures = [(part, path, picture) for _, part, path, picture in found]
         _check_there(self._pictures)
         if self._clips or self._skips:
-            found = ((path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects)
-            tell(list(found))
+            tell([(path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects])
         self._colour = Colour(channels, first_of(path for _, path, _ in self._pictures))
         self.channels = self._colour.channels
         chosen = {"file_names": file_names, "outside": outside, "shapeless": shapeless}

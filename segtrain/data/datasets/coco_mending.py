@@ -1,4 +1,4 @@
-"""Objects of COCO files that are not as they should be, where they are asked to be cut or left out: done, and counted."""
+"""Objects of COCO files that reach beyond their image or have no shape: cut or left out where asked, and counted."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,8 +59,8 @@ def tell(objects: Sequence[tuple[Path, Mended]]) -> None:
     if objects and all(one.is_gone for _, one in objects):
         raise UserError(
             f"none of the {len(objects)} objects of the annotation files leaves anything to draw; expected polygons or "
-            "run lengths inside the images; got boxes alone, or coordinates of other images; fetch annotations that have "
-            "a segmentation"
+            "run lengths inside the images; got boxes alone, or coordinates of other images; fetch annotations that "
+            "have a segmentation"
         )
     for kind, what, count in (
         ("cut polygons", "polygons reach beyond their image, and are cut at its edge (dataset.outside=clip)", "cut"),

@@ -17,6 +17,7 @@ SAME = ("SeriesInstanceUID", "Rows", "Columns", "PixelSpacing", "ImageOrientatio
 NEEDED = ("ImagePositionPatient", *SAME)
 # Source: DICOM PS3.3, C.7.6.3.1.2: how the lowest value is meant to be shown; what HU and the like are, it leaves open.
 GREY, WHITE_IS_LOW = "MONOCHROME2", "MONOCHROME1"
+RESCALE = ("RescaleSlope", "RescaleIntercept")
 NUMBERS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}  # how many each holds
 
 
@@ -65,11 +66,19 @@ def _header(path: Path) -> Any:
         raise
     except Exception as error:
         raise _broken(path, error) from error
+    empty = [name for name in RESCALE if name in header and header.get(name) in (None, "")]
+    if empty:
+        raise UserError(
+            f"'{path}' has {some(empty)}, but empty, so that nobody knows what its values are, HU in CT; expected a "
+            "number, or no such tag: the values as stored; write it (1 and 0 leave them), or convert the series to "
+            "NIfTI (dcm2niix)"
+        )
     kind = header.get("PhotometricInterpretation", GREY)
     if kind == WHITE_IS_LOW:
         raise UserError(
             f"'{path}' says white as its lowest value ({kind}), which readers take in different ways; expected black "
-            f"as its lowest ({GREY}); save the series so"
+            f"as its lowest ({GREY}): whether its values are to be turned about hangs on what they measure; turn them "
+            "about where that is right, and save the series so"
         )
     if lacks or header.get("NumberOfFrames", 1) > 1 or header.get("SamplesPerPixel", 1) > 1 or kind != GREY:
         got = f"none of {some(lacks)}" if lacks else "several frames or colours"

@@ -9,12 +9,21 @@ from typing import Any
 import numpy as np
 
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.patterns import way_out
 from segtrain.data.datasets.scans import Array, Scan, checked_grid
-from segtrain.errors import UserError
+from segtrain.errors import UserError, remark
+
+UNLIKE = 0.01  # share by which two sides of a voxel may differ and be the same: headers round
+DISAGREEING = (
+    "the two places of a NIfTI header that say how large a voxel is disagree, and sform is taken, as nibabel does: "
+    "distances in mm hang on it; write the header anew, so that both are right"
+)
 
 
 def open_nifti(path: Path) -> Scan:
     """The scan in a file, by its header; a fourth axis holds channels.
+
+    Where its sform and its pixdim (or its qform) say other sides or axes of a voxel, it is remarked.
 
     Raises:
         UserError: the file is broken, or holds no scan of three or four axes of plain numbers.
@@ -27,9 +36,29 @@ def open_nifti(path: Path) -> Scan:
             "floating numbers; save one scan a file"
         )
     grid = checked_grid(shape[:3], image.affine, str(path))
+    _compare(image, path)
     channels = shape[3] if len(shape) == 4 else 1
     slope, intercept = image.dataobj.slope, image.dataobj.inter
     return Scan(str(path), grid, channels, float(slope), float(intercept), functools.partial(_voxels, path), (path,))
+
+
+def _compare(image: Any, path: Path) -> None:
+    """Remarks where the affine that is taken does not go with what else the header says of the voxels."""
+    taken = np.sqrt((image.affine[:3, :3] ** 2).sum(0))
+    said = np.abs(np.asarray(image.header.get_zooms()[:3], float))
+    qform = image.header.get_qform(coded=True)[0]
+    turned = need("nibabel.orientations", "medical").aff2axcodes
+    if (np.abs(taken - said) > UNLIKE * np.maximum(taken, said)).any():
+        sform, pixdim = (" x ".join(f"{side:.4g}" for side in sides) for sides in (taken, said))
+        remark("spacing", f"{DISAGREEING}: sform says {sform} mm, pixdim {pixdim} mm, in '{path}'", [path])
+    elif qform is not None and turned(qform) != turned(image.affine):
+        axes = "".join(turned(image.affine)), "".join(turned(qform))
+        remark(
+            "orientation",
+            f"sform and qform of a NIfTI header disagree about its axes, and sform is taken, as nibabel does: it says "
+            f"{axes[0]}, qform {axes[1]}, in '{path}'; write the header anew, so that both are right",
+            [path],
+        )
 
 
 def _voxels(path: Path) -> Array:
@@ -89,5 +118,5 @@ def _broken(path: Path, error: Exception) -> UserError:
     return UserError(
         f"'{path}' cannot be read; expected a whole NIfTI file (.nii or .nii.gz); got {type(error).__name__}: "
         f"{' '.join(str(error).split())}; "
-        "replace the file, or remove it together with its partner"
+        "replace the file, or remove it together with its partner" + way_out([path.name], scans=False)
     )

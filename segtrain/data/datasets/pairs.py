@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, files_below
+from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, files_below, way_out
 from segtrain.errors import UserError, refuse
 
 __all__ = ["SPLITS", "SUFFIXES", "Pair", "Side", "Sides", "find_sides", "paired", "some"]
@@ -167,6 +167,7 @@ def _files(folder: Path) -> dict[str, Path]:
         raise UserError(
             f"'{folder}' holds no image; expected files ending in {', '.join(SUFFIXES)}; got {got}; "
             "put them there, or give another folder by dataset.root, dataset.images or dataset.masks"
+            + way_out([p.name for p in visible], scans=True)
         )
     return found
 
@@ -223,9 +224,10 @@ def _fits(root: Path, pattern: Pattern, patterns: Sequence[Pattern]) -> list[tup
         elif path.suffix.lower() in SUFFIXES:
             others.append(name)
     if not found:
+        every = [path.name for path in files_below(folder)]
         got = f"others, such as {some(others)}" if others else "no image at all"
         raise UserError(
             f"no file below '{folder}' fits {pattern.option}='{pattern.text}'; expected at least one; got {got}; mend "
-            "the pattern (it begins at dataset.root), or give another dataset.root"
+            "the pattern (it begins at dataset.root), or give another dataset.root" + way_out(every, scans=True)
         )
     return found

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from segtrain.errors import UserError
@@ -10,6 +10,20 @@ from segtrain.errors import UserError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 SPLITS = ("train", "val", "test")
 LOOKALIKES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+
+# What is not read, though some take it for images: ending -> what it is, and the way out.
+NRRD = "NRRD files are not read; save scans and labels as NIfTI (.nii.gz; 3D Slicer: Export to file) for dataset=volume"
+META = (
+    "MetaImage files are not read; save scans and labels as NIfTI (.nii.gz; SimpleITK: WriteImage) for dataset=volume"
+)
+ARRAY = "arrays are not read; save them as PNG or TIFF, of scans as NIfTI for dataset=volume"
+SCAN = "scans are read by dataset=volume"
+UNREAD = {
+    **dict.fromkeys((".nrrd", ".nhdr"), NRRD),
+    **dict.fromkeys((".mha", ".mhd"), META),
+    **dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5"), ARRAY),
+}
+SCANS = dict.fromkeys((".nii", ".gz", ".dcm"), SCAN)
 
 ANY_SUFFIX = "(?i:" + "|".join(re.escape(suffix) for suffix in SUFFIXES) + ")"
 FIELDS = {"id": ".+", "split": "(?i:" + "|".join((*LOOKALIKES, *SPLITS)) + ")"}
@@ -57,6 +71,18 @@ def files_below(folder: Path) -> Iterator[Path]:
         for name in folders:
             _refuse_loop(Path(where, name))
         yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+
+
+def way_out(names: Iterable[str], scans: bool) -> str:
+    """Returns what is to be done about files of kinds that are not read here, behind a semicolon; empty where nothing.
+
+    Args:
+        names: of the files found.
+        scans: whether scans are of another data set's kind here.
+    """
+    known = UNREAD | (SCANS if scans else {})
+    found = dict.fromkeys(known[suffix] for name in names if (suffix := Path(name).suffix.lower()) in known)
+    return "".join(f"; {said}" for said in found)
 
 
 def _refuse_loop(folder: Path) -> None:

@@ -185,7 +185,7 @@ class Volume:
             if (stored != values).any():
                 raise UserError(
                     f"label '{scan.name}' holds {values[stored != values][0]:g}; expected whole numbers, those of "
-                    "dataset.classes; resample labels by nearest neighbour"
+                    "dataset.classes; resample labels by nearest neighbour, or undo what scaled them"
                 )
         return self._coding.labels(stored, f"{scan.name}, slice {at}")
 

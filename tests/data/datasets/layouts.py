@@ -23,6 +23,9 @@ SIDE = 24
 CLASSES = {"background": 0, "cell": 1}
 
 
+Encode = Callable[[np.ndarray[Any, Any]], bytes]
+
+
 class Made(NamedTuple):
     """One sample: `image` (SIDE, SIDE) uint8, `box` top, left, bottom, right."""
 
@@ -30,6 +33,8 @@ class Made(NamedTuple):
     number: int
     image: np.ndarray[Any, Any]
     box: tuple[int, int, int, int] = (4, 5, 15, 17)
+    encode: Encode | None = None  # how the image is written, in place of the format's own way
+    encode_mask: Encode | None = None
 
     @property
     def name(self) -> str:
@@ -63,21 +68,21 @@ def stacks(number: int, depth: int, seed: int = 0) -> list[Made]:
     return [Made(f"p{s:02d}", i, picture(next(pictures), SIDE)[..., 0]) for s in range(number) for i in range(depth)]
 
 
-def _png(pixels: np.ndarray[Any, Any]) -> dict[str, bytes]:
+def _png(pixels: np.ndarray[Any, Any]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    return {"bytes": file.getvalue()}
+    return file.getvalue()
 
 
-def _save(path: Path, pixels: np.ndarray[Any, Any]) -> None:
+def _save(path: Path, pixels: np.ndarray[Any, Any], encode: Encode | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
+    path.write_bytes((encode or _png)(pixels))
 
 
 def _folder(root: Path, samples: Sequence[Made]) -> dict[str, Any]:
     for one in samples:
-        _save(root / f"images/{one.name}.png", one.image)
-        _save(root / f"masks/{one.name}.png", one.mask)
+        _save(root / f"images/{one.name}.png", one.image, one.encode)
+        _save(root / f"masks/{one.name}.png", one.mask, one.encode_mask)
     return {"root": str(root), "classes": CLASSES}
 
 
@@ -109,11 +114,11 @@ def _coco(root: Path, samples: Sequence[Made]) -> dict[str, Any]:
 
 def _instances(root: Path, samples: Sequence[Made]) -> dict[str, Any]:
     for one in samples:
-        _save(root / f"{one.name}/images/image.png", one.image)
+        _save(root / f"{one.name}/images/image.png", one.image, one.encode)
         left, right = one.mask.copy(), one.mask.copy()
         left[:, SIDE // 2 :], right[:, : SIDE // 2] = 0, 0  # two that touch
-        _save(root / f"{one.name}/masks/0.png", left)
-        _save(root / f"{one.name}/masks/1.png", right)
+        _save(root / f"{one.name}/masks/0.png", left, one.encode_mask)
+        _save(root / f"{one.name}/masks/1.png", right, one.encode_mask)
     return {"root": str(root)}
 
 
@@ -121,22 +126,26 @@ def _by_stack(samples: Sequence[Made]) -> list[tuple[str, list[Made]]]:
     return [(stack, list(some)) for stack, some in groupby(samples, lambda one: one.stack)]
 
 
+def grey_tiff(pixels: np.ndarray[Any, Any], **options: Any) -> bytes:
+    """A TIFF of grey pages."""
+    file = io.BytesIO()
+    pytest.importorskip("tifffile").imwrite(file, pixels, **({"photometric": "minisblack"} | options))
+    return file.getvalue()
+
+
 def _tiff(root: Path, samples: Sequence[Made]) -> dict[str, Any]:
-    tifffile = pytest.importorskip("tifffile")
     for one in samples:
-        (root / "images").mkdir(parents=True, exist_ok=True)
         bands = np.stack([one.image, 255 - one.image])
-        tifffile.imwrite(root / f"images/{one.name}.tif", bands, photometric="minisblack")
-        _save(root / f"masks/{one.name}.png", one.mask)
+        _save(root / f"images/{one.name}.tif", bands, one.encode or grey_tiff)
+        _save(root / f"masks/{one.name}.png", one.mask, one.encode_mask)
     return {"root": str(root), "classes": CLASSES}
 
 
 def _pages(root: Path, samples: Sequence[Made]) -> dict[str, Any]:
-    tifffile = pytest.importorskip("tifffile")
     for stack, some in _by_stack(samples):
-        for kind, pages in (("images", [one.image for one in some]), ("masks", [one.mask for one in some])):
-            (root / kind).mkdir(parents=True, exist_ok=True)
-            tifffile.imwrite(root / kind / f"{stack}.tif", np.stack(pages), photometric="minisblack")
+        encode, encode_mask = some[0].encode or grey_tiff, some[0].encode_mask or grey_tiff
+        _save(root / f"images/{stack}.tif", np.stack([one.image for one in some]), encode)
+        _save(root / f"masks/{stack}.tif", np.stack([one.mask for one in some]), encode_mask)
     return {"root": str(root), "classes": CLASSES, "pages": "samples"}
 
 
@@ -153,8 +162,8 @@ def _volume(root: Path, samples: Sequence[Made]) -> dict[str, Any]:
 def _huggingface(root: Path, samples: Sequence[Made], broken: Made | None = None) -> dict[str, Any]:
     library = pytest.importorskip("datasets")
     rows = {
-        "image": [{"bytes": b"no image"} if one is broken else _png(one.image) for one in samples],
-        "mask": [Image.fromarray(one.mask) for one in samples],
+        "image": [{"bytes": b"no image" if one is broken else (one.encode or _png)(one.image)} for one in samples],
+        "mask": [{"bytes": (one.encode_mask or _png)(one.mask)} for one in samples],
         "name": [one.name for one in samples],
     }
     types = {"image": library.Image(), "mask": library.Image(), "name": library.Value("string")}
