@@ -99,6 +99,13 @@ def missing_image() -> None:
     opened()
 
 
+def other_folder() -> None:
+    write(changed("images", file_name="train\\0.png"))
+    for path in [*Path("images").iterdir()]:
+        path.rename(Path("images", path.name.rpartition("\\")[2]))
+    opened()
+
+
 def elsewhere() -> None:
     write(changed("images", file_name="../0.png"))
     opened()
@@ -126,11 +133,15 @@ MISTAKES = {
     "another word for crowd": with_options(crowd="skip"),
     "channels that no image has": with_options(channels=4),
     "a missing image": missing_image,
+    "a file name with a folder of elsewhere": other_folder,
+    "another word for outside": with_options(outside="cut"),
+    "objects that leave nothing": lambda: (write(content([])), opened(shapeless="skip")),
     "an image outside the folder": elsewhere,
     "two images of one name": with_file(changed("images", 1, file_name="0.jpg")),
     "an image of another size than annotated": other_size,
     "grey among RGB, with channels=null": other_channels,
     "an object without a segmentation": with_object([]),
+    "a polygon that is no list of its own": with_object(SQUARE[0]),
     "a polygon of two corners": with_object([[1, 1, 5, 5]]),
     "a polygon with a text in it": with_object([[1, 1, 5, 1, "5", 4]]),
     "a polygon outside the image": with_object([[1, 1, 12.5, 1, 5, 4]]),

@@ -1,11 +1,11 @@
 """Mistakes in a folder of images and a folder of masks."""
 
-import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from segtrain.data.datasets import Folder
@@ -124,13 +124,16 @@ def pages() -> object:
     return opened()
 
 
-def white_as_0(suffix: str = ".tif") -> object:
-    """A TIFF of 16 bits that says so; PIL writes none."""
-    content = pair(image=np.full((8, 8), 300, np.uint16), suffix=suffix).read_bytes()
-    entry = struct.pack("<HHIH", 262, 3, 1, 1)
-    assert entry in content
-    Path(f"images/a{suffix}").write_bytes(content.replace(entry, struct.pack("<HHIH", 262, 3, 1, 0)))
-    return opened()
+def tiff(kind: str, pixels: object, **options: object) -> Callable[[], object]:
+    """Reads a pair whose image or mask is a TIFF that is written so."""
+
+    def make() -> object:
+        pair()
+        Path(f"{kind}/a.png").unlink()
+        tifffile.imwrite(f"{kind}/a.tif", np.asarray(pixels), **options)  # type: ignore[arg-type]
+        return opened().read(0)
+
+    return make
 
 
 PATTERN = {"images": "{id}.png", "masks": "{id}_mask.png"}
@@ -176,6 +179,7 @@ MISTAKES = {
     "a mask has a colour that is no class": with_mask(7, classes={"a": "#000000"}),
     "a mask in colour where values are asked": with_mask(NOISE),
     "a mask of 16 bits where colours are asked": with_mask(np.zeros((8, 8), np.uint16), classes={"a": "#000000"}),
+    "a tolerance that is no number of levels": with_pair(tolerance=-1),
     "a mask saved as JPEG": lambda: (
         save("images/a.png", NOISE),
         save("masks/a.jpg", (NOISE[..., 0] > 127) * np.uint8(255)),
@@ -184,9 +188,13 @@ MISTAKES = {
     "a mask of fractions": lambda: (
         pair(),
         Path("masks/a.png").unlink(),
-        save("masks/a.tif", np.zeros((8, 8), np.float32)),
+        save("masks/a.tif", np.full((8, 8), 1.0118, np.float32)),
         opened().read(0),
     ),
+    "a mask whose labels are in its alpha": with_mask(np.dstack([NOISE[:8, :8] * 0, NOISE[:8, :8, 0]])),
+    "a mask whose 0 is white": tiff("masks", np.zeros((8, 8), np.uint8), photometric="miniswhite"),
+    "a nodata tag that is no number": tiff("images", NOISE[:8, :8], extratags=[(42113, 2, 0, "none", False)]),
+    "scans in NRRD": lambda: (pair(), Path("images/a.png").rename("images/a.nrrd"), opened()),
     "a mask of another size": other_size("masks"),
     "a region of another size": lambda: (pair(), other_size("fov")()),
     "a mask that changed its size since the start": changed_later,
@@ -208,5 +216,7 @@ MISTAKES = {
     ),
     "a truncated GIF": with_bytes(lambda content: content[:2000], ".gif"),
     "a TIFF of several pages": pages,
-    "a TIFF of 16 bits with white as 0": white_as_0,
+    "a TIFF of floating numbers with white as 0": tiff(
+        "images", np.zeros((8, 8), np.float32), photometric="miniswhite"
+    ),
 }

@@ -229,5 +229,12 @@ MISTAKES = {
     "DICOM: an empty folder": in_folders(lambda folder: [path.unlink() for path in folder.iterdir()]),
     "DICOM: a truncated file": in_folders(shortened, read=True),
     "DICOM: white as the lowest value": shown_as("MONOCHROME1"),
+    "DICOM: an empty RescaleSlope": lambda: (scanned(RescaleSlope=None), opened(images="images/{id}")),
+    "a scan in NRRD": lambda: (
+        pair(),
+        Path("images/p1.nii.gz").rename("images/p1.nrrd"),
+        opened(images="images/{id}.nrrd"),
+    ),
+    "scans in NRRD, and no NIfTI": lambda: (pair(), Path("images/p1.nii.gz").rename("images/p1.nrrd"), opened()),
     "DICOM: colours by a palette": shown_as("PALETTE COLOR"),
 }
