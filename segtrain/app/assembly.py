@@ -51,11 +51,7 @@ class Parts:
 
 def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops, keeps_split: bool = False) -> Parts:
     """Builds every part, in the order in which data flows; a run that goes on may keep the split that it recorded."""
-    with hearing() as heard:
-        opened = build_dataset(config)
-    feeding = Feeding(config, opened)
-    for one in summed(heard):
-        terminal.say(escape(f"{'note' if one.is_fine else 'warning'}: {one.message} ({some(one.names)})"))
+    feeding = Feeding(config, open_dataset(config, terminal))
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
     for words in training_alone(data.policy.at(config.trainer.max_epochs - 1).transforms):
@@ -72,6 +68,17 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     module.keep = frozenset(thumbnailed(data.split.test))
     on = device.describe(config.trainer.accelerator)
     return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on)
+
+
+def open_dataset(config: DictConfig, terminal: Terminal) -> SegmentationDataset:
+    """Returns the dataset, once it is said what its reader does that its user may not expect."""
+    with hearing() as heard:
+        dataset = build_dataset(config)
+    for one in summed(heard):
+        terminal.say(
+            escape(f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some(one.names)}")
+        )
+    return dataset
 
 
 def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from safetensors.torch import load_file
 
 from tests.conftest import SMALL, CommandLine
@@ -187,3 +188,22 @@ def test_copies_of_an_image_count_as_one(segtrain: CommandLine) -> None:
     assert segtrain("check", *FOLDER, "parts=[data]") == 0, segtrain.out + segtrain.err
     (line,) = lines_of(segtrain)["groups"]
     assert line["value"] == 8 and "leaves 8" in line["meaning"]
+
+
+def test_what_the_files_say_of_their_pixels_is_told(segtrain: CommandLine) -> None:
+    """Read in this process and in others."""
+    tags = {"photometric": "minisblack", "extratags": [(42113, 2, 0, "0", False)]}
+    for number in range(40):
+        image, mask = picture(number)[..., 0], np.zeros((48, 48), np.uint8)
+        image[:9], mask[20:30] = 0, 128
+        for folder, pixels in (("images", image), ("masks", mask)):
+            path = segtrain.folder / f"data/{folder}/p{number}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(path, pixels, **tags)
+    for workers in (1, 2):
+        segtrain("check", *FOLDER, "parts=[data]", f"workers={workers}")
+        (file,) = (segtrain.folder / "outputs" / "check" / "folder").glob("*/check.json")
+        lines = {line["check"]: line for line in json.loads(file.read_text())["lines"]}
+        assert lines["nodata"]["value"] == 40 and lines["nodata"]["verdict"] == "ok"
+        assert lines["ignored pixels"]["value"] == pytest.approx(9 / 48, abs=0.01)
+        file.unlink()

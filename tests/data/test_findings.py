@@ -10,7 +10,7 @@ from segtrain.data.copies import copies
 from segtrain.data.duplicates import mark, near
 from segtrain.data.findings import Facts, Finding
 from segtrain.data.survey import Seen, survey
-from segtrain.errors import UserError
+from segtrain.errors import Remark, UserError, remark
 from tests.data.made import InMemory, picture
 
 MASK = np.zeros((48, 48), np.uint8)
@@ -133,3 +133,26 @@ def test_suggestions_are_those_of_the_formulas() -> None:
     side, reason = suggest.crop(seen, [0])
     assert side == 32 and "more than the median short side of 48 px" in reason
     assert suggest.crop(seen, []) == (32, "no object to size it by: the median short side of 48 px, at most 512")
+
+
+class Remarking(InMemory):
+    """Says of two of its samples what it does with them."""
+
+    def read(self, index: int) -> Any:
+        if index in (1, 4):
+            remark("nodata", "is filled", is_fine=True)
+            remark("transparent pixels", "are seen", ["a.png"])
+        return super().read(index)
+
+
+def test_what_readers_do_is_a_line_a_kind() -> None:
+    data = Remarking(good())
+    found = Facts.of(survey(data, range(6), workers=1), data.ids, {}, data.classes, data.ignore_index)
+    opening = [Remark("spacing", "the first disagrees", ("p1",), False), Remark("spacing", "another", ("p2",), False)]
+    lines = findings.remarked(found, opening)
+    assert [(line.check, line.shown, line.verdict, line.meaning) for line in lines] == [
+        ("spacing", "2: p1, p2", "warn", "the first disagrees"),
+        ("nodata", "2 of 6: s1, s4", "ok", "is filled"),
+        ("transparent pixels", "2 of 6: s1, s4", "warn", "are seen"),
+    ]
+    assert not findings.remarked(facts(good()), [])

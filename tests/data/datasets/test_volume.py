@@ -9,7 +9,7 @@ import pytest
 
 from segtrain.data.datasets import nifti as nifti_module
 from segtrain.data.datasets.dicom import open_series
-from segtrain.errors import UserError
+from segtrain.errors import UserError, hearing, summed
 from tests.conftest import SMALL
 from tests.data.datasets.mistakes.volume import AFFINE, RAMP, SHAPE, body, good, nifti, opened, pair, scanned, series
 
@@ -238,3 +238,54 @@ def _split():
 
     found = json.loads(next(Path("outputs/ct").rglob("split.json")).read_text())
     return {name: found[name] for name in ("train", "val", "test")}
+
+
+def headed(sform, pixdim, qform=None):
+    """A patient whose header says other sides of a voxel, or other axes, in two places."""
+    for path in (nifti("images/p1.nii.gz", RAMP), nifti("labels/p1.nii.gz", body())):
+        image = nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj), None)
+        image.header.set_zooms(pixdim)
+        image.set_qform(qform, 0 if qform is None else 1, update_affine=False)
+        image.set_sform(np.diag([*sform, 1]), 1)
+        image.to_filename(path)
+
+
+def test_a_header_that_says_two_spacings_is_remarked():
+    headed((1, 1, 1), (1.3158, 1.3158, 10))
+    with hearing() as heard:
+        assert opened().spacing(0) == (1, 1)
+    assert [one.kind for one in heard] == ["spacing"] * 2 and len(summed(heard)[0].names) == 2
+    assert "1 x 1 x 1 mm" in heard[0].message and "1.316 x 1.316 x 10 mm" in heard[0].message
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 1), (0.7, 0.7, 2.5), (-0.7, 0.7, 2.5)])
+def test_a_header_that_says_the_same_in_both_places_is_not(sides):
+    with hearing() as heard:
+        headed(sides, np.abs(sides) * 1.0001)
+        opened()
+        headed(sides, np.abs(sides), np.diag([*sides, 1]))
+        opened()
+        pair()
+        opened()
+    assert not heard
+
+
+def test_a_header_that_says_two_orientations_is_remarked():
+    headed((2, 2, 2), (2, 2, 2), np.diag([-2, 2, 2, 1]))
+    with hearing() as heard:
+        opened()
+    assert {one.kind for one in heard} == {"orientation"} and "RAS" in heard[0].message and "LAS" in heard[0].message
+
+
+@pytest.mark.parametrize("tag", ["RescaleSlope", "RescaleIntercept"])
+def test_a_dicom_rescale_that_is_empty_is_refused_and_one_that_is_absent_leaves_the_values(tag):
+    scanned(**{tag: None})
+    with pytest.raises(UserError, match=tag):
+        opened(images="images/{id}")
+    folder = scanned()
+    for path in folder.iterdir():
+        header = pydicom.dcmread(path)
+        del header.RescaleSlope, header.RescaleIntercept
+        header.save_as(path)
+    stored = open_series(folder)
+    np.testing.assert_array_equal(stored.values(stored.load()), RAMP + 1024)
