@@ -126,7 +126,8 @@ def _mapped(lines: list[Finding], facts: Facts, config: DictConfig) -> list[Find
     if not found or not isinstance(known, Mapping):
         return lines
     said = (
-        f"{len(found)} values, as of JPEG or interpolation: save the masks as PNG, by nearest neighbour"
+        f"{len(found)} values, as of JPEG or interpolation: save the masks as PNG, by nearest neighbour, or, "
+        "to take each for the nearest class, give dataset.tolerance"
         if len(found) > MOST_PASTED
         else f"to paste, with names of your own: {pasted(known, found)}"
     )

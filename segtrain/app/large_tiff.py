@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.inverted import WHITE_IS_ZERO
 from segtrain.data.datasets.nodata import NODATA, filled, mean_elsewhere, nothing, parsed
-from segtrain.data.datasets.pixels import WHITE_IS_ZERO, Picture
+from segtrain.data.datasets.pixels import Picture
 from segtrain.errors import UserError
 
 Array = np.ndarray[Any, Any]

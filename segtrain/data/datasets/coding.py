@@ -11,7 +11,7 @@ from segtrain.data.datasets.contract import IGNORE_INDEX, RGB, colours
 from segtrain.data.datasets.nodata import Where
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import Pixels
-from segtrain.errors import UserError
+from segtrain.errors import UserError, remark
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]
 Code = int | str  # a value 0..65535, or a colour "#rrggbb"
@@ -20,6 +20,7 @@ UNKNOWN = 254  # marks, in the look-up table, what is no class; so labels end at
 VALUES = 1 << 16  # values that the table of values covers: all of 16 bits
 COLOURS = 1 << 24  # colours that the table of colours covers: all of RGB
 MOST_CODES = 300  # that the error carries: a JPEG mask has thousands, of which nobody wants a list
+SAID = "pixels of a mask that hold its file's nodata value (tag GDAL_NODATA), which is no class, count nowhere"
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
 
@@ -83,9 +84,10 @@ class Coding:
         codes = _packed(pixels, name) if self.in_colour else _values(pixels, name, missing, self._tolerance)
         labels = self._found(codes)
         unknown = labels == UNKNOWN
-        if missing is not None:
+        if missing is not None and (unknown & missing).any():
             labels[unknown & missing] = IGNORE_INDEX
             unknown &= ~missing
+            remark("nodata of masks", SAID, [name], is_fine=True)
         if unknown.any():
             raise self._unknown(codes[unknown], name)
         return labels

@@ -12,17 +12,16 @@ import numpy as np
 
 from segtrain.data.datasets.alpha import refuse_lost
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.inverted import WHITE_IS_ZERO, refuse_inverted
 from segtrain.data.datasets.nodata import NODATA, Where, equals, filled, mean_elsewhere, nothing, parsed
 from segtrain.data.datasets.pixels import (
     MOST_PIXELS,
-    WHITE_IS_ZERO,
     Coded,
     Picture,
     Pixels,
     read_coded,
     read_header,
     read_picture,
-    refuse_inverted,
 )
 from segtrain.errors import UserError
 

@@ -207,27 +207,34 @@ def _flipped(root: Path, samples: Sequence[Made], one: Made) -> None:
     chunk.write_bytes(content)
 
 
+TOLERANT = {"tolerance": 40}
 SWAPPED = {"classes": {"background": 1, "cell": 0}}
 LAYOUTS = {
     "folder": Layout(
-        _folder, [SWAPPED, {"ignore_value": 1, "classes": {"cell": 0}}], _overwriting("images/{0.name}.png")
+        _folder, [SWAPPED, {"ignore_value": 1, "classes": {"cell": 0}}, TOLERANT], _overwriting("images/{0.name}.png")
     ),
-    "csv": Layout(_csv, [SWAPPED], _overwriting("images/{0.name}.png")),
+    "csv": Layout(_csv, [SWAPPED, TOLERANT], _overwriting("images/{0.name}.png")),
     "coco": Layout(
         _coco,
-        [{"channels": 1}, {"classes": {"background": None, "other": "cell"}}],
+        [
+            {"channels": 1},
+            {"classes": {"background": None, "other": "cell"}},
+            *({"outside": "clip"}, {"shapeless": "skip"}, {"file_names": "last"}),
+        ],
         _overwriting("images/{0.name}.png"),
     ),
     "instances": Layout(_instances, [{"border": 2}], _overwriting("{0.name}/images/image.png")),
-    "tiff": Layout(_tiff, [SWAPPED, {"channels": [1, 0]}, {"channels": [1]}], _overwriting("images/{0.name}.tif")),
-    "tiff, pages=samples": Layout(_pages, [SWAPPED], _overwriting("images/{0.stack}.tif"), stacked=True),
+    "tiff": Layout(
+        _tiff, [SWAPPED, {"channels": [1, 0]}, {"channels": [1]}, TOLERANT], _overwriting("images/{0.name}.tif")
+    ),
+    "tiff, pages=samples": Layout(_pages, [SWAPPED, TOLERANT], _overwriting("images/{0.stack}.tif"), stacked=True),
     "volume": Layout(
         _volume,
         [SWAPPED, {"window": [0, 100]}, {"normalise": "zscore"}, {"axis": 1}, {"every": 2}],
         _overwriting("images/{0.stack}.nii.gz"),
         stacked=True,
     ),
-    "huggingface": Layout(_huggingface, [SWAPPED], _emptied),
+    "huggingface": Layout(_huggingface, [SWAPPED, TOLERANT], _emptied),
     "litdata": Layout(_litdata, [], _flipped),
 }
 DRAWN = ("shapes", "brain_tissue", "brain_scanners")  # nobody fills them

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
 
-from segtrain.data.datasets.pixels import MOST_PIXELS, ORIENTATION, Header, read_header, read_image, read_mask
+from segtrain.data.datasets.decoding import ORIENTATION
+from segtrain.data.datasets.pixels import MOST_PIXELS, Header, read_header, read_image, read_mask
 from segtrain.data.datasets.soundness import ADAM7
 from segtrain.errors import UserError
 
