@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from segtrain.data.datasets.contract import IGNORE_INDEX, RGB, colours
+from segtrain.data.datasets.nearest import of_jpeg, spread_codes
 from segtrain.data.datasets.nodata import Where
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.pixels import Pixels
@@ -131,48 +132,13 @@ class Coding:
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"
         ignored = f" and ignore_value={_shown(self._ignored)}" if self._ignored else ""
-        jpeg = self._of_jpeg(found) if str(name).lower().endswith((".jpg", ".jpeg")) else ""
+        jpeg = of_jpeg(found.tolist(), known, self.in_colour) if str(name).lower().endswith((".jpg", ".jpeg")) else ""
         return UserError(
             f"mask '{name}' has the {what} {got}{more}; dataset classes are "
             f"{', '.join(f'{key}={_shown(codes)}' for key, codes in self._codes.items())}{ignored}; fix the mask, or "
             f"add the class in dataset.classes, or name the {what} in dataset.ignore_value{jpeg}",
             dict(zip(every, counts.tolist(), strict=False)),
         )
-
-    def _of_jpeg(self, found: Pixels) -> str:
-        """The way out of a JPEG mask: how far its values are off the nearest that are given."""
-        known = np.array(
-            [_channels(_number(code)) if self.in_colour else [_number(code)] for _, code in self._entries()]
-        )
-        of = np.array([_channels(code) if self.in_colour else [code] for code in found[:MOST_CODES].tolist()])
-        off = np.abs(of[:, None] - known[None]).max(2).min(1).max()
-        return (
-            f"; JPEG changes values (here by up to {off}): save masks as PNG, or, to take each for the nearest class, "
-            f"give dataset.tolerance={off} or more"
-        )
-
-
-def spread_codes(table: Labels, label_of: Mapping[int, int], tolerance: int) -> None:
-    """Fills a table of labels with that of the nearest code, up to so many levels off it.
-
-    Args:
-        table: (65536,) of values, or (256, 256, 256) of colours, whose distance is that of the channel furthest off.
-        label_of: code, of a colour 0xrrggbb, -> label.
-        tolerance: levels.
-    """
-    best = np.full(table.shape, tolerance + 1, np.int32)
-    for code, label in sorted(label_of.items()):
-        centre = _channels(code) if table.ndim == 3 else [code]
-        lows = [max(0, at - tolerance) for at in centre]
-        box = tuple(slice(low, at + tolerance + 1) for low, at in zip(lows, centre, strict=True))
-        sides = [np.abs(np.arange(low, low + n) - at) for low, at, n in zip(lows, centre, best[box].shape, strict=True)]
-        far = sides[0] if len(sides) == 1 else np.maximum.reduce(np.meshgrid(*sides, indexing="ij"))
-        nearer = far < best[box]
-        best[box][nearer], table[box][nearer] = far[nearer], label
-
-
-def _channels(colour: int) -> list[int]:
-    return [colour >> 16, colour >> 8 & 255, colour & 255]
 
 
 def _named(classes: Mapping[str, Any]) -> Mapping[str, Any]:

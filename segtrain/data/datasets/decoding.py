@@ -1,8 +1,8 @@
 """An opened picture's pixels: which decoder gives them unharmed, and which way up.
 
 PIL decodes, but for JPEG, which simplejpeg reads with libjpeg's warnings as errors: PIL hides them, and so makes grey
-areas of a file that was cut and closed again. Colour of 16 bits a channel, which PIL would cut to 8, cv2 reads, once PIL
-has decoded the file without complaint.
+areas of a file that was cut and closed again. Colour of 16 bits a channel, which PIL would cut to 8, cv2 reads, once
+PIL has decoded the file without complaint.
 """
 
 from typing import Any
