@@ -74,3 +74,11 @@ def test_other_channels_than_the_networks_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="has 3 channels; expected 1"):
         upload(1).read(tmp_path / "a.png")
+
+
+def test_pixels_that_hold_nothing_are_told(tmp_path: Path) -> None:
+    values = RANDOM.integers(1, 256, (20, 30), dtype=np.uint8)
+    values[:5] = 0
+    tifffile.imwrite(tmp_path / "a.tif", values, extratags=[(42113, 2, 0, "0", False)])
+    image, words = upload(1).read(tmp_path / "a.tif")
+    assert (image[:5] == np.rint(values[5:].mean())).all() and "25.0% hold nothing" in words
