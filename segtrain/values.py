@@ -97,6 +97,7 @@ RULES = {
     "trainer.devices": Rule("1: a run trains on one device; several runs share several", _is_one),
     "data.batch_size": _whole(1),
     "data.crop": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
+    "data.padding": Rule("crop or stride", lambda value: value in ("crop", "stride")),
     "data.crop_class": Rule("a chance in 0..1", lambda value: _is_number(value) and 0 <= value <= 1),
     "data.steps_per_epoch": _whole(1, None),
     "data.num_workers": _whole(0, "auto"),

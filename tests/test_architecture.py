@@ -14,10 +14,12 @@ MODULES = {
     for file in ROOT.rglob("*.py")
 }
 
-# What of ours a layer may import, beside itself, errors, spread, area and the version; layers that are not named, all.
+# What of ours a layer may import, beside itself, errors, spread, area, padding and the version; layers that are not
+# named, all.
 ALLOWED = {
     "segtrain.errors": (),
     "segtrain.area": (),
+    "segtrain.padding": (),
     "segtrain.spread": (),
     "segtrain.compat": (),
     "segtrain.lightning": ("segtrain.compat",),
@@ -86,7 +88,7 @@ def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
     """The imports that the layer of the module, its longest prefix in ALLOWED, may not make."""
     layer = max((name for name in ALLOWED if within(module, (name,))), key=len, default="")
     free = ("segtrain", "segtrain.__version__")
-    ours = (layer, "segtrain.errors", "segtrain.spread", "segtrain.area", *ALLOWED.get(layer, ()))
+    ours = (layer, "segtrain.errors", "segtrain.spread", "segtrain.area", "segtrain.padding", *ALLOWED.get(layer, ()))
     found = [n for n in imports if layer and within(n, ("segtrain",)) and n not in free and not within(n, ours)]
     for package, layers in ONLY_IN.items():
         found += [n for n in imports if within(n, (package,)) and not within(module, layers)]

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import torch
 
-from segtrain.data.datamodule import STRIDE
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.model.trained import Trained
+from segtrain.padding import STRIDE
 
 RELATIVE = 1e-3  # largest difference of two logits, in units of the largest logit
 LABELS = 0.9999  # least share of equal labels

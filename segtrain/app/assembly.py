@@ -16,10 +16,11 @@ from segtrain.app.limits import optimizer_steps, require_batches
 from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
 from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
-from segtrain.app.sources import build_dataset, build_schedule, build_split, recorded_split, where
+from segtrain.app.sources import build_dataset, build_schedule, build_split, least_size, recorded_split, where
 from segtrain.app.starting import start, supervision_of
 from segtrain.app.stops import Stops, leave_to_parent
 from segtrain.app.terminal import Progress, Terminal
+from segtrain.aug.tail import training_alone
 from segtrain.config import build
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
@@ -53,6 +54,8 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     feeding = Feeding(config, open_dataset(config, terminal))
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
+    for words in training_alone(data.policy.at(config.trainer.max_epochs - 1).transforms):
+        terminal.say(f"warning: {words}")
     rows = {"val": data.split.val, "test": data.split.test}
     batches = {part: math.ceil(len(of) / data.batch_size) for part, of in rows.items()}
     require_batches(config, {"train": data.steps_per_epoch, **batches})
@@ -92,6 +95,7 @@ def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None)
         num_workers=config.data.num_workers,
         weights=feeding.sampling(config.data.sampling, split.train),
         in_worker=leave_to_parent,
+        least=least_size(config),
     )
 
 

@@ -6,7 +6,7 @@ from segtrain.app.markdown import block
 
 PADDED = """
 height, width = image.shape[:2]
-down, right = (max(-side % about["stride"], about["least"] - side) for side in (height, width))
+down, right = (max(-side % about["stride"], least - side) for side, least in zip((height, width), about["least"]))
 image = np.pad(image, ((0, down), (0, right), (0, 0)), mode="reflect")
 images = image.transpose(2, 0, 1)[None].astype(np.float32)
 """

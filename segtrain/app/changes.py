@@ -24,21 +24,24 @@ HARMLESS = (
 FIXED = ("init_from", "encoder_lr", "deep_supervision", "optimizer._target_", "scheduler._target_")
 # Keys that say what a training sample looks like, beside the length of a training whose augmentation has a schedule.
 SEEN = (
-    *("aug.", "data.crop", "data.batch_size", "data.steps_per_epoch", "data.sampling", "dataset.", "seed"),
-    "trainer.limit_train_batches",
+    *("aug.", "data.crop", "data.padding", "data.batch_size", "data.steps_per_epoch"),
+    *("data.sampling", "dataset.", "seed", "trainer.limit_train_batches"),
 )
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
-# Values that the machine decides where they are not typed: a run keeps those it began with.
-DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers")
+# Values that the machine, or the version, decides where they are not typed: a run keeps those it began with.
+DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers", "data.padding")
+BEFORE = {"data.padding": "stride"}  # what runs did that are older than a key whose default is another
 
 
 def completed(config: DictConfig) -> DictConfig:
     """The config of a run that may be older than some keys of train.yaml: those are at their defaults.
 
-    A key that comes to train.yaml has the default that leaves every run as it was.
+    A key that comes to train.yaml has the default that leaves every run as it was, or stands in `BEFORE`.
     """
     newest = DictConfig(OmegaConf.load(conf_dir() / "train.yaml"))
     del newest["defaults"], newest["hydra"]
+    for key, value in BEFORE.items():
+        OmegaConf.update(newest, key, value)
     return DictConfig(OmegaConf.merge(newest, config))
 
 

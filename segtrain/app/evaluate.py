@@ -26,11 +26,13 @@ from segtrain.app.loaded import Loaded, load
 from segtrain.app.predictor import device_of
 from segtrain.app.scoring import Batch, Machine, Predict, Scored, batches, machine, score
 from segtrain.app.several import runs_of
+from segtrain.app.sources import least_size
 from segtrain.config import plain
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled
 from segtrain.model.views import viewed
 from segtrain.model.windows import Windows, windowed
+from segtrain.padding import largest
 from segtrain.runs.folder import RunFolder, folder_name
 from segtrain.values import check_values
 
@@ -86,8 +88,9 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
 
     def scored(source: Any, words: str, **more: Any) -> Scored:
         found = Scored()
-        for predict, indices in asked.values():
-            given = watched(batches(source, indices, data.config), len(indices), words)
+        for members, (predict, indices) in asked.items():
+            least = largest([least_size(loaded[k].config) for k in members])
+            given = watched(batches(source, indices, data.config, least), len(indices), words)
             found.add(score(given, predict, len(first.classes), first.ignore_index, on, **more))
         return found
 
@@ -109,7 +112,7 @@ def who(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[
 def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:
     """Images as stored to logits: networks averaged, seen in several ways, by windows, as far as is wanted."""
     model = ensembled([one.model.to(on.device) for one in loaded])
-    predict = viewed(model, list(wanted.views))
+    predict = viewed(model, list(wanted.views), largest([least_size(one.config) for one in loaded]))
     if wanted.window is None:
         return predict
     side = wanted.window if isinstance(wanted.window, int) else tuple(wanted.window)

@@ -20,8 +20,9 @@ from segtrain.app.onnx_model import KEY, open_onnx
 from segtrain.app.onnx_writer import ready, write_onnx
 from segtrain.app.predictor import reading_of
 from segtrain.app.program import followed
-from segtrain.data.datamodule import STRIDE
+from segtrain.app.sources import least_size
 from segtrain.model.trained import Trained
+from segtrain.padding import STRIDE, largest
 
 About = dict[str, Any]
 Model = Callable[[torch.Tensor], torch.Tensor]
@@ -40,6 +41,7 @@ class Format(NamedTuple):
 def about(loaded: Loaded, least: int) -> About:
     """What it takes to use the network without segtrain, and where it comes from: plain values, no path."""
     config, model, channels = loaded.config, loaded.model, loaded.channels
+    height, width = largest([(least, least), least_size(config)])
     outputs = model(torch.zeros(1, channels, 2 * STRIDE, 2 * STRIDE)).shape[1]
     return {
         "segtrain": segtrain.__version__,
@@ -57,9 +59,9 @@ def about(loaded: Loaded, least: int) -> About:
         + ("1 where the logit is above 0" if outputs == 1 else "the index of the largest"),
         "normalisation": {"inside": True, "mean": model.mean.flatten().tolist(), "std": model.std.flatten().tolist()},
         "stride": STRIDE,
-        "least": least,
+        "least": [height, width],
         "padding": f"at the bottom and right, reflected without the edge (numpy.pad mode='reflect'), until H and W are "
-        f"multiples of {STRIDE}, and at least {least}; the logits are cut back",
+        f"multiples of {STRIDE}, H at least {height} and W at least {width}; the logits are cut back",
         "reading": reading_of(config),
     }
 

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from segtrain.app.images import checked
+from segtrain.app.sources import least_size
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities
 from segtrain.model.metrics import prediction
 from segtrain.model.views import viewed
 from segtrain.model.windows import Model, Read, Windows, bands
+from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.runs.folder import RunFolder
 
 Array = np.ndarray[Any, Any]
@@ -45,7 +47,7 @@ class Predictor:
         views: Sequence[str] = (),
         device: str = "cpu",
         whole: int = WHOLE,
-        least: int = 0,
+        least: Size = NO_SIZE,
         reading: dict[str, Any] | None = None,
     ) -> None:
         """Hold the parts.
@@ -59,14 +61,15 @@ class Predictor:
             views: names of `segtrain.model.views.VIEWS`.
             device: where the model is, in torch's words.
             whole: pixels up to which an image is not cut into windows.
-            least: side in pixels below which the model takes no image; smaller ones are grown to it.
+            least: height and width in pixels, multiples of the stride, to which smaller images are grown, such as the
+                training's crop; no window is smaller.
             reading: how the run's dataset reads files, its config; None: as stored.
 
         Raises:
             UserError: an unknown view.
         """
-        self.model, self.windows, self.whole = viewed(model, list(views)), windows, whole
-        self.least = least
+        self.model, self.whole, self.least = viewed(model, list(views), least), whole, least
+        self.windows = windows and windows.of_at_least(least)
         self.classes, self.palette = tuple(classes), tuple(palette)
         self.channels, self.ignore_index = channels, ignore_index
         self.device, self.reading = torch.device(device), dict(reading or {})
@@ -141,8 +144,10 @@ def predictor_of(
         model, about = open_onnx(source)
         known = {key: about[key] for key in ("classes", "channels", "ignore_index")}
         palette = [(int(r), int(g), int(b)) for r, g, b in about["palette"]]
+        least = about.get("least", 0)  # one side in files of earlier versions
+        height, width = (least, least) if isinstance(least, int) else least
         return Predictor(
-            model, **known, palette=palette, reading=about.get("reading"), least=about.get("least", 0), **options
+            model, **known, palette=palette, reading=about.get("reading"), least=(height, width), **options
         )
     from segtrain.app.loaded import load as load_run
 
@@ -164,6 +169,7 @@ def predictor_of(
         channels=first.channels,
         ignore_index=first.ignore_index,
         device=on,
+        least=largest([least_size(one.config) for one in loaded]),
         reading=reading_of(first.config),
         **options,
     )

@@ -3,9 +3,9 @@
 import torch
 from torch.export import Dim, ExportedProgram
 
-from segtrain.data.datamodule import STRIDE
 from segtrain.errors import UserError
 from segtrain.model.trained import Trained
+from segtrain.padding import STRIDE
 
 # Sides are whole strides: sizes within the network are then plain multiples, and nothing rounds. From 2: where a side
 # may be 1, torch would write a graph for that case alone.

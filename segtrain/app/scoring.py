@@ -11,11 +11,12 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from segtrain.aug.policy import pad_to, planes
-from segtrain.data.datamodule import stack_by_size, to_tensors, up_to_stride
+from segtrain.aug.policy import planes
+from segtrain.data.datamodule import stack_by_size, to_tensors
 from segtrain.data.datasets.contract import Sample
 from segtrain.lightning import L
 from segtrain.model import metrics
+from segtrain.padding import NO_SIZE, Size, grown_size, pad_to
 
 Batch = dict[str, Tensor]
 Predict = Callable[[Tensor], Tensor]  # images (N, C, H, W) as stored to logits (N, K, H, W)
@@ -35,9 +36,9 @@ class Source(Protocol):
 class Samples(Dataset[Batch]):
     """Whole samples padded to a multiple of the stride, as training tests them, with their own size (2,) beside."""
 
-    def __init__(self, source: Source, indices: Sequence[int]) -> None:
-        """The samples `indices` of `source`, in that order."""
-        self.source, self.indices = source, indices
+    def __init__(self, source: Source, indices: Sequence[int], least: Size = NO_SIZE) -> None:
+        """The samples `indices` of `source`, in that order, grown to at least the size `least`."""
+        self.source, self.indices, self.least = source, indices, least
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -46,7 +47,7 @@ class Samples(Dataset[Batch]):
         index = self.indices[position]
         image, mask = self.source.read(index)
         height, width = mask.shape
-        image, mask = pad_to(image, mask, (up_to_stride(height), up_to_stride(width)), self.source.ignore_index)
+        image, mask = pad_to(image, mask, grown_size((height, width), self.least), self.source.ignore_index)
         return {**to_tensors(planes(image), mask, index), "size": torch.tensor((height, width))}
 
 
@@ -102,11 +103,11 @@ def machine(config: DictConfig, accelerator: str) -> Machine:
     return Machine(trainer.strategy.root_device, trainer.precision_plugin.forward_context)
 
 
-def batches(source: Source, indices: Sequence[int], config: DictConfig) -> Iterator[Batch]:
-    """The samples in batches of one size each, as training's test groups them."""
+def batches(source: Source, indices: Sequence[int], config: DictConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
+    """The samples in batches of one size each, as training's test groups them, grown to at least the size `least`."""
     workers = 0 if config.data.num_workers == "auto" else config.data.num_workers
     loader = DataLoader(
-        Samples(source, indices),
+        Samples(source, indices, least),
         batch_size=config.data.batch_size,
         num_workers=workers,
         collate_fn=stack_by_size,

@@ -104,7 +104,7 @@ def seen(predictor: "Predictor", views: str, ended: threading.Event) -> "Predict
         return predictor.model(image)
 
     other = copy.copy(predictor)
-    other.model = viewed(model, [views])
+    other.model = viewed(model, [views], predictor.least)
     return other
 
 

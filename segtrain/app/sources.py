@@ -19,6 +19,7 @@ from segtrain.data.split import PARTS, Split, groups_of, joined
 from segtrain.data.split.groups import expression
 from segtrain.data.split.parts import sides
 from segtrain.errors import UserError
+from segtrain.padding import NO_SIZE, Size, grown_size
 from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -124,6 +125,28 @@ def _splitter(config: DictConfig) -> Any:
     return build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
 
 
+def crop_size(config: DictConfig) -> Size | None:
+    """Returns height and width of the training crop in pixels; None where whole images are trained on."""
+    crop = config.data.crop
+    if crop is None:
+        return None
+    return (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+
+
+def grows_to_crop(config: DictConfig) -> bool:
+    """Returns whether images smaller than the crop are grown to it in training and in every use alike.
+
+    Runs of versions that did not know the key did it in training alone, with the image at the top left.
+    """
+    return bool(OmegaConf.select(config, "data.padding", default="stride") == "crop")
+
+
+def least_size(config: DictConfig) -> Size:
+    """Returns height and width in pixels, multiples of the stride, to which a use of the run grows smaller images."""
+    crop = crop_size(config) if grows_to_crop(config) else None
+    return NO_SIZE if crop is None else grown_size(crop)
+
+
 def build_policy(
     config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None, split: Split | None = None
 ) -> Policy:
@@ -136,8 +159,12 @@ def build_policy(
 
     if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
         importlib.import_module("segtrain.compat").register_torchvision_operators()
-    crop = config.data.crop if isinstance(config.data.crop, int | None) else list(config.data.crop)
-    handed_in = {"crop": crop, "crop_class": config.data.crop_class, "ignore_index": dataset.ignore_index}
+    handed_in = {
+        "crop": crop_size(config),
+        "crop_class": config.data.crop_class,
+        "ignore_index": dataset.ignore_index,
+        "drawn_margin": grows_to_crop(config),
+    }
     chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
     without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
     if without or only:

@@ -46,12 +46,14 @@ def target(
     return None
 
 
-def start(u: float, length: int, side: int, at: int | None) -> int:
+def start(u: float, length: int, side: int, at: int | None, drawn_margin: bool = True) -> int:
     """Where a window of `side` begins in `length` pixels, uniform by u in [0, 1); it holds `at` where that is given.
 
-    At 0 where the window is larger.
+    A larger window holds all of them, its margin divided by u too, or behind them unless `drawn_margin`.
     """
-    least, most = 0, max(0, length - side)
+    if side > length:
+        return -int(u * (side - length + 1)) if drawn_margin else 0
+    least, most = 0, length - side
     if at is not None:
         least, most = max(0, min(at - side + 1, most)), min(at, most)
     return least + int(u * (most - least + 1))

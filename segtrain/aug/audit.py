@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.aug import tail
 from segtrain.aug.audit_draws import Watched, correlation_line
 from segtrain.aug.audit_field import Fields
 from segtrain.aug.audit_lines import Line
@@ -64,7 +65,8 @@ def audit(
     rate = count * draws / max(spent, 1e-9)
     watched = _watch(parts, kept, seed, light_draws, seconds * SHARES["draws"])
     ops = _ops(parts, kept, seed, ignore_index, seconds * SHARES["ops"])
-    lines = [pairing.line(), *labels.lines(), *fields.lines(), intensity.line()]
+    lines = [tail.line(getattr(transform, "transforms", ())), pairing.line(), *labels.lines(), *fields.lines()]
+    lines.append(intensity.line())
     lines += [correlation_line(watched), *(tally.line(watched) for tally in ops), _speed(rate)]
     sampled = {"samples": count, "draws": count * draws, "light_draws": watched.count, "ops_alone": len(ops)}
     return lines, sampled

@@ -15,6 +15,7 @@ from segtrain.aug.keys import Key, Stream, restream, stream
 from segtrain.aug.listed import names_of, require_transform, tie_mask
 from segtrain.aug.partners import Pair, Partners
 from segtrain.aug.photometry import Photometry
+from segtrain.aug.tail import refuse_own_job, require_same_kind
 from segtrain.errors import UserError
 
 __all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "planes", "stream"]
@@ -40,6 +41,7 @@ class Policy:
         ignore_index: int = 255,
         partners: Partners | None = None,
         crop_class: float = 0.0,
+        drawn_margin: bool = True,
     ) -> None:
         """Check the transforms and tie mask filling to ignore_index.
 
@@ -48,20 +50,24 @@ class Policy:
                 `draw(rng, shape)` and `act(image, mask, draw)`, in order of application.
             strength: ≥ 0; 0 switches every transform off. Magnitudes come scaled already (config resolvers).
             crop: side, or (height, width), in pixels of the training crop; None keeps whole images.
-                Smaller images are continued: image reflected, mask ignore_index.
+                Smaller images are grown to it: image reflected, mask ignore_index.
             ignore_index: label of pixels that come from outside the image.
             partners: other training samples, for transforms that mix.
             crop_class: chance that the crop is placed about a pixel of a class drawn among those of the mask but its
                 commonest; alike for every policy, as the other crops are. 0 leaves crops uniform.
+            drawn_margin: whether an image smaller than the crop lies in it at a place drawn uniformly, so that the
+                network does not learn a place; false: at its top left, as in runs of earlier versions.
 
         Raises:
-            UserError: a mask that is not resampled by nearest neighbour, or filled with a label; no size of a crop.
+            UserError: a mask that is not resampled by nearest neighbour, or filled with a label; no size of a crop; a
+                transform that is the framework's own job, such as normalisation.
         """
+        refuse_own_job(transforms)
         check_chances("Policy", {}, (), crop_class=crop_class)
         self.transforms = list(transforms) if strength > 0 else []
         if crop_class and crop is None:
             raise UserError("crop_class says where the crop lies; expected a crop beside it; got none; give data.crop")
-        self.crop, self.crop_class = _sides(crop), crop_class
+        self.crop, self.crop_class, self.drawn_margin = _sides(crop), crop_class, drawn_margin
         self.ignore_index, self.partners = ignore_index, partners
         self.names = names_of(self.transforms)
         self.crop_streams = [*(["crop"] if crop else []), *(["crop_class"] if crop_class else [])]
@@ -144,17 +150,19 @@ class Policy:
         sample = (key[2] if len(key) > 2 else None,) if mixes else ()
         draw = transform.draw(rng, image.shape, *shared, *sample)
         pair: Pair = transform.act(image, mask, draw, *shared)
+        require_same_kind(name, image, pair[0])
         return pair
 
     def _window(self, mask: np.ndarray, streams: Streams, draw: GeometryDraw | None = None) -> Window | None:
-        """Where the crop lies in what `draw` makes of the mask; at its top left, and beyond, where it is larger."""
+        """Where the crop lies in what `draw` makes of the mask, beyond it where it is larger."""
         if self.crop is None:
             return None
         size = draw.size if draw else (mask.shape[0], mask.shape[1])
         y, x = (self._aimed(mask, size, streams, draw) if self.crop_class else None) or (None, None)
         u, v = streams["crop"].generator.random(2).tolist()
         h, w = self.crop
-        return aim.start(u, size[0], h, y), aim.start(v, size[1], w, x), h, w
+        drawn = self.drawn_margin
+        return aim.start(u, size[0], h, y, drawn), aim.start(v, size[1], w, x, drawn), h, w
 
     def _aimed(
         self, mask: np.ndarray, size: tuple[int, int], streams: Streams, draw: GeometryDraw | None
@@ -170,17 +178,6 @@ class Policy:
             return image, mask
         image = move(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
         return image, move(mask, 0, False, False, window, cv2.BORDER_CONSTANT, self.ignore_index)
-
-
-def pad_to(
-    image: np.ndarray, mask: np.ndarray, size: tuple[int, int], ignore_index: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Image and mask grown at the bottom and right to at least size (h, w): image reflected, mask ignore_index."""
-    down, right = max(0, size[0] - image.shape[0]), max(0, size[1] - image.shape[1])
-    if not down and not right:
-        return image, mask
-    image = np.pad(image, ((0, down), (0, right), (0, 0)), mode="reflect")
-    return image, np.pad(mask, ((0, down), (0, right)), constant_values=ignore_index)
 
 
 def planes(image: np.ndarray) -> np.ndarray:
@@ -234,4 +231,6 @@ def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, numbe
             "see its documentation for the channels and dtypes that it takes"
         ) from error
     new_image, new_mask = out["image"], out["mask"]
-    return new_image if new_image.ndim == 3 else new_image[..., None], new_mask
+    new_image = new_image if new_image.ndim == 3 else new_image[..., None]
+    require_same_kind(name, image, new_image)
+    return new_image, new_mask

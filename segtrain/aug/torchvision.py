@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from segtrain.aug.draws import as_json
+from segtrain.aug.tail import refuse_own_job
 from segtrain.errors import UserError
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -48,8 +49,10 @@ class TorchVision:
             p: chance of the whole.
 
         Raises:
-            UserError: a transform that is none of v2, or continues the mask's labels outside the image.
+            UserError: a transform that is none of v2, continues the mask's labels outside the image, or is the
+                framework's own job, such as normalisation.
         """
+        refuse_own_job(transforms)
         from torchvision.transforms import v2
 
         self.transforms, self.p = list(transforms), p

@@ -11,16 +11,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from segtrain.aug.policy import Key, Pair, Policy, pad_to, planes
+from segtrain.aug.policy import Key, Pair, Policy, planes
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.reading import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.data.split import Split
 from segtrain.lightning import L
+from segtrain.padding import NO_SIZE, Size, grown_size, pad_to
 
 Batch = dict[str, torch.Tensor]
-
-STRIDE = 32  # the deepest encoders halve the image five times
 
 
 class Augment(Protocol):
@@ -57,10 +56,16 @@ class TrainSamples(Dataset[Batch]):
 class PlainSamples(Dataset[Batch]):
     """Samples of a split as they are, padded to a multiple of the network's stride."""
 
-    def __init__(self, dataset: SegmentationDataset, indices: Sequence[int], reading: Reading | None = None) -> None:
-        """The samples `indices` of `dataset`, in that order."""
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        indices: Sequence[int],
+        reading: Reading | None = None,
+        least: Size = NO_SIZE,
+    ) -> None:
+        """The samples `indices` of `dataset`, in that order, grown to at least the size `least`."""
         self.dataset, self.indices = dataset, indices
-        self.reading = reading
+        self.reading, self.least = reading, least
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -70,7 +75,7 @@ class PlainSamples(Dataset[Batch]):
         if self.reading is not None:
             self.reading.note(index)
         image, mask = self.dataset.read(index)
-        size = up_to_stride(mask.shape[0]), up_to_stride(mask.shape[1])
+        size = grown_size((mask.shape[0], mask.shape[1]), self.least)
         image, mask = pad_to(image, mask, size, self.dataset.ignore_index)
         return to_tensors(planes(image), mask, index)
 
@@ -87,7 +92,8 @@ def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
 
 def stack(samples: Sequence[Batch], ignore_index: int) -> Batch:
     """One batch: image (N, C, H, W), mask (N, H, W), index (N,); smaller samples are padded to the largest."""
-    size = tuple(max(up_to_stride(s["mask"].shape[i]) for s in samples) for i in (0, 1))
+    height, width = (max(s["mask"].shape[i] for s in samples) for i in (0, 1))
+    size = grown_size((height, width))
     return {key: torch.stack([_grown(s, size, ignore_index)[key] for s in samples]) for key in samples[0]}
 
 
@@ -99,17 +105,12 @@ def stack_by_size(samples: Sequence[Batch]) -> list[Batch]:
     return [{key: torch.stack([s[key] for s in group]) for key in group[0]} for group in groups.values()]
 
 
-def _grown(sample: Batch, size: tuple[int, ...], ignore_index: int) -> Batch:
+def _grown(sample: Batch, size: Size, ignore_index: int) -> Batch:
     if tuple(sample["mask"].shape) == size:
         return sample
     image = sample["image"].numpy().transpose(1, 2, 0)
-    image, mask = pad_to(image, sample["mask"].numpy(), (size[0], size[1]), ignore_index)
+    image, mask = pad_to(image, sample["mask"].numpy(), size, ignore_index)
     return to_tensors(planes(image), mask, int(sample["index"]))
-
-
-def up_to_stride(length: int) -> int:
-    """The next multiple of the network's stride."""
-    return -(-length // STRIDE) * STRIDE
 
 
 class DataModule(L.LightningDataModule):
@@ -127,6 +128,7 @@ class DataModule(L.LightningDataModule):
         num_workers: int = 0,
         weights: Sequence[float] | None = None,
         in_worker: Callable[[], None] | None = None,
+        least: Size = NO_SIZE,
     ) -> None:
         """Hold the parts.
 
@@ -138,6 +140,7 @@ class DataModule(L.LightningDataModule):
             num_workers: loader processes; 0 loads in the training process. Results do not depend on it.
             weights: of the training samples, in the order of `split.train`: how often each comes; None: all alike.
             in_worker: called in each loader process as it starts.
+            least: height and width in pixels to which images are grown at least in evaluation: training's crop.
         """
         super().__init__()
         self.dataset, self.split, self.policy = dataset, split, policy
@@ -145,7 +148,7 @@ class DataModule(L.LightningDataModule):
         self.steps_per_epoch = steps_per_epoch or max(1, len(split.train) // batch_size)
         self.epoch, self.batches = 0, 0  # where training stands: batches done of an epoch; who trains keeps it
         self.weights = weights
-        self.reading, self.in_worker = Reading(num_workers), in_worker
+        self.reading, self.in_worker, self.least = Reading(num_workers), in_worker, least
 
     def sampler(self) -> EpochSampler:
         """The keys of training from where it stands."""
@@ -176,11 +179,11 @@ class DataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Lists of batches of equal size, in the order of the split."""
-        return self._loader(PlainSamples(self.dataset, self.split.val, self.reading), stack_by_size)
+        return self._loader(PlainSamples(self.dataset, self.split.val, self.reading, self.least), stack_by_size)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """As `val_dataloader`, for the test split."""
-        return self._loader(PlainSamples(self.dataset, self.split.test, self.reading), stack_by_size)
+        return self._loader(PlainSamples(self.dataset, self.split.test, self.reading, self.least), stack_by_size)
 
     def _loader(self, samples: Dataset[Batch], collate: Any, **options: Any) -> DataLoader[Any]:
         return DataLoader(

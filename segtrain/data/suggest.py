@@ -7,8 +7,8 @@ import numpy as np
 
 from segtrain.data.balance import Counts
 from segtrain.data.survey import Seen
+from segtrain.padding import STRIDE
 
-STRIDE = 32  # the deepest encoders halve the image five times
 LARGEST = 512  # pixels: beyond, memory and time of a step grow and few objects need the context
 
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segtrain.errors import UserError
-from segtrain.model.windows import STRIDE, Model, reflected
+from segtrain.model.windows import Model
+from segtrain.padding import NO_SIZE, STRIDE, Size, grown_size, reflected
 
 
 class View(NamedTuple):
@@ -46,34 +47,34 @@ def views_of(names: Sequence[str]) -> list[View]:
     return found
 
 
-def viewed(model: Model, names: Sequence[str]) -> Callable[[Tensor], Tensor]:
+def viewed(model: Model, names: Sequence[str], least: Size = NO_SIZE) -> Callable[[Tensor], Tensor]:
     """The model as the mean of its logits over the views, each turned back: (N, C, H, W) to (N, K, H, W) float32.
 
     With one view only it is the model itself. Sides stay multiples of the stride under scales: a scaled side is the
     nearest one, or, where that is the side itself (32 and 64 at both scales), has just the scale and is grown by
-    reflection, which is cut off again.
+    reflection, which is cut off again; so is one below `least`, height and width in pixels.
     """
     views = views_of(names)
     if views == [View()]:
         return model
 
     def mean(image: Tensor) -> Tensor:
-        total = _seen(model, image, views[0])
+        total = _seen(model, image, views[0], least)
         for view in views[1:]:
-            total = total + _seen(model, image, view)
+            total = total + _seen(model, image, view, least)
         return total / len(views)
 
     return mean
 
 
-def _seen(model: Model, image: Tensor, view: View) -> Tensor:
+def _seen(model: Model, image: Tensor, view: View, least: Size) -> Tensor:
     """The logits of an image by way of a view, in the image's own place and size."""
     size = image.shape[-2:]
     seen, sides = image, list(size)
     if view.scale != 1:
         sides = [scaled(side, view.scale) for side in size]
         seen = F.interpolate(seen.float(), sides, mode="bilinear", align_corners=False, antialias=view.scale < 1)
-        seen = _grown(seen)
+        seen = _grown(seen, least)
     if view.mirrored:
         seen = seen.flip(-1)
     logits = model(torch.rot90(seen, view.turns, (-2, -1))).float()
@@ -92,11 +93,11 @@ def scaled(side: int, scale: float) -> int:
     return nearest if nearest != side else round(side * scale)
 
 
-def _grown(image: Tensor) -> Tensor:
+def _grown(image: Tensor, least: Size) -> Tensor:
     """The image (N, C, H, W) grown at the bottom and right to multiples of the stride, as `reflected` does."""
-    for axis in (-2, -1):
-        length = image.shape[axis]
-        if length % STRIDE:
-            rows = torch.from_numpy(reflected(length, STRIDE)).to(image.device)
+    height, width = image.shape[-2:]
+    for axis, size in zip((-2, -1), grown_size((height, width), least), strict=True):
+        if size != image.shape[axis]:
+            rows = torch.from_numpy(reflected(image.shape[axis], size)).to(image.device)
             image = image.index_select(axis, rows)
     return image

@@ -1,7 +1,7 @@
 """Images of any size through a network, whole or by overlapping windows that are blended into one another."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from segtrain.errors import UserError
+from segtrain.padding import NO_SIZE, STRIDE, Size, reflected
 
 Model = Callable[[Tensor], Tensor]  # images (N, C, H, W) as stored to logits (N, K, H, W)
 Read = Callable[[int, int], Tensor]  # rows from, to (exclusive) of an image: (C, rows, W) as stored
 
-STRIDE = 32  # the deepest encoders halve the image five times; segtrain.data.datamodule pads to the same
 SIGMA = 0.125  # of the Gaussian, in sides of the window. Source: Isensee et al. 2021, nnU-Net; MONAI's default
 
 
@@ -42,32 +42,42 @@ class Windows:
         if type(self.batch) is not int or self.batch < 1:
             raise UserError(f"the batch of windows is {self.batch!r}; expected a whole number from 1")
 
+    def of_at_least(self, size: Size) -> "Windows":
+        """Returns these windows, or where a side is smaller than that of `size`, in pixels, as large."""
+        height, width = (max(mine, other) for mine, other in zip(self.sides, size, strict=True))
+        return self if (height, width) == self.sides else replace(self, size=(height, width))
+
     @property
     def sides(self) -> tuple[int, ...]:
         """Height and width."""
         return tuple(self.size) if isinstance(self.size, tuple) else (self.size, self.size)
 
 
-def windowed(model: Model, image: Tensor, windows: Windows | None, *, stride: int = STRIDE) -> Tensor:
+def windowed(
+    model: Model, image: Tensor, windows: Windows | None, *, stride: int = STRIDE, least: Size = NO_SIZE
+) -> Tensor:
     """Logits (K, H, W) float32 of an image (C, H, W) as stored, on the image's device; see `bands`."""
     size = (image.shape[-2], image.shape[-1])
-    found = [band for _, band in bands(model, lambda top, end: image[:, top:end], size, windows, stride=stride)]
+    cut = bands(model, lambda top, end: image[:, top:end], size, windows, stride=stride, least=least)
+    found = [band for _, band in cut]
     return found[0] if len(found) == 1 else torch.cat(found, 1)
 
 
 def bands(
-    model: Model, read: Read, size: tuple[int, int], windows: Windows | None, *, stride: int = STRIDE, least: int = 0
+    model: Model, read: Read, size: Size, windows: Windows | None, *, stride: int = STRIDE, least: Size = NO_SIZE
 ) -> Iterator[tuple[int, Tensor]]:
     """The logits of an image (H, W) from the top: first row and logits (K, rows, W) float32 of band after band.
 
     The image is grown at the bottom and right by reflection to multiples of the stride, as in training's evaluation,
     and what was added is cut off again. None: one band, the whole image at once. With windows, only a row of them is in
     memory. Windows lie on the stride's grid, evenly spread; each pixel is the mean of its windows' logits weighted by
-    a Gaussian about their middles, so where they agree the mean is what they say. `least` is the side, a multiple of
-    the stride, below which the model takes no image.
+    a Gaussian about their middles, so where they agree the mean is what they say. `least` is the size, multiples of
+    the stride, to which smaller images are grown, such as the training's crop.
     """
     height, width = size
-    rows, columns = reflected(height, stride, least), reflected(width, stride, least)
+    rows, columns = (
+        reflected(length, max(-(-length // stride) * stride, side)) for length, side in zip(size, least, strict=True)
+    )
     down = _Cut.of(len(rows), None, stride) if windows is None else _Cut.down(len(rows), windows, stride)
     across = _Cut.of(len(columns), None, stride) if windows is None else _Cut.across(len(columns), windows, stride)
     batch = 1 if windows is None or windows.joined else windows.batch
@@ -115,14 +125,6 @@ class _Cut(NamedTuple):
             count = max(1, -(-(length - shared) // (windows.batch * usual - shared)))
             side = max(usual, -(-(length + (count - 1) * shared) // (count * stride)) * stride)
         return cls.of(length, side, stride, shared, usual)
-
-
-def reflected(length: int, stride: int, least: int = 0) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Which row stands at each place once an image of `length` rows is grown to a multiple of the stride from `least`.
-
-    The rule of `segtrain.aug.policy.pad_to`: reflection without the last row itself, and again where that runs out.
-    """
-    return np.pad(np.arange(length), (0, max(-length % stride, least - length)), mode="reflect")
 
 
 def places(length: int, side: int, shared: int, stride: int = STRIDE) -> list[int]:

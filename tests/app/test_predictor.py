@@ -68,7 +68,7 @@ def test_small_images_are_grown_to_what_the_model_takes() -> None:
         assert batch.shape[2:] == (64, 96)
         return threshold(batch)
 
-    assert predictor(model=model, least=64).predict(np.zeros((3, 70), np.uint8)).labels.shape == (3, 70)
+    assert predictor(model=model, least=(64, 64)).predict(np.zeros((3, 70), np.uint8)).labels.shape == (3, 70)
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,19 @@ def dots(shape: tuple[int, int] = (120, 150)) -> tuple[np.ndarray, np.ndarray]:
     side=st.integers(1, 300),
     at=st.floats(0, 1, exclude_max=True),
 )
-def test_a_window_lies_inside_and_holds_its_target(u: float, length: int, side: int, at: float) -> None:
+def test_a_window_lies_inside_and_holds_its_target_and_a_larger_one_the_whole(
+    u: float, length: int, side: int, at: float
+) -> None:
     free, pixel = start(u, length, side, None), int(at * length)
     aimed = start(u, length, side, pixel)
-    assert free == int(u * max(1, length - side + 1))
     for first in (free, aimed):
-        assert 0 <= first <= max(0, length - side)
+        assert min(0, length - side) <= first <= max(0, length - side)
     assert aimed <= pixel < aimed + side
+    if side <= length:
+        assert free == int(u * (length - side + 1))
+    else:
+        assert free == aimed == -int(u * (side - length + 1))
+        assert start(u, length, side, None, drawn_margin=False) == 0  # as in runs of earlier versions
 
 
 @pytest.mark.parametrize("transforms", [[], [Geometry(**EXACT)], [Photometry(contrast=0.2)]], ids=len)
@@ -117,12 +123,12 @@ def test_off_or_without_a_second_class_crops_lie_where_they_did() -> None:
 
 
 @pytest.mark.parametrize("crop", [200, (130, 10), (10, 160)])
-def test_crops_larger_than_the_image_start_at_its_corner(crop: object) -> None:
+def test_crops_larger_than_the_image_hold_all_of_it(crop: object) -> None:
     policy = Policy([], crop=crop, crop_class=1)  # type: ignore[arg-type]
     for i in range(20):
         image, mask = policy(*dots(), (0, 0, i))
         assert mask.shape == ((200, 200) if crop == 200 else crop) and set(np.unique(mask)) & {1, 2}
-        assert crop != 200 or image[0, 0, 0] == 0
+        assert crop != 200 or ((mask != 255).sum(), len(np.unique(image))) == (dots()[1].size, dots()[1].size)
 
 
 @pytest.mark.parametrize("wrong", [dict(crop_class=1.5, crop=9), dict(crop_class=-1, crop=9), dict(crop_class=0.3)])

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from segtrain.app.sources import build_policy
 from segtrain.aug import CopyPaste, Partners, Policy, RandAugment
-from segtrain.aug.policy import pad_to, stream
+from segtrain.aug.policy import stream
 from segtrain.aug.random_policy import GEOMETRIC
 from segtrain.config import conf_dir
 from segtrain.data.datamodule import TrainSamples, stack
@@ -24,6 +24,7 @@ from segtrain.data.datasets.shapes import Shapes
 from segtrain.data.reading import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
+from segtrain.padding import pad_to
 
 PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))
 IGNORE = 255

@@ -69,6 +69,10 @@ def test_scales_keep_sides_at_multiples_of_the_stride_and_give_back_the_size() -
     found = viewed(model, ["scales"])(image)
     assert sizes == [(64, 128), (64, 96), (96, 160)]  # 48 and 80 are between multiples: what is grown is cut off
     torch.testing.assert_close(found, torch.full((1, 1, 64, 128), 7.0))
+    sizes.clear()
+    found = viewed(model, ["scales"], least=(64, 128))(image)
+    assert sizes == [(64, 128), (64, 128), (96, 160)]  # no view is smaller than what training showed
+    torch.testing.assert_close(found, torch.full((1, 1, 64, 128), 7.0))
 
 
 @pytest.mark.parametrize("side", [32, 64, 96, 128, 160, 224, 256])

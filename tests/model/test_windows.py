@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from segtrain.aug.policy import pad_to
 from segtrain.errors import UserError
-from segtrain.model.windows import STRIDE, Windows, bands, places, reflected, shares, windowed
+from segtrain.model.windows import Windows, bands, places, shares, windowed
+from segtrain.padding import STRIDE, pad_to, reflected
 
 SIDES = st.sampled_from([32, 64, 96])
 WINDOWS = st.builds(Windows, st.tuples(SIDES, SIDES), st.floats(0, 0.9), st.integers(1, 4), st.booleans())

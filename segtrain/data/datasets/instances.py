@@ -185,6 +185,7 @@ def _inside(path: Path, image: Path, size: tuple[int, ...]) -> Region:
         raise UserError(
             f"mask '{path}' has several values; expected 0 outside and one value inside, one instance a file; got "
             f"{got}; where a file holds all instances or classes, use dataset=folder"
+            + ("; JPEG changes values, save masks as PNG" if path.suffix.lower() in (".jpg", ".jpeg") else "")
         )
     return inside
 

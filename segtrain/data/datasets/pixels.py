@@ -100,8 +100,6 @@ def read_picture(path: Path) -> Picture:
         UserError: the file is truncated, broken, too large, of several pages, or has pixels of another type.
     """
     with _decodable(path) as (image, content):
-        if is_hearing() and is_seen_through(alpha_of(image)):
-            remark("transparent pixels", SEEN_THROUGH, [path])
         if is_deep(image):
             pixels = deep_colours(image, decoded_deep(image, content))
         else:
@@ -109,6 +107,8 @@ def read_picture(path: Path) -> Picture:
         if is_white_zero(image) and pixels.dtype == np.uint16:  # PIL turns those of up to 8 bits about
             pixels = 65535 - pixels
         missing = missing_in(image, pixels, path)
+        if is_hearing() and is_seen_through(alpha_of(image)):  # last: to ask decodes it, and its raw mode is gone
+            remark("transparent pixels", SEEN_THROUGH, [path])
     if pixels.dtype.name not in ("uint8", "uint16", "float32"):
         raise UserError(
             f"image '{path}' has {pixels.dtype.name} pixels; expected 8-bit, 16-bit or float32; save it as one of these"

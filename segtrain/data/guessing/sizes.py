@@ -9,11 +9,11 @@ from typing import NamedTuple
 from segtrain.data.datasets.pixels import Header
 from segtrain.data.guessing.readers import Reader
 from segtrain.errors import UserError
+from segtrain.padding import STRIDE
 from segtrain.spread import spread
 
 HEADERS = 2000  # read at most
 CROP = 96  # pixels a side: what train.yaml crops without being asked
-STRIDE = 32  # of the deepest encoders: crops are multiples of it
 
 
 class Sizes(NamedTuple):
@@ -43,7 +43,7 @@ class Sizes(NamedTuple):
         batch = 4 * min(4, (CROP // crop) ** 2)
         return (
             f"most images are {self.usual} pixels high or wide, below the training crop of {CROP} to which they "
-            f"are padded; data.crop={crop} data.batch_size={batch} fits them better"
+            f"are grown; data.crop={crop} data.batch_size={batch} fits them better"
         )
 
 

@@ -1,16 +1,19 @@
 """What a file says of its pixels beside their numbers, over every format that can hold such a file."""
 
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from segtrain.app.sources import build_dataset
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.datasets.pixels import read_image
 from segtrain.errors import UserError, hearing
 from tests.data.datasets.layouts import LAYOUTS, SIDE, Encode, Made, grey_tiff, stacks
 from tests.data.datasets.test_promises import configured
@@ -197,6 +200,19 @@ def test_images_seen_through_are_read_and_remarked(name: str, tmp_path: Path) ->
         with hearing() as heard:
             image = dataset.read(0).image
         assert [remark.kind for remark in heard] == kinds and np.array_equal(image[..., 0], samples[0].image)
+
+
+def test_an_audit_reads_the_pixels_that_training_reads(tmp_path: Path) -> None:
+    """Colour and grey of 8 and 16 bits, with alpha and without, which is looked at in an audit alone."""
+    for number, (kind, channels) in enumerate(itertools.product((np.uint8, np.uint16), (1, 3, 4))):
+        stored = np.random.default_rng(number).integers(0, np.iinfo(kind).max, (9, 7, channels)).astype(kind)
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), stored)
+        with hearing() as heard:
+            audited = read_image(path)
+        expected = stored[..., :1] if channels == 1 else stored[..., 2::-1]
+        assert np.array_equal(audited, expected) and np.array_equal(read_image(path), expected)
+        assert bool(heard) == (channels == 4)
 
 
 def jpeg(labels: Array) -> bytes:
