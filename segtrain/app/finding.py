@@ -32,8 +32,7 @@ def find_run(name: str, outputs: Path) -> RunFolder:
     """
     if (Path(name) / "config.yaml").is_file():
         return RunFolder(name)
-    runs = [p.parent for p in outputs.glob("*/*/config.yaml")]
-    matches = [p for p in runs if p.name == name or p.as_posix().endswith(f"/{name}")]
+    runs, matches = _below(outputs), _named(name, outputs)
     if len(matches) == 1:
         return RunFolder(matches[0])
     if matches:
@@ -43,6 +42,19 @@ def find_run(name: str, outputs: Path) -> RunFolder:
         f"'{name}' is no run folder: expected a folder with a config.yaml in it, or the unique name of one below "
         f"{outputs}/{'; did you mean ' + near[0] + '?' if near else ''}"
     )
+
+
+def is_named(name: str, outputs: Path) -> bool:
+    """Returns whether a run folder has that path or that name, so that `find_run` takes it as it stands."""
+    return (Path(name) / "config.yaml").is_file() or bool(_named(name, outputs))
+
+
+def _named(name: str, outputs: Path) -> list[Path]:
+    return [path for path in _below(outputs) if path.name == name or path.as_posix().endswith(f"/{name}")]
+
+
+def _below(outputs: Path) -> list[Path]:
+    return [path.parent for path in outputs.glob("*/*/config.yaml")]
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -1,12 +1,12 @@
 """Which files `predict input=…` means: a file, a folder, a glob, a text file of paths, or a list of these."""
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from segtrain.app.wildcards import fitting, is_pattern, literal_part
 from segtrain.data.datasets.patterns import SUFFIXES, files_below, way_out
 from segtrain.errors import UserError
 
@@ -66,19 +66,9 @@ def _found(text: str) -> tuple[Path, list[Path]]:
                 + way_out([text], scans=False)
             )
         return path.parent, [path]
-    if not glob.has_magic(text):
+    if not is_pattern(text):
         raise UserError(f"there is no input '{text}'; expected a file, a folder, a glob or a list; got no such path")
-    fixed = Path(*(piece for piece in _before_magic(path)))
-    return fixed, sorted(Path(file) for file in glob.glob(str(path), recursive=True) if _is_read(Path(file)))
-
-
-def _before_magic(path: Path) -> list[str]:
-    pieces: list[str] = []
-    for piece in path.parts[:-1]:
-        if glob.has_magic(piece):
-            break
-        pieces.append(piece)
-    return pieces or ["."]
+    return literal_part(str(path.parent)), [file for file in fitting(str(path)) if _is_read(file)]
 
 
 def _of_list(path: Path) -> tuple[Path, list[Path]]:

@@ -1,6 +1,5 @@
 """What trained networks say of an image: `segtrain.load("RUN").predict(image)`, and what predict and serve use."""
 
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from segtrain.app.images import checked
 from segtrain.app.sources import least_size
+from segtrain.app.wildcards import fitting, is_pattern
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities
 from segtrain.model.metrics import prediction
@@ -217,17 +217,19 @@ def device_of(wanted: str) -> str:
 def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
     """The run folders of paths, names below `outputs`, or globs of either, such as 'outputs/folds/*'; each once.
 
+    What is there by that very name is meant by it, whatever signs of a pattern it has in it.
+
     Raises:
         UserError: a name that is no run, a glob that fits none.
     """
-    from segtrain.app.finding import find_run
+    from segtrain.app.finding import find_run, is_named
 
     found: list[RunFolder] = []
     for name in names:
-        if not glob.has_magic(name) or (Path(name) / "config.yaml").is_file():
+        if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
             found.append(find_run(name, outputs))
             continue
-        fits = sorted({Path(path) for base in ("", f"{outputs}/") for path in glob.glob(f"{base}{name}")})
+        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in fitting(text)})
         runs = [path for path in fits if (path / "config.yaml").is_file()]
         if not runs:
             raise UserError(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from segtrain.app.finding import is_named
 from segtrain.app.predictor import find_runs
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
@@ -16,7 +17,7 @@ def runs_of(named: str, outputs: Path) -> list[RunFolder]:
         UserError: one that is no run, or a glob that fits none.
     """
     named = named.strip()
-    if not (named.startswith("[") and named.endswith("]")):
+    if not (named.startswith("[") and named.endswith("]")) or is_named(named, outputs):
         return find_runs([named], outputs)
     pieces, found = named[1:-1].split(","), list[RunFolder]()
     while pieces:
