@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from segtrain.errors import UserError
+from segtrain.kinds import is_plain, kinds_of, words
 from segtrain.trust import require_name, require_object
 
 
@@ -153,7 +154,24 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
             raise cause from None
         if isinstance(cause, ImportError) and (extra := _missing_extra(where, cause)):
             raise UserError(extra) from error
+        if isinstance(cause, TypeError | AttributeError | IndexError):  # Python's own words say nothing to a user
+            raise UserError(_other_kinds(container, where)) from error
         raise UserError(f"{where} is refused: {' '.join(str(cause or error).split())}") from error
+
+
+def _other_kinds(container: Any, where: str) -> str:
+    """The message where a target fails on its values, which its annotations have let through."""
+    node = container if isinstance(container, dict) else {}
+    target = str(node.get("_target_", "its target"))
+    kinds = kinds_of(target_of(target, where)) if "_target_" in node else {}
+    given = {str(name): value for name, value in node.items() if not str(name).startswith("_")}
+    expected = "; ".join(f"{name}: {words(kinds[name])}" for name in given if name in kinds and is_plain(kinds[name]))
+    got = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    return (
+        f"{where} is refused: {target} cannot work with its values, one of which is of another kind or length than it "
+        f"takes; expected {expected or 'such as its documentation names'}; got {got[:500]}; correct it "
+        "(debug=true shows where it fails)"
+    )
 
 
 def unknown_keys(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, str]]:
@@ -206,11 +224,20 @@ def parameters_of(target: str, where: str, key: str = "") -> Mapping[str, inspec
     Raises:
         UserError: it is not allowed in its role, or cannot be imported.
     """
+    return inspect.signature(target_of(target, where, key)).parameters
+
+
+def target_of(target: str, where: str, key: str = "") -> Any:
+    """Returns the class or function of that name, which is imported when it may be.
+
+    Raises:
+        UserError: it is not allowed in its role, or cannot be imported.
+    """
     role = where.partition("/")[0]
     require_name(str(target), role, where)
     found = _locate(target, where, key)
     require_object(found, target, role, where)
-    return inspect.signature(found).parameters
+    return found
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """What the values of the primary configs may be: checked once, where a config comes in and nothing is built yet."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -59,6 +59,10 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list | ListConfig) and all(isinstance(name, str) for name in value)
 
 
+def _is_named(value: Any) -> bool:
+    return isinstance(value, str) or _are_names(value)
+
+
 def _is_spacing(value: Any) -> bool:
     if value is None:
         return True
@@ -73,6 +77,7 @@ def _is_limit(value: Any) -> bool:
     return value is None or _is_whole(value, 1) or (type(value) is float and 0 < value <= 1)
 
 
+ABLATED = ("without", "only")
 LIMIT = Rule("a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
 RULES = {
     "name": Rule("a folder's name", lambda value: isinstance(value, str | int) and not isinstance(value, bool)),
@@ -102,6 +107,15 @@ RULES = {
     "data.steps_per_epoch": _whole(1, None),
     "data.num_workers": _whole(0, "auto"),
     "trainer.max_epochs": _whole(1),
+    "trainer.accumulate_grad_batches": _whole(1),
+    "trainer.check_val_every_n_epoch": _whole(1, None),
+    "trainer.gradient_clip_val": Rule("null or a norm from 0", lambda v: v is None or (_is_number(v) and v >= 0)),
+    "optimizer.lr": Rule("a step size from 0", lambda v: _is_number(v) and v >= 0),
+    "aug.strength": Rule("one number ≥ 0 (0 none, 1 as published)", lambda v: _is_number(v) and v >= 0),
+    "aug.schedule": Rule("constant, linear_up, linear_down or off_last_N_epochs", lambda v: isinstance(v, str)),
+    **{f"aug.{key}": Rule("an op's name or a list of them, such as [rotate,noise]", _is_named) for key in ABLATED},
+    "dataset.split.allow_leak": Rule("true or false", lambda value: type(value) is bool),
+    "trust": Rule("a list of packages, such as [mypackage]", _are_names),
     **{f"trainer.limit_{part}_batches": LIMIT for part in ("train", "val", "test")},
     "parts": Rule("[data, augmentation] or one of them, such as [data]", _are_parts),
     "samples": _whole(1),
@@ -127,13 +141,50 @@ RULES = {
 }
 
 
-def check_values(config: DictConfig) -> None:
-    """Nothing, when every value that the config has and a rule knows is what it may be.
+def check_values(config: DictConfig, defaults: Mapping[str, Any] | None = None) -> None:
+    """Raises UserError unless every value that the config has and a rule knows is what it may be.
 
-    Raises:
-        UserError: the first that is not.
+    Args:
+        config: of a verb, or of a run.
+        defaults: what the verb's own file says: a key whose default a rule refuses means something else there.
     """
     for key, rule in RULES.items():
-        value = OmegaConf.select(config, key, default=rule)
-        if value is not rule and not rule.holds(value):
-            raise UserError(f"{key} is {value!r}; expected {rule.expected}; give {key}=…")
+        value = OmegaConf.select(config, key, default=rule, throw_on_missing=False)
+        if value is rule or rule.holds(value) or (value is None and _is_missing(config, key)):
+            continue
+        if defaults is None or rule.holds(defaults.get(key, value)) or key not in defaults:
+            plain = OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value
+            raise UserError(f"{key} is {plain!r}; expected {rule.expected}; give {key}=…")
+
+
+def _is_missing(config: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, name)
+
+
+def is_like(key: str, value: Any, default: Any) -> bool:
+    """Returns whether a value is of the kind of the default of its key, or what a rule of that key asks for.
+
+    A default of null says no more than that it is no mapping, and a number that it is one.
+    """
+    if key in RULES and RULES[key].holds(value):
+        return True
+    if default is None:
+        return not isinstance(value, DictConfig)
+    if isinstance(default, bool):
+        return type(value) is bool
+    if isinstance(default, int | float):
+        return _is_number(value)
+    return isinstance(value, ListConfig) if isinstance(default, list) else isinstance(value, str)
+
+
+def expected_of(default: Any) -> str:
+    """Returns in words what `is_like` asks for."""
+    if default is None:
+        return "null, text or a number"
+    if isinstance(default, bool):
+        return "true or false"
+    if isinstance(default, int | float):
+        return "a number"
+    return "a list, [a,b]" if isinstance(default, list) else "text (a number as text in quotes)"

@@ -3,13 +3,15 @@
 import difflib
 import functools
 import importlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segtrain.config import conf_dir, parameters_of, unknown_keys
+from segtrain.config import conf_dir, parameters_of, target_of, unknown_keys
+from segtrain.kinds import is_of, kinds_of, same_kind, words
 from segtrain.trust import ROLES
 
 # Nodes that describe an object: the group of their file, and the keys that segtrain reads beside the object's own.
@@ -110,7 +112,10 @@ def mistakes_of(
             yield f"{path}.{name}", f"{path}.{name} is {container[name]!r}, but {why}; leave it out"
     plain = {name: value for name, value in container.items() if name not in ours}
     if not _is_shipped(plain, group, choices.get(group, "")):
+        _prepare(plain, path)
         yield from _of_call(plain, path, where)
+    raw: Any = OmegaConf.to_container(node, resolve=False)
+    yield from _of_kinds(plain, raw, _shipped(group, choices.get(group, "")), path, where)
 
 
 def _given(path: str, node: Mapping[str, Any]) -> dict[str, str]:
@@ -131,14 +136,72 @@ def _plain(node: DictConfig) -> dict[str, Any]:
 
 def _of_call(node: dict[str, Any], path: str, where: str) -> Iterator[tuple[str, str]]:
     """Keys that the targets of a node do not take; they are imported."""
-    if path == "aug":
-        importlib.import_module("segtrain.aug")  # before albumentations
-    if any(target.startswith(NEED_OPERATORS) for _, target in _targets(node)):
-        importlib.import_module("segtrain.compat").register_torchvision_operators()
     for key, message in unknown_keys(node, where, {}):
         yield f"{path}.{key}", message
     if str(node["_target_"]).startswith("segmentation_models_pytorch.") and path == "model":
         yield from _of_encoder(node, where)
+
+
+def _prepare(node: dict[str, Any], path: str) -> None:
+    """Imports what the packages of a node's targets must find when they are imported."""
+    if path == "aug":
+        importlib.import_module("segtrain.aug")  # before albumentations
+    if any(target.startswith(NEED_OPERATORS) for _, target in _targets(node)):
+        importlib.import_module("segtrain.compat").register_torchvision_operators()
+
+
+def _of_kinds(node: Any, raw: Any, known: Any, key: str, where: str) -> Iterator[tuple[str, str]]:
+    """Yields the arguments that are of another kind than their target takes.
+
+    Args:
+        node: plain and resolved; `raw` the same, unresolved.
+        known: what stands at its place in the file of the choice in conf/: a value of that kind needs no look at the
+            target, which then is not imported.
+        key: the node's own; `where` its file.
+    """
+    places: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    kinds: dict[str, Any] | None = None
+    if isinstance(node, dict) and isinstance(known, dict) and node.get("_target_") != known.get("_target_"):
+        known = {}
+    for name, value in places:
+        before, there = _item(raw, name), _item(known, name)
+        if isinstance(node, dict) and "_target_" in node and not str(name).startswith("_"):
+            is_shipped = before == there and type(before) is type(there)
+            if not is_shipped and not same_kind(value, there):
+                kinds = _kinds(node, key, where) if kinds is None else kinds
+                if name in kinds and not is_of(value, kinds[name]):
+                    yield f"{key}.{name}", wrong_kind(f"{key}.{name}", value, words(kinds[name]), where)
+                    continue
+        yield from _of_kinds(value, before, there, f"{key}.{name}", where)
+
+
+def wrong_kind(key: str, value: Any, expected: str, where: str) -> str:
+    """Returns the message for a value of another kind; `where` is the file whose comment says more of the key."""
+    comment = _comment(where, key.rpartition(".")[2])
+    told = f"; {where} says: {comment}" if comment else ""
+    return f"{key} is {value!r}; expected {expected}{told}; give {key}=…"
+
+
+@functools.cache
+def _comment(where: str, name: str) -> str:
+    """The comment beside a key in a file of conf/, where there is one."""
+    path = conf_dir() / re.sub(r".* with split=(.*)", r"split/\1.yaml", where)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    found = [line for line in lines if re.match(rf"\s*(- )?{re.escape(name)}:", line)]
+    return found[0].partition(" # ")[2].strip() if found else ""
+
+
+def _kinds(node: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    """The annotations of a node's target, which is imported."""
+    _prepare(dict(node), key.partition(".")[0])
+    return kinds_of(target_of(str(node["_target_"]), where, key.partition(".")[2]))
+
+
+def _item(node: Any, name: Any) -> Any:
+    """What stands at a place of a mapping or list; the ellipsis where there is no such place."""
+    if isinstance(node, dict):
+        return node.get(name, ...)
+    return node[name] if isinstance(node, list) and isinstance(name, int) and name < len(node) else ...
 
 
 def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
@@ -160,17 +223,19 @@ def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
 
 def _is_shipped(node: Mapping[str, Any], group: str, choice: str) -> bool:
     """Whether every key of a node stands in the file of its choice in conf/, so that it need not be looked up."""
-    return _shape(node) <= _shipped(group, choice)
+    return _shape(node) <= _shape(_shipped(group, choice))
 
 
 @functools.cache
-def _shipped(group: str, choice: str) -> set[str]:
+def _shipped(group: str, choice: str) -> dict[str, Any]:
+    """What the file of a choice in conf/ and those that it begins with say, unresolved; nothing without a file."""
     path = conf_dir() / group / f"{choice}.yaml"
     if not path.is_file():
-        return set()
+        return {}
     node: Any = OmegaConf.to_container(OmegaConf.load(path))
     bases = [entry for entry in node.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    return set.union(_shape(node), *(_shipped(group, base) for base in bases))
+    found: Any = OmegaConf.to_container(OmegaConf.merge({}, *(_shipped(group, base) for base in bases), node))
+    return {str(key): value for key, value in found.items()}
 
 
 def _shape(node: object) -> set[str]:

@@ -9,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from segtrain.app.known_arguments import NODES, mistakes_of, nearest, paths
+from segtrain.app.known_arguments import NODES, mistakes_of, nearest, paths, wrong_kind
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
 from segtrain.trust import ROLES
+from segtrain.values import check_values, expected_of, is_like
 
 LISTED = 12  # keys that a message lists; of more it says where they are shown
 # Keys of an object's node that are hydra's own; of others that begin with _ it makes nothing.
@@ -22,7 +23,7 @@ HYDRAS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 def require_known(
     config: DictConfig, verb: str, choices: Mapping[str, str], typed: Sequence[str] | None = None
 ) -> None:
-    """Raises UserError when the config has a key that nothing reads, or that another one overrules.
+    """Raises UserError when the config has a key that nothing reads, that another one overrules, or of a wrong kind.
 
     Args:
         config: as composed for the verb, or that of a run with what was typed of it.
@@ -35,9 +36,15 @@ def require_known(
         return typed is None or any(_is_below(key, one) or _is_below(one, key) for one in typed)
 
     known, groups = _own_keys(verb), _groups(verb)
+    for key, message in _misshapen(config, known, groups, choices):
+        if is_asked(key):
+            raise UserError(message)
     for key, others in _strangers(config, known, groups):
         if is_asked(key) and not _is_named(config, key):
             raise UserError(_unread(config, key, others, verb))
+    if typed is None:
+        check_values(config, _defaults(verb))
+        _require_kinds(config, verb)
     nodes: Any = OmegaConf.to_container(config, resolve=False)
     for path, (group, ours) in NODES.items():
         for key in _hidden(nodes.get(path), path) if path in groups else ():
@@ -66,6 +73,48 @@ def require_keys(verb: str, typed: Sequence[str]) -> None:
             f"nothing reads the key '{key}'; {nearest(key, others)}{verb} reads {', '.join(others)}; correct it, or "
             "leave it out"
         )
+
+
+def _misshapen(
+    config: DictConfig, known: Mapping[str, Sequence[str]], groups: Sequence[str], choices: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Keys that have keys below them, and that something else was put in the place of."""
+    for key in [*(key for key, below in known.items() if below), *groups, "dataset.split"]:
+        node = OmegaConf.select(config, key, default=DictConfig({}), throw_on_missing=False)
+        if isinstance(node, DictConfig) or (node is None and key not in known):
+            continue
+        group = key.rpartition(".")[2]
+        if group in (*groups, "split"):
+            way = f"choose a file of conf/{group} by {group}=…, as {group}={choices.get(group)}"
+        else:
+            below = [f"{key}.{name}" for name in known[key]]
+            others = [other for other in (*known, *groups) if other != key]
+            way = f"{nearest(key, others)}give one of {', '.join(below)}"
+        yield key, f"{key} is {_plain(node)!r}, and it has keys below it; expected them to stay; {way}"
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value
+
+
+def _require_kinds(config: DictConfig, verb: str) -> None:
+    """Raises UserError unless what no rule knows is of the kind of the value in the verb's own file."""
+    for key, default in _defaults(verb).items():
+        value = OmegaConf.select(config, key, default=default, throw_on_missing=False)
+        if value != default and not is_like(key, value, default):
+            raise UserError(wrong_kind(key, _plain(value), expected_of(default), f"{verb}.yaml"))
+
+
+@functools.cache
+def _defaults(verb: str) -> dict[str, Any]:
+    """What conf/VERB.yaml says of its own keys, dotted, where it is no reference to another; ??? is None."""
+    found: dict[str, Any] = {}
+    plain: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{verb}.yaml"), resolve=False)
+    for key, value in plain.items():
+        if key not in ("defaults", "hydra"):
+            found |= {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+    found = {key: None if value == "???" else value for key, value in found.items()}
+    return {key: value for key, value in found.items() if not (isinstance(value, str) and "${" in value)}
 
 
 def _is_below(key: str, parent: str) -> bool:
