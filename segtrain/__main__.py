@@ -1,5 +1,6 @@
 """`python -m segtrain [verb] [overrides…]`: the verb is taken off, Hydra reads the rest, mistakes become messages."""
 
+import difflib
 import importlib
 import json
 import os
@@ -11,6 +12,7 @@ from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.help import help_text
+from segtrain.mistakes import require_readable
 from segtrain.trust import trust, typed_trust
 
 VERBS = {
@@ -53,6 +55,7 @@ def main() -> None:
             return
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
+        require_readable(arguments, verb, VALUED)
         arguments = [plain_list(a) for a in arguments] if verb in ("evaluate", "predict") else arguments
         arguments = [of_file(a) for a in arguments] if verb in OF_FILE else arguments
         arguments = swept(overrides_first([quoted(argument) for argument in arguments]))
@@ -83,8 +86,10 @@ def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
     if not first or first.startswith(("-", "+", "~")) or "=" in first:
         return "train", arguments
     if first not in VERBS:
+        near = difflib.get_close_matches(first, VERBS, 1)
+        hint = f"did you mean {near[0]}? " if near else "keys are typed as key=value; "
         listed = "".join(f"\n  {verb:10s} {what}" for verb, what in VERBS.items())
-        raise UserError(f"there is no verb '{first}'; the verbs are:{listed}")
+        raise UserError(f"there is no verb '{first}'; {hint}the verbs are:{listed}")
     return first, arguments[1:]
 
 

@@ -1,7 +1,11 @@
 """Which exceptions are the user's mistakes, and how they read as one message."""
 
 import difflib
+import functools
 import re
+from collections.abc import Collection, Sequence
+
+from segtrain.errors import UserError
 
 # Choices that a plug-in of Hydra's brings -> the extra of segtrain that installs it.
 PLUGINS = {
@@ -9,6 +13,83 @@ PLUGINS = {
     ("hydra/launcher", "submitit_local"): "slurm",
     ("hydra/launcher", "ray"): "ray",
 }
+
+# What other programs call a key.
+SYNONYMS = {
+    "trainer.max_epochs": ("epochs", "num_epochs", "n_epochs", "max_epoch", "epoch", "ep"),
+    "optimizer.lr": ("learning_rate", "lr0", "base_lr", "init_lr", "lrate"),
+    "data.crop": ("imgsz", "img_size", "image_size", "input_size", "size", "patch_size", "crop_size", "resolution"),
+    "data.batch_size": ("batch", "batchsize", "bs", "train_batch_size", "samples_per_gpu"),
+    "data.num_workers": ("workers", "n_workers", "loaders", "num_threads"),
+    "data.steps_per_epoch": ("steps", "iterations", "iters", "num_iterations", "max_steps", "max_iters"),
+    "trainer.accelerator": ("device", "gpu", "gpus", "cuda", "cpu"),
+    "trainer.precision": ("amp", "fp16", "bf16", "half", "mixed_precision"),
+    "trainer.accumulate_grad_batches": ("accumulate", "accumulation", "grad_accum", "gradient_accumulation_steps"),
+    "trainer.gradient_clip_val": ("clip", "grad_clip", "clip_grad", "max_norm"),
+    "model.encoder_weights": ("pretrained", "weights", "pretrain", "imagenet"),
+    "model.encoder_name": ("encoder", "backbone"),
+    "model": ("arch", "architecture", "network", "net"),
+    "dataset.root": ("root", "data_root", "data_dir", "data_path", "datadir", "dataroot", "root_dir", "path"),
+    "dataset.classes": ("classes", "num_classes", "n_classes", "nc", "labels"),
+    "dataset.split.fold": ("k", "folds", "kfold", "n_folds", "n_splits"),
+    "dataset.split.val": ("val_split", "val_ratio", "val_size", "validation_split"),
+    "dataset.split.test": ("test_split", "test_ratio", "test_size"),
+    "optimizer.weight_decay": ("wd", "decay", "l2"),
+    "optimizer": ("optim", "opt"),
+    "scheduler": ("lr_scheduler", "sched", "lrf"),
+    "loss": ("criterion", "loss_fn"),
+    "aug": ("augment", "augmentation", "augmentations", "transforms", "transform"),
+    "aug.strength": ("magnitude", "intensity"),
+    "early_stopping": ("patience", "early_stop"),
+    "outputs": ("project", "out", "out_dir", "output", "output_dir", "save_dir", "results", "log_dir"),
+    "name": ("exp", "exp_name", "experiment_name", "run_name", "tag"),
+    "init_from": ("ckpt", "checkpoint_path", "load_from", "finetune", "resume_from_weights"),
+    "run": ("model_path", "ckpt_path"),
+    "input": ("source", "images", "files"),
+}
+
+
+def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str]) -> None:
+    """Raises UserError at an argument of a verb that is neither key=value nor a flag.
+
+    Args:
+        arguments: as typed, without the verb.
+        verb: whose they are.
+        valued: flags whose value is the next argument.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    flags = {flag for action in get_args_parser()._actions for flag in action.option_strings}
+    for at, (before, argument) in enumerate(zip(["", *arguments], arguments, strict=False)):
+        flag, equals, value = argument.partition("=")
+        if before in valued or argument.startswith(("~", "+")) or flag in flags:
+            continue
+        if argument.startswith("-"):
+            if not any(known.startswith(flag) for known in flags if flag.startswith("--")):
+                given = value if equals else next((one for one in arguments[at + 1 : at + 2] if one[:1] != "-"), "")
+                near = difflib.get_close_matches(flag, flags, 1, 0.8)
+                told = f"did you mean {near[0]}?" if near else _as_key(flag.lstrip("-"), given, verb)
+                raise UserError(f"there is no option {flag}; {told}")
+        elif not equals:
+            raise UserError(
+                f"'{argument}' is neither key=value nor a flag; {_as_key(argument, '', verb)}; a verb comes first"
+            )
+
+
+def _as_key(word: str, value: str, verb: str) -> str:
+    meant = synonym(word, verb) or next(iter(difflib.get_close_matches(word, _keys(verb), 1)), "")
+    hint = f"did you mean {meant}={value or '…'}? " if meant else ""
+    return f"{hint}expected key=value, such as trainer.max_epochs=20 or data.batch_size=8"
+
+
+def synonym(key: str, verb: str) -> str:
+    """Returns the key of a verb that is meant by a word of other programs, or by a key's last part; "" for none."""
+    first, _, last = key.lstrip("+~").replace("-", "_").casefold().rpartition(".")
+    word, known = last if first in ("", "data", "trainer", "optimizer") else key, _keys(verb)
+    ends = [one for one in known if one.rpartition(".")[2] == word]
+    meant = [one for one, words in SYNONYMS.items() if word in words]
+    of_data = ("dataset.root", "dataset.classes") if verb in ("train", "check", "preview") else ()
+    return next((one for one in [*ends[:1], *meant] if one in known or one in of_data), "")
 
 
 def explain(error: BaseException, verb: str = "train") -> str | None:
@@ -20,8 +101,6 @@ def explain(error: BaseException, verb: str = "train") -> str | None:
         OverrideParseException,
     )
     from omegaconf.errors import OmegaConfBaseException
-
-    from segtrain.errors import UserError
 
     for link in _chain(error):
         if isinstance(link, UserError):
@@ -77,8 +156,8 @@ def _unknown_key(error: BaseException) -> str | None:
 
 
 def _no_such_key(key: str, verb: str) -> str:
-    near = difflib.get_close_matches(key, _keys(verb), 1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    meant = synonym(key, verb) or next(iter(difflib.get_close_matches(key, _keys(verb), 1)), "")
+    hint = f"did you mean {meant}? " if meant else ""
     shown = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
     return (
         f"there is no key '{key}' in the config; {hint}expected one that `{shown}` shows; "
@@ -86,6 +165,7 @@ def _no_such_key(key: str, verb: str) -> str:
     )
 
 
+@functools.cache
 def _keys(verb: str) -> list[str]:
     """Every key of the verb's default config, and the groups."""
     from omegaconf import OmegaConf

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
+from segtrain.config import composed, conf_dir
+from segtrain.mistakes import SYNONYMS
 from tests.conftest import SMALL, CommandLine
 
 
@@ -66,7 +69,7 @@ MISTAKES = {
     "unknown key": (["aug.strenght=2"], ["there is no key 'aug.strenght'", "did you mean aug.strength?"]),
     "unknown group": (["agu=none"], ["there is no key 'agu'", "did you mean aug?"]),
     "bad override": (["seed=[1"], ["seed=[1"]),
-    "negative strength": (["aug=flips", "aug.strength=-1"], ["aug.strength is one number ≥ 0", "-1"]),
+    "negative strength": (["aug=flips", "aug.strength=-1"], ["expected one number ≥ 0", "-1"]),
     "negative seed": (["seed=-1"], ["seed is -1; expected a whole number from 0 to 4294967295"]),
     "no threads": (["threads=0"], ["threads is 0; expected a whole number from 1"]),
     "no such determinism": (["deterministic=maybe"], ["expected true, false or warn"]),
@@ -80,7 +83,7 @@ MISTAKES = {
     "negative workers": (["data.num_workers=-1"], ["data.num_workers is -1; expected a whole number from 0 or auto"]),
     "no epoch": (["trainer.max_epochs=0"], ["trainer.max_epochs is 0"]),
     "missing value": (["dataset=folder"], ["dataset.classes has no value", "dataset.classes=…"]),
-    "refused value": (["optimizer.lr=fast"], ["optimizer/adamw.yaml is refused"]),
+    "refused value": (["optimizer.lr=fast"], ["optimizer.lr is 'fast'"]),
     "gpu without one": (["trainer=gpu"], ["torch sees no GPU", "trainer=cpu"]),
     "no such run": (["resume=outputs/nothing"], ["'outputs/nothing' is no run folder", "config.yaml"]),
     "missing extra": (["logger=wandb"], ['pip install "segtrain[wandb]"']),
@@ -89,6 +92,53 @@ MISTAKES = {
     "misspelt model key": (["+model.decoder_chanels=[8,8,8,8,8]"], ["model/unet_resnet18.yaml", "decoder_chanels"]),
     "no such target": (["model._target_=segtrain.nothing"], ["segtrain.nothing", "cannot be imported"]),
 }
+
+
+ELSEWHERE = {  # what other programs call it, in their several ways of typing it
+    "epochs": ("trainer.max_epochs", "5"),
+    "lr": ("optimizer.lr", "0.1"),
+    "learning-rate": ("optimizer.lr", "0.1"),
+    "imgsz": ("data.crop", "512"),
+    "batch": ("data.batch_size", "8"),
+    "workers": ("data.num_workers", "2"),
+    "encoder_name": ("model.encoder_name", "resnet34"),
+    "root": ("dataset.root", "data/cells"),
+}
+
+
+@pytest.mark.parametrize("word", ELSEWHERE)
+def test_the_key_that_is_meant_is_named(word: str, segtrain: CommandLine) -> None:
+    key, value = ELSEWHERE[word]
+    for typed in ([f"{word.replace('-', '_')}={value}"], [f"+{word.replace('-', '_')}={value}"]):
+        assert segtrain(*typed) == 2
+        assert "did you mean" in segtrain.err and key in segtrain.err, typed
+    for typed in ([f"--{word}", value], [f"--{word}={value}"], ["train", "aug=flips", f"--{word}", value]):
+        assert segtrain(*typed) == 2
+        assert f"there is no option --{word}; did you mean {key}={value}?" in segtrain.err, typed
+    assert not list(segtrain.folder.iterdir())
+
+
+def test_every_synonym_is_of_a_key_that_is_there() -> None:
+    groups = {path.name for path in conf_dir().iterdir()}
+    config = composed("train", ["dataset=folder", "dataset.root=x", "dataset.classes={a: 0}"])
+    after = {"run", "input"}  # of the verbs after training
+    for key in SYNONYMS:
+        first, _, last = key.rpartition(".")
+        node = OmegaConf.select(config, first) if first else config
+        assert last in node or key in groups | after or key.startswith("dataset.split."), key
+    assert len(words := [word for found in SYNONYMS.values() for word in found]) == len(set(words))
+
+
+def test_a_word_that_is_no_override(segtrain: CommandLine) -> None:
+    for typed, said in {
+        ("trian",): "did you mean train?",
+        ("evalute", "run=x"): "did you mean evaluate?",
+        ("--config-dir", "x", "trian"): "did you mean train?",
+        ("aug=flips", "check"): "a verb comes first",
+        ("epochs", "5"): "keys are typed as key=value",
+        ("--confg-dir", "x"): "did you mean --config-dir?",
+    }.items():
+        assert segtrain(*typed) == 2 and said in segtrain.err and segtrain.err.startswith("error: "), typed
 
 
 @pytest.mark.parametrize("case", MISTAKES)
@@ -144,7 +194,7 @@ def test_flags_and_overrides_come_in_any_order(segtrain: CommandLine) -> None:
 
 
 def test_debug_shows_the_traceback(segtrain: CommandLine) -> None:
-    with pytest.raises(Exception, match=r"aug\.strength is one number"):
+    with pytest.raises(Exception, match="expected one number"):
         segtrain("aug=flips", "aug.strength=-1", "debug=true", *SMALL)
 
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from segtrain.app.known_keys import require_known
 from segtrain.config import composed, conf_dir, searched
 from segtrain.errors import UserError
+from segtrain.mistakes import synonym
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
 
@@ -109,7 +110,8 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
             value = OmegaConf.select(typed_only, key)
             OmegaConf.update(config, key, {}, merge=False)
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
-            raise UserError(f"the run's config has no key '{key}'; expected one of its config.yaml; +{key}=… adds one")
+            hint = f"did you mean {meant}? " if (meant := synonym(key, "train")) else ""
+            raise UserError(f"the run's config has no key '{key}'; {hint}expected one of its config.yaml; +{key}=… adds one")
         OmegaConf.update(config, key, value, force_add=True, merge=False)
         keys.append(key)
     check(config)

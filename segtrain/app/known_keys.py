@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from segtrain.app.known_arguments import NODES, mistakes_of, nearest, paths, wrong_kind
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
+from segtrain.mistakes import synonym
 from segtrain.trust import ROLES
 from segtrain.values import check_values, expected_of, is_like
 
@@ -154,8 +155,10 @@ def _unread(config: DictConfig, key: str, others: Sequence[str], verb: str) -> s
     known = [path for path in all_keys if not _is_below(path, key) and not _is_below(key, path)]
     command = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
     told = ", ".join(others) if len(others) <= LISTED else f"the keys that `{command}` shows"
+    meant = "" if verb == "hydra" else synonym(key, verb)
+    hint = f"did you mean '{meant}'? " if meant else nearest(key, [*others, *known])
     return (
-        f"nothing reads the key '{key}'; {nearest(key, [*others, *known])}{verb} reads {told}, and what another key "
+        f"nothing reads the key '{key}'; {hint}{verb} reads {told}, and what another key "
         f"names by ${{{key}}}; correct it, or leave it out"
     )
 

@@ -277,7 +277,7 @@ CANNOT = {
     "a key that nothing reads": ([LONGER, "+foo=1"], "nothing reads the key 'foo'"),
     "a key that its target lacks": ([LONGER, "+optimizer.foo=1", "resume_allow=[optimizer]"], "unknown key 'foo'"),
     "a value that cannot be": ([LONGER, "data.batch_size=0"], "expected a whole number"),
-    "a value that its target refuses": ([LONGER, "optimizer.lr=fast", "resume_allow=[optimizer]"], "is refused"),
+    "a value that its target refuses": ([LONGER, "+trainer.profiler=fast", "resume_allow=[trainer]"], "is refused"),
     "other data": ([LONGER, "dataset.noise=3.0", "resume_allow=[dataset]"], "data of"),
     "no such data": ([LONGER, "dataset=folder", "dataset.root=x", "resume_allow=[dataset,choices]"], "error: "),
     "another network": ([LONGER, "model.decoder_channels=[8,8,8,8,16]", "resume_allow=[model]"], "another network"),
