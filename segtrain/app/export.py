@@ -12,6 +12,7 @@ from segtrain.app.card import card
 from segtrain.app.exported import FORMATS, Format, about, run_name
 from segtrain.app.finding import find_run
 from segtrain.app.loaded import Loaded, load
+from segtrain.app.sources import named_model
 from segtrain.errors import UserError
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.folder import RunFolder
@@ -37,7 +38,7 @@ def export(config: DictConfig) -> Path:
     if not console.is_terminal:
         console.width = WIDTH
     console.print(
-        f"exporting {escape(str(run.path))}: model={loaded.config.choices.model}, epoch {loaded.epoch}, "
+        f"exporting {escape(str(run.path))}: model {escape(named_model(loaded.config))}, epoch {loaded.epoch}, "
         f"{loaded.channels} channels, classes {escape(', '.join(loaded.classes))}, as {config.format}",
         soft_wrap=True,
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from segtrain.app.assembly import Parts
-from segtrain.app.sources import where
+from segtrain.app.sources import named_model, where
 from segtrain.app.stops import Stops
 from segtrain.errors import UserError
 from segtrain.lightning import L
@@ -21,6 +21,8 @@ from segtrain.lightning import L
 NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")
 # How torch says that a convolution, the first of a network of the user's own, is not for such images.
 OTHER_CHANNELS = re.compile(r"expected input\[.*\] to have (\d+) channels, but got \d+ channels instead")
+# How torch says that a batch norm has one value a channel: behind pooling to one place, of one sample.
+ONE_VALUE = "Expected more than 1 value per channel when training"
 PATIENCE = 5.0  # seconds that a dying process may take
 LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) (.*)", re.DOTALL)
 
@@ -62,6 +64,13 @@ def _message(error: Exception, parts: Parts) -> str | None:
             f"the network takes images of {channels[1]} channels; expected {parts.dataset.channels}, as the data have; "
             f"got {channels[1]}, somewhere below model; leave its number of channels out, or choose another network"
         )
+    if ONE_VALUE in text:
+        return (
+            f"{named_model(parts.config)} normalises over the batch what an image leaves in a single place, by pooling or "
+            f"since data.crop={parts.config.data.crop} is small, and one sample has a single value there; expected "
+            f"data.batch_size of 2 or more; got {parts.config.data.batch_size}; give data.batch_size=2, or choose a "
+            "model without such pooling, such as model=unet_resnet18, and a data.crop of 64 or more"
+        )
     if isinstance(error, ConnectionError | EOFError | FileNotFoundError):  # its last batch was being taken over
         return next((_loader_died(process, text, parts) for process in _dead(parts)), None)
     return None
@@ -85,7 +94,7 @@ def _out_of_memory(text: str, parts: Parts) -> str:
     config = parts.config
     got = " ".join(text.split())[:200]
     return (
-        f"{parts.device} ran out of memory in training {config.choices.model} on batches of {config.data.batch_size} "
+        f"{parts.device} ran out of memory in training {named_model(config)} on batches of {config.data.batch_size} "
         f"with crop {config.data.crop} in {config.trainer.precision}; got: {got}; lower data.batch_size (with "
         "trainer.accumulate_grad_batches=2 the optimizer sees as many samples), or data.crop, or choose a smaller "
         "model.encoder_name; in another run (name=…), since results depend on these"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config import build
+from segtrain.config import build, conf_dir
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.columns import Codes
 from segtrain.data.duplicates import copies_of
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 def where(config: DictConfig, group: str) -> str:
     """The file of a group's choice, for messages: "aug/flips.yaml"."""
     return f"{group}/{config.choices[group]}.yaml"
+
+
+def named_model(config: DictConfig) -> str:
+    """Returns what the network is called: by its choice, or by its class where that is not the choice's own."""
+    choice, target = str(config.choices.model), str(OmegaConf.select(config, "model._target_"))
+    path = conf_dir() / "model" / f"{choice}.yaml"
+    own = OmegaConf.select(OmegaConf.load(path), "_target_") if path.is_file() else target
+    return choice if own == target else f"{target.rpartition('.')[2]} (model._target_, in place of {choice}'s)"
 
 
 def build_dataset(config: DictConfig) -> SegmentationDataset:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from segtrain.app import empty_images
 from segtrain.app.limits import trained_batches
+from segtrain.app.sources import named_model
 from segtrain.lightning import L
 from segtrain.runs.folder import RunFolder
 
@@ -67,7 +68,7 @@ class Terminal:
             "dataset": f"{config.choices.dataset}: {len(dataset.classes)} classes, channels {dataset.channels}; "
             f"images: {sizes}",
             "aug": f"{config.choices.aug}, strength {config.aug.strength:g}",
-            "model": f"{config.choices.model}, {parameters:.1f} M parameters",
+            "model": f"{named_model(config)}, {parameters:.1f} M parameters",
             "device": f"{parts.device}; {config.threads} threads, {config.data.num_workers} loader workers, "
             f"{config.trainer.precision}, deterministic {str(config.deterministic).lower()}",
             "training": f"{config.trainer.max_epochs} epochs of {trained_batches(config, data.steps_per_epoch)} steps, "

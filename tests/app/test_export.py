@@ -21,6 +21,8 @@ from segtrain.app.exported import FORMATS
 from segtrain.app.loaded import load
 from segtrain.app.onnx_model import open_onnx
 from segtrain.app.onnx_writer import write_onnx
+from segtrain.app.sources import named_model
+from segtrain.config import conf_dir
 from segtrain.model.metrics import prediction
 from segtrain.model.trained import Trained
 from segtrain.runs.folder import RunFolder
@@ -168,6 +170,12 @@ def test_safetensors_have_the_names_of_training(run: Path, files: Callable[[str]
             assert torch.equal(ours.get_tensor(name), trained.get_tensor(name)), name
 
 
+def test_a_network_by_its_class_is_called_so(composed: Callable[..., DictConfig]) -> None:
+    assert named_model(composed("model=upernet")) == "upernet"
+    other = composed("model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels")
+    assert named_model(other).startswith("PSPNet ") and "unet_resnet18" in named_model(other)
+
+
 def test_a_file_that_differs_is_not_kept_and_the_old_one_stays(
     export: Export, segtrain: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,12 +247,14 @@ def test_a_missing_package_is_told_with_its_extra(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["unet_resnet18", "unetplusplus", "deeplabv3plus", "segformer"])
+@pytest.mark.parametrize("name", [*sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")), "PSPNet"])
 def test_architectures_agree_at_every_size(name: str, composed: Callable[..., DictConfig], tmp_path: Path) -> None:
-    """As they ship, with random weights; the encoder of the convolutional ones is a small one."""
-    encoder = [] if name == "segformer" else ["model.encoder_name=tu-test_resnet"]
+    """As they ship, with random weights; the encoder of most is a small one."""
+    encoder = [] if name in ("segformer", "unet_shallow") else ["model.encoder_name=tu-test_resnet"]
+    other = ["model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels"]
     torch.manual_seed(0)
-    model = Trained(build_network(composed(f"model={name}", *encoder), 1, 4), [100.0], [50.0])
+    typed = other if name == "PSPNet" else [f"model={name}"]
+    model = Trained(build_network(composed(*typed, *encoder), 1, 4), [100.0], [50.0])
     about = {"classes": list("abcd"), "palette": [], "channels": 1, "ignore_index": 255, "stride": 32}
     write_onnx(model, about, tmp_path / "model.onnx")
     found = agreement.agreements(model, open_onnx(tmp_path / "model.onnx")[0], 1, 32)

@@ -10,9 +10,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from segtrain.app.assembly import build_network
 from segtrain.app.failures import explained
 from segtrain.app.stops import Stopped, Stops
 from segtrain.aug import Policy
+from segtrain.config import conf_dir
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets.shapes import Sample, Shapes
 from segtrain.data.split import Split
@@ -109,3 +111,21 @@ def test_what_breaks_after_a_signal_is_the_stop(parts):
 
 def test_a_process_that_reads_nothing_is_not_blamed_on_a_sample(parts):
     assert parts.data.reading.of(os.getpid()) is None
+
+
+# Their batch norms see one place an image, behind pooling.
+POOLED = ("deeplabv3plus", "upernet")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")))
+def test_a_batch_of_one_trains_or_is_told_by_its_key(name, parts, composed):
+    parts.config = composed(f"model={name}", "data.batch_size=1", "data.crop=64")
+    network = build_network(parts.config, 1, 2).train()
+    told = ""
+    try:
+        with explained(parts, Stops()):
+            network(torch.rand(1, 1, 64, 64)).mean().backward()
+    except UserError as error:
+        told = str(error)
+    assert (told != "") == (name in POOLED)
+    assert not told or ("data.batch_size=2" in told and name in told)

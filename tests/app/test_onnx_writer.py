@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from segtrain.app import onnx_writer
@@ -28,3 +31,15 @@ def test_a_network_beyond_one_file_is_told(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError, match=r"format=torch_export or format=safetensors$"):
         onnx_writer.write_onnx(Trained(nn.Conv2d(1, 2, 1), [0.0], [1.0]), {"channels": 1}, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@given(
+    rows=st.integers(1, 40), columns=st.integers(1, 40), places=st.tuples(st.integers(1, 12), st.integers(1, 12))
+)
+def test_pooling_by_products_is_adaptive_pooling(rows: int, columns: int, places: tuple[int, int]) -> None:
+    image = torch.randn(2, 3, rows, columns, generator=torch.Generator().manual_seed(0))
+    expected = nn.functional.adaptive_avg_pool2d(image, places)
+    with onnx_writer.pooled_by_products():
+        for pool in (nn.AdaptiveAvgPool2d(places), lambda image: nn.functional.interpolate(image, places, mode="area")):
+            torch.testing.assert_close(pool(image), expected)
+    assert nn.functional.adaptive_avg_pool2d(image, places).equal(expected)
