@@ -11,12 +11,21 @@ from rich.markup import escape
 from torch import nn
 
 from segtrain.app import device
+from segtrain.app.cautions import cautions
 from segtrain.app.feeding import Feeding
 from segtrain.app.limits import optimizer_steps, require_batches
 from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
 from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
-from segtrain.app.sources import build_dataset, build_schedule, build_split, least_size, recorded_split, where
+from segtrain.app.sources import (
+    build_dataset,
+    build_schedule,
+    build_split,
+    least_size,
+    recorded_split,
+    said_groups,
+    where,
+)
 from segtrain.app.starting import start, supervision_of
 from segtrain.app.stops import Stops, leave_to_parent
 from segtrain.app.terminal import Progress, Terminal
@@ -59,6 +68,10 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     rows = {"val": data.split.val, "test": data.split.test}
     batches = {part: math.ceil(len(of) / data.batch_size) for part, of in rows.items()}
     require_batches(config, {"train": data.steps_per_epoch, **batches})
+    said = said_groups(config, dataset)
+    groups = [str(said[index]) for index in data.split.test]
+    for sentence in cautions(dataset, data.split, groups, crop=config.data.crop, batch_size=data.batch_size):
+        terminal.say(escape(f"careful: {sentence}"))
     module = build_module(config, feeding, data)
     start(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
+from segtrain.app.cautions import crop_caution, group_caution
 from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split, said_groups
 from segtrain.data import findings, suggest
 from segtrain.data.balance import WEIGHTS, class_weights
@@ -69,7 +70,7 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     allow = allows_leak(config)
     lines += [*findings.labels(facts), *copies(facts, allow_leak=allow), *_groups(config, dataset, split)]
     suggested, numbers = _suggestions(facts, split, dataset.ids)
-    return Data([*lines, *suggested], dataset, facts, {**numbers, "unread": _reasons(facts)})
+    return Data([*lines, *_cautions(config, facts, dataset, split), *suggested], dataset, facts, {**numbers, "unread": _reasons(facts)})
 
 
 def _refusals(noted: Sequence[Refusal]) -> list[Finding]:
@@ -108,6 +109,23 @@ def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | Non
         f"count as one; dataset.split.group='{found.expression}' keeps them together"
     )
     return [Finding("groups", found.number, shown, "warn: names alike", "warn", meaning)]
+
+
+def _cautions(config: DictConfig, facts: Facts, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
+    """What is most likely not meant: a crop beyond the images, a test part of one group."""
+    sizes = [(one.height, one.width) for one in facts.of_part("train")]
+    said = {"crop": "", "test groups": ""}
+    verdict = "warn"
+    try:
+        said["crop"] = crop_caution(config.data.crop, sizes)
+    except UserError as error:
+        said["crop"], verdict = str(error), "fail"
+    if split is not None:
+        groups = said_groups(config, dataset)
+        said["test groups"] = group_caution([str(groups[index]) for index in split.test])
+    shown = {"crop": f"{config.data.crop}", "test groups": "1 group"}
+    found = {"crop": verdict, "test groups": "warn"}
+    return [Finding(what, None, shown[what], f"{found[what]}", found[what], text) for what, text in said.items() if text]
 
 
 def _between(least: int, most: int) -> str:

@@ -29,6 +29,12 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
         OverridesParser.create(config_loader=loader),
         lambda overrides: loader.load_sweep_config(sweeper.config, overrides),
     )
+    if len(jobs) == 1:
+        print(
+            "careful: nothing is swept, this is one run: no key has several values; expected such as aug=none,flips "
+            "seed=0,1,2, or sweep=strength; without -m it is the same run, shown as it goes",
+            flush=True,
+        )
     tasks = launching.prepared(sweeper, jobs, 0)
     plans: dict[Path, dict[str, Sequence[str]]] = {}  # several where name or dataset is swept
     for task in tasks:
