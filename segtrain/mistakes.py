@@ -2,8 +2,11 @@
 
 import difflib
 import functools
+import glob
 import re
+import shlex
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from segtrain.errors import UserError
 
@@ -143,6 +146,9 @@ def _no_such_choice(error: BaseException) -> str:
         return f'{group}={choice} is not installed; pip install "segtrain[{PLUGINS[group, choice]}]"'
     near = difflib.get_close_matches(choice, options, 1)
     hint = f"did you mean {group}={near[0]}? " if near else ""
+    if lying := sorted(Path().glob(f"*/{glob.escape(wanted)}.yaml")):
+        folder = lying[0].parents[len(Path(wanted).parts) - 1]
+        hint = f"'{lying[0]}' is there, and its folder is not searched: add --config-dir {shlex.quote(str(folder))}; "
     return (
         f"there is no choice '{choice}' in the group {group}; {hint}it has {', '.join(options)}; "
         f"your own go into a folder named with --config-dir, as {group}/{choice}.yaml"

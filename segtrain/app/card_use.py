@@ -1,5 +1,6 @@
 """What a model card says of how to use the file: commands and code that run as they stand."""
 
+from segtrain.app.commands import command
 from segtrain.app.exported import run_name
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import block
@@ -40,12 +41,12 @@ def use(loaded: Loaded, file: str) -> str:
     parts = ["## How to use it", "With segtrain, on files, folders and scans of any size:"]
     source = f"model={file}" if file.endswith(".onnx") else f"run=outputs/{run}"
     name = file if file.endswith(".onnx") else f"outputs/{run}"
-    parts += [block("bash", f"python -m segtrain predict '{source}' input=image.png"), "or from Python:"]
+    parts += [block("bash", command("predict", source, "input=image.png")), "or from Python:"]
     parts.append(block("python", _python(loaded, name)))
     if file.endswith(".safetensors"):
         parts += [
             "The file holds the weights, under the names that segtrain gives them; to train on from them:",
-            block("bash", f"python -m segtrain init_from={file} dataset=…"),
+            block("bash", command("", f"init_from={file}", "dataset=…", conf="")),
         ]
     else:
         parts += ["Without segtrain:", block("python", snippet(loaded, file))]

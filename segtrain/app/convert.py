@@ -1,7 +1,6 @@
 """`python -m segtrain convert`: any dataset as chunks that stream from a folder or an object store, without loss."""
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
+from segtrain.app.commands import command
 from segtrain.app.sources import build_dataset
 from segtrain.config import choices_of, plain
 from segtrain.data.datasets.streamed import write_stream
@@ -73,4 +73,4 @@ def _command(folder: Path, typed: Sequence[str], choices: dict[str, str]) -> str
     splits = [argument for argument in typed if argument.startswith(("split=", "dataset.split."))]
     if choices["split"] != "ratios" and not any(argument.startswith("split=") for argument in splits):
         splits.insert(0, f"split={choices['split']}")
-    return shlex.join(["python", "-m", "segtrain", "dataset=litdata", f"dataset.root={folder}", *splits])
+    return command("", "dataset=litdata", f"dataset.root={folder}", *splits)

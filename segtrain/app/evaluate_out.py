@@ -11,12 +11,15 @@ from rich.table import Table
 from segtrain import plots
 from segtrain.app import empty_images
 from segtrain.app import evaluate_figures as figures
+from segtrain.app.commands import command
 from segtrain.app.evaluate_found import Evaluated, pictured
 from segtrain.app.evaluate_page import page
 from segtrain.app.evaluate_robustness import ROBUSTNESS, keep
 from segtrain.runs.files import explained, write_whole
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
+from segtrain.sweeps.arms import arms_of
+from segtrain.sweeps.reading import read_runs
 
 WIDTH = 120  # letters of a line where standard output is no terminal
 
@@ -47,6 +50,21 @@ def _write_gallery(found: Evaluated, path: Path) -> None:
         items.append((f"{kind}: {name}", *rest))
     first = found.loaded[0]
     plots.predictions_sheet(path, items, first.palette, found.classes, first.ignore_index)
+
+
+def next_of(run: Path, found: Evaluated) -> str:
+    """Returns what is to be run after a run was shifted, for the report to compare arms by it; "" where there is one arm.
+
+    The report takes runs that were evaluated under the same shifts: those beside it that were not come first.
+    """
+    beside = [one for one in read_runs([run.parent]) if one.finished]
+    if len(arms_of(beside)) < 2:
+        return ""
+    if all((one.path / ROBUSTNESS).exists() for one in beside):
+        return command("report", str(run.parent))
+    wanted = found.wanted
+    shifts = [f"shift={','.join(wanted.shift)}", f"shift_strength={','.join(f'{s:g}' for s in wanted.shift_strength)}"]
+    return command("evaluate", f"run={run.parent}/*", "ensemble=false", *shifts) + "   # all runs of the sweep, for its report"
 
 
 def say(found: Evaluated, folder: Path, seconds: float) -> None:
@@ -80,8 +98,8 @@ def say(found: Evaluated, folder: Path, seconds: float) -> None:
         where = f"{row['shift']} {row['strength']:g}"
         wrong = f", false positives on {empty_images.of_row(row)} empty images" if row["empty_images"] else ""
         console.print(f"  {where:20s} dice {row['dice']:.4f}, mean over images {row['dice_image_mean']:.4f}{wrong}")
-    if found.curves and found.plainly:
-        console.print(f"next: python -m segtrain report {found.loaded[0].run.path.parent}", markup=False)
+    if found.curves and found.plainly and (following := next_of(found.loaded[0].run.path, found)):
+        console.print(f"next: {following}", markup=False)
     console.print(
         f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, results.json, per_image.csv, …", markup=False
     )

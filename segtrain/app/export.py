@@ -9,6 +9,7 @@ from rich.table import Table
 
 from segtrain.app.agreement import Agreement, agreements
 from segtrain.app.card import card
+from segtrain.app.commands import command
 from segtrain.app.exported import FORMATS, Format, about, run_name
 from segtrain.app.finding import find_run
 from segtrain.app.loaded import Loaded, load
@@ -52,7 +53,7 @@ def export(config: DictConfig) -> Path:
         told = f"look at {escape(str(beside))}: what it is, was trained on, how good it is, and how to use it"
         console.print(told, soft_wrap=True)
     if config.format == "onnx":
-        console.print(f"next: python -m segtrain predict model={escape(str(path))} input=…", soft_wrap=True)
+        console.print(f"next: {escape(command('predict', f'model={path}', 'input=…'))}", soft_wrap=True)
     return path
 
 

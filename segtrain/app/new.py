@@ -1,13 +1,13 @@
 """`python -m segtrain new NAME ROOT`: a config for a folder of unknown layout, then the check on it. Without torch."""
 
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from segtrain.app.commands import command
 from segtrain.app.known_keys import require_keys
 from segtrain.config import conf_dir
 from segtrain.data.guessing.coco import lost_images
@@ -33,9 +33,9 @@ class Asked(NamedTuple):
     force: bool
     checked: tuple[str, ...]
 
-    def command(self, *verb: str) -> list[str]:
-        """The arguments of a verb on the new dataset; of training without one."""
-        return [*verb, "--config-dir", str(self.folder), f"dataset={self.name}"]
+    def command(self, verb: str, *more: str) -> str:
+        """The command of a verb on the new dataset, to print; of training with ""."""
+        return command(verb, f"dataset={self.name}", *more, conf=self.folder)
 
 
 def new(arguments: Sequence[str]) -> None:
@@ -53,7 +53,7 @@ def new(arguments: Sequence[str]) -> None:
             "another NAME, or write over it with force=true"
         )
     guess = look_at(asked.root)
-    check, train = (shlex.join(["python", "-m", "segtrain", *asked.command(*verb)]) for verb in (["check"], []))
+    check, train = asked.command("check"), asked.command("")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,8 +65,9 @@ def new(arguments: Sequence[str]) -> None:
     print(f"{path} is written; found in {asked.root}:")
     print("".join(f"  {sentence}\n" for sentence in guess.found), end="")
     print("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")
-    print(f"checking it: {check} {shlex.join(asked.checked)}", flush=True)
-    status = subprocess.run([sys.executable, "-m", "segtrain", *asked.command("check"), *asked.checked]).returncode
+    print(f"checking it: {asked.command('check', *asked.checked)}", flush=True)
+    checking = ["check", "--config-dir", str(asked.folder), f"dataset={asked.name}", *asked.checked]
+    status = subprocess.run([sys.executable, "-m", "segtrain", *checking]).returncode
     if status:
         print(f"the check did not pass; mend {path} or the data, and check again: {check}", file=sys.stderr)
         sys.exit(status)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from segtrain.app.commands import command
 from segtrain.aug.trace import traced
 from segtrain.data.datamodule import DataModule
 from segtrain.errors import UserError
@@ -58,10 +59,11 @@ class NonFinite(L.Callback):
         self.run.write_json("nonfinite.json", {"loss": word, "epoch": epoch, "batch": number, "samples": samples})
         names = ", ".join(f"{sample['id']}" for sample in samples)
         first = samples[0]
+        which = (f"replay={self.run.path}", f"sample={first['id']}", f"epoch={epoch}", f"view={first['view']}")
+        look = command("preview", *which, conf="")
         return UserError(
             f"the loss became {word} in epoch {epoch}, batch {number} (both from 0), on the samples {names}; expected "
             f"a finite number; their draws are in {self.run.path}/nonfinite.json; look at them with\n"
-            f"  python -m segtrain preview replay='{self.run.path}' sample='{first['id']}' epoch={epoch} "
-            f"view={first['view']}\nif they look sound lower optimizer.lr or aug.strength, or compute in "
+            f"  {look}\nif they look sound lower optimizer.lr or aug.strength, or compute in "
             "trainer.precision=32-true; the checkpoints are from before"
         )

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from segtrain.app import launching
+from segtrain.app.commands import command, searched_too
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
 from segtrain.sweeps import plan, searched
@@ -94,7 +95,8 @@ def _conclude(study: "optuna.Study", settings: Settings, folder: Path, space: Sp
     chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
     print(f"best of {done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")
     print(f"  {searched.FLATTERED}")
-    print(f"  train with it:  python -m segtrain --config-dir {folder / 'conf'} experiment=best")
+    conf = folder / "conf"
+    print(f"  train with it:  {command('', *searched_too(conf), 'experiment=best', conf=conf)}")
     print(
         f"  {folder / 'figures'}: history.png, importance.png; live: optuna-dashboard {place(settings.storage, folder)}"
     )

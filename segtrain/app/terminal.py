@@ -1,6 +1,5 @@
 """What a run says: to the terminal as fits it, and to train.log as plain text."""
 
-import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from segtrain.app import empty_images
+from segtrain.app.commands import command
 from segtrain.app.limits import trained_batches
 from segtrain.app.sources import named_model
 from segtrain.lightning import L
@@ -98,16 +98,10 @@ class Terminal:
         self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
         self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.safetensors")
         arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
-        same = [_in_shell(o) for o in run.overrides() if o.split("=")[0] not in COMPARED]
-        arms = f"aug=none,{arm} aug.strength=0.5,1 seed=0,1,2 name=compare"
-        self.say("next: is it better than no augmentation, or half of it? Compare over seeds (with your --config-dir):")
-        self.say(escape(f"  python -m segtrain -m {' '.join([*same, arms])}"))
-
-
-def _in_shell(override: str) -> str:
-    """The override as one types it: with Hydra's single quotes in it, in double ones."""
-    plain = "'" in override and not set('"$`!\\\\') & set(override)
-    return f'"{override}"' if plain else shlex.quote(override)
+        same = [o for o in run.overrides() if o.split("=")[0] not in COMPARED]
+        arms = [f"aug=none,{arm}", "aug.strength=0.5,1", "seed=0,1,2", "name=compare"]
+        self.say("next: is it better than no augmentation, or half of it? Compare over seeds:")
+        self.say(escape(f"  {command('', '-m', *same, *arms)}"))
 
 
 class Progress(L.Callback):

@@ -54,7 +54,7 @@ def lines(segtrain: CommandLine, *typed: str) -> list[str]:
     ("typed", "said"),
     [
         ("data.crop=96", "data.crop is 96"),
-        ("data.batch_size=20", "data.batch_size is 20"),
+        ("data.batch_size=30", "data.batch_size is 30"),
         ("split=blocks", "of one group"),  # a slab of one sequence
     ],
 )
