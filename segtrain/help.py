@@ -1,4 +1,4 @@
-"""What `python -m segtrain --help` prints: verbs, examples, groups with their choices.
+"""What `python -m segtrain --help` prints: verbs, examples, keys that are asked for first, groups with their choices.
 
 Our own text: Hydra's copies its whole config repository twice for each group, which costs more than a bare app.
 """
@@ -11,7 +11,7 @@ from segtrain.config import conf_dir
 TEXT = """\
 segtrain - which augmentation, and how much of it, helps your segmentation data
 
-python -m segtrain [verb] [key=value ...]
+python -m segtrain [verb] [key=value ...]          or, the same:  segtrain [verb] [key=value ...]
 
 Verbs
 {verbs}
@@ -26,10 +26,30 @@ Examples
   python -m segtrain --config-dir my_conf dataset=cells               and trains on it
   python -m segtrain resume=outputs/brain_tissue/aug=medical_elastic  go on, from the run's own config
 
+Keys that are asked for first
+{keys}
+
 Groups and their choices (group=choice)
 {groups}
 
 All keys with their values:  python -m segtrain --cfg job      Hydra's own flags:  --hydra-help"""
+
+
+# Key, and what it is; their places are those of conf/train.yaml and of the files of its groups.
+KEYS = {
+    "trainer.max_epochs=50": "epochs; data.steps_per_epoch=100 batches each, null one pass; early_stopping=10",
+    "optimizer.lr=1e-3": "learning rate, its peak: the scheduler moves it",
+    "data.crop=256": "image size: side of the random training crop in pixels; images are never resized, small ones are padded",
+    "data.batch_size=8": "samples a batch; trainer.accumulate_grad_batches=2 batches a step",
+    "trainer=gpu": "an NVIDIA GPU, and an error without one; auto, the default, takes one where torch sees one",
+    "data.num_workers=4": "loader processes; never change results",
+    "model.encoder_name=resnet34": "smp's encoders, or tu-NAME for any of timm",
+    "model.encoder_weights=imagenet": "pretrained, downloaded; offline: HF_HOME=FOLDER that has them, or init_from=FILE",
+    "+model.classes=1": "one logit for two classes",
+    "loss.class_weights=median_frequency": "rare classes; data.crop_class=0.33, data.sampling=classes",
+    "split=folds": "cross-validation, with dataset.split.fold=0; dataset.split.group keeps patients whole",
+    "outputs=outputs": "folder of all runs, outputs/NAME/RUN; predictions go to outputs/predict, or to predict's output=FOLDER",
+}
 
 
 def help_text(verbs: Mapping[str, str], arguments: Sequence[str]) -> str:
@@ -40,8 +60,9 @@ def help_text(verbs: Mapping[str, str], arguments: Sequence[str]) -> str:
             choices.setdefault(path.parent.name, set()).add(path.stem)
     choices.pop("hydra", None)
     groups = [f"  {group:10s} {', '.join(sorted(names))}" for group, names in sorted(choices.items())]
+    keys = "\n".join(f"  {key:36s} {what}" for key, what in KEYS.items())
     return TEXT.format(
-        verbs="\n".join(f"  {verb:10s} {what}" for verb, what in verbs.items()), groups="\n".join(groups)
+        keys=keys, verbs="\n".join(f"  {verb:10s} {what}" for verb, what in verbs.items()), groups="\n".join(groups)
     )
 
 

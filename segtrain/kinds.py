@@ -32,7 +32,7 @@ def kinds_of(target: Any) -> dict[str, Any]:
         hint = _resolved(parameter.annotation, getattr(code, "__globals__", {}))
         known = hint is not inspect.Parameter.empty
         if known and (parameter.default in (inspect.Parameter.empty, None) or is_of(parameter.default, hint)):
-            found[name] = hint
+            found[name] = Union[hint, None] if parameter.default is None else hint  # noqa: UP007  # of any kind of hint
     return found
 
 
@@ -57,8 +57,8 @@ def is_of(value: Any, hint: Any) -> bool:
         return True
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        plain = [one for one in arguments if is_plain(one)]
-        return not any(one is not type(None) for one in plain) or any(is_of(value, one) for one in plain)
+        judged = [one for one in arguments if is_plain(one) and one is not type(None)]
+        return not judged or any(is_of(value, one) if is_plain(one) else _could_be(value, one) for one in arguments)
     if not is_plain(hint):
         return True
     if hint is None or hint is type(None):
@@ -73,6 +73,15 @@ def is_of(value: Any, hint: Any) -> bool:
     if hint is float:
         return type(value) in (int, float)
     return type(value) is hint if hint in (bool, int) else isinstance(value, str | os.PathLike)
+
+
+def _could_be(value: Any, hint: Any) -> bool:
+    """Whether a value may be meant by one of several annotations that is of no plain kind, such as a number's."""
+    kind = typing.get_origin(hint) or hint
+    try:
+        return isinstance(value, kind)
+    except TypeError:  # Any, a type variable, a protocol: nothing is known
+        return True
 
 
 def _are_of(items: list[Any], origin: Any, arguments: tuple[Any, ...]) -> bool:

@@ -2,10 +2,14 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig, open_dict
 
+from segtrain.app.known_keys import require_known
+from segtrain.help import KEYS
 from tests.conftest import SMALL, CommandLine
 from tests.test_main import folder_data
 
@@ -53,3 +57,23 @@ def test_the_commands_of_the_readme_compose(command: str, segtrain: CommandLine)
         assert segtrain("--help") == 0
         return
     assert segtrain(*arguments, "--cfg", "job") == 0, segtrain.err
+
+
+ASKED = re.findall(
+    r"^\| [a-z][^|]* \| `([^`|]+)` \|", README.partition("## How do I")[2].partition("## Which")[0], re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("typed", [*ASKED, *KEYS])
+def test_the_keys_of_readme_and_help_are_read(typed: str, composed: Callable[..., DictConfig]) -> None:
+    overrides = [one for one in shlex.split(typed) if one not in ("--cfg", "job")]
+    data = [] if any(one.startswith("split=") for one in overrides) else ["dataset=shapes"]
+    config = composed(*data, *overrides)
+    choices = dict(config.choices)
+    with open_dict(config):
+        config.pop("choices")
+    require_known(config, "train", choices)
+
+
+def test_the_table_is_not_empty() -> None:
+    assert len(ASKED) >= 10

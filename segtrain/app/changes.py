@@ -111,7 +111,9 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
             OmegaConf.update(config, key, {}, merge=False)
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
             hint = f"did you mean {meant}? " if (meant := synonym(key, "train")) else ""
-            raise UserError(f"the run's config has no key '{key}'; {hint}expected one of its config.yaml; +{key}=… adds one")
+            raise UserError(
+                f"the run's config has no key '{key}'; {hint}expected one of its config.yaml; +{key}=… adds one"
+            )
         OmegaConf.update(config, key, value, force_add=True, merge=False)
         keys.append(key)
     check(config)

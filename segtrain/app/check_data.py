@@ -70,7 +70,12 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     allow = allows_leak(config)
     lines += [*findings.labels(facts), *copies(facts, allow_leak=allow), *_groups(config, dataset, split)]
     suggested, numbers = _suggestions(facts, split, dataset.ids)
-    return Data([*lines, *_cautions(config, facts, dataset, split), *suggested], dataset, facts, {**numbers, "unread": _reasons(facts)})
+    return Data(
+        [*lines, *_cautions(config, facts, dataset, split), *suggested],
+        dataset,
+        facts,
+        {**numbers, "unread": _reasons(facts)},
+    )
 
 
 def _refusals(noted: Sequence[Refusal]) -> list[Finding]:
@@ -125,7 +130,9 @@ def _cautions(config: DictConfig, facts: Facts, dataset: SegmentationDataset, sp
         said["test groups"] = group_caution([str(groups[index]) for index in split.test])
     shown = {"crop": f"{config.data.crop}", "test groups": "1 group"}
     found = {"crop": verdict, "test groups": "warn"}
-    return [Finding(what, None, shown[what], f"{found[what]}", found[what], text) for what, text in said.items() if text]
+    return [
+        Finding(what, None, shown[what], f"{found[what]}", found[what], text) for what, text in said.items() if text
+    ]
 
 
 def _between(least: int, most: int) -> str:

@@ -64,7 +64,10 @@ def next_of(run: Path, found: Evaluated) -> str:
         return command("report", str(run.parent))
     wanted = found.wanted
     shifts = [f"shift={','.join(wanted.shift)}", f"shift_strength={','.join(f'{s:g}' for s in wanted.shift_strength)}"]
-    return command("evaluate", f"run={run.parent}/*", "ensemble=false", *shifts) + "   # all runs of the sweep, for its report"
+    return (
+        command("evaluate", f"run={run.parent}/*", "ensemble=false", *shifts)
+        + "   # all runs of the sweep, for its report"
+    )
 
 
 def say(found: Evaluated, folder: Path, seconds: float) -> None:

@@ -169,10 +169,19 @@ def _of_kinds(node: Any, raw: Any, known: Any, key: str, where: str) -> Iterator
             is_shipped = before == there and type(before) is type(there)
             if not is_shipped and not same_kind(value, there):
                 kinds = _kinds(node, key, where) if kinds is None else kinds
-                if name in kinds and not is_of(value, kinds[name]):
-                    yield f"{key}.{name}", wrong_kind(f"{key}.{name}", value, words(kinds[name]), where)
+                more = _named_values(f"{key}.{name}")
+                if name in kinds and not is_of(value, kinds[name]) and value not in more:
+                    expected = ", or ".join(filter(None, [words(kinds[name]), ", ".join(more)]))
+                    yield f"{key}.{name}", wrong_kind(f"{key}.{name}", value, expected, where)
                     continue
         yield from _of_kinds(value, before, there, f"{key}.{name}", where)
+
+
+def _named_values(key: str) -> Sequence[str]:
+    """Names that segtrain puts a value in the place of before it builds the object."""
+    if key in ("loss.class_weights", "loss.alpha"):
+        return tuple(importlib.import_module("segtrain.data.balance").WEIGHTS)
+    return ("auto",) if key == "trainer.precision" else ()
 
 
 def wrong_kind(key: str, value: Any, expected: str, where: str) -> str:

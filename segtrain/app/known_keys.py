@@ -113,7 +113,9 @@ def _defaults(verb: str) -> dict[str, Any]:
     plain: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{verb}.yaml"), resolve=False)
     for key, value in plain.items():
         if key not in ("defaults", "hydra"):
-            found |= {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+            found |= (
+                {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+            )
     found = {key: None if value == "???" else value for key, value in found.items()}
     return {key: value for key, value in found.items() if not (isinstance(value, str) and "${" in value)}
 

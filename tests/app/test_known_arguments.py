@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from segtrain.__main__ import VERBS, WITHOUT_HYDRA
@@ -12,6 +13,7 @@ from segtrain.app.assembly import build_descent, build_network
 from segtrain.app.known_keys import require_known
 from segtrain.app.sources import _splitter, build_dataset, build_policy, where
 from segtrain.config import build, composed, conf_dir
+from segtrain.data.balance import WEIGHTS
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
 from segtrain.trust import ROLES
@@ -117,6 +119,45 @@ def test_a_network_that_the_check_lets_pass_is_built_or_refused(choice: str) -> 
                 made("model", config)
             except UserError as error:
                 assert not any(words in str(error) for words in PYTHONS), (key, kind, str(error))
+
+
+@pytest.mark.parametrize(
+    ("choice", "typed"),
+    [
+        *[(("loss", loss), f"class_weights={kind}") for loss in ("ce", "dice_ce") for kind in WEIGHTS],
+        *[(("loss", "focal"), f"alpha={kind}") for kind in WEIGHTS],
+        *[
+            (("trainer", "default"), f"precision={value}")
+            for value in ("auto", "bf16-mixed", "16-mixed", "32-true", 32)
+        ],
+        *[(("model", "unet_resnet18"), f"encoder_weights={value}") for value in ("imagenet", "null")],
+        *[(("dataset", "folder"), f"channels={value}") for value in (1, 3, "null")],
+        (("dataset", "tiff"), "channels=[0,2,5]"),
+        (("dataset", "volume"), "images=['{id}/a.nii.gz','{id}/b.nii.gz']"),
+        (("dataset", "coco"), "classes={background: null, vehicle: [car, bus]}"),
+        (("dataset", "folder"), "ignore_value=[255, 254]"),
+        (("dataset", "folder"), "ignore_value='#ff0000'"),
+        (("dataset", "folder"), "lists={train: train.txt, test: test.txt}"),
+        (("dataset", "volume"), "window=[-160,240]"),
+        (("dataset", "shapes"), "size=[64,32]"),
+        (("dataset", "folder"), "palette=[[0,0,0],[255,0,0]]"),
+        (("optimizer", "adamw"), "betas=[0.9,0.99]"),
+    ],
+)
+def test_what_the_files_of_conf_say_that_can_be_given(choice: tuple[str, str], typed: str) -> None:
+    """As their comments have it, under the name of a file of the user's own too: then nothing is known to be right."""
+    key, _, value = typed.partition("=")
+    config = overridden(base(*choice), f"{choice[0]}.{key}", yaml.safe_load(value))
+    assert told(config) == ""
+    config.choices[choice[0]] = "my_own"
+    assert told(config) == ""
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_what_conf_ships_is_legal_as_the_users_own(group: str, choice: str) -> None:
+    config = base(group, choice).copy()
+    config.choices[group] = "my_own"
+    assert told(config) == ""
 
 
 NEEDED = {"run": "run=x", "input": "input=x", "to": "to=x"}

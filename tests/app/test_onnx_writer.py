@@ -33,9 +33,7 @@ def test_a_network_beyond_one_file_is_told(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
-@given(
-    rows=st.integers(1, 40), columns=st.integers(1, 40), places=st.tuples(st.integers(1, 12), st.integers(1, 12))
-)
+@given(rows=st.integers(1, 40), columns=st.integers(1, 40), places=st.tuples(st.integers(1, 12), st.integers(1, 12)))
 def test_pooling_by_products_is_adaptive_pooling(rows: int, columns: int, places: tuple[int, int]) -> None:
     image = torch.randn(2, 3, rows, columns, generator=torch.Generator().manual_seed(0))
     expected = nn.functional.adaptive_avg_pool2d(image, places)

@@ -11,7 +11,9 @@ from segtrain.app.several import runs_of
 from segtrain.app.wildcards import fitting, is_pattern
 from tests.conftest import CommandLine
 
-NAMES = st.text("a1[]!*?-, =#é", min_size=1, max_size=8).filter(lambda name: name.strip() == name and set(name) != {"*"})
+NAMES = st.text("a1[]!*?-, =#é", min_size=1, max_size=8).filter(
+    lambda name: name.strip() == name and set(name) != {"*"}
+)
 SAME = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
