@@ -38,8 +38,8 @@ def crop_caution(crop: int | Sequence[int] | None, sizes: Iterable[Size]) -> str
     way = f"data.crop={max(height, width)} holds them, data.crop=null takes whole images"
     if rows >= ABSURD * height and columns >= ABSURD * width:
         raise UserError(
-            f"data.crop is {shown}, and {of}, so that {rows * columns / (height * width):.0f} times their area would be "
-            f"computed, nearly all of it padding; expected a crop that an image fills; {way}"
+            f"data.crop is {shown}, and {of}, so that {rows * columns / (height * width):.0f} times their area would "
+            f"be computed, nearly all of it padding; expected a crop that an image fills; {way}"
         )
     return f"data.crop is {shown}, and {of}; each is padded to the crop, which costs time; {way}"
 
@@ -57,9 +57,9 @@ def batch_caution(batch_size: int, train: int) -> str:
         return ""
     often = batch_size / train
     return (
-        f"data.batch_size is {batch_size}, and there are {train} training images: each is {often:.3g} times in a batch, "
-        f"and a pass over the data is less than a step; data.batch_size={max(1, train // 4)} makes steps of a fourth of "
-        "them"
+        f"data.batch_size is {batch_size}, and there are {train} training images: each is {often:.3g} times in a "
+        f"batch, and a pass over the data is less than a step; data.batch_size={max(1, train // 4)} makes steps of a "
+        "fourth of them"
     )
 
 
@@ -73,8 +73,8 @@ def group_caution(groups: Sequence[str], part: str = "test") -> str:
     if len(groups) < 2 or len({*groups}) > 1:
         return ""
     return (
-        f"the {len(groups)} images of {part} are of one group ({groups[0]}): the scores say how well it is done on that "
-        "one, and nothing of how much others differ; split=folds tests every group, dataset.split.test takes more"
+        f"the {len(groups)} images of {part} are of one group ({groups[0]}): the scores say how well it is done on "
+        "that one, and nothing of how much others differ; split=folds tests every group, dataset.split.test takes more"
     )
 
 
