@@ -39,16 +39,16 @@ All keys with their values:  python -m segtrain --cfg job      Hydra's own flags
 KEYS = {
     "trainer.max_epochs=50": "epochs; data.steps_per_epoch=100 batches each, null one pass; early_stopping=10",
     "optimizer.lr=1e-3": "learning rate, its peak: the scheduler moves it",
-    "data.crop=256": "image size: side of the random training crop in pixels; images are never resized, small ones are padded",
+    "data.crop=256": "image size: pixels, side of the random training crop; images are never resized",
     "data.batch_size=8": "samples a batch; trainer.accumulate_grad_batches=2 batches a step",
     "trainer=gpu": "an NVIDIA GPU, and an error without one; auto, the default, takes one where torch sees one",
     "data.num_workers=4": "loader processes; never change results",
     "model.encoder_name=resnet34": "smp's encoders, or tu-NAME for any of timm",
-    "model.encoder_weights=imagenet": "pretrained, downloaded; offline: HF_HOME=FOLDER that has them, or init_from=FILE",
+    "model.encoder_weights=imagenet": "pretrained, downloaded; offline: HF_HOME names their folder, or init_from=FILE",
     "+model.classes=1": "one logit for two classes",
     "loss.class_weights=median_frequency": "rare classes; data.crop_class=0.33, data.sampling=classes",
     "split=folds": "cross-validation, with dataset.split.fold=0; dataset.split.group keeps patients whole",
-    "outputs=outputs": "folder of all runs, outputs/NAME/RUN; predictions go to outputs/predict, or to predict's output=FOLDER",
+    "outputs=outputs": "folder of all runs, outputs/NAME/RUN; predictions: outputs/predict, or its output=FOLDER",
 }
 
 

@@ -50,8 +50,11 @@ def test_a_number_of_the_library_is_a_number() -> None:
 
 @pytest.mark.parametrize(
     ("value", "hint"),
-    [(True, int), (True, float), (1.0, int), ("1", int), (1, str), ("ab", Sequence[str]), ([1], tuple[float, float])]
-    + [(["a"], Sequence[int]), ({"a": "b"}, Mapping[str, int]), (None, int), (1, bool), (True, Literal[1])],
+    [
+        *[(True, int), (True, float), (1.0, int), ("1", int), (1, str), ("ab", Sequence[str])],
+        *[([1], tuple[float, float]), (["a"], Sequence[int]), ({"a": "b"}, Mapping[str, int])],
+        *[(None, int), (1, bool), (True, Literal[1])],
+    ],
 )
 def test_another_kind_is_not_taken(value: Any, hint: Any) -> None:
     assert (not is_of(value, hint) and not is_of(value, hint | Path)) or isinstance(value, str)
@@ -66,7 +69,7 @@ def test_values_of_the_same_kind_need_no_annotation(known: Any, value: Any) -> N
 
 
 def test_a_default_that_contradicts_its_annotation_has_none() -> None:
-    def wrong(a: int = 0.5, b: int = 1, c: int = None, d: "Nothing" = 1) -> None:  # type: ignore[assignment,name-defined]  # noqa: F821
+    def wrong(a: int = 0.5, b: int = 1, c: int = None, d: "Nothing" = 1) -> None:  # type: ignore[assignment,name-defined]  # noqa: F821, RUF013
         """Some libraries do so."""
 
     assert kinds_of(wrong) == {"b": int, "c": int | None}

@@ -64,10 +64,8 @@ def next_of(run: Path, found: Evaluated) -> str:
         return command("report", str(run.parent))
     wanted = found.wanted
     shifts = [f"shift={','.join(wanted.shift)}", f"shift_strength={','.join(f'{s:g}' for s in wanted.shift_strength)}"]
-    return (
-        command("evaluate", f"run={run.parent}/*", "ensemble=false", *shifts)
-        + "   # all runs of the sweep, for its report"
-    )
+    beside_it = command("evaluate", f"run={run.parent}/*", "ensemble=false", *shifts)
+    return f"{beside_it}   # all runs of the sweep, for its report"
 
 
 def say(found: Evaluated, folder: Path, seconds: float) -> None:

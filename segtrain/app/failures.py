@@ -66,7 +66,7 @@ def _message(error: Exception, parts: Parts) -> str | None:
         )
     if ONE_VALUE in text:
         return (
-            f"{named_model(parts.config)} normalises over the batch what an image leaves in a single place, by pooling or "
+            f"{named_model(parts.config)} normalises over the batch what an image leaves in one place, by pooling or "
             f"since data.crop={parts.config.data.crop} is small, and one sample has a single value there; expected "
             f"data.batch_size of 2 or more; got {parts.config.data.batch_size}; give data.batch_size=2, or choose a "
             "model without such pooling, such as model=unet_resnet18, and a data.crop of 64 or more"

@@ -1,4 +1,4 @@
-"""Printed commands can be pasted as they stand: one line, quoted, with the folder of the user's own configs in force."""
+"""Printed commands can be pasted as they stand: one line, quoted, with the folder of configs in force."""
 
 import shlex
 from collections.abc import Iterator
