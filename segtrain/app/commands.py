@@ -1,4 +1,4 @@
-"""Commands that are printed for a user to copy: one line, quoted for the shell, with the folder of their own configs."""
+"""Commands that are printed for a user to copy: one line, quoted for the shell, with their own configs in force."""
 
 import re
 import shlex

@@ -53,7 +53,7 @@ def _write_gallery(found: Evaluated, path: Path) -> None:
 
 
 def next_of(run: Path, found: Evaluated) -> str:
-    """Returns what is to be run after a run was shifted, for the report to compare arms by it; "" where there is one arm.
+    """Returns what to run after a run was shifted, for the report to compare arms by it; "" where there is one arm.
 
     The report takes runs that were evaluated under the same shifts: those beside it that were not come first.
     """
