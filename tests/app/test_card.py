@@ -192,8 +192,8 @@ def test_names_with_bars_keep_the_tables_whole(run: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        ("model.onnx", ["predict 'model=model.onnx'", "onnxruntime.InferenceSession", 'segtrain.load("model.onnx")']),
-        ("model.pt2", ["predict 'run=outputs/shapes/copy'", "torch.export.load", "Without segtrain"]),
+        ("model.onnx", ["predict model=model.onnx", "onnxruntime.InferenceSession", 'segtrain.load("model.onnx")']),
+        ("model.pt2", ["predict run=outputs/shapes/copy", "torch.export.load", "Without segtrain"]),
         ("model.safetensors", ["init_from=model.safetensors", 'segtrain.load("outputs/shapes/copy")']),
     ],
 )

@@ -129,7 +129,7 @@ def _by_place(root: Path, pattern: str, paths: Sequence[Path]) -> Found:
         key = (split and LOOKALIKES.get(split.casefold(), split.casefold()), fits["id"])
 =======
     found: dict[tuple[str | None, str], Path] = {}
-    for path in sorted(root.glob(re.sub(r"[[?]", r"[\g<0>]", re.sub(r"\{id\}|\{split\}", "*", pattern)))):
+    for path in sorted(root.glob(re.sub(r"[\[?]", r"[\g<0>]", re.sub(r"\{id\}|\{split\}", "*", pattern)))):
         name = path.relative_to(root)
         fits = expression.fullmatch(name.as_posix())
         if not fits or any(part.startswith(".") for part in name.parts):

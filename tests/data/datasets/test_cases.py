@@ -37,3 +37,10 @@ def test_splits_may_be_spelled_otherwise(words: tuple[str, str], tmp_path: Path)
     splits = {"train": "train", "training": "train", "test": "test", "testing": "test", "valid": "val"}
     assert {case.split for case in cases} == {splits[word.lower()] for word in words}
     assert {case.label.parts[-3] for case in cases} == {*words}
+
+
+@pytest.mark.parametrize("folder", ["images", "exp [1]", "a?b", "set [a-c] #2"])
+def test_signs_of_a_shell_in_a_folders_name_are_letters(folder: str, tmp_path: Path) -> None:
+    touched(tmp_path, *(f"{place}/{name}.nii.gz" for place in (folder, "labels") for name in ("p1", "p2")))
+    cases, _ = find_cases(tmp_path, [f"{folder}/{{id}}.nii*"], "labels/{id}.nii.gz")
+    assert [case.id for case in cases] == ["p1", "p2"]
