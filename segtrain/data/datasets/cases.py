@@ -109,8 +109,8 @@ def _fitting(root: Path, pattern: str) -> list[Path]:
             "dataset.root, such as 'images/{id}.nii.gz', or 'images/{id}' for folders of DICOM files"
         )
     expression = _expression(pattern)
-<<<<<<< HEAD
-    every = sorted(root.glob(re.sub(r"\{id\}|\{split\}", "*", pattern)))
+    literal = re.sub(r"[\[?]", r"[\g<0>]", pattern)  # signs of a shell are letters here
+    every = sorted(root.glob(re.sub(r"\{id\}|\{split\}", "*", literal)))
     names = ((path, path.relative_to(root)) for path in every)
     return [
         path
@@ -127,15 +127,6 @@ def _by_place(root: Path, pattern: str, paths: Sequence[Path]) -> Found:
         assert fits is not None
         split = fits.groupdict().get("split")
         key = (split and LOOKALIKES.get(split.casefold(), split.casefold()), fits["id"])
-=======
-    found: dict[tuple[str | None, str], Path] = {}
-    for path in sorted(root.glob(re.sub(r"[\[?]", r"[\g<0>]", re.sub(r"\{id\}|\{split\}", "*", pattern)))):
-        name = path.relative_to(root)
-        fits = expression.fullmatch(name.as_posix())
-        if not fits or any(part.startswith(".") for part in name.parts):
-            continue
-        key = (fits.groupdict().get("split"), fits["id"])
->>>>>>> a83bd64 (Names with brackets: what is there is taken as it stands, only the rest is a pattern)
         if key in found:
             raise UserError(
                 f"'{found[key]}' and '{path}' both fit '{pattern}' for {fits['id']}; expected one; move one away, or "
