@@ -76,7 +76,7 @@ def test_the_check_tells_them_too(segtrain: CommandLine) -> None:
     command = ["check", "dataset=shapes", "dataset.n=40", "parts=[data]", "workers=1"]
     assert segtrain(*command) == 0 and "padded to the crop" not in segtrain.out
     assert segtrain(*command, "data.crop=96", "split=blocks") == 0
-    assert "│crop" in segtrain.out and "│test groups" in segtrain.out
+    assert "data.crop is 96" in segtrain.out and "of one group" in segtrain.out
     assert segtrain(*command, "data.crop=512") == 1
 
 
