@@ -130,6 +130,7 @@ RULES = {
     "window": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
     "overlap": Rule("a share from 0, below 1", lambda value: _is_number(value) and 0 <= value < 1),
     "views": Rule("a list of names, such as [flips,scales]", _are_names),
+    "allow_other_pixels": Rule("true or false", lambda value: type(value) is bool),
     "surface": Rule("true or false", lambda value: type(value) is bool),
     "tolerance": Rule("a distance from 0", lambda value: _is_number(value) and value >= 0),
     "spacing": Rule("null or mm a pixel, [vertical, horizontal]", _is_spacing),

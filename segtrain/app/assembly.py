@@ -34,6 +34,7 @@ from segtrain.config import build
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.pairs import some
+from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.data.split import Split
 from segtrain.errors import UserError, hearing, summed
 from segtrain.lightning import L
@@ -56,6 +57,7 @@ class Parts:
     trainer: L.Trainer
     logbook: Logbook
     device: str
+    pixels: PixelMeaning  # of the training images
 
 
 def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops, keeps_split: bool = False) -> Parts:
@@ -80,7 +82,8 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
     module.keep = frozenset(thumbnailed(data.split.test))
     on = device.describe(config.trainer.accelerator)
-    return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on)
+    pixels = feeding.pixels(data.split.train)
+    return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on, pixels)
 
 
 def open_dataset(config: DictConfig, terminal: Terminal) -> SegmentationDataset:

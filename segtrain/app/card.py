@@ -50,8 +50,20 @@ def _head(loaded: Loaded, file: str) -> str:
         f"({_chosen(config)}) of {parameters / 1e6:.2f} million parameters, trained with segtrain; its "
         f"weights are those after epoch {loaded.epoch} (from 0), the best by mean Dice on the validation images.\n\n"
         f"Images have {channels} channel{'s' * (channels > 1)}{' (RGB)' * (channels == 3)} and any size. Pixel values "
-        f"go in as stored; those of the training had the mean {mean} and the standard deviation {std}.\n\n"
-        + table(("label", "class", "colour"), labels)
+        f"go in as stored; those of the training had the mean {mean} and the standard deviation {std}."
+        f"{_pixels(loaded)}\n\n" + table(("label", "class", "colour"), labels)
+    )
+
+
+def _pixels(loaded: Loaded) -> str:
+    """What is known of the training's pixels, as a sentence behind others."""
+    if loaded.pixels is None:
+        return ""
+    lowest, highest = (", ".join(f"{v:g}" for v in row) for row in (loaded.pixels.lowest, loaded.pixels.highest))
+    sizes = "" if loaded.pixels.spacing is None else " and of {:.3g} to {:.3g} mm a side".format(*loaded.pixels.spacing)
+    return (
+        f" They were {' or '.join(loaded.pixels.dtypes)}, from {lowest} to {highest}{sizes}; images of another depth "
+        "or range are other images to the network."
     )
 
 

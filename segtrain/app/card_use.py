@@ -55,7 +55,7 @@ def use(loaded: Loaded, file: str) -> str:
 
 def snippet(loaded: Loaded, file: str) -> str:
     """A program that needs NumPy, a reader of images, and onnxruntime or torch."""
-    imports, read = _reading(loaded.channels)
+    imports, read = _reading(loaded)
     one = loaded.model(loaded.model.mean.expand(1, -1, 64, 64)).shape[1] == 1
     label = "logits[0, 0, :height, :width] > 0" if one else "logits[0, :, :height, :width].argmax(0)"
     words = {"imports": imports, "file": file, "read": read, "padded": PADDED, "label": label, "last": LAST}
@@ -63,17 +63,18 @@ def snippet(loaded: Loaded, file: str) -> str:
 
 
 def _python(loaded: Loaded, name: str) -> str:
-    imports, read = _reading(loaded.channels)
+    imports, read = _reading(loaded)
     return (
         f"import numpy as np\n{imports}\nimport segtrain\n\n"
         f'predictor = segtrain.load("{name}")\n{read}\nlabels, probabilities = predictor.predict(image)'
     )
 
 
-def _reading(channels: int) -> tuple[str, str]:
-    """The import and the lines that read an image (H, W, C)."""
-    if channels not in (1, 3):
-        return "", 'image = np.load("image.npy")  # (H, W, C)'
+def _reading(loaded: Loaded) -> tuple[str, str]:
+    """The import and the lines that read an image (H, W, C): PIL's own conversions leave 8 bits of any picture."""
+    channels, dtypes = loaded.channels, ("uint8",) if loaded.pixels is None else loaded.pixels.dtypes
+    if channels not in (1, 3) or dtypes != ("uint8",):
+        return "", f'image = np.load("image.npy")  # (H, W, C) {" or ".join(dtypes)}'
     grey = 'np.array(Image.open("image.png").convert("L"))[..., None]  # (H, W, 1)'
     colour = 'np.array(Image.open("image.png").convert("RGB"))  # (H, W, 3)'
     return "from PIL import Image\n", f"image = {grey if channels == 1 else colour}"

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from segtrain.app.assembly import build_loss
-from segtrain.app.evaluate_data import Data, data_of, require_alike, require_unseen, unseen
+from segtrain.app.evaluate_data import Data, data_of, require_alike, require_pixels, require_unseen, unseen
 from segtrain.app.evaluate_details import Details
 from segtrain.app.evaluate_found import Evaluated
 from segtrain.app.evaluate_out import say, write
@@ -76,6 +76,8 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
         require_alike(first, other)
         if wanted.ensemble != "unseen":
             require_unseen(other.run, data)
+    if not wanted.allow_other_pixels:
+        require_pixels(loaded, data)
     shifts = shifts_of(list(wanted.shift), list(wanted.shift_strength), data)
     on = machine(data.config, accelerator_of(wanted.device, data.config))
     asked = {

@@ -63,6 +63,7 @@ def about(loaded: Loaded, least: int) -> About:
         "padding": f"at the bottom and right, reflected without the edge (numpy.pad mode='reflect'), until H and W are "
         f"multiples of {STRIDE}, H at least {height} and W at least {width}; the logits are cut back",
         "reading": reading_of(config),
+        "pixels": None if loaded.pixels is None else loaded.pixels.to_json(),
     }
 
 

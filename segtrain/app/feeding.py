@@ -17,6 +17,7 @@ from segtrain.data.balance import Counts, class_weights, count, presence, repeat
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code, stamp_of
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.normalisation import looked_at, measured
+from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
 from segtrain.errors import UserError
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
@@ -38,9 +39,34 @@ class Feeding:
 
     def statistics(self, train: Sequence[int]) -> tuple[list[float], list[float]]:
         """Mean and standard deviation a channel of the training images."""
-        chosen = looked_at(train)  # they name the file: a mean of other images, by whatever rule, is never taken for it
-        mean, std = self._once("statistics", chosen, lambda: measured(self.dataset, chosen))
+        mean, std = self._looked(train)[:2]
         return mean, std
+
+    def pixels(self, train: Sequence[int]) -> PixelMeaning:
+        """Returns what the pixels of the training images are, from the pass that takes their mean.
+
+        Raises:
+            UserError: the images that are looked at have several depths.
+        """
+        kept = self._looked(train)
+        if len(kept) < 3:  # of a version that kept the mean alone
+            kept = self._once("pixels", looked_at(train), lambda: self._measured(train))
+        found = PixelMeaning.from_json(kept[2])
+        assert found is not None
+        return found
+
+    def _looked(self, train: Sequence[int]) -> list[Any]:
+        chosen = looked_at(train)  # they name the file: a mean of other images, by whatever rule, is never taken for it
+        found: list[Any] = self._once("statistics", chosen, lambda: self._measured(train))
+        return found
+
+    def _measured(self, train: Sequence[int]) -> list[Any]:
+        """Mean, standard deviation and the meaning of the pixels, in one pass."""
+        spans: list[Span] = []
+        chosen = looked_at(train)
+        mean, std = measured(self.dataset, chosen, lambda image: spans.append(span_of(image)))
+        require_one_dtype(spans, [self.dataset.ids[index] for index in chosen])
+        return [mean, std, PixelMeaning.of(spans, spacings_of(self.dataset, train)).to_json()]
 
     def class_weights(self, kind: str, train: Sequence[int]) -> list[float]:
         """Weights a class, from the training masks."""

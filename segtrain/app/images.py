@@ -1,6 +1,6 @@
 """A file of the user's as images for a model, read as the run's training read its own. Without torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,14 +11,18 @@ from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
 from segtrain.data.datasets.nodata import NODATA, read_tags
 from segtrain.data.datasets.pixels import Picture, read_picture, with_channels
-from segtrain.data.datasets.scans import Recent, Scan, depth
+from segtrain.data.datasets.scans import Recent, Scan, depth, spacing
 from segtrain.data.datasets.tiff_pages import SUFFIXES, read_layout, read_pixels
+from segtrain.data.pixel_meaning import PixelMeaning, Span, require_fit, span_of
 from segtrain.errors import UserError
+from segtrain.spread import spread
 
 Array = np.ndarray[Any, Any]
 
 KINDS = ("uint8", "uint16", "float32")  # of pixels, as datasets give them
 LARGE = 4096 * 4096  # pixels beyond which a TIFF is not read whole
+MOST_ROWS = 256  # of a TIFF that is not read whole, those in its middle whose values are compared with the training's
+MOST_PAGES = 5  # of a stack or scan, evenly spread, whose values are
 NIFTI = (".nii", ".nii.gz")
 CONVERTING = ("Coco", "Csv", "Folder", "HuggingFace", "Instances")  # where dataset.channels repeats grey, or makes it
 
@@ -47,13 +51,20 @@ class Opened(NamedTuple):
     missing: Missing = lambda page, top, end: None  # where (rows, W) these hold nothing, by the file's nodata value
     georeference: tuple[ExtraTag, ...] = ()  # of a GeoTIFF: its tags that say where on the ground its pixels lie
     has_nodata: bool = False
+    stored: str | None = None  # dtype that a scan's values have in the file, where a model of pictures is to see them
+    spans: Sequence[Span] = ()  # of what was looked at to compare it with the training; empty where that is not known
 
 
 class Images:
     """Opens files for a model of so many channels."""
 
     def __init__(
-        self, reading: dict[str, Any], channels: int, axis: int | None = None, pages: str | None = None
+        self,
+        reading: dict[str, Any],
+        channels: int,
+        axis: int | None = None,
+        pages: str | None = None,
+        pixels: Sequence[PixelMeaning] = (),
     ) -> None:
         """Keep the choices.
 
@@ -62,6 +73,7 @@ class Images:
             channels: of an image.
             axis: along which a volume is cut, see `Volume`; None: as the run's dataset, else 2.
             pages: what the pages of a TIFF are, "channels" or "samples"; None: as the run's dataset, else samples.
+            pixels: what the images of each network's training were, which a file must fit; empty: any will do.
         """
         if axis not in (None, 0, 1, 2):
             raise UserError(f"axis is {axis!r}; expected 0 sagittal, 1 coronal, 2 axial, or null: as the run's dataset")
@@ -70,13 +82,28 @@ class Images:
         self._kind, self._options, self._channels = reading.get("kind"), reading, channels
         self._axis = reading.get("axis", 2) if axis is None else axis
         self._pages = reading.get("pages") if pages is None else pages
+        self._pixels = tuple(pixels)
 
     def open(self, path: Path) -> Opened:
-        """The file, by its ending; pixels of large TIFFs are not read yet.
+        """Returns the file, by its ending; pixels of large TIFFs are not read yet, but for some rows in the middle.
 
         Raises:
-            UserError: it cannot be read, or does not hold what the model takes.
+            UserError: it cannot be read, or does not hold what the model takes, see `PixelMeaning.misfit`.
         """
+        opened = self._opened(path)
+        if not self._pixels:
+            return opened
+        top = 0 if opened.kind != "large" else max(0, opened.height - MOST_ROWS) // 2
+        end = opened.height if opened.kind != "large" else top + MOST_ROWS
+        pages = spread(range(opened.pages), MOST_PAGES)[::-1]  # so that the first is read last, and held
+        spans = [span_of(opened.rows(page, top, min(end, opened.height))) for page in pages]
+        if opened.stored in KINDS:  # rows of a scan are float32, whatever it holds
+            spans = [span._replace(dtype=opened.stored) for span in spans]
+        sizes = [spacing(opened.scan.grid, opened.axis)] if opened.scan is not None else []
+        require_fit(self._pixels, PixelMeaning.of(spans, sizes), f"'{path}'")
+        return opened._replace(spans=spans)
+
+    def _opened(self, path: Path) -> Opened:
         name = path.name.lower()
         if name.endswith(NIFTI):
             return self._volume(path)
@@ -135,7 +162,8 @@ class Images:
                 "several scans of a patient go into one file as a fourth axis"
             )
         ranges = options.get("window"), options.get("normalise"), options.get("percentiles", (0.5, 99.5))
-        intensity, axis = Intensity(*ranges, Recent(1)), self._axis
+        recent, axis = Recent(1), self._axis
+        intensity = Intensity(*ranges, recent)
         held: dict[int, Array] = {}
 
         def rows(page: int, top: int, end: int) -> Array:
@@ -145,7 +173,9 @@ class Images:
             return held[page][top:end]
 
         height, width = rows(0, 0, 2**31).shape[:2]
-        return Opened("volume", depth(scan.grid, axis), height, width, rows, scan, axis)
+        opened = Opened("volume", depth(scan.grid, axis), height, width, rows, scan, axis)
+        is_plain = self._kind != "Volume" and (scan.slope, scan.intercept) == (1, 0)
+        return opened._replace(stored=recent.load(scan).dtype.name) if is_plain else opened
 
     def _fitting(self, picture: Picture, path: Path) -> Picture:
         return picture._replace(pixels=self._fit(picture.pixels, path))

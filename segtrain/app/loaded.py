@@ -13,6 +13,7 @@ from segtrain.app.assembly import build_network
 from segtrain.app.sources import build_dataset
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.contract import RGB
+from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError
 from segtrain.model.trained import Trained
 from segtrain.runs import checkpoint
@@ -31,16 +32,18 @@ class Loaded:
     channels: int
     ignore_index: int
     epoch: int  # of the best checkpoint, from 0
+    pixels: PixelMeaning | None  # of the training images; None: not known, of an earlier version
 
 
-def about(dataset: SegmentationDataset, epoch: int) -> dict[str, Any]:
-    """What stands beside the weights, so that they can be used where the data is not."""
+def about(dataset: SegmentationDataset, epoch: int, pixels: PixelMeaning | None = None) -> dict[str, Any]:
+    """Returns what stands beside the weights, so that they can be used where the data is not."""
     return {
         "epoch": epoch,
         "classes": list(dataset.classes),
         "palette": [list(colour) for colour in dataset.palette],
         "channels": dataset.channels,
         "ignore_index": dataset.ignore_index,
+        "pixels": None if pixels is None else pixels.to_json(),
     }
 
 
@@ -66,7 +69,7 @@ def load(run: RunFolder) -> Loaded:
         ) from error
     palette = tuple((int(r), int(g), int(b)) for r, g, b in known["palette"])
     classes, rest = tuple(known["classes"]), (known["channels"], known["ignore_index"], known["epoch"])
-    return Loaded(run, config, model, classes, palette, *rest)
+    return Loaded(run, config, model, classes, palette, *rest, PixelMeaning.from_json(known.get("pixels")))
 
 
 def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -90,7 +93,8 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
             f"run under way; got neither; its status is {run.status['state']}; go on with it: resume='{run.path}'"
         )
     saved: Mapping[str, Any] = checkpoint.read(best)
-    return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"])
+    pixels = PixelMeaning.from_json(run.read_json("split.json").get("pixels"))
+    return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"], pixels)
 
 
 def _without_download(config: DictConfig) -> DictConfig:

@@ -100,7 +100,8 @@ class Opened:
             fingerprint = self.run.read_json("split.json")["fingerprint"]
         groups = build_groups(self.config, parts.dataset)
         tested = {ids[i]: groups[i] for i in split.test}
-        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, "skipped": skipped, "groups": tested})
+        facts = {"skipped": skipped, "groups": tested, "pixels": parts.pixels.to_json()}
+        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, **facts})
         known = {"device": parts.device, "threads": self.config.threads, "precision": self.config.trainer.precision}
         known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
         self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))

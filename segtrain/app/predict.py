@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,14 +23,17 @@ from segtrain.app.outputs import Band, Wanted, paths_of, written
 from segtrain.app.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.app.several import runs_of
 from segtrain.config import plain
+from segtrain.data.pixel_meaning import PixelMeaning, Span, require_fit
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
+from segtrain.spread import spread
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # what the next file would meet too
 MOST_NPZ = 2**31  # bytes of probabilities that are held in memory
 SHOWN = 20  # failures named on the terminal
+TOGETHER = 8  # files, evenly spread, that are asked together whether their values are those of the training
 
 
 def predict(config: DictConfig) -> None:
@@ -69,6 +73,7 @@ def check_options(wanted: DictConfig) -> None:
         "whole": (type(wanted.whole) is int and wanted.whole >= 0, "a side in pixels from 0"),
         "threads": (wanted.threads is None or (type(wanted.threads) is int and wanted.threads >= 1), "null, or from 1"),
         "overlay": (type(wanted.overlay) is bool, "true or false"),
+        "allow_other_pixels": (type(wanted.allow_other_pixels) is bool, "true or false"),
         "probabilities": (wanted.probabilities in (None, "tiff", "npz"), "tiff (16 bits), npz (float32) or null"),
     }
     for key, (holds, expected) in rules.items():
@@ -96,14 +101,20 @@ class Job:
     def __init__(self, source: Sequence[RunFolder] | Path, wanted: DictConfig, folder: Path) -> None:
         """Load the model."""
         self.predictor = _predictor(source, wanted)
-        self.reader = Images(self.predictor.reading, self.predictor.channels, wanted.axis, wanted.pages)
+        reading, pixels = self.predictor.reading, self.predictor.pixels
+        self.reader = Images(reading, self.predictor.channels, wanted.axis, wanted.pages, pixels)
         meaning = self.predictor.classes, self.predictor.palette, self.predictor.ignore_index
         self.wanted = Wanted(wanted.overlay, wanted.probabilities, *meaning)
         self.done = Done(folder, _made_by(source, wanted))
         self.folder, self.images, self.skipped = folder, 0, 0
 
     def run(self, items: Sequence[Item]) -> list[str]:
-        """Predict; returns what is to be said of each file that failed."""
+        """Predict; returns what is to be said of each file that failed.
+
+        Raises:
+            UserError: the disk is full, or the files together hold no such values as the training's images.
+        """
+        self._require_values(items)
         failed: list[str] = []
         console = Console(stderr=True)
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
@@ -119,6 +130,17 @@ class Job:
                     bar.console.print(f"failed: {escape(str(item.path))}", highlight=False)
                 _told(bar, task, number + 1, self.images / max(time.monotonic() - began, 1e-9))
         return failed
+
+    def _require_values(self, items: Sequence[Item]) -> None:
+        """Raises UserError when all of some files are far darker than training: of one alone nobody could tell."""
+        spans: list[Span] = []
+        of_bytes = all(one.dtypes == ("uint8",) for one in self.predictor.pixels)  # whose values are not compared
+        of_scans = self.predictor.reading.get("kind") == "Volume"  # which are asked one by one, over their slices
+        for item in () if of_bytes or of_scans else spread(items, TOGETHER):
+            with suppress(UserError, OSError):  # said when it is its turn
+                spans += [] if self.done.has(item.name, item.path) else self.reader.open(item.path).spans
+        if spans:
+            require_fit(self.predictor.pixels, PixelMeaning.of(spans), f"the input ({len(items)} files)")
 
     def _one(self, item: Item, progress: Callable[[float], object]) -> None:
         """Predict one file, unless it is done."""
@@ -180,7 +202,8 @@ def _predictor(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> Predic
     window = tuple(wanted.window) if isinstance(wanted.window, ListConfig) else wanted.window
     windows = None if window is None else Windows(window, wanted.overlap, wanted.window_batch)
     views = [wanted.views] if isinstance(wanted.views, str) else list(wanted.views)
-    predictor = predictor_of(source, windows=windows, views=views, device=wanted.device)
+    allow = wanted.allow_other_pixels
+    predictor = predictor_of(source, windows=windows, views=views, device=wanted.device, allow_other_pixels=allow)
     predictor.whole = wanted.whole**2
     return predictor
 

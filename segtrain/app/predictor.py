@@ -11,6 +11,7 @@ from torch import Tensor
 from segtrain.app.images import checked
 from segtrain.app.sources import least_size
 from segtrain.app.wildcards import fitting, is_pattern
+from segtrain.data.pixel_meaning import PixelMeaning, require_fit, span_of
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities
 from segtrain.model.metrics import prediction
@@ -49,6 +50,7 @@ class Predictor:
         whole: int = WHOLE,
         least: Size = NO_SIZE,
         reading: dict[str, Any] | None = None,
+        pixels: Sequence[PixelMeaning] = (),
     ) -> None:
         """Hold the parts.
 
@@ -64,6 +66,7 @@ class Predictor:
             least: height and width in pixels, multiples of the stride, to which smaller images are grown, such as the
                 training's crop; no window is smaller.
             reading: how the run's dataset reads files, its config; None: as stored.
+            pixels: what the images of each network's training were, which `predict` asks of an image; empty: any.
 
         Raises:
             UserError: an unknown view.
@@ -72,15 +75,19 @@ class Predictor:
         self.windows = windows and windows.of_at_least(least)
         self.classes, self.palette = tuple(classes), tuple(palette)
         self.channels, self.ignore_index = channels, ignore_index
-        self.device, self.reading = torch.device(device), dict(reading or {})
+        self.device, self.reading, self.pixels = torch.device(device), dict(reading or {}), tuple(pixels)
 
     def predict(self, image: Array) -> Prediction:
         """What the image (H, W) or (H, W, C), uint8, uint16 or float32 as the training's were stored, shows.
 
         Raises:
-            UserError: another shape, type or number of channels.
+            UserError: another shape or number of channels, or other pixels than the training's, see
+                `PixelMeaning.misfit`.
         """
-        planes = to_tensor(checked(image, self.channels, "the image"))
+        stored = checked(image, self.channels, "the image")
+        if self.pixels:
+            require_fit(self.pixels, PixelMeaning.of([span_of(stored)]), "the image")
+        planes = to_tensor(stored)
         size = planes.shape[1], planes.shape[2]
         found = [logits for _, logits in self.logits(lambda top, end: planes[:, top:end], size)]
         logits = found[0] if len(found) == 1 else torch.cat(found, 1)
@@ -112,17 +119,21 @@ def load(
     windows: Windows | None = Windows(),  # noqa: B008  # frozen
     views: Sequence[str] = (),
     device: str = "auto",
+    allow_other_pixels: bool = False,
 ) -> Predictor:
-    """A predictor of a run (folder, or name below `outputs`), of several as one (a list or a glob), or of FILE.onnx.
+    """Returns a predictor of a run (folder, or name below `outputs`), of several (a list, a glob), or of FILE.onnx.
+
+    `allow_other_pixels` takes images of another depth or range than the training's as they are.
 
     Raises:
         UserError: no such run, runs of different classes, no such device.
     """
     several = [run] if isinstance(run, str | Path) else list(run)
+    options: dict[str, Any] = {"windows": windows, "views": views, "device": device}
+    options["allow_other_pixels"] = allow_other_pixels
     if len(several) == 1 and str(several[0]).endswith(".onnx"):
-        return predictor_of(Path(several[0]), windows=windows, views=views, device=device)
-    runs = find_runs([str(name) for name in several], Path(outputs))
-    return predictor_of(runs, windows=windows, views=views, device=device)
+        return predictor_of(Path(several[0]), **options)
+    return predictor_of(find_runs([str(name) for name in several], Path(outputs)), **options)
 
 
 def predictor_of(
@@ -131,8 +142,9 @@ def predictor_of(
     windows: Windows | None = Windows(),  # noqa: B008  # frozen
     views: Sequence[str] = (),
     device: str = "auto",
+    allow_other_pixels: bool = False,
 ) -> Predictor:
-    """The predictor of runs, whose probabilities are averaged, or of an exported file.
+    """Returns the predictor of runs, whose probabilities are averaged, or of an exported file.
 
     Raises:
         UserError: a run that cannot be loaded, runs that differ in classes or channels, no such device.
@@ -146,9 +158,9 @@ def predictor_of(
         palette = [(int(r), int(g), int(b)) for r, g, b in about["palette"]]
         least = about.get("least", 0)  # one side in files of earlier versions
         height, width = (least, least) if isinstance(least, int) else least
-        return Predictor(
-            model, **known, palette=palette, reading=about.get("reading"), least=(height, width), **options
-        )
+        options |= {"reading": about.get("reading"), "least": (height, width)}
+        pixels = [] if allow_other_pixels else [PixelMeaning.from_json(about.get("pixels"))]
+        return Predictor(model, **known, palette=palette, pixels=[one for one in pixels if one], **options)
     from segtrain.app.loaded import load as load_run
 
     on = device_of(device)
@@ -171,6 +183,7 @@ def predictor_of(
         device=on,
         least=largest([least_size(one.config) for one in loaded]),
         reading=reading_of(first.config),
+        pixels=[] if allow_other_pixels else [one.pixels for one in loaded if one.pixels is not None],
         **options,
     )
 

@@ -73,12 +73,13 @@ def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
     from segtrain.config import searched
     from segtrain.model.views import VIEWS
 
+    options: dict[str, Any] = {"device": config.device, "allow_other_pixels": config.allow_other_pixels}
     if config.model_file is not None:
         path = Path(config.model_file).expanduser()
-        predictor, title = predictor_of(path, device=config.device), path.name
+        predictor, title = predictor_of(path, **options), path.name
     else:
         runs = runs_of(str(config.run), Path(config.outputs))
-        predictor, title = predictor_of(runs, device=config.device), "/".join(runs[0].path.resolve().parts[-2:])
+        predictor, title = predictor_of(runs, **options), "/".join(runs[0].path.resolve().parts[-2:])
         title += f" and {len(runs) - 1} more, averaged" if len(runs) > 1 else ""
     if config.views not in VIEWS:
         raise UserError(f"views={config.views}; expected one of {', '.join(VIEWS)}")
@@ -86,13 +87,16 @@ def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
     if config.shift not in ("none", *shifts.names):
         raise UserError(f"shift={config.shift} is not offered; expected none, or one of shifts={list(config.shifts)}")
     predict = {name: seen(predictor, name, ended).predict for name in VIEWS}
-    read = Upload(Images(predictor.reading, predictor.channels), config.max_pixels).read
+    images = Images(predictor.reading, predictor.channels, pixels=predictor.pixels)
+    read = Upload(images, config.max_pixels).read
     look = Look(predict, read, shifts, predictor.classes, predictor.palette, predictor.ignore_index)
     return look, title
 
 
 def seen(predictor: "Predictor", views: str, ended: threading.Event) -> "Predictor":
     """The predictor with a test-time augmentation, the network shared; it gives up once `ended`.
+
+    What the image is, was asked when it was read: a shift of the page's may lead anywhere.
 
     A thread that predicts a large image would else keep the process for minutes.
     """
@@ -104,6 +108,7 @@ def seen(predictor: "Predictor", views: str, ended: threading.Event) -> "Predict
         return predictor.model(image)
 
     other = copy.copy(predictor)
+    other.pixels = ()
     other.model = viewed(model, [views], predictor.least)
     return other
 
@@ -144,6 +149,7 @@ def check(config: DictConfig) -> None:
         "max_mb": ("a number above 0", lambda v: type(v) in (int, float) and 0 < v < float("inf")),
         "max_pixels": ("a whole number from 1", lambda v: type(v) is int and v > 0),
         "shifts": ("a list of files of conf/aug", lambda v: isinstance(v, ListConfig)),
+        "allow_other_pixels": ("true or false", lambda v: type(v) is bool),
     }
     for key, (expected, holds) in rules.items():
         value = OmegaConf.select(config, key)

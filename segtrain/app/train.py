@@ -50,7 +50,8 @@ def train(config: DictConfig) -> dict[str, Any]:
                 begin(opened, parts)  # no step was left
                 best = checkpoint.read(run.checkpoints / checkpoint.BEST)
                 parts.module.load_state_dict(best["state_dict"])
-                checkpoint.save_weights(run.checkpoints, best["state_dict"], about(parts.dataset, best["epoch"]))
+                known = about(parts.dataset, best["epoch"], parts.pixels)
+                checkpoint.save_weights(run.checkpoints, best["state_dict"], known)
                 parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
             results = write_results(run, parts, best_epoch=best["epoch"])
             parts.logbook.close(results)

@@ -142,8 +142,8 @@ def pictures(facts: Facts) -> list[Finding]:
     return [
         said("sizes", size, "width x height in pixels", distinct),
         bad("odd sizes", odd, total, f"sides {ODD:g} times the median or a {ODD:g}th: other magnification?", "warn"),
-        *_kinds(facts, "channels", [str(one.channels) for one in every]),
-        *_kinds(facts, "depth", [one.dtype for one in every]),
+        *_kinds(facts, "channels", [str(one.channels) for one in every], "warn"),
+        *_kinds(facts, "depth", [one.dtype for one in every], "fail"),
         said("values", f"{min(o.low for o in every):g} to {max(o.high for o in every):g}", "of the pixels as stored"),
         bad(
             "not finite", facts.those(lambda one: not one.finite), total, "NaN or infinity in an image spoils training"
@@ -173,14 +173,14 @@ def remarked(facts: Facts, opening: Sequence[Remark]) -> list[Finding]:
     ]
 
 
-def _kinds(facts: Facts, what: str, kinds: Sequence[str]) -> list[Finding]:
+def _kinds(facts: Facts, what: str, kinds: Sequence[str], verdict: str) -> list[Finding]:
     counts = Counter(kinds)
     usual = counts.most_common(1)[0][0]
     if len(counts) == 1:
         return [said(what, usual, "of every image")]
     others = [name for name, kind in zip(facts.seen, kinds, strict=True) if kind != usual]
     note = f" ({', '.join(f'{kind} in {count}' for kind, count in counts.most_common())})"
-    return [bad(what, others, len(kinds), "images that differ from most: two sources?", "warn", note)]
+    return [bad(what, others, len(kinds), "images that differ from most: two sources?", verdict, note)]
 
 
 def _dark(one: Seen) -> bool:

@@ -1,6 +1,6 @@
 """Mean and standard deviation of the training images: what `check` prints is what the weights hold, by one function."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,9 +49,20 @@ def normalisation(images: Iterable[Moments]) -> tuple[list[float], list[float]]:
     return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
 
 
-def measured(dataset: SegmentationDataset, indices: Iterable[int]) -> tuple[list[float], list[float]]:
-    """Returns the normalisation by these samples' images, which are read."""
-    return normalisation(moments(dataset.read(index).image) for index in indices)
+def measured(
+    dataset: SegmentationDataset,
+    indices: Iterable[int],
+    watch: Callable[[np.ndarray[Any, Any]], object] = lambda image: None,
+) -> tuple[list[float], list[float]]:
+    """Returns the normalisation by these samples' images, which are read; `watch` is handed each of them."""
+
+    def looked() -> Iterable[Moments]:
+        for index in indices:
+            image = dataset.read(index).image
+            watch(image)
+            yield moments(image)
+
+    return normalisation(looked())
 
 
 def _row(numbers: np.ndarray[Any, Any]) -> tuple[float, ...]:

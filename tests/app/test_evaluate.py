@@ -245,6 +245,21 @@ def test_data_that_moved_are_the_same_data(evaluate: Any, trained: Path) -> None
     assert found["test/loss"] == read(trained / run_of(trained, "mixed"))["test/loss"]
 
 
+def test_other_pixels_than_the_trainings_are_refused_unless_allowed(
+    evaluate: Any, segtrain: CommandLine, trained: Path
+) -> None:
+    for path in sorted((trained / "data/images").iterdir()):
+        deep = np.array(Image.open(path)).astype(np.uint16) * 257
+        (trained / "deep/images").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(deep).save(trained / "deep/images" / path.name)
+    shutil.copytree(trained / "data/masks", trained / "deep/masks")
+    command = ["mixed", "dataset.root=deep", "split=all", "surface=false", "bootstrap=0"]
+    evaluate(*command, status=2)
+    assert "the data set has uint16 pixels; expected uint8" in segtrain.err
+    found = read(evaluate(*command, "allow_other_pixels=true"))
+    assert found["all/images"] == 16 and found["evaluated"]["own_data"] is False
+
+
 @pytest.mark.slow
 def test_other_data(evaluate: Any, segtrain: CommandLine, trained: Path) -> None:
     found = read(evaluate("fold0", "dataset=shapes", "dataset.seed=5", "dataset.n=6", "split=all", "surface=false"))

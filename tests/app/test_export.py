@@ -21,8 +21,10 @@ from segtrain.app.exported import FORMATS
 from segtrain.app.loaded import load
 from segtrain.app.onnx_model import open_onnx
 from segtrain.app.onnx_writer import write_onnx
+from segtrain.app.predictor import predictor_of
 from segtrain.app.sources import named_model
 from segtrain.config import conf_dir
+from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.model.metrics import prediction
 from segtrain.model.trained import Trained
 from segtrain.runs.folder import RunFolder
@@ -100,6 +102,15 @@ def test_the_file_says_what_its_numbers_mean(file: Path, run: Path) -> None:
     assert about["normalisation"]["mean"] == pytest.approx(loaded.model.mean.flatten().tolist())
     assert about["run"] == f"shapes/{run.name}" and about["epoch"] == loaded.epoch
     assert "reflect" in about["padding"] and "float32" in about["input"] and "largest" in about["output"]
+
+
+def test_the_file_refuses_other_pixels_than_the_trainings_as_its_run_does(file: Path, run: Path) -> None:
+    pixels = load(RunFolder(run)).pixels
+    assert pixels is not None and PixelMeaning.from_json(about_in(file)["pixels"]) == pixels
+    if file.suffix == ".onnx":
+        for source in (file, [RunFolder(run)]):
+            assert predictor_of(source).pixels == (pixels,)
+            assert predictor_of(source, allow_other_pixels=True).pixels == ()
 
 
 def test_the_file_names_no_folder_of_this_machine(file: Path, run: Path) -> None:

@@ -147,6 +147,21 @@ def test_what_was_kept_by_another_rule_is_not_taken_for_the_mean(tmp_path: Path)
     assert feeding.statistics(range(100)) == ([7.0], [1.0])  # the right name: what is kept is used
 
 
+def test_the_pixels_come_of_the_pass_that_takes_the_mean_and_also_beside_a_mean_kept_before(tmp_path: Path) -> None:
+    config = composed("train", ["dataset=shapes", "dataset.n=300", f"outputs={tmp_path}"])
+    dataset: Any = build_dataset(config)
+    read, seen = dataset.read, []
+    dataset.read = lambda index: seen.append(index) or read(index)
+    feeding = Feeding(config, dataset)
+    seen.clear()
+    mean, pixels = feeding.statistics(range(300)), feeding.pixels(range(300))
+    assert len(seen) == len(looked_at(range(300))) and pixels.dtypes == ("uint8",) and pixels.images == len(seen)
+    assert mean == measured(feeding.dataset, looked_at(range(300)))
+    (kept,) = feeding.folder.glob("statistics-*.json")
+    kept.write_text(json.dumps(json.loads(kept.read_text())[:2]))  # as versions before wrote it
+    assert feeding.statistics(range(300)) == mean and feeding.pixels(range(300)) == pixels
+
+
 def test_data_that_are_written_while_they_are_cached_are_not_cached(tmp_path: Path) -> None:
     root = tmp_path / "data"
     typed = [*folder_of(root, "abcdefghijkl"), "data.cache=disk", f"outputs={tmp_path / 'outputs'}"]

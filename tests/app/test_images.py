@@ -12,6 +12,7 @@ from PIL import Image
 from segtrain.app import images
 from segtrain.app.images import Images, Opened
 from segtrain.data.datasets import Folder, Tiff, Volume
+from segtrain.data.pixel_meaning import PixelMeaning, meaning_of, span_of
 from segtrain.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -168,3 +169,58 @@ def test_the_georeference_of_a_file_is_known(large: bool, tmp_path: Path, monkey
         assert tags == {code: value for code, _, _, value, _ in GEOREFERENCE}
     Image.fromarray(GREY).save(tmp_path / "c.tif")
     assert Images({"kind": "Folder"}, 1).open(tmp_path / "c.tif").georeference == ()
+
+
+def scan(path: Path, voxels: np.ndarray[Any, Any], side: float = 1.0) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    nibabel.Nifti1Image(voxels, np.diag([side, side, 3, 1])).to_filename(path)  # type: ignore[attr-defined]
+    return path
+
+
+@pytest.mark.parametrize("how", [{}, {"window": [0, 900]}, {"normalise": "zscore"}, {"normalise": "percentile"}])
+def test_a_scan_fits_what_was_trained_on_scans_read_so_unless_its_pixels_are_of_another_size(
+    tmp_path: Path, how: dict[str, Any]
+) -> None:
+    voxels = RNG.integers(1, 1000, (20, 30, 6)).astype(np.int16)
+    for kind, values in (("images", voxels), ("labels", (voxels > 500).astype(np.uint8))):
+        scan(tmp_path / kind / "a.nii.gz", values)
+    dataset = Volume(tmp_path, {"background": 0, "bright": 1}, **how)
+    known = meaning_of(dataset, range(len(dataset.ids)))
+    reader = Images({"kind": "Volume", "axis": 2, **how}, 1, pixels=[known])
+    for gain in (0.6, 1, 1.5):
+        assert reader.open(scan(tmp_path / "other.nii", (voxels[::-1] * gain).astype(np.int16))).pages == 6
+    with pytest.raises(UserError, match=r"far\.nii' has pixels of 2 mm; expected 1 mm, as in training"):
+        reader.open(scan(tmp_path / "far.nii", voxels, 2.0))
+    if not how:  # else every scan is brought to the same range, whatever it holds
+        with pytest.raises(UserError, match=r"far\.nii' holds values from"):
+            reader.open(scan(tmp_path / "far.nii", (voxels * 30).astype(np.int16)))
+
+
+def test_a_scan_for_a_model_of_pictures_is_of_the_depth_that_its_file_has(tmp_path: Path) -> None:
+    voxels = RNG.integers(0, 255, (20, 30, 6)).astype(np.uint8)
+    reader = Images({"kind": "Folder"}, 1, pixels=[PixelMeaning.of([span_of(voxels[..., :1])])])
+    assert reader.open(scan(tmp_path / "a.nii", voxels)).pages == 6
+    for dtype in (np.int16, np.float32):
+        with pytest.raises(UserError, match=r"a\.nii' has float32 pixels; expected uint8"):
+            reader.open(scan(tmp_path / "a.nii", voxels.astype(dtype)))
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_stacks_and_large_tiffs_are_asked_by_a_part_of_them(
+    tmp_path: Path, rows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is read whole for it."""
+    monkeypatch.setattr(images, "LARGE", 100 if rows else 10**9)
+    monkeypatch.setattr(images, "MOST_ROWS", 4)
+    pixels = RNG.integers(1000, 2000, (20, 30) if rows else (9, 20, 30)).astype(np.uint16)
+    reader = Images({"kind": "Folder"}, 1, pixels=[PixelMeaning.of([span_of(pixels.reshape(-1, 30, 1))])])
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    opened = reader.open(tmp_path / "a.tif")
+    assert opened.kind == ("large" if rows else "stack") and len(opened.spans) == (1 if rows else 5)
+    np.testing.assert_array_equal(whole(opened)[..., 0], pixels if rows else pixels[0])
+    tifffile.imwrite(tmp_path / "a.tif", pixels * np.uint16(30))
+    with pytest.raises(UserError, match=r"a\.tif' holds values from 30"):
+        reader.open(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "a.tif", pixels.astype(np.float32))
+    with pytest.raises(UserError, match=r"a\.tif' has float32 pixels; expected uint16"):
+        reader.open(tmp_path / "a.tif")

@@ -1,12 +1,17 @@
 """A run's network without its data."""
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from segtrain.app.loaded import load
+from segtrain.app.predictor import predictor_of
 from segtrain.errors import UserError
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -41,8 +46,26 @@ def test_the_data_need_not_be_there(run: Path) -> None:
 
 
 def test_a_run_under_way_gives_its_best_so_far(run: Path) -> None:
+    before = load(RunFolder(run)).pixels
     (run / "checkpoints/best.safetensors").unlink()
-    assert load(RunFolder(run)).classes == ("background", "disc", "square")
+    under_way = load(RunFolder(run))
+    assert under_way.classes == ("background", "disc", "square")
+    assert before is not None and under_way.pixels == before and before.dtypes == ("uint8",)
+
+
+def test_runs_of_versions_that_kept_nothing_of_the_pixels_say_nothing(run: Path) -> None:
+    weights, split = run / "checkpoints/best.safetensors", RunFolder(run).read_json("split.json")
+    with safe_open(weights, "pt") as file:
+        known = json.loads(file.metadata()["segtrain"])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    assert known.pop("pixels") == split.pop("pixels")
+    save_file(state, weights, {"segtrain": json.dumps(known)})
+    RunFolder(run).write_json("split.json", split)
+    assert load(RunFolder(run)).pixels is None
+    dark = np.zeros((32, 32), np.float32)
+    assert predictor_of([RunFolder(run)]).predict(dark + np.eye(32, dtype=np.float32)).labels.shape == (32, 32)
+    weights.unlink()
+    assert load(RunFolder(run)).pixels is None
 
 
 def test_what_is_missing_or_damaged_is_named(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,14 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import segtrain as package
 from segtrain.app import images, outputs
 from segtrain.app.loaded import load
 from segtrain.data.datasets import Shapes
+from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.runs.folder import RunFolder
@@ -92,6 +96,38 @@ def test_bad_files_do_not_stop_the_rest_and_are_named(
     assert not list(segtrain.folder.glob("out/broken*"))
     with (segtrain.folder / "out/predicted.csv").open() as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["a", "sub/b"]
+
+
+def test_another_depth_than_the_trainings_is_refused_unless_allowed(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]]
+) -> None:
+    Image.fromarray(data[0].astype(np.uint16) * 257).save(segtrain.folder / "data/deep.png")
+    command = ["predict", f"run={run}", "input=data", "output=out"]
+    assert segtrain(*command) == 1
+    assert "2 of 3 files predicted" in segtrain.out and "deep.png' has uint16 pixels; expected uint8" in segtrain.out
+    assert segtrain(*command, "allow_other_pixels=1") == 2 and "expected true or false" in segtrain.err
+    assert segtrain(*command, "allow_other_pixels=true") == 0 and "1 of 3 files predicted" in segtrain.out
+
+
+def test_files_that_are_all_far_darker_than_the_trainings_are_refused_together(
+    segtrain: CommandLine, run: Path, data: list[np.ndarray[Any, Any]], tmp_path: Path
+) -> None:
+    """As if the run had been trained on 16 bits that are filled, and were given 8 of them."""
+    trained = PixelMeaning.of([span_of((image.astype(np.uint16) * 257)[..., None]) for image in data])
+    other = Path(shutil.copytree(run, tmp_path / "deep"))
+    weights = other / "checkpoints/best.safetensors"
+    with safe_open(weights, "pt") as file:
+        known = json.loads(file.metadata()["segtrain"]) | {"pixels": trained.to_json()}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    save_file(state, weights, {"segtrain": json.dumps(known)})
+    for number in range(5):
+        Image.fromarray(np.roll(data[0], number).astype(np.uint16)).save(segtrain.folder / f"data/deep{number}.png")
+    for name in ("a", "sub/b"):
+        (segtrain.folder / f"data/{name}.png").unlink()
+    command = ["predict", f"run={other}", "output=out"]
+    assert segtrain(*command, "input=data") == 2 and "the input (5 files) holds values from" in segtrain.err
+    assert segtrain(*command, "input=data/deep0.png") == 0, segtrain.err  # one may be of nothing
+    assert segtrain(*command, "input=data", "allow_other_pixels=true") == 0, segtrain.err
 
 
 def test_the_input_is_not_replaced_by_its_labels(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from segtrain.app.predictor import Predictor, device_of, find_runs
+from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
 
@@ -39,6 +40,15 @@ def test_an_image_gives_labels_and_probabilities(kind: Any, shape: tuple[int, ..
     assert found.probabilities.shape == (2, *size) and found.probabilities.dtype == np.float32
     np.testing.assert_array_equal(found.labels, image.reshape(size) > 100)
     np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-6)
+
+
+def test_images_of_another_depth_than_any_of_the_trainings_are_refused() -> None:
+    shallow = np.random.default_rng(0).integers(0, 200, (40, 50, 1)).astype(np.uint8)
+    trained = [PixelMeaning.of([span_of(shallow.astype(dtype))]) for dtype in ("uint8", "uint16")]
+    assert predictor(pixels=trained[:1]).predict(shallow).labels.shape == (40, 50)
+    for known in (trained, trained[1:]):
+        with pytest.raises(UserError, match="the image has uint8 pixels; expected uint16"):
+            predictor(pixels=known).predict(shallow)
 
 
 def test_images_beyond_whole_go_by_windows_with_the_same_result() -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from segtrain.app.images import Images
 from segtrain.app.upload import DEEPEST, Upload
+from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -68,6 +69,14 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"no picture at all")
     with pytest.raises(UserError, match=rf"'.*{name}' cannot be read"):
         upload(1).read(tmp_path / name)
+
+
+def test_another_depth_than_the_trainings_is_refused(tmp_path: Path) -> None:
+    pixels = RANDOM.integers(0, 256, (20, 30), dtype=np.uint8)
+    known = PixelMeaning.of([span_of(pixels[..., None])])
+    Image.fromarray(pixels.astype(np.uint16) * 257).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png' has uint16 pixels; expected uint8"):
+        Upload(Images({}, 1, pixels=[known]), 600).read(tmp_path / "a.png")
 
 
 def test_other_channels_than_the_networks_are_refused(tmp_path: Path) -> None:

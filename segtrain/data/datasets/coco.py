@@ -10,7 +10,7 @@ from segtrain.data.datasets.coco_json import Object, Picture, load
 from segtrain.data.datasets.coco_mask import drawn, region
 from segtrain.data.datasets.coco_mending import Mended, mended, tell
 from segtrain.data.datasets.coding import UNKNOWN, Coding
-from segtrain.data.datasets.colour import Colour, first_of
+from segtrain.data.datasets.colour import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.extras import need
@@ -96,6 +96,8 @@ class Coco:
             tell([(path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects])
         self._colour = Colour(channels, first_of(path for _, path, _ in self._pictures))
         self.channels = self._colour.channels
+        if len(self.ids) <= MOST_LOOKED_AT:
+            self._colour.look_over(dtypes_of(path for _, path, _ in self._pictures))
         chosen = {"file_names": file_names, "outside": outside, "shapeless": shapeless}
         used = {name: word for name, word in chosen.items() if word is not None}
         self._options = (categories, self._order, crowd, self.channels, *([used] if used else []))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segtrain.data.datasets.coding import Code, Coding
-from segtrain.data.datasets.colour import Colour, first_of
+from segtrain.data.datasets.colour import Colour, dtypes_of, first_of
 from segtrain.data.datasets.columns import Codes
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
@@ -33,7 +33,8 @@ class Csv:
 
     Raises:
         UserError: the manifest or one of its rows is wrong, or, of a set of up to `MOST_FILES` rows, a file is missing,
-            image and mask differ in size, or images in channels. In a larger set that is found when a sample is read.
+            image and mask differ in size, or images in channels or depth. In a larger set that is found when a sample
+            is read.
     """
 
     ignore_index = IGNORE_INDEX
@@ -80,7 +81,9 @@ class Csv:
         looked = range(len(self.ids) if is_noting() else 1)
         self._colour = Colour(channels, first_of(self._root / self._rows.image(index) for index in looked))
         self.channels = self._colour.channels
-        if self._few and not is_noting():
+        if self._few and is_noting():
+            self._colour.look_over(dtypes_of(self._root / self._rows.image(index) for index in range(len(self.ids))))
+        elif self._few:
             self._refuse_unequal(channels is None)
         self._meaning = (dict(classes), ignore_value, self.channels, columns, delimiter, *self._coding.meaning)
         self._contents: dict[Path, bytes] = {}
@@ -158,17 +161,19 @@ class Csv:
             )
 
     def _refuse_unequal(self, alike: bool) -> None:
-        """Refuse masks that differ from their image in size and, if they must be alike, images that do in channels."""
-        sizes, colours = [], []
+        """Refuse masks of another size than their image, images of several depths and, if `alike`, channels."""
+        sizes, colours, dtypes = [], [], []
         for index, name in enumerate(self.ids):
             path = self._file(self._rows.image(index), "image")
             image, mask = read_header(path), read_header(self._file(self._rows.masks[index], "mask"), True)
             if image[:2] != mask[:2]:
-                sizes.append(_sizes(name, image, mask))
+                sizes.append(_sizes(name, image[:2], mask[:2]))
+            dtypes.append((str(path), image.dtype))
             if image.channels != self.channels:
                 colours.append(f"{path} ({image.channels})")
         if sizes:
             refuse(_unequal(sizes, len(self.ids)), sizes)
+        self._colour.look_over(dtypes)
         if colours and alike:
             refuse(
                 f"{len(colours)} of {len(self.ids)} images differ in channels; expected {self.channels} as the first "

@@ -24,6 +24,13 @@ def channels_of(image: Image.Image) -> int:
     return 1 if image.mode in GREY_MODES or image.mode.startswith("I;16") else 3
 
 
+def dtype_of(image: ImageFile.ImageFile) -> str:
+    """Returns the name of the dtype of its pixels; of integers of 32 bits, which are no image's, int32."""
+    if image.mode.startswith("I;16") or is_deep(image):
+        return "uint16"
+    return {"I": "int32", "F": "float32"}.get(image.mode, "uint8")
+
+
 def raw_mode(image: ImageFile.ImageFile) -> str:
     """How the file packs its pixels, in PIL's words, such as "L;4" or "RGB;16B"; empty once decoded."""
     if not image.tile:

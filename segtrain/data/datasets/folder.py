@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from segtrain.data.datasets.coding import Code, Coding
-from segtrain.data.datasets.colour import Colour, first_of
+from segtrain.data.datasets.colour import Colour, dtypes_of, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.lists import Listed
@@ -24,8 +24,8 @@ class Folder:
     train, val and test, `{split}`, or lists.
 
     Raises:
-        UserError: the pairing fails, image and mask differ in size, channels differ between images, or an argument
-            contradicts itself.
+        UserError: the pairing fails, image and mask differ in size, channels or depth differ between images, or an
+            argument contradicts itself.
     """
 
     ignore_index = IGNORE_INDEX
@@ -78,8 +78,11 @@ class Folder:
             )
         self._colour = Colour(channels, first_of(pair.image for pair in self._pairs))
         self.channels = self._colour.channels
-        if len(self._pairs) <= MOST_HEADERS and not is_noting():
+        if len(self._pairs) <= MOST_HEADERS and is_noting():
+            self._colour.look_over(dtypes_of(pair.image for pair in self._pairs))
+        elif len(self._pairs) <= MOST_HEADERS:
             headers = _checked_sizes(self._pairs)
+            self._colour.look_over((str(p.image), h.dtype) for p, h in zip(self._pairs, headers, strict=True))
             if channels is None:
                 _check_channels(self._pairs, headers)
         self.ids: tuple[str, ...] = tuple(pair.id for pair in self._pairs)

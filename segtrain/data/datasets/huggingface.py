@@ -95,6 +95,8 @@ class HuggingFace:
         self.groups = None if group is None else tuple(row.group or None for row in rows)
         self._colour = Colour(channels, self._first())
         self.channels = self._colour.channels
+        if len(self.ids) <= MOST_HASHED:
+            self._colour.look_over(self._dtypes())
         self._meaning = (classes, ignore_value, self.channels, id, group, self._columns, *self._coding.meaning)
         self._stored = stamp(file["filename"] for table in self._tables.values() for file in table.cache_files)
         self._named = any(_names_files(table, column) for table in self._tables.values() for column in self._columns)
@@ -153,6 +155,13 @@ class HuggingFace:
                 read_header(self._files(index)[0])
                 return self._files(index)[0]
         return self._files(0)[0]
+
+    def _dtypes(self) -> Iterator[tuple[str, str]]:
+        """Name and dtype of the images that open: of the others reading tells."""
+        for index in range(len(self.ids)):
+            with suppress(UserError):
+                image, _ = self._files(index)
+                yield str(image), read_header(image).dtype
 
     def _files(self, index: int) -> tuple[Path, Path]:
         """The two cells as files: their bytes, or the files that they name."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.data.datasets.coding import Coding
-from segtrain.data.datasets.colour import Colour, first_of
+from segtrain.data.datasets.colour import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
 from segtrain.data.datasets.nodata import sample_of
@@ -50,7 +50,7 @@ class Instances:
         channels: int | None = None,
         palette: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        """List the files; none is opened but the first image.
+        """List the files; the headers of the images are read.
 
         Args:
             root: folder of the samples' folders, from the current directory when relative.
@@ -78,6 +78,8 @@ class Instances:
             _refuse_empty(self._samples)
         self._colour = Colour(channels, first_of(sample.image for sample in self._samples))
         self.channels = self._colour.channels
+        if len(self._samples) <= MOST_LOOKED_AT:
+            self._colour.look_over(dtypes_of(sample.image for sample in self._samples))
         self.ids: tuple[str, ...] = tuple(sample.id for sample in self._samples)
         self.splits: tuple[str | None, ...] = tuple(sample.split for sample in self._samples)
         self._contents: dict[Path, bytes] = {}

@@ -22,6 +22,7 @@ from segtrain.data.datasets.decoding import (
     channels_of,
     decoded_deep,
     deep_colours,
+    dtype_of,
     is_deep,
     native,
     orientation,
@@ -47,11 +48,12 @@ UNSCALE = {"L;2": 85, "L;4": 17}  # PIL stretches 2- and 4-bit grey to 0..255 by
 
 
 class Header(NamedTuple):
-    """Size in pixels, after EXIF orientation, and channels (1 or 3) that `read_image` will return."""
+    """Size in pixels, after EXIF orientation, channels (1 or 3) and name of the dtype that `read_image` will return."""
 
     height: int
     width: int
     channels: int
+    dtype: str
 
 
 class Picture(NamedTuple):
@@ -69,7 +71,7 @@ class Coded(NamedTuple):
 
 
 def read_header(path: Path, of_mask: bool = False) -> Header:
-    """What `read_image` will return the shape of, without decoding.
+    """Returns shape and dtype of what `read_image` will return, without decoding.
 
     An orientation that a PNG tells only behind its pixels is not seen.
 
@@ -81,7 +83,8 @@ def read_header(path: Path, of_mask: bool = False) -> Header:
         width, height = image.size
         told = {"exif", "xmp", "XML:com.adobe.xmp"} & image.info.keys()  # else a PNG would be decoded to look for more
         turned = image.format != "TIFF" and told and orientation(image) >= 5  # PIL itself turns a TIFF
-        return Header(width, height, channels_of(image)) if turned else Header(height, width, channels_of(image))
+        sides = (width, height) if turned else (height, width)
+        return Header(*sides, channels_of(image), dtype_of(image))
 
 
 def read_image(path: Path) -> Pixels:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from segtrain.data.datasets.coding import Code, Coding
+from segtrain.data.datasets.colour import refuse_depths
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
 from segtrain.data.datasets.extras import need
@@ -65,8 +66,8 @@ class Tiff:
             orphans: "leave_out" goes on without files that have no partner, which `left_out` names; None refuses them.
 
         Raises:
-            UserError: the pairing fails, a file is broken, files differ in size, pages or channels, or arguments do not
-                fit.
+            UserError: the pairing fails, a file is broken, files differ in size, pages, channels or depth, or arguments
+                do not fit.
         """
         need("tifffile", "tiff")
         if pages not in PAGES:
@@ -84,6 +85,7 @@ class Tiff:
             )
         layouts = [_known(pair, pages) if is_noting() else _checked(pair, pages) for pair in self._pairs]
         self._stored = _same_channels(self._pairs, layouts)
+        refuse_depths([(str(p.image), one.dtype) for p, one in zip(self._pairs, layouts, strict=True) if one.channels])
         self._taken = _checked_channels(channels, self._stored, self._pairs[0].image)
         self.channels = len(self._taken)
         samples = [

@@ -32,12 +32,13 @@ EXACT = 2**24  # whole numbers up to here are float32 without rounding
 
 
 class Layout(NamedTuple):
-    """How many samples a file holds, and the shape of each."""
+    """How many samples a file holds, and shape and name of the dtype of each as `read_pixels` gives it."""
 
     samples: int
     height: int
     width: int
     channels: int
+    dtype: str = ""
 
 
 def read_layout(path: Path, pages: str, of_mask: bool = False) -> Layout:
@@ -51,7 +52,9 @@ def read_layout(path: Path, pages: str, of_mask: bool = False) -> Layout:
     with _series(path, of_mask) as series:
         shape = dict(zip(series.keyframe.axes, series.keyframe.shape, strict=True))
         numbers = _numbers(series, pages)
-        return Layout(len(numbers), shape["Y"], shape["X"], numbers.shape[1] * shape.get("S", 1))
+        stored = series.keyframe.dtype.name
+        dtype = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}.get(stored, "float32")
+        return Layout(len(numbers), shape["Y"], shape["X"], numbers.shape[1] * shape.get("S", 1), dtype)
 
 
 def read_pixels(path: Path, pages: str, number: int) -> Picture:

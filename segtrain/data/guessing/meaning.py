@@ -168,7 +168,7 @@ def _affordable(root: Path, paths: Sequence[str], reader: Reader) -> list[str]:
     """As many of the paths, evenly spread, as have PIXELS together, judged by the first that can be opened."""
     for path in paths:
         try:
-            height, width, _ = reader.header(root / path)
+            height, width, *_ = reader.header(root / path)
         except UserError:
             continue
         return spread(paths, max(2, PIXELS // (height * width)))

@@ -170,7 +170,7 @@ def judge(name, harm, seed, folder):
     try:
         header = read_header(path)
         if outcomes[0] != "refused":
-            assert read_image(path).shape == header
+            assert (*read_image(path).shape, read_image(path).dtype.name) == header
     except UserError as error:
         assert outcomes[0] == "refused" and str(path) in str(error)
     return outcomes

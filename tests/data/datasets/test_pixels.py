@@ -152,7 +152,7 @@ def test_orientation_turns_image_mask_and_header_alike(write, suffix, orientatio
         expected = np.array(ImageOps.exif_transpose(stored))
     np.testing.assert_array_equal(read_image(path), expected)
     np.testing.assert_array_equal(read_mask(path), expected)
-    assert read_header(path) == expected.shape
+    assert read_header(path) == (*expected.shape, expected.dtype.name)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -168,10 +168,10 @@ def test_orientation_turns_sixteen_bit_colour(tmp_path, write, orientation):
 
 
 def test_header_counts_channels_of_the_image(write):
-    assert read_header(write("grey.png", GREY)) == Header(4, 6, 1)
-    assert read_header(write("alpha.png", Image.fromarray(GREY).convert("LA"))) == Header(4, 6, 1)
-    assert read_header(write("palette.png", palette_image(GREY // 9, bytes(768)))) == Header(4, 6, 3)
-    assert read_header(write("deep.tif", GREY.astype(np.uint16))) == Header(4, 6, 1)
+    assert read_header(write("grey.png", GREY)) == Header(4, 6, 1, "uint8")
+    assert read_header(write("alpha.png", Image.fromarray(GREY).convert("LA"))) == Header(4, 6, 1, "uint8")
+    assert read_header(write("palette.png", palette_image(GREY // 9, bytes(768)))) == Header(4, 6, 3, "uint8")
+    assert read_header(write("deep.tif", GREY.astype(np.uint16))) == Header(4, 6, 1, "uint16")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
@@ -302,7 +302,7 @@ def test_jpeg_is_what_pil_reads(write, mode, options):
     with Image.open(path) as image:
         expected = np.array(image.convert("L" if mode == "L" else "RGB"))
     np.testing.assert_array_equal(read_image(path), expected.reshape(45, 67, -1))
-    assert read_header(path) == read_image(path).shape
+    assert read_header(path) == (*read_image(path).shape, read_image(path).dtype.name)
 
 
 def test_gif_gives_indices_to_masks_and_colours_to_images(write):
@@ -340,7 +340,7 @@ def test_pixels_up_to_the_cap_are_not_warned_of_and_beyond_are_refused(tmp_path,
     """9460² is above where PIL warns, 13,378² above where it raises."""
     path = raw_png(tmp_path / "bomb.png", side, side, 8, 0, b"")
     if side**2 <= MOST_PIXELS:
-        assert read_header(path) == (side, side, 1)
+        assert read_header(path)[:3] == (side, side, 1)
         return
     for read in (read_header, read_image, read_mask):
         with pytest.raises(
@@ -363,14 +363,14 @@ def test_orientation_told_by_xmp_turns_header_and_pixels_alike(write):
     info = PngImagePlugin.PngInfo()
     info.add_itxt("XML:com.adobe.xmp", xmp)
     path = write("a.png", COLOUR, pnginfo=info)
-    assert read_header(path) == read_image(path).shape == (6, 4, 3)
+    assert read_header(path)[:3] == read_image(path).shape == (6, 4, 3)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
 def test_an_orientation_that_means_nothing_turns_nothing(write, orientation):
     path = write("a.png", COLOUR, exif=exif(orientation))
     np.testing.assert_array_equal(read_image(path), COLOUR)
-    assert read_header(path) == COLOUR.shape
+    assert read_header(path)[:3] == COLOUR.shape
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("WEBP", "png"), ("PPM", "bmp"), ("ICO", "png")])

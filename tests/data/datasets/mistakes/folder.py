@@ -199,6 +199,12 @@ MISTAKES = {
     "a region of another size": lambda: (pair(), other_size("fov")()),
     "a mask that changed its size since the start": changed_later,
     "images with other channels": lambda: (pair(), pair("b", image=NOISE[:8, :8]), opened()),
+    "images of several depths": lambda: (
+        pair(),
+        pair("b", image=np.full((8, 8), 999, np.uint16)),
+        pair("c"),
+        opened(),
+    ),
     "an image of 32-bit integers": lambda: (pair(image=np.zeros((8, 8), np.int32), suffix=".tif"), opened().read(0)),
     "an empty file": with_bytes(lambda content: b""),
     "a file of another kind": with_bytes(lambda content: b"not pixels"),

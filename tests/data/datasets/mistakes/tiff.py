@@ -91,6 +91,7 @@ def several_kinds() -> None:
 MISTAKES = {
     "no such folder": lambda: opened(root="nowhere"),
     "an image of other channels": other_channels,
+    "images of several depths": lambda: (pair("a"), pair("b"), pair("c", BANDS.astype(np.uint8)), opened()),
     "a channel that no image has": with_pair({"channels": [0, 5]}),
     "channels as a number": with_pair({"channels": 3}),
     "another word for pages": with_pair({"pages": "slices"}),
