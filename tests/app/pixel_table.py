@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -21,14 +22,13 @@ from PIL import Image
 from segtrain.__main__ import main
 from segtrain.data.datasets.streamed import write_stream
 from tests.conftest import SMALL
-from tests.data.datasets import layouts
 from tests.data.datasets.layouts import LAYOUTS, Made, stacks
 from tests.data.made import InMemory
 
 Pixels = np.ndarray[Any, Any]
 DOC = Path(__file__).parents[2] / "docs" / "data.md"
 BEGIN, END = "<!-- written by scripts/pixel_table.py -->\n", "<!-- until here -->\n"
-SAME, STORED, REFUSED, NONE = "right", "as stored", "refused", "–"
+SAME, STORED, REFUSED, LEFT_OUT, NONE = "right", "as stored", "refused", "left out", "–"
 NODATA = 42113  # GDAL's tag
 TRAINING = [o for o in SMALL if not o.startswith(("dataset", "trainer.max", "data.crop"))]
 TRAINING += ["trainer.max_epochs=1", "data.crop=null", "name=table", "dataset.split.val=0.3", "dataset.split.test=0.3"]
@@ -60,14 +60,15 @@ def deeper(row: Row, image: Pixels) -> Pixels:
 
 def white_first(pixels: Pixels) -> bytes:
     """A TIFF that shows the same picture, its low values white."""
-    return tiff(pixels.max(initial=255 if pixels.dtype == np.uint8 else 1) - pixels, photometric="miniswhite")
+    white = 65535 if pixels.dtype == np.uint16 else 255
+    return tiff((white - pixels).astype(pixels.dtype), photometric="miniswhite")
 
 
-def with_nodata(pixels: Pixels) -> bytes:
-    """A GeoTIFF whose upper left holds nothing."""
+def with_nodata(pixels: Pixels, **tags: Any) -> bytes:
+    """A GeoTIFF whose upper left holds nothing, and says so unless `tags` are others."""
     pixels = pixels.copy()
     pixels[..., :6, :6] = 0
-    return tiff(pixels, extratags=[(NODATA, "s", 2, "0", True)])
+    return tiff(pixels, **(tags or {"extratags": [(NODATA, "s", 2, "0", True)]}))
 
 
 def tiff(pixels: Pixels, **options: Any) -> bytes:
@@ -122,6 +123,7 @@ class Change(NamedTuple):
     words: str
     pixels: Callable[[Row, Pixels], Pixels] | None = None
     files: Callable[[Row], Callable[[Path], None] | None] = lambda row: None
+    untagged: Callable[[Row], Callable[[Path], None] | None] = lambda row: None  # the same numbers without a word
 
 
 def _white(row: Row) -> Callable[[Path], None] | None:
@@ -138,6 +140,11 @@ def _nodata(row: Row) -> Callable[[Path], None]:
     return scan(hollow) if row.layout == "volume" else rewritten(with_nodata)
 
 
+def _zeros(row: Row) -> Callable[[Path], None] | None:
+    plain = rewritten(lambda pixels: with_nodata(pixels, software="none"))
+    return None if row.layout == "volume" else plain
+
+
 def _larger(row: Row) -> Callable[[Path], None] | None:
     return scan(lambda voxels: voxels, 3) if row.layout == "volume" else None
 
@@ -148,7 +155,7 @@ CHANGES = [
     Change("white as 0, by the tag", files=_white),
     Change("other channels", files=_channels),
     Change("pixels of 3 mm for 1", files=_larger),
-    Change("nodata, by the tag or NaN", files=_nodata),
+    Change("nodata, by the tag or NaN", files=_nodata, untagged=_zeros),
 ]
 
 
@@ -165,8 +172,8 @@ def samples() -> list[Made]:
 def write(name: str, root: Path, made: Sequence[Made], files: Callable[[Path], None] | None) -> dict[str, Any]:
     """The data in a layout, their images written anew; the values of the format's conf file."""
     if name == "huggingface" and files is not None:
-        with patch.object(layouts, "_png", lambda pixels: {"bytes": _content(pixels, root, files)}):
-            return LAYOUTS[name].write(root, made)
+        content = partial(_content, root=root, files=files)
+        return LAYOUTS[name].write(root, [one._replace(encode=content) for one in made])
     values = LAYOUTS[name].write(root, made)
     for path in images_in(root) if files else ():
         assert files is not None
@@ -249,14 +256,19 @@ class Trained:
         if change.pixels is not None:
             made = [one._replace(image=change.pixels(self.row, one.image)) for one in samples()]
         name = change.words.replace(" ", "_").replace(",", "")
-        predicted = _judged(self.predict(f"{name}_input", made, files), self.predicted)
+        plain = change.untagged(self.row)
+        untold = self.predict(f"{name}_untold", made, plain) if plain else None
+        predicted = _judged(self.predict(f"{name}_input", made, files), self.predicted, untold)
         evaluated = self._evaluated(change, self.folder / name, made, files)
         both = f"predict: {predicted}, evaluate: {evaluated}"
         return predicted if evaluated in (predicted, NONE) else both
 
     def _evaluated(self, change: Change, root: Path, made: Sequence[Made], files: Any) -> str:
         if self.row.layout != "litdata" or files is None:
-            return _judged(self.evaluate(write(self.row.layout, root, made, files)), self.evaluated)
+            plain = change.untagged(self.row)
+            beside = root.with_name(f"{root.name}_plain")
+            untold = self.evaluate(write(self.row.layout, beside, made, plain)) if plain else None
+            return _judged(self.evaluate(write(self.row.layout, root, made, files)), self.evaluated, untold)
         if "channels" in change.words:
             return _judged(self.evaluate(write_stream_in_colour(root, made)), self.evaluated)
         return NONE  # arrays have no tags
@@ -284,14 +296,19 @@ class Trained:
         return {path.name: np.load(path)["probabilities"] for path in sorted(output.glob("*_probabilities.npz"))}
 
 
-def _judged(found: Any, expected: Any) -> str:
+def _judged(found: Any, expected: Any, untold: Any = None) -> str:
+    """In a word; `untold` is the answer where the files do not say what their numbers mean."""
     if found is None:
         return REFUSED
-    if isinstance(found, dict):
-        is_same = found.keys() == expected.keys() and all(np.allclose(found[k], expected[k], atol=1e-4) for k in found)
-    else:
-        is_same = abs(found - expected) < 1e-6
-    return SAME if is_same else STORED
+    if _is_same(found, expected):
+        return SAME
+    return STORED if untold is None or _is_same(found, untold) else LEFT_OUT
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(np.allclose(one[k], other[k], atol=1e-4) for k in one)
+    return bool(abs(one - other) < 1e-6)
 
 
 def line(name: str, folder: Path) -> str:
