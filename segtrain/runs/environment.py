@@ -10,6 +10,7 @@ from typing import Any
 
 import segtrain
 
+OURS = ("segtrain", "conf", "hydra_plugins", "pyproject.toml")  # what of a checkout makes results
 PACKAGES = (
     "segtrain",
     "torch",
@@ -31,18 +32,15 @@ PACKAGES = (
 
 
 def environment(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of env.json; `extra` (device, threads, seed, data fingerprint) comes last.
+    """Returns the content of env.json; `extra` (device, threads, seed, data fingerprint) comes last.
 
     `segtrain_commit` and `segtrain_dirty` are None when the package does not run from a git checkout or
     git is missing, `working_directory_commit` likewise. Holds no path, user or host name.
     """
-    checkout = Path(segtrain.__file__).resolve().parents[1]
-    is_checkout = _git(checkout, "rev-parse", "--show-prefix") == ""  # not a folder deeper in another's repo
-    commit = _git(checkout, "rev-parse", "HEAD") if is_checkout else None
-    changes = _git(checkout, "status", "--porcelain") if is_checkout else None
+    commit, is_dirty = _code()
     return {
         "segtrain_commit": commit,
-        "segtrain_dirty": None if changes is None else bool(changes),
+        "segtrain_dirty": is_dirty,
         "working_directory_commit": _git(Path.cwd(), "rev-parse", "HEAD"),
         "python": platform.python_version(),
         "packages": _versions(),
@@ -52,6 +50,21 @@ def environment(extra: Mapping[str, Any]) -> dict[str, Any]:
         "cpu_usable": _usable_cpus(),
         **extra,
     }
+
+
+def _code() -> tuple[str | None, bool | None]:
+    """Returns the commit of segtrain's checkout, and whether a tracked file of its code is another than there.
+
+    What a user keeps in the clone (configs, data, runs) is no code of ours. Both are None where segtrain was installed
+    into a folder of somebody else's repository.
+    """
+    package = Path(segtrain.__file__).resolve().parent
+    checkout = package.parent
+    is_top = _git(checkout, "rev-parse", "--show-prefix") == ""
+    if not is_top or not _git(checkout, "ls-files", "--", f"{package.name}/__init__.py"):
+        return None, None
+    changes = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", *OURS)
+    return _git(checkout, "rev-parse", "HEAD"), None if changes is None else bool(changes)
 
 
 def _git(folder: Path, *command: str) -> str | None:

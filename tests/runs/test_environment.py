@@ -19,11 +19,17 @@ def git(folder, *command):
     subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
 
 
+TRACKED = ("conf/aug/flips.yaml", "segtrain/config.py", "pyproject.toml", "README.md")
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A git checkout with a package in it that stands for segtrain."""
     (tmp_path / "segtrain").mkdir()
     (tmp_path / "segtrain" / "__init__.py").write_text("")
+    (tmp_path / "conf" / "aug").mkdir(parents=True)
+    for tracked in TRACKED:
+        (tmp_path / tracked).write_text("first\n")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "first")
@@ -40,6 +46,37 @@ def test_commit_and_changes_of_the_checkout(checkout):
     assert len(clean["segtrain_commit"]) == 40 and clean["segtrain_dirty"] is False
     (checkout / "segtrain" / "__init__.py").write_text("changed = True")
     assert environment({})["segtrain_dirty"] is True
+
+
+@needs_git
+@pytest.mark.parametrize("change", ["write", "delete", "stage"])
+@pytest.mark.parametrize("tracked", TRACKED)
+def test_a_change_counts_where_it_is_of_our_code(checkout, tracked, change):
+    file = checkout / tracked
+    file.unlink() if change == "delete" else file.write_text("second\n")
+    if change == "stage":
+        git(checkout, "add", ".")
+    assert environment({})["segtrain_dirty"] is (tracked != "README.md")
+
+
+@needs_git
+@pytest.mark.parametrize("own", ["my_conf/dataset/cells.yaml", "data/images/p01.png", "outputs/a/b/config.yaml", "x.py"])
+def test_what_the_user_keeps_in_the_clone_is_no_change_of_ours(checkout, own):
+    (checkout / own).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / own).write_text("mine\n")
+    assert environment({})["segtrain_dirty"] is False
+
+
+@needs_git
+def test_package_installed_at_the_top_of_another_repository_is_no_checkout(checkout, monkeypatch):
+    other = checkout / "elsewhere"
+    (other / "segtrain").mkdir(parents=True)
+    (other / "segtrain" / "__init__.py").write_text("")
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "-m", "theirs", "--allow-empty")
+    monkeypatch.setattr(segtrain, "__file__", str(other / "segtrain" / "__init__.py"))
+    found = environment({})
+    assert found["segtrain_commit"] is None and found["segtrain_dirty"] is None
 
 
 @needs_git
