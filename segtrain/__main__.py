@@ -13,6 +13,7 @@ from segtrain.config import choices_of, conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.help import help_text
 from segtrain.mistakes import require_readable
+from segtrain.openmp import spin_briefly
 from segtrain.trust import trust, typed_trust
 
 VERBS = {
@@ -44,6 +45,7 @@ VALUED = (*CONFIG_DIR, "--config-path", "-cp", "--config-name", "-cn", "--cfg", 
 def main() -> None:
     """Run one verb; exit status 0 done, 1 a failure of ours, 2 a mistake of the user's, 130 interrupted."""
     verb = "train"
+    spin_briefly()  # before torch is imported, and for every process that is started from here
     try:
         verb, arguments = split_verb(sys.argv[1:])
         if {"--help", "-h"} & set(arguments):
@@ -165,6 +167,7 @@ def run(verb: str) -> None:
     from hydra.types import RunMode
     from omegaconf import DictConfig
 
+    from segtrain.app.first_look import require_paths
     from segtrain.app.known_keys import require_known
 
     failures: list[Exception] = []
@@ -174,6 +177,7 @@ def run(verb: str) -> None:
         try:
             trust(typed_trust(config.trust, HydraConfig.get().overrides.task))
             require_known(config, verb, choices_of(HydraConfig.get()))
+            require_paths(config, verb)
             return page(verb)(config)
         except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
             stops.append(stop)

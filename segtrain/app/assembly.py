@@ -18,10 +18,11 @@ from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
 from segtrain.app.recorder import AtomicCheckpoints, Every, Recorder
 from segtrain.app.sources import (
-    build_dataset,
+    OpenData,
     build_schedule,
     build_split,
     least_size,
+    open_data,
     recorded_split,
     said_groups,
     where,
@@ -33,10 +34,9 @@ from segtrain.aug.tail import training_alone
 from segtrain.config import build
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.datasets.pairs import some
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.data.split import Split
-from segtrain.errors import UserError, hearing, summed
+from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.plots import thumbnailed
@@ -60,9 +60,22 @@ class Parts:
     pixels: PixelMeaning  # of the training images
 
 
-def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stops, keeps_split: bool = False) -> Parts:
-    """Builds every part, in the order in which data flows; a run that goes on may keep the split that it recorded."""
-    feeding = Feeding(config, open_dataset(config, terminal))
+def assemble(
+    config: DictConfig,
+    run: RunFolder,
+    terminal: Terminal,
+    stops: Stops,
+    keeps_split: bool = False,
+    source: OpenData | None = None,
+) -> Parts:
+    """Builds every part, in the order in which data flows, upon data that may be open already.
+
+    A run that goes on may keep the split that it recorded.
+    """
+    opened = open_data(config) if source is None else source
+    for line in opened.lines():
+        terminal.say(escape(line))
+    feeding = Feeding(config, opened.dataset)
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
     for words in training_alone(data.policy.at(config.trainer.max_epochs - 1).transforms):
@@ -84,17 +97,6 @@ def assemble(config: DictConfig, run: RunFolder, terminal: Terminal, stops: Stop
     on = device.describe(config.trainer.accelerator)
     pixels = feeding.pixels(data.split.train)
     return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on, pixels)
-
-
-def open_dataset(config: DictConfig, terminal: Terminal) -> SegmentationDataset:
-    """Returns the dataset, once it is said what its reader does that its user may not expect."""
-    with hearing() as heard:
-        dataset = build_dataset(config)
-    for one in summed(heard):
-        terminal.say(
-            escape(f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some(one.names)}")
-        )
-    return dataset
 
 
 def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:

@@ -16,12 +16,14 @@ from segtrain.app.following import Following, status
 from segtrain.config import register_resolvers
 from segtrain.errors import UserError
 from segtrain.mistakes import explain
+from segtrain.openmp import spin_briefly
 from segtrain.runs.folder import RunFolder
 from segtrain.sweeps.pool import Answer, Outcome
 from segtrain.sweeps.watch import Watch
 from segtrain.trust import trust, typed_trust
 
 # An engine's process imports this when it unpickles `work`, and composes the config before it calls that.
+spin_briefly()  # its environment may not be that of the command
 register_resolvers()
 
 

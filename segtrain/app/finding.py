@@ -1,4 +1,4 @@
-"""A run by what was typed, by its folder, or by its name below outputs."""
+"""A run by what was typed, by its folder, or by its name below outputs; the weights that such a name means."""
 
 import copy
 import difflib
@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict, read_write
 
 from segtrain.errors import UserError
-from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.runs.folder import BEST, WEIGHTS, RunFolder, folder_name
 from segtrain.values import check_values
 
 
@@ -55,6 +55,27 @@ def _named(name: str, outputs: Path) -> list[Path]:
 
 def _below(outputs: Path) -> list[Path]:
     return [path.parent for path in outputs.glob("*/*/config.yaml")]
+
+
+def weights_file(name: str, outputs: Path) -> Path:
+    """Returns the file of weights that `init_from` means: itself, or the best of that run.
+
+    Raises:
+        UserError: neither a file nor a run with weights.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    try:
+        folder = find_run(name, outputs).checkpoints
+    except UserError as error:
+        raise UserError(f"init_from={name} is no file of weights, and: {error}") from error
+    for path in (folder / WEIGHTS, folder / BEST):
+        if path.exists():
+            return path
+    raise UserError(
+        f"init_from={name} has no weights yet; expected checkpoints/{WEIGHTS} or {BEST} in it; "
+        "got neither; let that run finish an epoch first, or give another one"
+    )
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

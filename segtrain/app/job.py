@@ -22,7 +22,7 @@ from segtrain.sweeps.pool import EX_BUSY, Answer
 from segtrain.sweeps.watch import LOG
 from segtrain.trust import trust
 
-PRELOAD = ("segtrain.app.train", "segtrain.aug", "segmentation_models_pytorch", "albumentations", __name__)
+PRELOAD = ("segtrain.app.fit", "segtrain.aug", "segmentation_models_pytorch", "albumentations", __name__)
 
 
 class Task(NamedTuple):

@@ -1,16 +1,18 @@
-"""Which folder a run gets, and whether it begins, goes on, is there already, or is refused."""
+"""Which folder a run gets, and whether it begins, goes on, is there already, or is refused.
+
+Torch is imported where the machine or a checkpoint is asked: what can be refused before that is refused at once.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app import changes, device
-from segtrain.app.assembly import Parts
+from segtrain.app import changes
 from segtrain.app.changes import Differences
 from segtrain.app.same_data import is_same
 from segtrain.app.sources import allows_leak, build_groups, changed_data
@@ -18,10 +20,12 @@ from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
 from segtrain.data.leaks import refuse_leaks
 from segtrain.errors import UserError
-from segtrain.runs import checkpoint
 from segtrain.runs.environment import environment
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
+
+if TYPE_CHECKING:
+    from segtrain.app.assembly import Parts
 
 
 @dataclass
@@ -64,7 +68,7 @@ class Opened:
         else:
             self.run.set_status("failed", error=f"{type(error).__name__}: {error}")
 
-    def begin(self, parts: Parts) -> None:
+    def begin(self, parts: "Parts") -> None:
         """Writes what the run is from now on; does nothing when called again.
 
         Raises:
@@ -82,7 +86,7 @@ class Opened:
             self.run.change(OmegaConf.to_yaml(self.config), pairs, self.epochs, self.batches)
         self._record(parts)
 
-    def require_same_data(self, parts: Parts) -> None:
+    def require_same_data(self, parts: "Parts") -> None:
         """Raises UserError unless the data of a run that goes on are what they were, and its parts share no image."""
         fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
         if self.checkpoint is not None:
@@ -91,7 +95,7 @@ class Opened:
                 raise changed_data(self.run)
         self._refuse_leaks(parts)
 
-    def _record(self, parts: Parts) -> None:
+    def _record(self, parts: "Parts") -> None:
         """Writes env.json and split.json."""
         ids, split = parts.dataset.ids, parts.data.split
         sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
@@ -106,7 +110,7 @@ class Opened:
         known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
         self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))
 
-    def _refuse_leaks(self, parts: Parts) -> None:
+    def _refuse_leaks(self, parts: "Parts") -> None:
         """Raises UserError when copies of an image lie in two parts; of a run that goes on it is said only."""
         hashes = getattr(parts.dataset, "hashes", lambda: None)()
         try:
@@ -137,6 +141,8 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
 
 def decided(config: DictConfig) -> dict[str, Any]:
     """The config as plain containers with every `auto` replaced by what this machine calls for."""
+    from segtrain.app import device
+
     choices = choices_of(HydraConfig.get())
     container = {**plain(config, choices), "choices": choices}
     accelerator = container["trainer"]["accelerator"] = device.accelerator(container["trainer"]["accelerator"])
@@ -182,6 +188,8 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
                 "you want it"
             )
         return Opened(run, now, None, changed=found)
+    from segtrain.runs import checkpoint
+
     path, warning = checkpoint.newest(run.checkpoints)
     if warning:
         print(f"warning: {warning}")

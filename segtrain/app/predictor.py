@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from segtrain.app.images import checked
+from segtrain.app.several import find_runs
 from segtrain.app.sources import least_size
-from segtrain.app.wildcards import fitting, is_pattern
 from segtrain.data.pixel_meaning import PixelMeaning, require_fit, span_of
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities
@@ -225,34 +225,6 @@ def device_of(wanted: str) -> str:
     if wanted in ("gpu", "cuda") and not has_gpu:
         raise UserError(f"device={wanted}, but torch sees no GPU here; use device=cpu, or check the driver")
     return "cuda" if has_gpu and wanted != "cpu" else "cpu"
-
-
-def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
-    """The run folders of paths, names below `outputs`, or globs of either, such as 'outputs/folds/*'; each once.
-
-    What is there by that very name is meant by it, whatever signs of a pattern it has in it.
-
-    Raises:
-        UserError: a name that is no run, a glob that fits none.
-    """
-    from segtrain.app.finding import find_run, is_named
-
-    found: list[RunFolder] = []
-    for name in names:
-        if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
-            found.append(find_run(name, outputs))
-            continue
-        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in fitting(text)})
-        runs = [path for path in fits if (path / "config.yaml").is_file()]
-        if not runs:
-            raise UserError(
-                f"no run fits '{name}'; expected a pattern of run folders, from the current directory or below "
-                f"{outputs}/, such as '{outputs}/folds/*'; got {len(fits)} paths without a config.yaml"
-            )
-        found += [RunFolder(path) for path in runs]
-    if not found:
-        raise UserError("no run is given; expected run=RUN, a list of runs, or a glob")
-    return list({run.path.resolve(): run for run in found}.values())
 
 
 def to_tensor(image: Array) -> Tensor:

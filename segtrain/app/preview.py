@@ -1,33 +1,26 @@
 """`python -m segtrain preview`: what a policy does to samples of the user's own data, without training."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
-from segtrain.app.sources import build_dataset, build_policy, build_split, find_sample
-from segtrain.aug import Policy
-from segtrain.aug.trace import alone, traced, untouched
+from segtrain.app.finding import find_run
+from segtrain.app.sources import build_dataset
 from segtrain.config import choices_of, plain
-from segtrain.data.datasets import SegmentationDataset
-from segtrain.errors import UserError
-from segtrain.runs.files import explained
-from segtrain.runs.folder import folder_name
-from segtrain.spread import spread
 from segtrain.values import check_values
 
 
 def preview(config: DictConfig) -> Path:
-    """Draw samples at growing strength and each op alone; or, with replay=RUN, one sample as that run saw it.
+    """Draws samples at growing strength and each op alone; or, with replay=RUN, one sample as that run saw it.
 
     Returns:
         The folder of strengths.png, ops.png, draws.json and preview.html.
     """
     typed = list(HydraConfig.get().overrides.task)
     if config.replay is not None:
+        find_run(str(config.replay), Path(config.outputs))  # a mistake is told before the seconds of an import
         from segtrain.app.replay import replay  # needs the run's page, which imports Lightning: 3 s
 
         return replay(config, typed)
@@ -35,67 +28,8 @@ def preview(config: DictConfig) -> Path:
     decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
     config = DictConfig(decided)
     check_values(config)
+    OmegaConf.to_container(config.aug, resolve=True)  # amounts, which strength scales
     dataset = build_dataset(config)
-    policies, refused = _policies(config, dataset)
-    single = alone(policies[config.aug.strength])
-    indices = _shown(config, dataset)
-    at_strengths = Sheet(
-        "strengths",
-        "Growing strength",
-        "The same draws at every strength: what turns a little at 0.5 turns twice as far at 1. Strength 0 is the "
-        "original. An op with a chance below 1 leaves many samples alone, as in training." + refused,
-        _strips(config, dataset, indices, {f"strength {s:g}": policy for s, policy in policies.items()}),
-    )
-    ops = Sheet(
-        "ops",
-        "Each op alone",
-        f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
-        _strips(config, dataset, indices, {"original": untouched(policies[config.aug.strength]), **single}),
-    )
-    folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    sheets = [at_strengths, ops] if single else [at_strengths]
-    facts = f"seed {config.seed}, epoch {config.epoch}, crop {config.data.crop or 'none: whole images'}"
-    title = f"aug={choices['aug']} on dataset={choices['dataset']}"
-    write_sheets(folder, sheets, dataset)
-    write_json(folder, {"title": title, "seed": config.seed, "epoch": config.epoch, "view": config.view}, sheets)
-    page = write_page(folder, title, facts, sheets, dataset)
-    print(f"{title}: {len(indices)} samples, {facts}{refused}")
-    print(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
-    print(f"also in {folder}/: {', '.join(f'{sheet.name}.png' for sheet in sheets)}, draws.json (all drawn parameters)")
-    return folder
+    from segtrain.app.preview_page import write_preview  # torch, with albumentations: mistakes are told by now
 
-
-def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
-    """Strength -> policy, ascending; and a sentence on the strengths that the policy refuses, if any."""
-    built, refused = {}, ""
-    for strength in sorted({*config.strengths, config.aug.strength}):
-        changed = copy.deepcopy(config)
-        changed.aug.strength = strength
-        try:
-            built[strength] = build_policy(changed, dataset)
-        except UserError as error:
-            if strength == config.aug.strength:
-                raise
-            refused += f" Strength {strength:g} is left out, the policy refuses it: {error}."
-    return built, refused
-
-
-def _shown(config: DictConfig, dataset: SegmentationDataset) -> list[int]:
-    if config.sample is not None:
-        return [find_sample(dataset, str(config.sample))]
-    return spread(build_split(config, dataset).train, config.samples)
-
-
-def _strips(
-    config: DictConfig, dataset: SegmentationDataset, indices: list[int], policies: dict[str, Policy]
-) -> list[Strip]:
-    """For each sample a cell a policy, all under the sample's key."""
-    strips = []
-    for index in indices:
-        image, mask = dataset.read(index)
-        key = (config.seed, config.epoch, index, config.view)
-        cells = [Cell(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
-        strips.append(Strip(dataset.ids[index], cells))
-    return strips
+    return write_preview(config, dataset, typed)

@@ -1,9 +1,10 @@
 """Several runs by one word: a folder, a name, a glob, or a list of them in brackets."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from segtrain.app.finding import is_named
-from segtrain.app.predictor import find_runs
+from segtrain.app.finding import find_run, is_named
+from segtrain.app.wildcards import fitting, is_pattern
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 
@@ -23,6 +24,32 @@ def runs_of(named: str, outputs: Path) -> list[RunFolder]:
     while pieces:
         runs, taken = _longest(pieces, outputs)
         found, pieces = [*found, *runs], pieces[taken:]
+    return list({run.path.resolve(): run for run in found}.values())
+
+
+def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
+    """Returns the run folders of paths, names below `outputs`, or globs of either, such as 'a/*'; each once.
+
+    What is there by that very name is meant by it, whatever signs of a pattern it has in it.
+
+    Raises:
+        UserError: a name that is no run, a glob that fits none.
+    """
+    found: list[RunFolder] = []
+    for name in names:
+        if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
+            found.append(find_run(name, outputs))
+            continue
+        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in fitting(text)})
+        runs = [path for path in fits if (path / "config.yaml").is_file()]
+        if not runs:
+            raise UserError(
+                f"no run fits '{name}'; expected a pattern of run folders, from the current directory or below "
+                f"{outputs}/, such as '{outputs}/folds/*'; got {len(fits)} paths without a config.yaml"
+            )
+        found += [RunFolder(path) for path in runs]
+    if not found:
+        raise UserError("no run is given; expected run=RUN, a list of runs, or a glob")
     return list({run.path.resolve(): run for run in found}.values())
 
 

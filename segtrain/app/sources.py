@@ -5,20 +5,22 @@ from __future__ import annotations  # albumentations is imported where a policy 
 import difflib
 import importlib
 import re
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config import build, conf_dir
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.columns import Codes
+from segtrain.data.datasets.pairs import some
 from segtrain.data.duplicates import copies_of
 from segtrain.data.leaks import refuse_torn
 from segtrain.data.skipping import Skipping, opened, without
 from segtrain.data.split import PARTS, Split, groups_of, joined
 from segtrain.data.split.groups import expression
 from segtrain.data.split.parts import sides
-from segtrain.errors import UserError
+from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.padding import NO_SIZE, Size, grown_size
 from segtrain.runs.folder import RunFolder
 
@@ -52,13 +54,34 @@ def build_dataset(config: DictConfig) -> SegmentationDataset:
     return open_it()
 
 
+class OpenData(NamedTuple):
+    """A dataset, and what its reader does that its user may not expect."""
+
+    dataset: SegmentationDataset
+    heard: Sequence[Remark]
+
+    def lines(self) -> list[str]:
+        """Returns a sentence of each, which names some of the files."""
+        return [
+            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some(one.names)}"
+            for one in self.heard
+        ]
+
+
+def open_data(config: DictConfig) -> OpenData:
+    """Returns the dataset with what was heard while it was built."""
+    with hearing() as heard:
+        dataset = build_dataset(config)
+    return OpenData(dataset, summed(heard))
+
+
 def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
     """Returns which sample trains, validates and tests.
 
     Raises:
         UserError: there is no split in the config, its values are refused, or the data cannot be split so.
     """
-    splitter = _splitter(config)
+    splitter = build_splitter(config)
     groups = getattr(dataset, "groups", None)
     more: dict[str, Any] = {} if groups is None else {"groups": groups}
     if getattr(splitter, "keeps_twins", False):
@@ -80,7 +103,7 @@ def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
 
 def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
-    cuts = config.dataset.get("split") is not None and getattr(_splitter(config), "cuts_groups", False)
+    cuts = config.dataset.get("split") is not None and getattr(build_splitter(config), "cuts_groups", False)
     cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
     return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
 
@@ -123,7 +146,12 @@ def _pattern(config: DictConfig) -> re.Pattern[str] | None:
     return expression((config.dataset.get("split") or {}).get("group"))
 
 
-def _splitter(config: DictConfig) -> Any:
+def build_splitter(config: DictConfig) -> Any:
+    """Returns what assigns samples to the parts, without the data.
+
+    Raises:
+        UserError: there is no split in the config, or its values are refused.
+    """
     choice = config.choices.get("split")
     if config.dataset.get("split") is None:
         raise UserError(

@@ -13,7 +13,7 @@ from rich.markup import escape
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from segtrain.app.finding import find_run
+from segtrain.app.finding import weights_file
 from segtrain.app.terminal import Terminal
 from segtrain.errors import UserError
 from segtrain.model.initial import Taken, begin_with
@@ -67,27 +67,6 @@ def start(config: DictConfig, run: RunFolder, network: nn.Module, channels: int,
     run.write_json(INIT, {**known, **lists})
     for line in _lines(path, network, taken):
         terminal.say(line)
-
-
-def weights_file(name: str, outputs: Path) -> Path:
-    """The file of weights that `init_from` means: itself, or the best of that run.
-
-    Raises:
-        UserError: neither a file nor a run with weights.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    try:
-        folder = find_run(name, outputs).checkpoints
-    except UserError as error:
-        raise UserError(f"init_from={name} is no file of weights, and: {error}") from error
-    for path in (folder / checkpoint.WEIGHTS, folder / checkpoint.BEST):
-        if path.exists():
-            return path
-    raise UserError(
-        f"init_from={name} has no weights yet; expected checkpoints/{checkpoint.WEIGHTS} or {checkpoint.BEST} in it; "
-        "got neither; let that run finish an epoch first, or give another one"
-    )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

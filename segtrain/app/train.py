@@ -3,24 +3,17 @@
 import time
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
-from segtrain.app.assembly import Parts, assemble
-from segtrain.app.failures import explained
 from segtrain.app.finding import run_of
-from segtrain.app.loaded import about
-from segtrain.app.opening import Opened, open_run
-from segtrain.app.outcome import write_pictures, write_results
+from segtrain.app.first_look import look_first
+from segtrain.app.opening import open_run
 from segtrain.app.stops import Stops
-from segtrain.app.terminal import Terminal
-from segtrain.lightning import L
-from segtrain.runs import checkpoint
 from segtrain.runs.lock import Lock
 
 
 def train(config: DictConfig) -> dict[str, Any]:
-    """Train, keep the best checkpoint by val/dice, test it once; everything that comes out is in the run folder.
+    """Trains, keeps the best checkpoint by val/dice, tests it once; everything that comes out is in the run folder.
 
     The same command again goes on where a run stopped, and repeats none that is finished.
 
@@ -28,41 +21,12 @@ def train(config: DictConfig) -> dict[str, Any]:
         The flat results, as in results.json.
     """
     began, run = time.monotonic(), run_of(config)
+    data = look_first(config, run)
     with Stops() as stops, Lock(run.path):
         opened = open_run(config, run)
         if opened.finished:
             print(f"{run.path} is finished already; nothing was run, its results are as they were")
             return run.read_json("results.json")
-        config = opened.config
-        with opened.status(), Terminal(run.path / "train.log") as terminal:
-            torch.set_num_threads(config.threads)
-            L.seed_everything(config.seed, verbose=False)
-            parts = assemble(config, run, terminal, stops, opened.keeps_split)
-            terminal.header(parts, resumed_from=opened.checkpoint)
-            opened.require_same_data(parts)
-            with explained(parts, stops):
-                if opened.changed is None:
-                    begin(opened, parts)
-                taken_up = L.pytorch.callbacks.LambdaCallback(on_train_start=lambda *_: begin(opened, parts))
-                parts.trainer.callbacks.insert(0, taken_up)  # type: ignore[attr-defined]
-                with stops.deferred():
-                    parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
-                begin(opened, parts)  # no step was left
-                best = checkpoint.read(run.checkpoints / checkpoint.BEST)
-                parts.module.load_state_dict(best["state_dict"])
-                known = about(parts.dataset, best["epoch"], parts.pixels)
-                checkpoint.save_weights(run.checkpoints, best["state_dict"], known)
-                parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
-            results = write_results(run, parts, best_epoch=best["epoch"])
-            parts.logbook.close(results)
-            terminal.summary(parts, run, results, time.monotonic() - began)
-        if config.checkpoint.keep == "best":
-            checkpoint.keep_weights(run.checkpoints)
-    return results
+        from segtrain.app.fit import fit  # torch, which takes seconds: mistakes are told by now
 
-
-def begin(opened: Opened, parts: Parts) -> None:
-    """Lets the folder be the run's that begins or goes on, once."""
-    if not opened.begun:
-        opened.begin(parts)
-        write_pictures(opened.run, parts)
+        return fit(opened, data, stops, began)

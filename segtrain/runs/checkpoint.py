@@ -23,8 +23,10 @@ import torch
 
 from segtrain.errors import UserError
 from segtrain.runs.files import part, put, to_disk, write_whole
+from segtrain.runs.folder import BEST as BEST
+from segtrain.runs.folder import WEIGHTS as WEIGHTS
 
-LAST, PREVIOUS, BEST, WEIGHTS = "last.ckpt", "previous.ckpt", "best.ckpt", "best.safetensors"
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 PLAIN = (
     *(bool, int, float, complex, str, bytes, type(None)),
     *(dict, OrderedDict, Counter, list, tuple, set),

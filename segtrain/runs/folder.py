@@ -24,6 +24,7 @@ State = Literal["queued", "running", "finished", "failed", "interrupted"]
 UNNAMED = re.compile(
     r"(name|outputs|debug|resume|sweep|trust|checkpoint\..*|data\.(num_workers|cache)|logger.*|hydra([./].*)?)(@.*)?"
 )
+BEST, WEIGHTS = "best.ckpt", "best.safetensors"  # in checkpoints/
 LONGEST = 120  # characters of a folder name: leaves room for the path before it on every file system
 LONGEST_BYTES = 200  # file systems allow 255 bytes a name; a temporary file adds to it
 

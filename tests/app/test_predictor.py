@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from segtrain.app.predictor import Predictor, device_of, find_runs
+from segtrain.app.predictor import Predictor, device_of
+from segtrain.app.several import find_runs
 from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows

@@ -60,7 +60,9 @@ def test_a_change_counts_where_it_is_of_our_code(checkout, tracked, change):
 
 
 @needs_git
-@pytest.mark.parametrize("own", ["my_conf/dataset/cells.yaml", "data/images/p01.png", "outputs/a/b/config.yaml", "x.py"])
+@pytest.mark.parametrize(
+    "own", ["my_conf/dataset/cells.yaml", "data/images/p01.png", "outputs/a/b/config.yaml", "x.py"]
+)
 def test_what_the_user_keeps_in_the_clone_is_no_change_of_ours(checkout, own):
     (checkout / own).parent.mkdir(parents=True, exist_ok=True)
     (checkout / own).write_text("mine\n")
