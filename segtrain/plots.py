@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from segtrain.area import shrink_labels
+from segtrain.runs.epochs import number_of
 from segtrain.runs.files import write_whole
 from segtrain.sheet import DPI, Row, patch, save, write_sheet
 
@@ -208,8 +209,8 @@ def _panel(axis: Axes, title: str, lines: Mapping[str, Points], best: tuple[floa
 
 
 def _points(rows: Sequence[Mapping[str, float]], key: str) -> Points:
-    """(epoch, value) wherever the value is there and finite."""
-    return [(row["epoch"], row[key]) for row in rows if key in row and np.isfinite(row[key])]
+    """Returns (epoch from 1, value) wherever the value is there and finite."""
+    return [(number_of(int(row["epoch"])), row[key]) for row in rows if key in row and np.isfinite(row[key])]
 
 
 def _tile(image: Rgb, mask: Image, longest: int) -> tuple[Rgb, Image]:

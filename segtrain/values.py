@@ -122,7 +122,7 @@ RULES = {
     "seconds": Rule("a number above 0", lambda value: _is_number(value) and value > 0),
     "draws": _whole(1),
     "workers": _whole(1),
-    "epoch": _whole(0),
+    "epoch": _whole(1),
     "view": _whole(0),
     "compress": Rule("true or false", lambda value: type(value) is bool),
     "part": Rule("train, val, test or all", lambda value: value in ("train", "val", "test", "all")),

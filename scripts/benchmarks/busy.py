@@ -68,7 +68,7 @@ def comparison(name: str, alternative: str, aim: float, ours: Sequence[float], o
 
 @contextmanager
 def training(spins: str | None = None) -> Iterator["subprocess.Popen[str]"]:
-    """A training in a process of its own that takes a step when told, as a command sets it up, or with so many spins."""
+    """A training in a process of its own that steps when told, as a command sets it up, or with so many spins."""
     environment = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     environment["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent)])
     if spins is not None:

@@ -15,6 +15,7 @@ from segtrain.app.exported import run_name
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import Row, listed, table
 from segtrain.app.sources import named_model
+from segtrain.runs.epochs import number_of
 
 VERSIONS = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
@@ -48,7 +49,7 @@ def _head(loaded: Loaded, file: str) -> str:
         f"# Model card: {run_name(loaded.run.path)}\n\n"
         f"`{file}` gives each pixel of an image one of {len(loaded.classes)} classes. It is a {kind}{encoder} "
         f"({_chosen(config)}) of {parameters / 1e6:.2f} million parameters, trained with segtrain; its "
-        f"weights are those after epoch {loaded.epoch} (from 0), the best by mean Dice on the validation images.\n\n"
+        f"weights are those after epoch {number_of(loaded.epoch)}, the best by mean Dice on the validation images.\n\n"
         f"Images have {channels} channel{'s' * (channels > 1)}{' (RGB)' * (channels == 3)} and any size. Pixel values "
         f"go in as stored; those of the training had the mean {mean} and the standard deviation {std}."
         f"{_pixels(loaded)}\n\n" + table(("label", "class", "colour"), labels)

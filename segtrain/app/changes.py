@@ -10,6 +10,7 @@ from segtrain.app.known_keys import require_known
 from segtrain.config import composed, conf_dir, searched
 from segtrain.errors import UserError
 from segtrain.mistakes import synonym
+from segtrain.runs.epochs import number_of
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
 
@@ -153,8 +154,8 @@ def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) 
                 continue
             if since[0] in (epoch, float("inf")) or there is None or "[" in key:
                 raise UserError(
-                    f"the run went on with another {key}, so that what its network saw in epoch={epoch} cannot be "
-                    "shown any more; expected an epoch since then; its changes.yaml says when; give a later epoch=…"
+                    f"the run went on with another {key}, so that what its network saw in epoch={number_of(epoch)} "
+                    "cannot be shown any more; expected an epoch since then; its changes.yaml says when; give a later one"
                 )
             OmegaConf.update(config, key, there)
     return config

@@ -14,6 +14,7 @@ from segtrain.app.changes import completed, differences
 from segtrain.app.finding import find_run
 from segtrain.app.named import named
 from segtrain.errors import UserError
+from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.folder import RunFolder
 
 USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
@@ -81,16 +82,23 @@ def _only(a: Mapping[str, Any], b: Mapping[str, Any], side: str) -> list[str]:
 
 
 def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]:
-    a, b = ({**run.read_json("results.json")} if _is_finished(run) else {} for run in (one, other))
+    a, b = (_numbered(run.read_json("results.json")) if _is_finished(run) else {} for run in (one, other))
     yield from _unequal(a, b)
     rows, others = one.metrics.rows(), other.metrics.rows()
-    same = next((i for i, (x, y) in enumerate(zip(rows, others, strict=False)) if not _equal(x, y)), None)
+    same = next((number_of(int(x["epoch"])) for x, y in zip(rows, others, strict=False) if not _equal(x, y)), None)
     if same is not None or len(rows) != len(others):
         first = "the same as far as both go" if same is None else f"first differs in epoch {same}"
         yield "metrics.csv", f"{len(rows)} epochs", f"{len(others)} epochs, {first}"
     worst = _furthest_image(one.path / "per_image.csv", other.path / "per_image.csv")
     if worst:
         yield worst
+
+
+def _numbered(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns results with the best epoch counted from 1, of earlier versions too."""
+    best = read(results, "best_epoch")
+    rest = {key: value for key, value in results.items() if key != "best_epoch"}
+    return rest if best is None else rest | written("best_epoch", best)
 
 
 def _is_finished(run: RunFolder) -> bool:

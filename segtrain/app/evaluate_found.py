@@ -19,6 +19,7 @@ from segtrain.app.outcome import per_image
 from segtrain.app.scoring import Scored
 from segtrain.model import metrics
 from segtrain.model.averages import averages
+from segtrain.runs.epochs import written
 
 SHOWN = 3  # images of each kind in the gallery
 
@@ -126,7 +127,7 @@ class Evaluated:
         found: dict[str, Any] = {f"{part}/{key}": value for key, value in self.scored.scores(self.classes).items()}
         found[f"{part}/images"] = len(self.indices)
         if len(self.loaded) == 1:
-            found["best_epoch"] = first.epoch
+            found |= written("best_epoch", first.epoch)
             if (first.run.path / "results.json").exists():
                 found.setdefault("val/dice", first.run.read_json("results.json").get("val/dice"))
         more = empty_images.counts(self.scored.matrices, self.classes)

@@ -15,6 +15,7 @@ from segtrain.app.finding import find_run
 from segtrain.app.loaded import Loaded, load
 from segtrain.app.sources import named_model
 from segtrain.errors import UserError
+from segtrain.runs.epochs import number_of
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.folder import RunFolder
 
@@ -39,7 +40,7 @@ def export(config: DictConfig) -> Path:
     if not console.is_terminal:
         console.width = WIDTH
     console.print(
-        f"exporting {escape(str(run.path))}: model {escape(named_model(loaded.config))}, epoch {loaded.epoch}, "
+        f"exporting {escape(str(run.path))}: model {escape(named_model(loaded.config))}, epoch {number_of(loaded.epoch)}, "
         f"{loaded.channels} channels, classes {escape(', '.join(loaded.classes))}, as {config.format}",
         soft_wrap=True,
     )

@@ -23,6 +23,7 @@ from segtrain.app.program import followed
 from segtrain.app.sources import least_size
 from segtrain.model.trained import Trained
 from segtrain.padding import STRIDE, largest
+from segtrain.runs.epochs import written
 
 About = dict[str, Any]
 Model = Callable[[torch.Tensor], torch.Tensor]
@@ -46,7 +47,7 @@ def about(loaded: Loaded, least: int) -> About:
     return {
         "segtrain": segtrain.__version__,
         "run": run_name(loaded.run.path),
-        "epoch": loaded.epoch,
+        **written("epoch", loaded.epoch),
         "config_sha256": hashlib.sha256((loaded.run.path / "config.yaml").read_bytes()).hexdigest(),
         "model": {"choice": config.choices.model, **_plain(config.model)},
         "classes": list(loaded.classes),

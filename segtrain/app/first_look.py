@@ -17,6 +17,8 @@ from segtrain.config import choices_of, plain
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
 
+LOOKED_AT = ["dataset", "aug", "init_from", "resume", "resume_with"]  # keys that a look depends on
+
 
 def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     """Returns the data that the run is to train on; None of a finished run, whose data may be gone.

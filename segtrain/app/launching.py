@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 from rich.progress import track
 
 from segtrain.app import job
 from segtrain.app.finding import run_of, without_hydra
+from segtrain.app.first_look import LOOKED_AT, look_first
 from segtrain.app.known_keys import require_known
 from segtrain.app.stops import Stops
 from segtrain.config import choices_of, cores
@@ -81,9 +82,11 @@ def prepared(
         first: the first one's number.
 
     Raises:
-        UserError: a value that cannot be, a key that nothing reads, or two jobs in one folder.
+        UserError: a value that cannot be, a key that nothing reads, data or weights that are not there, or two jobs in
+            one folder.
     """
     tasks: dict[str, job.Task] = {}
+    looked_at = set[str]()
     terminal = Console().is_terminal  # Hydra takes about .1 s for each
     for number, overrides in enumerate(track(job_overrides, "configs", transient=True, disable=not terminal)):
         config = hydra.context.config_loader.load_sweep_config(hydra.config, list(overrides))
@@ -94,7 +97,10 @@ def prepared(
         trusted = typed_trust(plain.trust, HydraConfig.get().overrides.task)
         trust(trusted)
         require_known(plain, "train", choices_of(HydraConfig.get()))
-        folder = str(run_of(plain).path)
+        run = run_of(plain)
+        folder, data = str(run.path), OmegaConf.to_yaml(OmegaConf.masked_copy(plain, LOOKED_AT))
+        if data not in looked_at and look_first(plain, run) is not None:
+            looked_at.add(data)  # jobs that differ in nothing that is looked at are one
         if folder in tasks:
             raise UserError(
                 f"two jobs of the sweep would use the folder {folder}: {' '.join(tasks[folder].overrides)} and "

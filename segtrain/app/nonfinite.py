@@ -10,6 +10,7 @@ from segtrain.data.datamodule import DataModule
 from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
+from segtrain.runs.epochs import number_of, written
 from segtrain.runs.folder import RunFolder
 
 EVERY = 25  # batches between looks on a GPU, where each look waits for the device
@@ -54,16 +55,18 @@ class NonFinite(L.Callback):
         for index, view in keys:
             key = (data.seed, epoch, index, view)
             drawn = traced(data.policy.at(epoch), *dataset.read(index), key)[1]
-            samples.append({"id": dataset.ids[index], "epoch": epoch, "view": view, "drawn": drawn})
+            samples.append({"id": dataset.ids[index], **written("epoch", epoch), "view": view, "drawn": drawn})
         word = "nan" if math.isnan(loss) else "infinite"
-        self.run.write_json("nonfinite.json", {"loss": word, "epoch": epoch, "batch": number, "samples": samples})
+        at = written("epoch", epoch) | written("batch", number)
+        self.run.write_json("nonfinite.json", {"loss": word, **at, "samples": samples})
         names = ", ".join(f"{sample['id']}" for sample in samples)
         first = samples[0]
-        which = (f"replay={self.run.path}", f"sample={first['id']}", f"epoch={epoch}", f"view={first['view']}")
+        at_epoch = f"epoch={number_of(epoch)}"
+        which = (f"replay={self.run.path}", f"sample={first['id']}", at_epoch, f"view={first['view']}")
         look = command("preview", *which, conf="")
         return UserError(
-            f"the loss became {word} in epoch {epoch}, batch {number} (both from 0), on the samples {names}; expected "
-            f"a finite number; their draws are in {self.run.path}/nonfinite.json; look at them with\n"
+            f"the loss became {word} in epoch {number_of(epoch)}, batch {number_of(number)}, on the samples {names}; "
+            f"expected a finite number; their draws are in {self.run.path}/nonfinite.json; look at them with\n"
             f"  {look}\nif they look sound lower optimizer.lr or aug.strength, or compute in "
             "trainer.precision=32-true; the checkpoints are from before"
         )

@@ -9,6 +9,7 @@ from segtrain import plots
 from segtrain.app import empty_images
 from segtrain.app.assembly import Parts
 from segtrain.model import metrics
+from segtrain.runs.epochs import number_of, written
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.spread import spread
@@ -25,7 +26,7 @@ def write_pictures(run: RunFolder, parts: Parts) -> None:
         image, mask = dataset.read(index)
         views = [data.policy(image, mask, (data.seed, epoch, index, 0)) for epoch in range(EPOCHS_SHOWN)]
         rows.append((dataset.ids[index], views))
-    heads = [f"epoch {epoch + 1}" for epoch in range(EPOCHS_SHOWN)]
+    heads = [f"epoch {number_of(epoch)}" for epoch in range(EPOCHS_SHOWN)]
     plots.augmented_sheet(
         run.path / "augmented.png", rows, dataset.palette, dataset.classes, dataset.ignore_index, heads
     )
@@ -38,7 +39,7 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
         The content of results.json, which is written last: its presence means that the run is whole.
     """
     results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation().items()}
-    results |= {"test/images": len(parts.module.image_matrices), "best_epoch": best_epoch}
+    results |= {"test/images": len(parts.module.image_matrices), **written("best_epoch", best_epoch)}
     results["val/dice"] = parts.trainer.checkpoint_callback.best  # type: ignore[union-attr]
     empty = empty_images.counts(parts.module.image_matrices, parts.dataset.classes)
     results |= {f"test/{key}": value for key, value in empty.items()}

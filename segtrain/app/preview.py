@@ -19,6 +19,7 @@ def preview(config: DictConfig) -> Path:
         The folder of strengths.png, ops.png, draws.json and preview.html.
     """
     typed = list(HydraConfig.get().overrides.task)
+    check_values(config)
     if config.replay is not None:
         find_run(str(config.replay), Path(config.outputs))  # a mistake is told before the seconds of an import
         from segtrain.app.replay import replay  # needs the run's page, which imports Lightning: 3 s
@@ -27,7 +28,6 @@ def preview(config: DictConfig) -> Path:
     choices = choices_of(HydraConfig.get())
     decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
     config = DictConfig(decided)
-    check_values(config)
     OmegaConf.to_container(config.aug, resolve=True)  # amounts, which strength scales
     dataset = build_dataset(config)
     from segtrain.app.preview_page import write_preview  # torch, with albumentations: mistakes are told by now

@@ -12,6 +12,7 @@ from segtrain.aug import Policy
 from segtrain.aug.trace import alone, traced, untouched
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
+from segtrain.runs.epochs import index_of, written
 from segtrain.runs.files import explained
 from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
@@ -49,7 +50,11 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
     facts = f"seed {config.seed}, epoch {config.epoch}, crop {config.data.crop or 'none: whole images'}"
     title = f"aug={choices['aug']} on dataset={choices['dataset']}"
     write_sheets(folder, sheets, dataset)
-    write_json(folder, {"title": title, "seed": config.seed, "epoch": config.epoch, "view": config.view}, sheets)
+    write_json(
+        folder,
+        {"title": title, "seed": config.seed, **written("epoch", index_of(config.epoch)), "view": config.view},
+        sheets,
+    )
     page = write_page(folder, title, facts, sheets, dataset)
     print(f"{title}: {len(indices)} samples, {facts}{refused}")
     print(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
@@ -85,7 +90,7 @@ def _strips(
     strips = []
     for index in indices:
         image, mask = dataset.read(index)
-        key = (config.seed, config.epoch, index, config.view)
+        key = (config.seed, index_of(config.epoch), index, config.view)
         cells = [Cell(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
         strips.append(Strip(dataset.ids[index], cells))
     return strips

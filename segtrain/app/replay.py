@@ -19,6 +19,7 @@ from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import Split
 from segtrain.errors import UserError
+from segtrain.runs.epochs import index_of, number_of
 from segtrain.runs.files import explained
 from segtrain.runs.folder import RunFolder, folder_name
 
@@ -40,18 +41,19 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
         raise UserError(
             f"replay takes everything from {run.path}/config.yaml; got also {', '.join(others)}; leave them out"
         )
-    config = as_of(run.config(), run.changes(), wanted.epoch)
+    epoch = index_of(wanted.epoch)
+    config = as_of(run.config(), run.changes(), epoch)
     dataset = build_dataset(config)
     _require_same_data(run, config, dataset)
     if wanted.sample is None:
         raise UserError(f"replay shows one sample; give sample=ID, such as sample={dataset.ids[0]}")
     index = find_sample(dataset, str(wanted.sample))
-    key = (config.seed, wanted.epoch, index, wanted.view)
+    key = (config.seed, epoch, index, wanted.view)
     split = recorded_split(run, dataset)
     _require_seen(config, dataset, split, key)
 
     image, mask = dataset.read(index)
-    policy = build_schedule(config, dataset, split).at(wanted.epoch)
+    policy = build_schedule(config, dataset, split).at(epoch)
     seen, drawn = traced(policy, image, mask, key)
     cells = [
         Cell("as stored", (image, mask), {}),
@@ -106,8 +108,8 @@ def _require_seen(
         visits += [(each, number) for _, which, number in itertools.islice(sampler, length) if which == index]
     if (epoch, view) not in visits:
         near = sorted(visits, key=lambda visit: (abs(visit[0] - epoch), visit))[:3]
-        told = ", ".join(f"epoch={e} view={v}" for e, v in near) or "none of its epochs"
+        told = ", ".join(f"epoch={number_of(e)} view={v}" for e, v in near) or "none of its epochs"
         raise UserError(
-            f"the run did not see sample '{name}' in epoch={epoch} view={view} (epochs count from 0, views are the "
-            f"visits within one, {length} samples an epoch); it saw it in {told}"
+            f"the run did not see sample '{name}' in epoch={number_of(epoch)} view={view} (epochs count from "
+            f"1; views, from 0, are the visits within one, {length} samples an epoch); it saw it in {told}"
         )

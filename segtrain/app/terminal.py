@@ -17,6 +17,7 @@ from segtrain.app.commands import command
 from segtrain.app.limits import trained_batches
 from segtrain.app.sources import named_model
 from segtrain.lightning import L
+from segtrain.runs.epochs import FROM_1, number_of
 from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Terminal:
 
     def summary(self, parts: "Parts", run: RunFolder, results: Mapping[str, float], seconds: float) -> None:
         """The scores a class, where everything is, what to try next."""
-        epoch = results["best_epoch"] + 1
+        epoch = results[f"best_epoch{FROM_1}"]
         table = Table(title=f"test, {len(parts.module.image_matrices)} images, checkpoint of epoch {epoch}")
         kinds = ("dice", "iou", "precision", "recall")
         classes = parts.dataset.classes
@@ -121,7 +122,8 @@ class Progress(L.Callback):
         self._bar = Bar(BarColumn(), MofNCompleteColumn(), text, TimeRemainingColumn(), console=self.terminal.console)
         total = int(trainer.max_epochs or 1) * int(trainer.num_training_batches)
         done = trainer.current_epoch * int(trainer.num_training_batches)
-        self._task = self._bar.add_task("", total=total, completed=done, epoch=1, loss="-", dice="-")
+        epoch = number_of(trainer.current_epoch)
+        self._task = self._bar.add_task("", total=total, completed=done, epoch=epoch, loss="-", dice="-")
         self._bar.start()
 
     def on_train_batch_end(
@@ -133,7 +135,7 @@ class Progress(L.Callback):
         self._drawn = time.monotonic()
         done = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
         loss = f"{pl_module.losses(50).mean():.3f}"  # type: ignore[operator]
-        self._bar.update(self._task, completed=done, epoch=trainer.current_epoch + 1, loss=loss)
+        self._bar.update(self._task, completed=done, epoch=number_of(trainer.current_epoch), loss=loss)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show val/dice."""
@@ -157,9 +159,9 @@ class Progress(L.Callback):
     def _line(self, trainer: L.Trainer) -> None:
         row = trainer.checkpoint_callback.row  # type: ignore[union-attr]  # the recorder's
         if row:
-            shown = "  ".join(f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", "val/dice") if key in row)
-            epoch = f"epoch {row['epoch'] + 1}/{trainer.max_epochs}"
-            self.terminal.note(f"{epoch}  {shown}", on_screen=self._bar is None)
+            scores = "  ".join(f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", "val/dice") if key in row)
+            epoch = f"epoch {number_of(row['epoch'])}/{trainer.max_epochs}"
+            self.terminal.note(f"{epoch}  {scores}", on_screen=self._bar is None)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.errors import UserError
+from segtrain.runs.epochs import read, written
 from segtrain.runs.files import clear_parts, explained, write_whole
 from segtrain.runs.metrics_csv import MetricsTable
 
@@ -77,7 +78,8 @@ class RunFolder:
         results.json of a run that goes on is renamed to results-before-N.json: its presence means finished.
         """
         path = self.path / "changes.yaml"
-        entry = {"at": _now(), "epoch": epoch, "batch": batch, "changed": dict(differences)}
+        since = written("epoch", epoch) | written("batch", batch)
+        entry = {"at": _now(), **since, "changed": dict(differences)}
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         write_whole(path, before + OmegaConf.to_yaml(OmegaConf.create([entry])))
         write_whole(self.path / "config.yaml", config)
@@ -88,10 +90,16 @@ class RunFolder:
                 results.rename(self.path / f"results-before-{number}.json")
 
     def changes(self) -> list[dict[str, Any]]:
-        """The entries of changes.yaml in their order; of versions that did not write them they lack epoch and batch."""
+        """Returns the entries of changes.yaml in their order, `epoch` and `batch` from 0.
+
+        Those of versions that did not write them lack the two.
+        """
         if not (self.path / "changes.yaml").exists():
             return []
         entries: Any = OmegaConf.to_container(OmegaConf.create(self._text("changes.yaml")), resolve=False)
+        for entry in entries:
+            known = {name: read(entry, name) for name in ("epoch", "batch")}
+            entry |= {name: index for name, index in known.items() if index is not None}
         return list(entries)
 
     def config(self) -> DictConfig:

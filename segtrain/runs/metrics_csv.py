@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segtrain.errors import UserError
+from segtrain.runs.epochs import FROM_1, index_of, number_of
 from segtrain.runs.files import explained, to_disk, write_whole
 
 Number = float | int
-FIRST = ("epoch", "step")
+EPOCH = "epoch"  # counts from 0: the column of earlier versions, and the key of a row in the code
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Number | str]]) -> None:
@@ -21,8 +22,10 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Number | str]]) -> None:
 
 
 class MetricsTable:
-    """metrics.csv: append-only, one row an epoch; columns are epoch, step, then the others as first seen.
+    """metrics.csv: append-only, one row an epoch; columns are epoch_from_1, step, then the others as first seen.
 
+    Rows are handed in and out with the key `epoch`, which counts from 0. A file that an earlier version began has that
+    as its first column, and keeps it to its end.
     A last line without its newline is one that a crash cut off; it counts as not written.
     """
 
@@ -38,11 +41,14 @@ class MetricsTable:
             ValueError: the row's epoch is not later than the last one.
         """
         table, torn = self._read()
-        old = table[0] if table else []
-        columns = _columns((*FIRST, *old), [row])
-        if len(table) > 1 and int(table[-1][0]) >= row["epoch"]:
-            raise ValueError(f"{self.path}: epoch {row['epoch']} came after epoch {table[-1][0]}")
-        (line,) = _cells(columns, [row])
+        old = table[0] if table else [EPOCH + FROM_1]
+        if len(table) > 1 and _epoch(old, table[-1]) >= row[EPOCH]:
+            raise ValueError(f"{self.path}: epoch {row[EPOCH]} came after epoch {_epoch(old, table[-1])} (from 0)")
+        named = {**row, old[0]: row[EPOCH] if old[0] == EPOCH else number_of(int(row[EPOCH]))}
+        if old[0] != EPOCH:
+            del named[EPOCH]
+        columns = _columns((old[0], "step", *old), [named])
+        (line,) = _cells(columns, [named])
         if torn or columns != old:
             padded = [cells + [""] * (len(columns) - len(cells)) for cells in table[1:]]
             write_whole(self.path, _text([columns, *padded, line]))
@@ -50,18 +56,20 @@ class MetricsTable:
             self._append_line(line)
 
     def cut(self, after_epoch: int) -> None:
-        """Drops the rows of epochs later than the given one, so that a resumed run writes them again."""
+        """Drops the rows of epochs later than the given one, from 0, so that a resumed run writes them again."""
         table, torn = self._read()
-        kept = table[:1] + [cells for cells in table[1:] if int(cells[0]) <= after_epoch]
+        kept = table[:1] + [cells for cells in table[1:] if _epoch(table[0], cells) <= after_epoch]
         if torn or len(kept) < len(table):
             write_whole(self.path, _text(kept))
 
     def rows(self) -> list[dict[str, Number]]:
         """The rows in order; a blank cell is left out, NaN is NaN; empty when the file does not exist."""
         table, _ = self._read()
-        return [
-            {name: _number(cell) for name, cell in zip(table[0], cells, strict=True) if cell} for cells in table[1:]
-        ]
+        found = []
+        for cells in table[1:]:
+            rest = {name: _number(cell) for name, cell in zip(table[0][1:], cells[1:], strict=True) if cell}
+            found.append({EPOCH: _epoch(table[0], cells), **rest})
+        return found
 
     def _read(self) -> tuple[list[list[str]], bool]:
         """The header and the whole lines as text, and whether a cut-off line follows them."""
@@ -87,6 +95,11 @@ class MetricsTable:
             except OSError:
                 file.truncate(end)
                 raise
+
+
+def _epoch(header: Sequence[str], cells: Sequence[str]) -> int:
+    """Returns the epoch of a line, from 0."""
+    return int(cells[0]) if header[0] == EPOCH else index_of(int(cells[0]))
 
 
 def _columns(first: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:

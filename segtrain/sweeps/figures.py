@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from segtrain.runs.epochs import number_of
 from segtrain.runs.files import write_whole
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
@@ -106,14 +107,21 @@ def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
     figure, axes = _figure(3.2)
     looks = styles(arms)
     for arm in arms:
-        tables = [[row["val/dice"] for row in run.epochs if "val/dice" in row] for run in arm.runs.values()]
+        tables = [
+            {row["epoch"]: row["val/dice"] for row in run.epochs if "val/dice" in row} for run in arm.runs.values()
+        ]
         tables = [table for table in tables if table]
         if not tables:
             continue
-        length = max(map(len, tables))
-        padded = np.array([[*table, *[np.nan] * (length - len(table))] for table in tables])
+        epochs = sorted({int(epoch) for table in tables for epoch in table})  # perhaps not each was validated
+        padded = np.array([[table.get(epoch, np.nan) for epoch in epochs] for table in tables])
         curve = padded[~np.isnan(padded).any(1)].mean(0)
-        axes.plot(range(1, length + 1), curve, label=arm.name, **{"markersize": 3, "linewidth": 1.2, **looks[arm.name]})
+        axes.plot(
+            [number_of(epoch) for epoch in epochs],
+            curve,
+            label=arm.name,
+            **{"markersize": 3, "linewidth": 1.2, **looks[arm.name]},
+        )
     if not axes.lines:
         return None
     axes.set_xlabel("epoch")

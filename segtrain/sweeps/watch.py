@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import MetricsTable
 from segtrain.sweeps.pool import Outcome
@@ -102,7 +103,7 @@ class Watch:
         for job in running:
             rows = MetricsTable(Path(job.name) / "metrics.csv").rows()
             row = rows[-1] if rows else {}
-            epoch = f"{row['epoch'] + 1}/{_epochs(Path(job.name))}" if row else "-"
+            epoch = f"{number_of(int(row['epoch']))}/{_epochs(Path(job.name))}" if row else "-"
             dice = f"{row['val/dice']:.4f}" if "val/dice" in row else "-"
             minutes = f"{(time.monotonic() - job.began) / 60:.1f}"
             table.add_row(escape(self.names[job.name]), epoch, dice, minutes)

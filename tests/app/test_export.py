@@ -100,7 +100,7 @@ def test_the_file_says_what_its_numbers_mean(file: Path, run: Path) -> None:
     assert about["palette"] == [list(colour) for colour in loaded.palette]
     assert (about["channels"], about["ignore_index"], about["stride"]) == (1, 255, 32)
     assert about["normalisation"]["mean"] == pytest.approx(loaded.model.mean.flatten().tolist())
-    assert about["run"] == f"shapes/{run.name}" and about["epoch"] == loaded.epoch
+    assert about["run"] == f"shapes/{run.name}" and about["epoch_from_1"] == loaded.epoch + 1
     assert "reflect" in about["padding"] and "float32" in about["input"] and "largest" in about["output"]
 
 

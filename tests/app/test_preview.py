@@ -175,10 +175,10 @@ def test_replay_shows_what_the_network_saw_to_the_bit(segtrain: CommandLine, run
     for position in (0, 3):
         epoch, index, view = keys[position]
         name = dataset.ids[index]
-        assert segtrain("preview", f"replay={run}", f"sample={name}", f"epoch={epoch}", f"view={view}") == 0, (
+        assert segtrain("preview", f"replay={run}", f"sample={name}", f"epoch={epoch + 1}", f"view={view}") == 0, (
             segtrain.err
         )
-        folder = only(segtrain.folder / "outputs/preview/replay" / run.name, f"{name},epoch={epoch},view={view}")
+        folder = only(segtrain.folder / "outputs/preview/replay" / run.name, f"{name},epoch={epoch + 1},view={view}")
         image, mask = np.load(folder / "image.npy"), np.load(folder / "mask.npy")
         batch = batches[position // 2]
         np.testing.assert_array_equal(image, batch["image"][position % 2].numpy())
@@ -186,7 +186,7 @@ def test_replay_shows_what_the_network_saw_to_the_bit(segtrain: CommandLine, run
         assert image.dtype == np.uint8 and mask.dtype == np.uint8
         sample = TrainSamples(dataset, loader.dataset.policy, 3)[epoch, index, view]
         np.testing.assert_array_equal(image, sample["image"].numpy())
-        drawn = json.loads((folder / "draws.json").read_text())["replay"][name][f"epoch {epoch}, view {view}"]
+        drawn = json.loads((folder / "draws.json").read_text())["replay"][name][f"epoch {epoch + 1}, view {view}"]
         assert (
             set(drawn) == {"Geometry.0", "Photometry.0"} and only(folder, "replay.png") and only(folder, "preview.html")
         )

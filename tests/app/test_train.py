@@ -55,7 +55,7 @@ def test_a_run_leaves_a_complete_folder(segtrain: CommandLine) -> None:
     split = json.loads((run / "split.json").read_text())
     assert [row["id"] for row in rows(run / "per_image.csv")] == split["test"]
     assert split["groups"] == {name: name for name in split["test"]}  # each by itself: nothing else is known
-    assert [row["epoch"] for row in rows(run / "metrics.csv")] == ["0", "1"]
+    assert [row["epoch_from_1"] for row in rows(run / "metrics.csv")] == ["1", "2"]
     assert "device" in segtrain.out and "disc" in segtrain.out and "next:" in segtrain.out
     assert "\x1b" not in segtrain.out  # no colours or bar without a terminal
 
