@@ -167,7 +167,6 @@ def run(verb: str) -> None:
     from hydra.types import RunMode
     from omegaconf import DictConfig
 
-    from segtrain.app.first_look import require_paths
     from segtrain.app.known_keys import require_known
 
     failures: list[Exception] = []
@@ -177,7 +176,7 @@ def run(verb: str) -> None:
         try:
             trust(typed_trust(config.trust, HydraConfig.get().overrides.task))
             require_known(config, verb, choices_of(HydraConfig.get()))
-            require_paths(config, verb)
+            importlib.import_module("segtrain.app.first_look").require_paths(config, verb)
             return page(verb)(config)
         except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
             stops.append(stop)

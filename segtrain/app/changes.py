@@ -155,7 +155,7 @@ def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) 
             if since[0] in (epoch, float("inf")) or there is None or "[" in key:
                 raise UserError(
                     f"the run went on with another {key}, so that what its network saw in epoch={number_of(epoch)} "
-                    "cannot be shown any more; expected an epoch since then; its changes.yaml says when; give a later one"
+                    "cannot be shown any more; expected an epoch since then; its changes.yaml says when; give one"
                 )
             OmegaConf.update(config, key, there)
     return config

@@ -33,6 +33,7 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
         parts = assemble(config, run, terminal, stops, opened.keeps_split, data)
         terminal.header(parts, resumed_from=opened.checkpoint)
         opened.require_same_data(parts)
+        stops.check()  # one that came while an object was deleted was swallowed
         with explained(parts, stops):
             if opened.changed is None:
                 begin(opened, parts)
@@ -45,7 +46,8 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
             parts.module.load_state_dict(best["state_dict"])
             known = about(parts.dataset, best["epoch"], parts.pixels)
             checkpoint.save_weights(run.checkpoints, best["state_dict"], known)
-            parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
+            with stops.deferred():
+                parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
         results = write_results(run, parts, best_epoch=best["epoch"])
         parts.logbook.close(results)
         terminal.summary(parts, run, results, time.monotonic() - began)

@@ -42,7 +42,8 @@ def work(task: Task, answer: Connection) -> None:
     run = RunFolder(task.folder)
     with logged(run):
         said, status = trained(run, without_hydra(task.config))
-    answer.send(said)
+    with contextlib.suppress(BrokenPipeError):  # the sweep was killed: nobody is left to be told
+        answer.send(said)
     sys.exit(status)
 
 

@@ -53,9 +53,10 @@ def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | Non
         Folder to how its job ended.
     """
     slots = slots_of(launcher, tasks[0].config)
-    with Stops(), Watch(job.names(tasks), len(slots)) as watch:
+    with Stops() as stops, Watch(job.names(tasks), len(slots)) as watch:
 
         def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
+            stops.check()
             watch(running, ended)
             if also is not None:
                 also(running, ended)

@@ -104,6 +104,10 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         """An evaluation is not kept: it is done again after a stop."""
         self.stops.check()
 
+    def on_test_batch_end(self, *_: Any) -> None:
+        """Neither is the test."""
+        self.stops.check()
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember that this epoch has scores of its own."""
         self._validated = True

@@ -4,12 +4,16 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
 # Sent ahead of a time limit or a preemption; Windows has none.
 WARNINGS = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
+
+TWICE = 1.0  # seconds within which a second signal is the first one again: `timeout` sends each twice
 
 
 class Stopped(BaseException):
@@ -32,6 +36,7 @@ class Stops:
     def __init__(self) -> None:
         """Not asked yet."""
         self.asked: int | None = None
+        self._asked_at = 0.0
         self._deferring = False
         self._before: dict[int, Any] = {}
 
@@ -63,14 +68,19 @@ class Stops:
             self._deferring = False
 
     def check(self) -> None:
-        """Raise Stopped if that was asked for."""
+        """Raises Stopped if that was asked for.
+
+        To be called where something may have swallowed it, as Python does when an object is deleted.
+        """
         if self.asked is not None:
             raise Stopped(self.asked)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.asked is not None:
+            if time.monotonic() - self._asked_at < TWICE:
+                return
             os._exit(Stopped(number).status)
-        self.asked = number
+        self.asked, self._asked_at = number, time.monotonic()
         if not self._deferring:
             raise Stopped(number)
         os.write(2, b"\nstopping after this step, with a checkpoint; once more leaves at once\n")

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.segtrain_plugins import ProcessLauncher
-from segtrain.app import elsewhere, launching
-from segtrain.sweeps import plan, report, verdict
+from segtrain.app import elsewhere, job, launching
+from segtrain.sweeps import duration, plan, report, verdict
 from segtrain.sweeps.findings import write_plan
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
     for folder, planned_there in plans.items():
         write_plan(folder, planned_there)
     launcher = sweeper.launcher
+    print(expected(launcher, tasks), flush=True)
     outcomes = (
         launching.ran(launcher, tasks) if isinstance(launcher, ProcessLauncher) else elsewhere.ran(launcher, tasks)
     )
@@ -49,6 +51,19 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
         conclude(folder)
     if any(outcome.answer.state not in ("finished", "skipped") for outcome in outcomes.values()):
         sys.exit(1)
+
+
+def expected(launcher: Any, tasks: Sequence[job.Task]) -> str:
+    """Returns how many runs there are, how many are done, and about how long the others will take."""
+    slots = launching.slots_of(launcher, tasks[0].config) if isinstance(launcher, ProcessLauncher) else None
+    jobs = []
+    for task in tasks:
+        HydraConfig.instance().set_config(task.config)  # which threads and names ask for
+        nodes = OmegaConf.masked_copy(task.config, ["dataset", "model", "data", "trainer", "threads", "name", "seed"])
+        config: Any = OmegaConf.to_container(nodes, resolve=True)
+        named = config["trainer"]["accelerator"] in ("gpu", "cuda")
+        jobs.append(duration.Planned(task.folder, config, named if slots is None else slots[0] is not None))
+    return duration.forecast(jobs, Path(tasks[0].config.outputs), None if slots is None else len(slots))
 
 
 def conclude(folder: Path) -> None:

@@ -17,6 +17,7 @@ from rich.text import Text
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import MetricsTable
+from segtrain.sweeps.duration import words
 from segtrain.sweeps.pool import Outcome
 
 TAIL = 15  # lines of a failed job's log that are shown
@@ -44,6 +45,7 @@ class Watch:
         self.console = Console(highlight=False, soft_wrap=True)
         self.names, self.total, self.slots = names, len(names), slots
         self.began, self.told = time.monotonic(), 0
+        self.foretold = False  # how long the others take, by the first that ended
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         parents = sorted({str(Path(folder).parent) for folder in names})
         self.console.print(
@@ -66,6 +68,9 @@ class Watch:
         for outcome in ended[self.told :]:
             self.told += 1
             self._tell(outcome)
+            if outcome.answer.state == "finished" and not self.foretold and len(ended) < self.total:
+                self.foretold = True
+                self.console.print(self._summary(ended))
         if self.console.is_terminal:
             self.live.update(Group(self._table(running), Text(self._summary(ended))), refresh=True)
         if len(ended) == self.total:
@@ -90,7 +95,7 @@ class Watch:
             return f"{self.total} jobs: {said}; {(time.monotonic() - self.began) / 60:.1f} min"
         worked = [outcome.seconds for outcome in ended if outcome.answer.state == "finished"]
         time_left = (
-            f"; about {left * sum(worked) / len(worked) / self.slots / 60:.0f} min left"
+            f"; about {words(left * sum(worked) / len(worked) / min(self.slots, left))} left"
             if worked and self.slots
             else ""
         )

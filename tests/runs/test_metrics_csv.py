@@ -38,7 +38,7 @@ def test_appending_leaves_the_bytes_before_it(tmp_path):
     before = table.path.read_bytes()
     inode = table.path.stat().st_ino
     table.append({"val/dice": 0.6, "epoch": 1, "step": 9})
-    assert table.path.read_bytes() == before + b"1,9,0.6\n"
+    assert table.path.read_bytes() == before + b"2,9,0.6\n"
     assert table.path.stat().st_ino == inode  # appended, not rewritten
 
 
@@ -47,7 +47,7 @@ def test_new_column_stands_last_and_is_blank_before(tmp_path):
     table.append({"epoch": 0, "step": 1, "a": 1.0})
     table.append({"epoch": 1, "step": 2, "b": 2.0})
     table.append({"epoch": 2, "step": 3, "b": math.nan, "a": 3.0})
-    assert table.path.read_text() == "epoch,step,a,b\n0,1,1.0,\n1,2,,2.0\n2,3,3.0,nan\n"
+    assert table.path.read_text() == "epoch_from_1,step,a,b\n1,1,1.0,\n2,2,,2.0\n3,3,3.0,nan\n"
     assert table.rows()[:2] == [{"epoch": 0, "step": 1, "a": 1.0}, {"epoch": 1, "step": 2, "b": 2.0}]
     assert math.isnan(table.rows()[2]["b"])
 
@@ -70,13 +70,13 @@ def test_line_that_a_crash_cut_off_counts_as_not_written(tmp_path):
     table = MetricsTable(tmp_path / "metrics.csv")
     table.append({"epoch": 0, "step": 1, "x": 0.25})
     whole = table.path.read_bytes()
-    table.path.write_bytes(whole + b"1,2,0.12")
+    table.path.write_bytes(whole + b"2,2,0.12")
     assert len(table.rows()) == 1
     table.cut(5)
     assert table.path.read_bytes() == whole
-    table.path.write_bytes(whole + b"1,2,0.12")
+    table.path.write_bytes(whole + b"2,2,0.12")
     table.append({"epoch": 1, "step": 2, "x": 0.125})
-    assert table.path.read_bytes() == whole + b"1,2,0.125\n"
+    assert table.path.read_bytes() == whole + b"2,2,0.125\n"
 
 
 def test_failed_append_leaves_no_half_line(tmp_path, monkeypatch):
