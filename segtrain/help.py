@@ -20,7 +20,7 @@ Examples
   python -m segtrain aug=medical_elastic                              train, elastic augmentation
   python -m segtrain aug=medical_elastic aug.strength=0.5 seed=1      half of it, another seed
   python -m segtrain preview aug=medical_elastic                      look at it, without training
-  python -m segtrain -m aug=none,flips,medical_elastic seed=0,1,2     nine runs, a folder each, and a report
+  python -m segtrain -m aug=none,flips,medical_elastic seed=0,1,2     nine runs and a report; says how long
   python -m segtrain report outputs/NAME                              which of them is better, and how sure that is
   python -m segtrain new cells data/cells                             your data: writes my_conf/dataset/cells.yaml
   python -m segtrain --config-dir my_conf dataset=cells               and trains on it

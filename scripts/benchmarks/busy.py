@@ -122,7 +122,7 @@ def obey() -> None:
             self.began = time.perf_counter()
 
         def on_train_batch_end(self, *_: object) -> None:
-            print("seconds", time.perf_counter() - self.began, flush=True)
+            print("seconds", time.perf_counter() - self.began, file=sys.__stdout__, flush=True)  # rich takes sys.stdout
 
     overrides = ["data.steps_per_epoch=2000", "trainer.max_epochs=1", "checkpoint.every=null"]
     with tempfile.TemporaryDirectory() as folder, prepared(overrides, {}, Path(folder)) as (parts, batches):

@@ -18,10 +18,10 @@ def trained_batches(config: DictConfig, steps_per_epoch: int) -> int:
     return limited(config.trainer.get("limit_train_batches"), steps_per_epoch)
 
 
-def images_tested(config: DictConfig, images: int) -> int:
-    """Returns how many of so many test images trainer.limit_test_batches leaves: all, unless it is set."""
+def images_tested(config: DictConfig, images: int, part: str = "test") -> int:
+    """Returns how many of so many images of test (or val) trainer.limit_test_batches leaves: all, unless it is set."""
     size: int = config.data.batch_size
-    return min(images, size * limited(config.trainer.get("limit_test_batches"), math.ceil(images / size)))
+    return min(images, size * limited(config.trainer.get(f"limit_{part}_batches"), math.ceil(images / size)))
 
 
 def optimizer_steps(config: DictConfig, steps_per_epoch: int) -> int:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from segtrain.app import empty_images
 from segtrain.app.commands import command
-from segtrain.app.limits import trained_batches
+from segtrain.app.limits import images_tested, trained_batches
 from segtrain.app.sources import named_model
 from segtrain.lightning import L
 from segtrain.runs.epochs import FROM_1, number_of
@@ -62,17 +62,21 @@ class Terminal:
     def header(self, parts: "Parts", resumed_from: Path | None) -> None:
         """What will run: data with counts, augmentation with strength, model with parameters, device."""
         config, data, dataset = parts.config, parts.data, parts.dataset
-        sizes = ", ".join(f"{side} {len(getattr(data.split, side))}" for side in ("train", "val", "test"))
+        sizes = {side: len(getattr(data.split, side)) for side in ("train", "val", "test")}
+        seen = {side: images_tested(config, sizes[side], side) for side in ("val", "test")}
+        few = {side: f"{seen[side]} of {sizes[side]}" for side in seen if seen[side] < sizes[side]}
+        images = ", ".join(f"{side} {few.get(side, number)}" for side, number in sizes.items())
+        epochs = f"{config.trainer.max_epochs} epoch{'s' if config.trainer.max_epochs != 1 else ''}"
         parameters = sum(p.numel() for p in parts.module.network.parameters()) / 1e6
         rows = {
             "run": f"{parts.trainer.default_root_dir}" + (f"  (going on from {resumed_from})" if resumed_from else ""),
             "dataset": f"{config.choices.dataset}: {len(dataset.classes)} classes, channels {dataset.channels}; "
-            f"images: {sizes}",
+            f"images: {images}",
             "aug": f"{config.choices.aug}, strength {config.aug.strength:g}",
             "model": f"{named_model(config)}, {parameters:.1f} M parameters",
             "device": f"{parts.device}; {config.threads} threads, {config.data.num_workers} loader workers, "
             f"{config.trainer.precision}, deterministic {str(config.deterministic).lower()}",
-            "training": f"{config.trainer.max_epochs} epochs of {trained_batches(config, data.steps_per_epoch)} steps, "
+            "training": f"{epochs} of {trained_batches(config, data.steps_per_epoch)} steps, "
             f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
         }
         for name, value in rows.items():

@@ -71,7 +71,8 @@ def test_a_replay_knows_the_samples_that_a_limit_left_out(segtrain: CommandLine)
 def test_the_images_that_are_told_are_those_that_were_tested(wanted: str, segtrain: CommandLine) -> None:
     run = run_of(segtrain, "some", "dataset.n=30", f"+trainer.limit_test_batches={wanted}")
     tested = len(rows(run / "per_image.csv"))
-    assert tested < len(json.loads((run / "split.json").read_text())["test"])
+    number = len(json.loads((run / "split.json").read_text())["test"])
+    assert tested < number and f"test {tested} of {number}" in segtrain.out
     assert json.loads((run / "results.json").read_text())["test/images"] == tested
     assert f"test, {tested} images" in segtrain.out
 
