@@ -13,8 +13,9 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segtrain.app.assembly import build_data, build_dataset
+from segtrain.app.assembly import build_data
 from segtrain.app.feeding import Feeding
+from segtrain.app.sources import build_dataset
 from segtrain.data.datamodule import TrainSamples
 from tests.conftest import SMALL, CommandLine
 
