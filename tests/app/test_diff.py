@@ -18,7 +18,7 @@ def test_what_differs_is_shown_and_what_does_not_is_said(segtrain: CommandLine) 
     assert "data.num_workers" in segtrain.out and segtrain.out.count("no difference") == 3
 
     assert segtrain("diff", str(a), f"c/{c.name}") == 0, segtrain.err
-    for shown in ("seed", "dataset.noise", "fingerprint", "test/dice", "first differs in epoch 0", "differs most of"):
+    for shown in ("seed", "dataset.noise", "fingerprint", "test/dice", "first differs in epoch 1", "differs most of"):
         assert shown in segtrain.out, shown
 
     # An image that is rightly empty in one, and has a false positive in the other, differs most.

@@ -15,7 +15,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "no folder of data": (NOWHERE, "there is no folder 'nowhere'"),
     "no table of data": (["dataset=csv", "dataset.manifest=no.csv", "dataset.classes={a:0,b:1}"], "no.csv"),
     "no file of COCO": (
-        ["dataset=coco", "dataset.root=nowhere", "dataset.classes={a:0,b:1}"],
+        ["dataset=coco", "dataset.root=nowhere", "dataset.classes=[background,a]"],
         "nowhere",
     ),
     "no scans": (["dataset=volume", "dataset.root=nowhere", "dataset.classes={a:0,b:1}"], "nowhere"),
