@@ -40,7 +40,8 @@ def export(config: DictConfig) -> Path:
     if not console.is_terminal:
         console.width = WIDTH
     console.print(
-        f"exporting {escape(str(run.path))}: model {escape(named_model(loaded.config))}, epoch {number_of(loaded.epoch)}, "
+        f"exporting {escape(str(run.path))}: model {escape(named_model(loaded.config))}, "
+        f"epoch {number_of(loaded.epoch)}, "
         f"{loaded.channels} channels, classes {escape(', '.join(loaded.classes))}, as {config.format}",
         soft_wrap=True,
     )
