@@ -19,7 +19,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         "nowhere",
     ),
     "no scans": (["dataset=volume", "dataset.root=nowhere", "dataset.classes={a:0,b:1}"], "nowhere"),
-    "negative strength": (["aug=flips", "aug.strength=-1"], "aug.strength is one number ≥ 0"),
+    "negative strength": (["aug=flips", "aug.strength=-1"], "one number ≥ 0"),
     "no value": (["dataset=folder"], "dataset.classes has no value"),
     "a share that is none": (["dataset=shapes", "dataset.split.val=2"], "dataset.split.val 2"),
     "batches in words": (["data.batch_size=many"], "data.batch_size is 'many'"),
