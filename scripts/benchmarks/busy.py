@@ -22,6 +22,7 @@ from benchmarks import Comparison
 OWN_WAY = "300000"  # libgomp's default where neither GOMP_SPINCOUNT nor OMP_WAIT_POLICY is set (env.c of GCC)
 ALONE_AIM = 1.03
 BUSY = 2  # other programs
+SETTLED = 0.06  # seconds; libgomp's own threads spin for some 10 ms after a step
 WARM = 3  # steps that are not counted
 SCRIPTS = Path(__file__).resolve().parents[1]
 TRAINING = "from segtrain.openmp import spin_briefly; spin_briefly(); from benchmarks.busy import obey; obey()"
@@ -83,7 +84,8 @@ def training(spins: str | None = None) -> Iterator["subprocess.Popen[str]"]:
 
 
 def step(worker: "subprocess.Popen[str]") -> float:
-    """Seconds that one step took."""
+    """Seconds that one step took, begun when the threads of the last one, of whichever training, spin no more."""
+    time.sleep(SETTLED)
     assert worker.stdin is not None and worker.stdout is not None
     worker.stdin.write("step\n")
     while line := worker.stdout.readline():
