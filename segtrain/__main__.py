@@ -57,6 +57,7 @@ def main() -> None:
             return
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
+        refuse_rerun(arguments)
         require_readable(arguments, verb, VALUED)
         arguments = [plain_list(a) for a in arguments] if verb in ("evaluate", "predict") else arguments
         arguments = [of_file(a) for a in arguments] if verb in OF_FILE else arguments
@@ -93,6 +94,13 @@ def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
         listed = "".join(f"\n  {verb:10s} {what}" for verb, what in VERBS.items())
         raise UserError(f"there is no verb '{first}'; {hint}the verbs are:{listed}")
     return first, arguments[1:]
+
+
+def refuse_rerun(arguments: list[str]) -> None:
+    """Raises UserError where Hydra would run a pickle: by the flag, or a beginning of it, which argparse takes too."""
+    flags = (argument.partition("=")[0] for argument in arguments)
+    if any(len(flag) >= len("--e") and "--experimental-rerun".startswith(flag) for flag in flags):
+        raise UserError("--experimental-rerun unpickles what it is given, and so runs it; use resume=RUN instead")
 
 
 def quoted(argument: str) -> str:
@@ -187,8 +195,6 @@ def run(verb: str) -> None:
                 print(f"failed: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr)
             return None
 
-    if "--experimental-rerun" in sys.argv:
-        raise UserError("--experimental-rerun unpickles what it is given, and so runs it; use resume=RUN instead")
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(task)()
     if failures or stops:
         raise (failures or stops)[0]

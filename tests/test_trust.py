@@ -139,7 +139,10 @@ def test_a_tampered_run_runs_nothing(segtrain: CommandLine) -> None:
     assert "config.yaml' is damaged" in segtrain.err and not made.exists()
 
 
-def test_a_pickle_is_not_rerun(segtrain: CommandLine) -> None:
+@pytest.mark.parametrize(
+    "typed", [["--experimental-rerun", "config.pickle"], ["--experimental-rerun=config.pickle"], ["--exp=config.pickle"]]
+)
+def test_a_pickle_is_not_rerun(segtrain: CommandLine, typed: list[str]) -> None:
     (segtrain.folder / "config.pickle").write_bytes(b"cos\nmkdir\n(S'made'\ntR.")
-    assert segtrain("--experimental-rerun", "config.pickle") == 2
+    assert segtrain(*typed) == 2
     assert "unpickles" in segtrain.err and not (segtrain.folder / "made").exists()

@@ -76,6 +76,5 @@ def _runs_and_inputs(config: DictConfig, outputs: Path) -> None:
 
 
 OF_VERB: dict[str, Callable[[DictConfig, Path], None]] = {
-    **{"evaluate": _runs, "serve": _runs},
-    **{"export": _run, "predict": _runs_and_inputs},
+    **{"evaluate": _runs, "export": _run, "predict": _runs_and_inputs},
 }

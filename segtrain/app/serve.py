@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from segtrain.app.several import runs_of
 from segtrain.app.stops import Stopped, Stops
 from segtrain.errors import UserError
 
@@ -48,6 +49,8 @@ def serve(config: DictConfig) -> None:
 
 def _serve(config: DictConfig, ended: threading.Event) -> None:
     serving = _serving()
+    if config.run is not None:
+        runs_of(str(config.run), Path(config.outputs))  # told before torch is imported, which takes seconds
     with listening(config.host, config.port) as listener:  # before the network is loaded, which takes seconds
         look, title = look_of(config, ended)
         page = serving.page(look, title, config.views, config.shift, config.max_mb)
@@ -67,7 +70,6 @@ def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
     from segtrain.app.images import Images
     from segtrain.app.look import Look
     from segtrain.app.predictor import predictor_of
-    from segtrain.app.several import runs_of
     from segtrain.app.shifted import Shifts
     from segtrain.app.upload import Upload
     from segtrain.config import searched

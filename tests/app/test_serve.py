@@ -62,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run=a", "host=nowhere"], "host is 'nowhere'; expected localhost or an address such as 127.0.0.1"),
         (["run=a", "max_mb=0"], "max_mb is 0; expected a number above 0"),
         (["run=a", "max_pixels=1.5"], "max_pixels is 1.5; expected a whole number from 1"),
-        (["run=a", "shifts=flips"], "shifts is 'flips'; expected a list of files of conf/aug"),
+        (["run=a", "shifts=flips"], "shifts is 'flips'; expected a list"),
     ],
 )
 def test_a_wrong_value_is_told(segtrain: CommandLine, typed: list[str], told: str) -> None:
