@@ -140,7 +140,8 @@ def test_a_tampered_run_runs_nothing(segtrain: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", [["--experimental-rerun", "config.pickle"], ["--experimental-rerun=config.pickle"], ["--exp=config.pickle"]]
+    "typed",
+    [["--experimental-rerun", "config.pickle"], ["--experimental-rerun=config.pickle"], ["--exp=config.pickle"]],
 )
 def test_a_pickle_is_not_rerun(segtrain: CommandLine, typed: list[str]) -> None:
     (segtrain.folder / "config.pickle").write_bytes(b"cos\nmkdir\n(S'made'\ntR.")

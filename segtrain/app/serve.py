@@ -48,9 +48,9 @@ def serve(config: DictConfig) -> None:
 
 
 def _serve(config: DictConfig, ended: threading.Event) -> None:
-    serving = _serving()
     if config.run is not None:
         runs_of(str(config.run), Path(config.outputs))  # told before torch is imported, which takes seconds
+    serving = _serving()
     with listening(config.host, config.port) as listener:  # before the network is loaded, which takes seconds
         look, title = look_of(config, ended)
         page = serving.page(look, title, config.views, config.shift, config.max_mb)

@@ -76,11 +76,11 @@ def test_model_is_a_file_for_this_verb(segtrain: CommandLine) -> None:
 
 @pytest.mark.parametrize("package", ["gradio", "fastapi"])
 def test_without_gradio_the_extra_is_named(
-    package: str, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+    package: str, run: Path, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "segtrain.app.serve_page", raising=False)
-    assert segtrain("serve", "run=a") == 2 and 'pip install "segtrain[serve]"' in segtrain.err
+    assert segtrain("serve", f"run={run}") == 2 and 'pip install "segtrain[serve]"' in segtrain.err
 
 
 def test_a_port_that_is_taken_is_told() -> None:
