@@ -2,9 +2,7 @@
 
 import os
 
-SPINS = (
-    50_000  # a sixth of libgomp's own 300000, which burn the cores that another program needs; fewer cost more alone
-)
+SPINS = 50_000  # a sixth of libgomp's own 300000, which burn cores that others need; fewer cost more alone
 OF_THE_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 
