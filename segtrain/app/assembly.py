@@ -78,7 +78,8 @@ def assemble(
     feeding = Feeding(config, opened.dataset)
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
-    for words in training_alone(data.policy.at(config.trainer.max_epochs - 1).transforms):
+    listed = data.policy.at(config.trainer.max_epochs - 1).transforms
+    for words in training_alone(listed, *dataset.read(data.split.train[0])) if listed else ():
         terminal.say(f"warning: {words}")
     rows = {"val": data.split.val, "test": data.split.test}
     batches = {part: math.ceil(len(of) / data.batch_size) for part, of in rows.items()}

@@ -12,6 +12,7 @@ from segtrain.app.card_augmentation import augmentation
 from segtrain.app.card_scores import limits, results_of, scores
 from segtrain.app.card_use import use
 from segtrain.app.exported import run_name
+from segtrain.app.limits import trained_batches
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import Row, listed, table
 from segtrain.app.sources import named_model
@@ -89,13 +90,25 @@ def _data(loaded: Loaded) -> str:
     )
 
 
+def _epochs(loaded: Loaded) -> str:
+    """How many epochs were trained, and how many were asked for where those are more."""
+    asked, rows = loaded.config.trainer.max_epochs, loaded.run.metrics.rows()
+    trained = number_of(int(rows[-1]["epoch"])) if rows else 0
+    return f"{trained} epochs" if trained == asked else f"{trained} epochs of {asked} asked for, each"
+
+
+def _batches(config: DictConfig) -> str:
+    steps = config.data.steps_per_epoch
+    return "all" if steps is None else str(trained_batches(config, steps))
+
+
 def _training(loaded: Loaded) -> str:
     config, env, status = loaded.config, loaded.run.read_json("env.json"), loaded.run.status
     data, packages = config.data, env["packages"]
     rows: list[Row] = [
         (
             "length",
-            f"{config.trainer.max_epochs} epochs of {data.steps_per_epoch or 'all'} batches of {data.batch_size}",
+            f"{_epochs(loaded)} of {_batches(config)} batches of {data.batch_size}",
         ),
         *((f"trainer.{key}", config.trainer[key]) for key in LIMITS if config.trainer.get(key) is not None),
         *((part, _called(config, part)) for part in ("loss", "optimizer", "scheduler")),

@@ -114,11 +114,12 @@ def who(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[
 def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:
     """Images as stored to logits: networks averaged, seen in several ways, by windows, as far as is wanted."""
     model = ensembled([one.model.to(on.device) for one in loaded])
-    predict = viewed(model, list(wanted.views), largest([least_size(one.config) for one in loaded]))
+    least = largest([least_size(one.config) for one in loaded])
+    predict = viewed(model, list(wanted.views), least)
     if wanted.window is None:
         return predict
     side = wanted.window if isinstance(wanted.window, int) else tuple(wanted.window)
-    windows = Windows(side, wanted.overlap)
+    windows = Windows(side, wanted.overlap).of_at_least(least)
 
     def by_windows(images: Tensor) -> Tensor:
         return torch.stack([windowed(predict, image, windows) for image in images])

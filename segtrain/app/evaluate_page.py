@@ -3,7 +3,7 @@
 import base64
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -151,10 +151,14 @@ def _figure(path: Path, words: str) -> str:
 
 def _key(found: Evaluated) -> str:
     colours = list(zip(found.classes, found.loaded[0].palette, strict=True))
-    errors = (("error: missed", plots.MISSED), ("error: extra", plots.EXTRA), ("error: wrong class", plots.CONFUSED))
-    kinds = [*colours, *errors]
-    spans = "".join(f'<span style="--c:rgb{tuple(colour)}">{html.escape(name)}</span>' for name, colour in kinds)
-    return f'<p class="soft">Image, truth, prediction, errors.</p><p class="key soft">{spans}</p>'
+    errors = (("missed", plots.MISSED), ("extra", plots.EXTRA), ("wrong class", plots.CONFUSED))
+    rows = (("In truth and prediction:", colours), ("in the errors, where a colour means another thing:", errors))
+    keys = "".join(f'<p class="key soft">{words} {_spans(kinds)}</p>' for words, kinds in rows)
+    return f'<p class="soft">Image, truth, prediction, errors.</p>{keys}'
+
+
+def _spans(kinds: Iterable[tuple[str, tuple[int, int, int]]]) -> str:
+    return "".join(f'<span style="--c:rgb{tuple(colour)}">{html.escape(name)}</span>' for name, colour in kinds)
 
 
 def _gallery(found: Evaluated) -> list[str]:

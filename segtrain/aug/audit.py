@@ -65,7 +65,12 @@ def audit(
     rate = count * draws / max(spent, 1e-9)
     watched = _watch(parts, kept, seed, light_draws, seconds * SHARES["draws"])
     ops = _ops(parts, kept, seed, ignore_index, seconds * SHARES["ops"])
-    lines = [tail.line(getattr(transform, "transforms", ())), pairing.line(), *labels.lines(), *fields.lines()]
+    lines = [
+        tail.line(getattr(transform, "transforms", ()), *kept[0][1:]),
+        pairing.line(),
+        *labels.lines(),
+        *fields.lines(),
+    ]
     lines.append(intensity.line())
     lines += [correlation_line(watched), *(tally.line(watched) for tally in ops), _speed(rate)]
     sampled = {"samples": count, "draws": count * draws, "light_draws": watched.count, "ops_alone": len(ops)}

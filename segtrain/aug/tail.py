@@ -4,9 +4,11 @@ Training images go through the policy; validation, test, evaluate, predict and e
 other pictures of the kind that is stored, and no other kind of picture.
 """
 
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import albumentations as A
 import numpy as np
 
 from segtrain.aug.audit_lines import Line
@@ -17,16 +19,17 @@ OWN_JOB = (
     *("Normalize", "ToFloat", "FromFloat", "ToTensorV2", "ToTensor3D"),
     *("ToTensor", "ToImage", "ToDtype", "ToPureTensor", "ConvertImageDtype", "PILToTensor", "ToPILImage"),
 )
-# Those that, where they always act, take every training image to where no other image is taken: a size or a tone.
-PREPARING = (
-    *("Resize", "LongestMaxSize", "SmallestMaxSize", "CenterCrop", "Crop", "Pad", "PadIfNeeded"),
-    *("CLAHE", "Equalize", "AutoContrast", "InvertImg", "ToGray", "ToRGB", "ToSepia", "Grayscale"),
-)
+LIBRARIES = ("albumentations", "torchvision")
+FLOATING = {"ToFloat", "FromFloat"}  # around ops that need floats: together they leave the type as it was
+# Those that draw how much, and yet, where they always act, take every training image to where no other image is.
+PREPARING = ("CLAHE",)
+DRAWING = ("OneOf", "SomeOf", "OneOrOther", "RandomChoice")  # compositions that take some of their own
+TRIES = 4  # draws in which a transform that changes an image in one way only does so each time
 
 
 def refuse_own_job(transforms: Sequence[Any]) -> None:
     """Raises UserError where a listed transform, or one inside it, does what segtrain does to every image itself."""
-    found = list(dict.fromkeys(name for one in transforms for name in _names(one) if name in OWN_JOB))
+    found = list(dict.fromkeys(name for one in transforms for name in _own_job(one)))
     if found:
         one, it = ("them", "these transforms") if len(found) > 1 else ("it", "this transform")
         raise UserError(
@@ -59,12 +62,17 @@ def require_same_kind(name: str, before: np.ndarray, after: Any) -> None:
     )
 
 
-def training_alone(transforms: Sequence[Any]) -> list[str]:
+def training_alone(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> list[str]:
     """Returns a sentence for each listed transform that changes every training image, and no other image, for good.
 
-    Those in a composition that always runs count; those in one that draws among its own do not.
+    It always acts, in a composition too, and changes this image in one way only, whatever it draws, or is one of
+    `PREPARING`. A transform that does not take the image says nothing here; it does where it is used.
+
+    Args:
+        transforms: as a policy lists them.
+        image, mask: a sample as stored, (H, W, C) and (H, W).
     """
-    names = dict.fromkeys(name for one in transforms for name in _always(one) if name in PREPARING)
+    names = dict.fromkeys(name for one in transforms for name in _preparing(one, image, mask))
     return [
         f"{name} acts on every training image, and on no image of validation, test, evaluate or predict, which the "
         "network sees as they are stored; prepare the files so, or give the transform a chance (p) below 1"
@@ -72,11 +80,48 @@ def training_alone(transforms: Sequence[Any]) -> list[str]:
     ]
 
 
-def line(transforms: Sequence[Any]) -> Line:
-    """Returns the audit's line of what training alone would see; it warns."""
-    found = training_alone(transforms)
+def line(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> Line:
+    """Returns the audit's line of what training alone would see; it warns. The sample is as of `training_alone`."""
+    found = training_alone(transforms, image, mask)
     meaning = "ops on every training image that no other image goes through: the network would meet other images in use"
     return Line.below("training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning)
+
+
+def _preparing(transform: Any, image: np.ndarray, mask: np.ndarray, forced: bool = False) -> Iterator[str]:
+    """The names of what prepares each image, of a transform and of all inside it; `forced`, whatever its chance is."""
+    kind, inner = type(transform).__name__, _inner(transform)
+    if (getattr(transform, "p", 1) < 1 and not forced) or kind == "RandomApply":
+        return
+    found = [list(_preparing(one, image, mask, forced=kind in DRAWING)) for one in inner]
+    if not inner and _prepares(transform, image, mask):
+        yield kind
+    if kind not in DRAWING or all(found):
+        yield from (name for names in found for name in names)
+
+
+def _prepares(transform: Any, image: np.ndarray, mask: np.ndarray) -> bool:
+    seen = {_told(found) for draw in range(TRIES) if (found := _drawn(transform, image, mask, draw)) is not None}
+    changed = bool(seen - {_told(image)})
+    return changed and (len(seen) == 1 or type(transform).__name__ in PREPARING)
+
+
+def _drawn(transform: Any, image: np.ndarray, mask: np.ndarray, draw: int) -> np.ndarray | None:
+    """The image under one draw in which the transform acts; None where it does not take the image."""
+    try:
+        if isinstance(transform, A.BasicTransform):
+            transform.set_random_state(np.random.default_rng(draw), random.Random(draw))
+            return np.asarray(transform(force_apply=True, image=image.copy(), mask=mask.copy())["image"])
+        if hasattr(transform, "act") and not hasattr(transform, "needs_partner"):
+            drawn = transform.draw(np.random.default_rng(draw), image.shape)
+            return np.asarray(transform.act(image.copy(), mask.copy(), drawn)[0])
+    except Exception:  # a user's own, or a library's: whatever it is, the first sample of training tells it
+        return None
+    return None
+
+
+def _told(image: np.ndarray) -> tuple[Any, ...]:
+    """What tells images apart; a last axis of length 1 does not."""
+    return (*image.shape[:2], image.dtype.str, image.tobytes())
 
 
 def _inner(transform: Any) -> list[Any]:
@@ -84,21 +129,15 @@ def _inner(transform: Any) -> list[Any]:
     return list(inside) if hasattr(inside, "__iter__") else []
 
 
-def _names(transform: Any) -> Iterator[str]:
-    """The class of a transform and of all inside it."""
-    yield type(transform).__name__
-    for one in _inner(transform):
-        yield from _names(one)
-
-
-def _always(transform: Any) -> Iterator[str]:
-    """The classes of what acts on every image."""
-    kind = type(transform).__name__
-    if getattr(transform, "p", 1) < 1 or kind in ("OneOf", "SomeOf", "OneOrOther", "RandomChoice", "RandomApply"):
-        return
-    yield kind
-    for one in _inner(transform):
-        yield from _always(one)
+def _own_job(transform: Any) -> Iterator[str]:
+    """The names of what is segtrain's own job, of a transform and of all inside it."""
+    name = type(transform).__name__
+    if name in OWN_JOB and type(transform).__module__.partition(".")[0] in LIBRARIES:
+        yield name
+    inner = _inner(transform)
+    paired = {type(one).__name__ for one in inner} >= FLOATING
+    for one in inner:
+        yield from (name for name in _own_job(one) if not (paired and name in FLOATING))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -231,7 +231,13 @@ def _class(facts: Facts, label: int, name: str, counted: int) -> Finding:
     if not holders or "train" in lacking:
         verdict, meaning = "fail", "a class that training never sees: is its value right, is it split away?"
     elif lacking:
-        verdict, meaning = "warn", f"no pixel of it in {' and '.join(lacking)}: its score cannot be measured there"
+        unread = (
+            " (where files could not be read)" if any(facts.part_of.get(one) in lacking for one in facts.unread) else ""
+        )
+        verdict, meaning = (
+            "warn",
+            f"no pixel of it in {' and '.join(lacking)}{unread}: its score cannot be measured there",
+        )
     else:
         verdict, meaning = "ok", "share of the pixels that count, masks that hold it"
     return Finding(f"pixels of {name}", share, shown, "fail 0 in train, warn 0 in a part", verdict, meaning)

@@ -25,6 +25,7 @@ SAID = (
 )
 MAGIC = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}  # TIFF and BigTIFF
 BIG = 43
+HUGE = 1e38  # what no measurement reaches; float32 ends at 3.4e38
 
 
 def read_tags(path: Path) -> Mapping[int, Any]:
@@ -56,6 +57,8 @@ def parsed(text: object, path: object) -> float | None:
         UserError: it is no number.
     """
     plain = str(text if text is not None else "").strip("\0 \n")
+    words = plain.split()
+    plain = words[0] if len({*words}) == 1 else plain  # some programs write the value once a band
     try:
         return float(plain.replace(",", ".")) if plain else None
     except ValueError as error:
@@ -72,6 +75,8 @@ def equals(stored: Pixels, nodata: float) -> Where:
     if np.isnan(nodata):
         return np.isnan(stored) if stored.dtype.kind == "f" else np.zeros(stored.shape, np.bool_)
     if stored.dtype.kind == "f":
+        if abs(nodata) > HUGE and np.isfinite(nodata):  # the least float32, of which programs write 6 to 17 digits
+            return np.asarray(stored * np.sign(nodata) > HUGE)
         kind = stored.dtype if stored.itemsize <= 4 else np.dtype(np.float32)
         with np.errstate(over="ignore"):
             return np.asarray(stored.astype(kind, copy=False) == np.asarray(nodata).astype(kind))
