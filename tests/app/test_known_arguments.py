@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from segtrain.__main__ import VERBS, WITHOUT_HYDRA
 from segtrain.app.assembly import build_descent, build_network
 from segtrain.app.known_keys import require_known
-from segtrain.app.sources import _splitter, build_dataset, build_policy, where
+from segtrain.app.sources import build_dataset, build_policy, build_splitter, where
 from segtrain.config import build, composed, conf_dir
 from segtrain.data.balance import WEIGHTS
 from segtrain.data.datasets import Shapes
@@ -71,7 +71,7 @@ def made(group: str, config: DictConfig) -> None:
     """Build the object, as its verb would."""
     builders = {
         "dataset": lambda: build_dataset(config),
-        "split": lambda: _splitter(config),
+        "split": lambda: build_splitter(config),
         "aug": lambda: build_policy(config, SHAPES),
         "model": lambda: build_network(config, 3, 3),
         "loss": lambda: build(config.loss, where(config, "loss"), ignore_index=255),
