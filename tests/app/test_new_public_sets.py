@@ -71,6 +71,14 @@ def test_what_looks_like_labels_is_no_input(named: str, segtrain: CommandLine) -
     assert any(named in line and "labels" in line for line in segtrain.out.splitlines() if "yours to tell" in line)
 
 
+def test_labels_that_were_scaled_are_told_by_their_values(segtrain: CommandLine) -> None:
+    for i in range(4):
+        scan(segtrain.folder / f"data/images/p{i}.nii.gz", i)
+        nifti(str(segtrain.folder / f"data/labels/p{i}.nii.gz"), (body(GRID, 2) * 1.0118).astype("float32"))
+    assert segtrain("new", "mine", "data") == 2
+    assert "1.0118" in segtrain.err
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("gone", ["p0_t1", "p3_t1", "p0_seg"])
 @pytest.mark.parametrize("patients", [4, 30])

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from segtrain.data.guessing.class_names import dataset_json, find_names
 from segtrain.data.guessing.classes import class_lines, class_questions, class_words
 from segtrain.data.guessing.files import Found
@@ -17,6 +19,7 @@ from segtrain.data.guessing.yaml import Guess, Line, entry
 from segtrain.errors import UserError
 from segtrain.spread import spread
 
+FEW = 64  # values that labels have at most
 LABELS = 5  # files of labels whose voxels are read: each may take a second to unpack
 SCANS = 3  # scans of which it is asked whether they are CT
 NIFTI = (".nii.gz", ".nii")
@@ -85,6 +88,14 @@ def _patients(number: int) -> str:
 
 
 def _no_labels(root: Path, nifti: Sequence[str], series: Sequence[str]) -> UserError:
+    for path in spread(nifti, LABELS):
+        values = np.unique(read_voxels(root / path))
+        if 1 < len(values) <= FEW and np.any(values % 1):
+            some = ", ".join(f"{value:g}" for value in values[:4])
+            return UserError(
+                f"'{root / path}' looks like labels, and holds {some}; expected whole numbers; they were scaled when "
+                "the file was written: save them without a scale (scl_slope 1), as integers"
+            )
     return UserError(
         f"'{root}' holds {len(nifti)} NIfTI files and {len(series)} folders of DICOM files, and none that pair as "
         "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, "
