@@ -152,7 +152,7 @@ def _figure(path: Path, words: str) -> str:
 def _key(found: Evaluated) -> str:
     colours = list(zip(found.classes, found.loaded[0].palette, strict=True))
     errors = (("missed", plots.MISSED), ("extra", plots.EXTRA), ("wrong class", plots.CONFUSED))
-    rows = (("In truth and prediction:", colours), ("in the errors, where a colour means another thing:", errors))
+    rows = (("In truth and prediction:", colours), ("In the errors, where a colour means another thing:", errors))
     keys = "".join(f'<p class="key soft">{words} {_spans(kinds)}</p>' for words, kinds in rows)
     return f'<p class="soft">Image, truth, prediction, errors.</p>{keys}'
 
