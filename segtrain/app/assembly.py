@@ -25,6 +25,7 @@ from segtrain.app.sources import (
     open_data,
     recorded_split,
     said_groups,
+    scales_itself,
     where,
 )
 from segtrain.app.starting import start, supervision_of
@@ -88,6 +89,8 @@ def assemble(
     groups = [str(said[index]) for index in data.split.test]
     for sentence in cautions(dataset, data.split, groups, crop=config.data.crop, batch_size=data.batch_size):
         terminal.say(escape(f"careful: {sentence}"))
+    if not scales_itself(config) and (scales := feeding.scales(data.split.train)):
+        terminal.say(escape(f"careful: {scales}"))
     module = build_module(config, feeding, data)
     start(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from segtrain.app.cautions import crop_caution, group_caution
-from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split, said_groups
+from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split, said_groups, scales_itself
 from segtrain.data import findings, suggest
 from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.copies import copies
@@ -65,6 +65,7 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
         *_mapped(findings.reading(facts), facts, config),
         *of_split,
         *findings.pictures(facts),
+        *([] if scales_itself(config) else findings.scales(facts)),
     ]
     lines += findings.remarked(facts, heard)
     allow = allows_leak(config)

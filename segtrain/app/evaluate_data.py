@@ -15,7 +15,7 @@ from segtrain.app.same_data import is_same
 from segtrain.app.sources import build_dataset, build_split
 from segtrain.config import composed, plain, searched
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.pixel_meaning import meaning_of, require_fit
+from segtrain.data.pixel_meaning import require_data_fit
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
@@ -137,7 +137,7 @@ def require_pixels(loaded: Sequence[Loaded], data: Data) -> None:
     """Raises UserError unless other data than the run's own are such images as every one of the networks has seen."""
     known = [one.pixels for one in loaded if one.pixels is not None]
     if known and not data.own:
-        require_fit(known, meaning_of(data.dataset, data.indices), "the data set")
+        require_data_fit(known, data.dataset, data.indices)
 
 
 def require_alike(first: Loaded, other: Loaded) -> None:

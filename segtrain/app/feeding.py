@@ -18,6 +18,7 @@ from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, read
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.normalisation import looked_at, measured
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
+from segtrain.data.value_scales import scales_caution
 from segtrain.errors import UserError
 from segtrain.runs.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
@@ -48,12 +49,19 @@ class Feeding:
         Raises:
             UserError: the images that are looked at have several depths.
         """
-        kept = self._looked(train)
-        if len(kept) < 3:  # of a version that kept the mean alone
-            kept = self._once("pixels", looked_at(train), lambda: self._measured(train))
-        found = PixelMeaning.from_json(kept[2])
+        found = PixelMeaning.from_json(self._meant(train)[2])
         assert found is not None
         return found
+
+    def scales(self, train: Sequence[int]) -> str:
+        """Returns what is to be said where the training images seem to hold values of several scales; "" else."""
+        return str(self._meant(train)[3])
+
+    def _meant(self, train: Sequence[int]) -> list[Any]:
+        kept = self._looked(train)
+        if len(kept) < 4:  # of a version that kept the mean alone, or less of the pixels beside it
+            kept = self._once("meaning", looked_at(train), lambda: self._measured(train))
+        return kept
 
     def _looked(self, train: Sequence[int]) -> list[Any]:
         chosen = looked_at(train)  # they name the file: a mean of other images, by whatever rule, is never taken for it
@@ -61,12 +69,14 @@ class Feeding:
         return found
 
     def _measured(self, train: Sequence[int]) -> list[Any]:
-        """Mean, standard deviation and the meaning of the pixels, in one pass."""
+        """Mean, standard deviation, the meaning of the pixels and the caution about their scales, in one pass."""
         spans: list[Span] = []
         chosen = looked_at(train)
         mean, std = measured(self.dataset, chosen, lambda image: spans.append(span_of(image)))
-        require_one_dtype(spans, [self.dataset.ids[index] for index in chosen])
-        return [mean, std, PixelMeaning.of(spans, spacings_of(self.dataset, train)).to_json()]
+        names = [self.dataset.ids[index] for index in chosen]
+        require_one_dtype(spans, names)
+        meaning = PixelMeaning.of(spans, spacings_of(self.dataset, train)).to_json()
+        return [mean, std, meaning, scales_caution(spans, names)]
 
     def class_weights(self, kind: str, train: Sequence[int]) -> list[float]:
         """Weights a class, from the training masks."""

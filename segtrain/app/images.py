@@ -100,7 +100,7 @@ class Images:
         if opened.stored in KINDS:  # rows of a scan are float32, whatever it holds
             spans = [span._replace(dtype=opened.stored) for span in spans]
         sizes = [spacing(opened.scan.grid, opened.axis)] if opened.scan is not None else []
-        require_fit(self._pixels, PixelMeaning.of(spans, sizes), f"'{path}'")
+        require_fit(self._pixels, spans, f"'{path}'", sizes)
         return opened._replace(spans=spans)
 
     def _opened(self, path: Path) -> Opened:

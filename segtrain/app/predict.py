@@ -23,7 +23,7 @@ from segtrain.app.outputs import Band, Wanted, paths_of, written
 from segtrain.app.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.app.several import runs_of
 from segtrain.config import plain
-from segtrain.data.pixel_meaning import PixelMeaning, Span, require_fit
+from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
 from segtrain.runs import checkpoint
@@ -132,7 +132,7 @@ class Job:
         return failed
 
     def _require_values(self, items: Sequence[Item]) -> None:
-        """Raises UserError when all of some files are far darker than training: of one alone nobody could tell."""
+        """Raises UserError when some files span far less all together than any image of training did."""
         spans: list[Span] = []
         of_bytes = all(one.dtypes == ("uint8",) for one in self.predictor.pixels)  # whose values are not compared
         of_scans = self.predictor.reading.get("kind") == "Volume"  # which are asked one by one, over their slices
@@ -140,7 +140,7 @@ class Job:
             with suppress(UserError, OSError):  # said when it is its turn
                 spans += [] if self.done.has(item.name, item.path) else self.reader.open(item.path).spans
         if spans:
-            require_fit(self.predictor.pixels, PixelMeaning.of(spans), f"the input ({len(items)} files)")
+            require_fit(self.predictor.pixels, spans, f"the input ({len(items)} files)")
 
     def _one(self, item: Item, progress: Callable[[float], object]) -> None:
         """Predict one file, unless it is done."""

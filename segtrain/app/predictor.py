@@ -86,7 +86,7 @@ class Predictor:
         """
         stored = checked(image, self.channels, "the image")
         if self.pixels:
-            require_fit(self.pixels, PixelMeaning.of([span_of(stored)]), "the image")
+            require_fit(self.pixels, [span_of(stored)], "the image")
         planes = to_tensor(stored)
         size = planes.shape[1], planes.shape[2]
         found = [logits for _, logits in self.logits(lambda top, end: planes[:, top:end], size)]

@@ -95,6 +95,11 @@ def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
     return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
 
 
+def scales_itself(config: DictConfig) -> bool:
+    """Returns whether the dataset brings every scan to a range, so that images do not hold what is in the files."""
+    return any(config.dataset.get(key) is not None for key in ("normalise", "window"))
+
+
 def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
     said = said_groups(config, dataset)

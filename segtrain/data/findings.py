@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from segtrain.data.pixel_meaning import NARROW
 from segtrain.data.survey import Seen, Survey, Unread
+from segtrain.data.value_scales import ADVICE, several_scales
 from segtrain.errors import Remark, summed
 
 OUTSIDE = "values outside the classes"
@@ -181,6 +183,18 @@ def _kinds(facts: Facts, what: str, kinds: Sequence[str], verdict: str) -> list[
     others = [name for name, kind in zip(facts.seen, kinds, strict=True) if kind != usual]
     note = f" ({', '.join(f'{kind} in {count}' for kind, count in counts.most_common())})"
     return [bad(what, others, len(kinds), "images that differ from most: two sources?", verdict, note)]
+
+
+def scales(facts: Facts) -> list[Finding]:
+    """Whether the values of the images, of more than 8 bits, are of one scale; no line where nobody could tell."""
+    spans = {name: one.span for name, one in facts.seen.items() if one.span is not None}
+    if not spans:
+        return []
+    found, names = several_scales([*spans.values()]), [*spans]
+    fewer = [] if found is None else [names[place] for place in found.fewer]
+    line = bad("value scales", fewer, len(spans), "spans of values without a gap" if found is None else ADVICE, "warn")
+    shown = line.shown if found is None else f"{len(fewer)} of {len(spans)} {found.words}: {some(fewer)}"
+    return [line._replace(shown=shown, threshold=f"warn: a gap of {NARROW:g} times or more")]
 
 
 def _dark(one: Seen) -> bool:

@@ -15,9 +15,11 @@ from segtrain.spread import spread
 
 SAMPLED = 1 << 14  # pixels of an image of which percentiles are taken: they settle long before
 PERCENTILES = (1, 99)  # what a few hot or dead pixels do not move
+TAILS = (0.1, 99.9)  # nor these, and they hold what is sparse, such as bright cells on a hundredth of an image
 BEYOND = 3.0  # times the training's whole range: exposures of a camera stay within 1, 12 bits for 16 are 16
-NARROW = 8.0  # times narrower than is usual in training: several images in all, as one alone may be of nothing
+NARROW = 8.0  # times narrower than training's narrowest image: several images in all, as one alone may be of nothing
 SEVERAL = 4  # images or slices from which on they are asked whether all are narrow
+NAMED = 3  # images that a message names
 OTHER_SIZE = 1.5  # times the largest or below the smallest pixel of training, in mm
 MOST_SPACINGS = 4096  # samples whose pixel sizes are looked at
 LOOKED_AT = 16  # images of other data that are read before they are scored
@@ -29,14 +31,19 @@ WAY_OUT = {
 ALLOW = "or give allow_other_pixels=true to have it taken as it is stored"
 
 
+Row = np.ndarray[Any, np.dtype[np.float64]]
+
+
 class Span(NamedTuple):
-    """The dtype of an image as stored, and of each channel lowest and highest value, 1st and 99th percentile."""
+    """The dtype of an image as stored, and of each channel lowest and highest value, 1st and 99th percentile, tails."""
 
     dtype: str
     lowest: tuple[float, ...]
     highest: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    bottom: tuple[float, ...]  # below `low` as far as `TAILS` say
+    top: tuple[float, ...]
 
     @property
     def is_flat(self) -> bool:
@@ -48,24 +55,31 @@ def span_of(image: np.ndarray[Any, Any]) -> Span:
     """Returns the span of an image (H, W, C)."""
     pixels = image.reshape(-1, image.shape[2])
     step = max(1, len(pixels) // SAMPLED) | 1  # odd, so that it does not keep to some of the columns
-    low, high = np.percentile(pixels[::step], PERCENTILES, axis=0)
-    return Span(image.dtype.name, *(_row(numbers) for numbers in (pixels.min(0), pixels.max(0), low, high)))
+    some = pixels[::step]
+    low, high = np.percentile(some, PERCENTILES, axis=0)
+    bottom = np.minimum(low, np.percentile(some, TAILS[0], axis=0, method="higher"))  # inwards: one pixel is no tail
+    top = np.maximum(high, np.percentile(some, TAILS[1], axis=0, method="lower"))
+    return Span(image.dtype.name, *map(_row, (pixels.min(0), pixels.max(0), low, high, bottom, top)))
 
 
 class PixelMeaning(NamedTuple):
-    """What images are: those of a training, or those that a network is to be used on.
+    """What the images of a training are, which those that its network is used on must fit.
 
-    `lowest` and `highest` are the extremes of each channel over the images, `low` and `high` the medians of the images'
-    percentiles. Images of one value throughout count for none of the four, and `images` is the number of the others.
+    Images of one value throughout count for nothing but the dtypes; `images` is the number of the others. Records of
+    versions before have nothing from `floor` on: the extremes stand in, and no images are too narrow for them.
     """
 
     dtypes: tuple[str, ...]
     images: int
-    lowest: tuple[float, ...]
+    lowest: tuple[float, ...]  # of all pixels, each channel
     highest: tuple[float, ...]
-    low: tuple[float, ...]
+    low: tuple[float, ...]  # medians of the images' percentiles
     high: tuple[float, ...]
     spacing: tuple[float, float] | None  # smallest and largest side of a pixel in mm; None: not known
+    floor: tuple[float, ...] = ()  # lowest of the images' 1st percentiles
+    narrowest: tuple[float, ...] = ()  # least distance of an image's percentiles, of those where it is not 0; else 0
+    bottom: tuple[float, ...] = ()  # lowest and highest of the images' tails, which no hot or dead pixel moves
+    top: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, spans: Sequence[Span], spacings: Sequence[tuple[float, float]] = ()) -> "PixelMeaning":
@@ -76,10 +90,12 @@ class PixelMeaning(NamedTuple):
         told = [span for span in spans if not span.is_flat]
         if not told:
             return cls(dtypes, 0, (), (), (), (), spacing)
-        lowest = _row(np.min([span.lowest for span in told], 0))
-        highest = _row(np.max([span.highest for span in told], 0))
-        low, high = (_row(np.median([getattr(span, side) for span in told], 0)) for side in ("low", "high"))
-        return cls(dtypes, len(told), lowest, highest, low, high, spacing)
+        rows = [[getattr(span, side) for span in told] for side in Span._fields[1:]]
+        lowest, highest, lows, highs, bottoms, tops = (np.array(numbers) for numbers in rows)
+        widths = np.where(highs > lows, highs - lows, np.inf).min(0)
+        medians = _row(np.median(lows, 0)), _row(np.median(highs, 0))
+        levels = lows.min(0), np.where(np.isfinite(widths), widths, 0), bottoms.min(0), tops.max(0)
+        return cls(dtypes, len(told), _row(lowest.min(0)), _row(highest.max(0)), *medians, spacing, *map(_row, levels))
 
     @classmethod
     def from_json(cls, known: dict[str, Any] | None) -> "PixelMeaning | None":
@@ -87,52 +103,89 @@ class PixelMeaning(NamedTuple):
         if known is None:
             return None
         rows = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
-        values: list[Any] = [rows[field] for field in cls._fields]
-        return cls(*values)
+        return cls(**{field: rows[field] for field in cls._fields if field in rows or field not in cls._field_defaults})
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values by name."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self._asdict().items()}
 
-    def misfit(self, new: "PixelMeaning") -> str | None:
-        """Returns what is wrong with new images for a network trained on these, and the way out; None: nothing.
+    def misfit(self, image: Span) -> str | None:
+        """Returns what is wrong with an image for a network trained on these, and the way out; None: nothing.
 
-        Another dtype; values (1st to 99th percentile) that lie beyond the range of all training images by more than
-        `BEYOND` times that range; of `SEVERAL` images or more values that all together span less than a `NARROW`th of
-        what is usual in training; pixels `OTHER_SIZE` times larger in mm than any of training's, or smaller. Among
-        images of 8 bits values are not compared: a picture that is darker or brighter is no other kind of picture.
+        Another dtype; a channel full of values where training held one in all but a few pixels; and, of images of more
+        than 8 bits, values (1st to 99th percentile) more than `BEYOND` times training's range (`bottom` to `top`) above
+        its lowest or below its highest, or all below its `floor`. Among images of 8 bits values are not compared: a
+        picture that is darker or brighter is no other kind of picture.
         """
-        others = [dtype for dtype in new.dtypes if dtype not in self.dtypes]
-        if others:
+        if image.dtype not in self.dtypes:
             return (
-                f"has {' and '.join(others)} pixels; expected {' or '.join(self.dtypes)}, as the training's images "
+                f"has {image.dtype} pixels; expected {' or '.join(self.dtypes)}, as the training's images "
                 "have: the same picture has other values in another depth; "
                 f"{WAY_OUT.get(self.dtypes[0], 'convert it')}, {ALLOW}"
             )
-        return self._other_values(new) or self._other_size(new)
-
-    def _other_values(self, new: "PixelMeaning") -> str | None:
-        if new.dtypes == ("uint8",) or not (self.images and new.images):
+        if not self.images or image.is_flat:
             return None
-        lowest, highest, low, high = (np.array(numbers) for numbers in (self.lowest, self.highest, new.low, new.high))
+        lowest, highest = self._levels()
+        low, high = np.array(image.low), np.array(image.high)
+        filled = (lowest == highest) & (low < high)
+        if filled.any():
+            return self._filled(int(np.argmax(filled)), image)
         far = BEYOND * (highest - lowest)
-        beyond = (high > lowest + far) | (low < highest - far)
-        usual, whole = np.subtract(self.high, self.low), np.subtract(new.highest, new.lowest)
-        is_narrow = new.images >= SEVERAL and bool((whole < usual / NARROW).all())
-        if not (beyond & (far > 0)).any() and not is_narrow:
+        beyond = (far > 0) & ((high > lowest + far) | (low < highest - far))
+        is_told = np.array(self.narrowest or highest - lowest) > 0
+        below = is_told & (high < (self.floor or self.lowest)) & np.not_equal(image.lowest, image.highest)
+        wrong = beyond | below
+        if image.dtype == "uint8" or not wrong.any():
             return None
-        channel = 0 if is_narrow else int(np.argmax(beyond & (far > 0)))
-        where = f" in channel {channel}" if len(low) > 1 else ""
+        channel = int(np.argmax(wrong))
+        return self._other_values(channel, low[channel], high[channel])
+
+    def misfit_together(self, images: Sequence[Span]) -> str | None:
+        """Returns what is wrong with images that fit one by one, and the way out; None: nothing.
+
+        In a channel `SEVERAL` or more of more than 8 bits span less in all than a `NARROW`th of what the narrowest
+        image of training does, and begin as low as a scale would bring them; a blank field begins where training's do.
+        """
+        told = [span for span in images if span.dtype != "uint8"]
+        for channel, width in enumerate(self.narrowest if told else ()):
+            seen = [(span.low[channel], span.high[channel]) for span in told if span.low[channel] < span.high[channel]]
+            if len(seen) < SEVERAL:
+                continue
+            low, high = min(low for low, _ in seen), max(high for _, high in seen)
+            if high - low < width / NARROW and is_scaled(low, self.floor[channel], self.low[channel]):
+                return self._other_values(channel, low, high)
+        return None
+
+    def _levels(self) -> tuple[Row, Row]:
+        """Lowest and highest value of each channel, by the tails where they are known."""
+        return np.array(self.bottom or self.lowest), np.array(self.top or self.highest)
+
+    def _filled(self, channel: int, image: Span) -> str:
+        value = self._levels()[0][channel]
         return (
-            f"holds values from {low[channel]:.5g} to {high[channel]:.5g}{where} (1st and 99th percentile); expected "
-            f"values as in the training's images, mostly {self.low[channel]:.5g} to {self.high[channel]:.5g}, all of "
-            f"{lowest[channel]:.5g} to {highest[channel]:.5g}; scale it as those were, {ALLOW}"
+            f"holds values from {image.low[channel]:.5g} to {image.high[channel]:.5g} in channel {channel} (1st and "
+            f"99th percentile); expected {value:.5g} there in all pixels but a few, as in all of the training's "
+            f"images, of which no network learns what other values mean; leave the channel as it was there, {ALLOW}"
         )
 
-    def _other_size(self, new: "PixelMeaning") -> str | None:
-        if self.spacing is None or new.spacing is None:
+    def _other_values(self, channel: int, low: float, high: float) -> str:
+        lowest, highest = self._levels()
+        where = f" in channel {channel}" if len(self.low) > 1 else ""
+        return (
+            f"holds values from {low:.5g} to {high:.5g}{where} (1st and 99th percentile); expected "
+            f"values as in the training's images, mostly {self.low[channel]:.5g} to {self.high[channel]:.5g}, nearly "
+            f"all of {lowest[channel]:.5g} to {highest[channel]:.5g}; scale it as those were, {ALLOW}"
+        )
+
+    def misfit_size(self, spacings: Sequence[tuple[float, float]]) -> str | None:
+        """Returns what is wrong with sizes of pixels in mm, and the way out; None: nothing, or it is not known.
+
+        One is more than `OTHER_SIZE` times larger than the largest of training's, or smaller than the smallest.
+        """
+        if self.spacing is None or not spacings:
             return None
-        (least, most), (smallest, largest) = self.spacing, new.spacing
+        (least, most), sides = self.spacing, [side for pair in spacings for side in pair]
+        smallest, largest = float(min(sides)), float(max(sides))
         if smallest >= least / OTHER_SIZE and largest <= most * OTHER_SIZE:
             return None
         return (
@@ -142,18 +195,58 @@ class PixelMeaning(NamedTuple):
         )
 
 
-def require_fit(trained: Sequence[PixelMeaning], new: PixelMeaning, name: str) -> None:
-    """Raises UserError unless the images, called `name`, fit what every one of the networks was trained on."""
+def is_scaled(low: float, floor: float, usual: float) -> bool:
+    """Returns whether a 1st percentile is as near to 0 as those of images become that are divided by `NARROW` or more.
+
+    Args:
+        low: the 1st percentile that is asked about.
+        floor: lowest 1st percentile of the images that it is compared with.
+        usual: the median of theirs.
+    """
+    return min(0.0, floor) / NARROW <= low <= max(0.0, usual) / NARROW
+
+
+def require_fit(
+    trained: Sequence[PixelMeaning],
+    images: Sequence[Span],
+    name: str,
+    spacings: Sequence[tuple[float, float]] = (),
+    names: Sequence[object] = (),
+) -> None:
+    """Raises UserError unless each of the images, and all together, fit what every one of the networks was trained on.
+
+    Args:
+        trained: of each network.
+        images: that were looked at.
+        name: what they are called as a whole.
+        spacings: height and width of pixels in mm, where known.
+        names: of the images, for a message that is not about all of them.
+    """
     for one in trained:
-        wrong = one.misfit(new)
-        if wrong is not None:
-            raise UserError(f"{name} {wrong}")
+        wrong = {place: said for place, span in enumerate(images) if (said := one.misfit(span)) is not None}
+        if wrong:
+            raise UserError(_of_some(wrong, len(images), name, names))
+        said = one.misfit_together(images) or one.misfit_size(spacings)
+        if said is not None:
+            raise UserError(f"{name} {said}")
 
 
-def meaning_of(dataset: SegmentationDataset, indices: Sequence[int]) -> PixelMeaning:
-    """Returns what the pixels of these samples are by up to `LOOKED_AT` of them, evenly spread, which are read."""
-    spans = [span_of(dataset.read(index).image) for index in spread(indices, LOOKED_AT)]
-    return PixelMeaning.of(spans, spacings_of(dataset, indices))
+def _of_some(wrong: dict[int, str], looked_at: int, name: str, names: Sequence[object]) -> str:
+    """What is wrong with the first of them, and how many and which there are unless it is all."""
+    places, said = list(wrong), next(iter(wrong.values()))
+    if len(wrong) == looked_at:
+        return f"{name} {said}"
+    shown = ", ".join(f"'{names[place]}'" for place in places[:NAMED]) if names else ""
+    which = f", {shown}{', …' * (len(places) > NAMED)}" if shown else ""
+    return f"{name} does not fit in {len(wrong)} of {looked_at} images that were looked at{which}: the first {said}"
+
+
+def require_data_fit(trained: Sequence[PixelMeaning], dataset: SegmentationDataset, indices: Sequence[int]) -> None:
+    """Raises UserError unless these samples fit, by up to `LOOKED_AT` of them, evenly spread, which are read."""
+    chosen = spread(indices, LOOKED_AT)
+    spans = [span_of(dataset.read(index).image) for index in chosen]
+    names = [dataset.ids[index] for index in chosen]
+    require_fit(trained, spans, "the data set", spacings_of(dataset, indices), names)
 
 
 def spacings_of(dataset: SegmentationDataset, indices: Sequence[int]) -> list[tuple[float, float]]:

@@ -14,6 +14,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.digest import exact
 from segtrain.data.duplicates import Mark, Pixels, mark
 from segtrain.data.normalisation import Moments, moments
+from segtrain.data.pixel_meaning import Span, span_of
 from segtrain.errors import Remark, UserError, hearing
 
 AT_ONCE = 16  # samples a process takes at a time
@@ -37,6 +38,7 @@ class Seen(NamedTuple):
     mark: Mark
     mask_hash: bytes
     remarks: tuple[Remark, ...] = ()  # of its reader
+    span: Span | None = None  # None: of 8 bits, or with values that are not finite
 
     @property
     def moments(self) -> Moments:
@@ -100,9 +102,9 @@ def look(dataset: SegmentationDataset, index: int) -> Seen | Unread:
     extent = {label: _extent(mask == label) for label in pixels if label != dataset.ignore_index}
     height, width, channels = image.shape
     facts = _values(image)
-    return Seen(
-        height, width, channels, image.dtype.name, *facts, pixels, extent, mark(image), exact(mask), tuple(heard)
-    )
+    kind, marks = image.dtype.name, (mark(image), exact(mask))
+    span = span_of(image) if facts[2] and kind != "uint8" else None
+    return Seen(height, width, channels, kind, *facts, pixels, extent, *marks, tuple(heard), span)
 
 
 _read_from: list[SegmentationDataset] = []  # of a process of the pool

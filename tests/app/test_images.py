@@ -12,7 +12,7 @@ from PIL import Image
 from segtrain.app import images
 from segtrain.app.images import Images, Opened
 from segtrain.data.datasets import Folder, Tiff, Volume
-from segtrain.data.pixel_meaning import PixelMeaning, meaning_of, span_of
+from segtrain.data.pixel_meaning import PixelMeaning, spacings_of, span_of
 from segtrain.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -185,7 +185,8 @@ def test_a_scan_fits_what_was_trained_on_scans_read_so_unless_its_pixels_are_of_
     for kind, values in (("images", voxels), ("labels", (voxels > 500).astype(np.uint8))):
         scan(tmp_path / kind / "a.nii.gz", values)
     dataset = Volume(tmp_path, {"background": 0, "bright": 1}, **how)
-    known = meaning_of(dataset, range(len(dataset.ids)))
+    every = range(len(dataset.ids))
+    known = PixelMeaning.of([span_of(dataset.read(i).image) for i in every], spacings_of(dataset, every))
     reader = Images({"kind": "Volume", "axis": 2, **how}, 1, pixels=[known])
     for gain in (0.6, 1, 1.5):
         assert reader.open(scan(tmp_path / "other.nii", (voxels[::-1] * gain).astype(np.int16))).pages == 6
