@@ -103,7 +103,10 @@ class PixelMeaning(NamedTuple):
         if known is None:
             return None
         rows = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
-        return cls(**{field: rows[field] for field in cls._fields if field in rows or field not in cls._field_defaults})
+        values: list[Any] = [
+            rows.get(field, ()) if field in cls._field_defaults else rows[field] for field in cls._fields
+        ]
+        return cls(*values)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values by name."""

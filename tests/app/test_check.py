@@ -247,15 +247,13 @@ def test_what_the_files_say_of_their_pixels_is_told(segtrain: CommandLine) -> No
 
 def test_images_of_another_scale_are_told_by_the_check_and_when_a_training_starts(segtrain: CommandLine) -> None:
     for number in range(12):
-        image, mask = picture(number)[..., 0].astype(np.uint16) * (16 if number % 3 else 256), codes()
+        image, mask = picture(number)[..., 0].astype(np.uint16) * (16 if number % 2 else 256), codes()
         for folder, pixels in (("images", image), ("masks", mask)):
             path = segtrain.folder / f"data/{folder}/p{number}.tif"
             path.parent.mkdir(parents=True, exist_ok=True)
             tifffile.imwrite(path, pixels, photometric="minisblack")
     segtrain("check", *FOLDER, "parts=[data]")
     (line,) = lines_of(segtrain)["value scales"]
-    assert line["verdict"] == "warn" and line["samples"] == ["p0", "p3", "p6", "p9"]
-    for _ in range(2):  # the second time from what is kept
-        typed = [*FOLDER, *SMALL[2:], "data.crop=32", "trainer.max_epochs=1"]
-        assert segtrain(*typed, f"name=scales{_}") == 0, segtrain.err
-        assert "careful: " in segtrain.out and "training images that were looked at span" in segtrain.out
+    assert line["verdict"] == "warn" and {*line["samples"]} == {f"p{number}" for number in range(1, 12, 2)}
+    assert segtrain(*FOLDER, *SMALL[2:], "name=scales") == 0, segtrain.err
+    assert "careful: " in segtrain.out and "training images that were looked at span" in segtrain.out
