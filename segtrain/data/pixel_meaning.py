@@ -47,8 +47,8 @@ class Span(NamedTuple):
 
     @property
     def is_flat(self) -> bool:
-        """Whether the image is of one value in every channel, such as one that is all black."""
-        return self.lowest == self.highest
+        """Whether all of the image but a few pixels is of one value in every channel, such as one that is black."""
+        return self.bottom == self.top
 
 
 def span_of(image: np.ndarray[Any, Any]) -> Span:
@@ -65,8 +65,9 @@ def span_of(image: np.ndarray[Any, Any]) -> Span:
 class PixelMeaning(NamedTuple):
     """What the images of a training are, which those that its network is used on must fit.
 
-    Images of one value throughout count for nothing but the dtypes; `images` is the number of the others. Records of
-    versions before have nothing from `floor` on: the extremes stand in, and no images are too narrow for them.
+    Images of one value but for a few pixels count for nothing but the dtypes; `images` is the number of the others.
+    Records of versions before have nothing from `floor` on: the extremes stand in, and no images are too narrow for
+    them.
     """
 
     dtypes: tuple[str, ...]
@@ -117,8 +118,8 @@ class PixelMeaning(NamedTuple):
 
         Another dtype; a channel full of values where training held one in all but a few pixels; and, of images of more
         than 8 bits, values (1st to 99th percentile) more than `BEYOND` times training's range (`bottom` to `top`) above
-        its lowest or below its highest, or all below its `floor`. Among images of 8 bits values are not compared: a
-        picture that is darker or brighter is no other kind of picture.
+        its lowest or below its highest, or below its `floor` in every channel that is not of one value. Among images of
+        8 bits values are not compared: a picture that is darker or brighter is no other kind of picture.
         """
         if image.dtype not in self.dtypes:
             return (
@@ -135,9 +136,8 @@ class PixelMeaning(NamedTuple):
             return self._filled(int(np.argmax(filled)), image)
         far = BEYOND * (highest - lowest)
         beyond = (far > 0) & ((high > lowest + far) | (low < highest - far))
-        is_told = np.array(self.narrowest or highest - lowest) > 0
-        below = is_told & (high < (self.floor or self.lowest)) & np.not_equal(image.lowest, image.highest)
-        wrong = beyond | below
+        below, asked = self._below(image)
+        wrong = beyond | (below & (below == asked).all())
         if image.dtype == "uint8" or not wrong.any():
             return None
         channel = int(np.argmax(wrong))
@@ -146,18 +146,33 @@ class PixelMeaning(NamedTuple):
     def misfit_together(self, images: Sequence[Span]) -> str | None:
         """Returns what is wrong with images that fit one by one, and the way out; None: nothing.
 
-        In a channel `SEVERAL` or more of more than 8 bits span less in all than a `NARROW`th of what the narrowest
-        image of training does, and begin as low as a scale would bring them; a blank field begins where training's do.
+        `SEVERAL` or more of more than 8 bits, in one channel: at least half of them lie below training's `floor`, as
+        one alone may that shows water; or all span less together than a `NARROW`th of what the narrowest image of
+        training does, and begin as low as a scale would bring them: a blank field begins where training's images do.
         """
-        told = [span for span in images if span.dtype != "uint8"]
-        for channel, width in enumerate(self.narrowest if told else ()):
-            seen = [(span.low[channel], span.high[channel]) for span in told if span.low[channel] < span.high[channel]]
+        told = [span for span in images if span.dtype != "uint8" and not span.is_flat]
+        if len(told) < SEVERAL or not self.images:
+            return None
+        below = np.array([self._below(span)[0] for span in told])
+        for channel in range(len(self.low)):
+            dark = [span for span, is_dark in zip(told, below[:, channel], strict=True) if is_dark]
+            if len(dark) >= max(SEVERAL, len(told) / 2):
+                return self._other_values(channel, dark[0].low[channel], dark[0].high[channel])
+        for channel, width in enumerate(self.narrowest):
+            seen = [span for span in told if span.low[channel] < span.high[channel]]
             if len(seen) < SEVERAL:
                 continue
-            low, high = min(low for low, _ in seen), max(high for _, high in seen)
-            if high - low < width / NARROW and is_scaled(low, self.floor[channel], self.low[channel]):
+            whole = max(span.top[channel] for span in seen) - min(span.bottom[channel] for span in seen)
+            low, high = min(span.low[channel] for span in seen), max(span.high[channel] for span in seen)
+            if whole < width / NARROW and is_scaled(low, self.floor[channel], self.low[channel]):
                 return self._other_values(channel, low, high)
         return None
+
+    def _below(self, image: Span) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """In which channels an image lies below the training's floor, and in which it could: not of one value."""
+        lowest, highest = self._levels()
+        asked = (np.array(self.narrowest or highest - lowest) > 0) & np.not_equal(image.bottom, image.top)
+        return asked & np.less(image.high, self.floor or self.lowest), asked
 
     def _levels(self) -> tuple[Row, Row]:
         """Lowest and highest value of each channel, by the tails where they are known."""

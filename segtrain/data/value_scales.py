@@ -33,19 +33,21 @@ class Scales(NamedTuple):
 def several_scales(spans: Sequence[Span]) -> Scales | None:
     """Returns the groups into which images fall by value; None: they are of one scale, or of 8 bits, or of many kinds.
 
-    In a channel the spans (1st to 99th percentile) of the images, sorted, have a gap of `NARROW` times or more, and the
-    narrow ones begin near 0 as a scale would bring them: blank fields begin where the others do. Spans of 0 are left
-    out.
+    In a channel the spans (1st to 99th percentile) of the images, sorted, have a gap of `NARROW` times or more, which
+    their tails mostly have too, as those of fields with few bright spots have not; and the narrow ones begin near 0 as
+    a scale would bring them: blank fields begin where the others do. Spans of 0 are left out.
     """
     if len({(span.dtype, len(span.low)) for span in spans}) != 1 or spans[0].dtype == "uint8":
         return None
-    lows, highs = (np.array([getattr(span, side) for span in spans]) for side in ("low", "high"))
-    found = (_in_channel(lows[:, channel], highs[:, channel], channel) for channel in range(lows.shape[1]))
+    lows, highs, bottoms, tops = (
+        np.array([getattr(span, side) for span in spans]) for side in ("low", "high", "bottom", "top")
+    )
+    rows = zip(lows.T, (highs - lows).T, (tops - bottoms).T, strict=True)
+    found = (_in_channel(channel, *numbers) for channel, numbers in enumerate(rows))
     return next((one for one in found if one is not None), None)
 
 
-def _in_channel(low: Row, high: Row, channel: int) -> Scales | None:
-    widths = high - low
+def _in_channel(channel: int, low: Row, widths: Row, tails: Row) -> Scales | None:
     order = [int(place) for place in np.argsort(widths, kind="stable") if widths[place] > 0]
     least = max(FEWEST, math.ceil(SHARE * len(order)))
     if len(order) < 2 * least:
@@ -53,7 +55,7 @@ def _in_channel(low: Row, high: Row, channel: int) -> Scales | None:
     cuts = range(least, len(order) - least + 1)
     cut = max(cuts, key=lambda at: float(widths[order[at]] / widths[order[at - 1]]))
     dim, bright = order[:cut], order[cut:]
-    if widths[bright[0]] < NARROW * widths[dim[-1]]:
+    if widths[bright[0]] < NARROW * widths[dim[-1]] or np.median(tails[bright]) < NARROW * np.median(tails[dim]):
         return None
     if not is_scaled(float(np.median(low[dim])), float(low[bright].min()), float(np.median(low[bright]))):
         return None

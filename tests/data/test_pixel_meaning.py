@@ -133,11 +133,14 @@ def test_a_channel_that_training_knew_of_one_value_must_not_be_filled(some: Any,
         assert said(known, two(some, constant)) is said(known, two(some, hot(other, 90))) is None
 
 
-def test_one_channel_that_is_narrow_or_dark_is_enough() -> None:
+def test_one_channel_that_is_narrow_or_dark_is_enough_where_several_images_are_so() -> None:
+    """A single one may show water, dark in infrared alone."""
     known = meaning(two(FULL, FULL))
-    assert "in channel 1" in str(said(known, two(FULL, TWELVE))) and "in channel 0" in str(
-        said(known, two(TWELVE, FULL))
-    )
+    for some, channel in ((two(FULL, TWELVE), 1), (two(TWELVE, FULL), 0)):
+        assert f"in channel {channel}" in str(said(known, some))
+        assert f"in channel {channel}" in str(said(known, [*some[:4], *two(FULL, FULL)[:4]]))
+        assert said(known, [some[0], *two(FULL, FULL)]) is said(known, some[:1]) is None
+    assert "in channel 0" in str(said(known, two(TWELVE, TWELVE)[:1]))
     assert said(known, two(FULL, [image * 0 for image in FULL])) is None  # of one value, as an image of nothing
     zero = [field(seed, 1, 0.05, 0) for seed in range(10)]
     narrow = two(zero, [image // 16 for image in zero])
@@ -172,6 +175,7 @@ def test_another_exposure_is_never_refused(dtype: str, gain: float, offset: floa
 @pytest.mark.parametrize("value", [0, 255])
 def test_an_image_of_one_value_is_never_refused(trained: Any, value: int) -> None:
     flat = [np.full_like(trained[0], value)]
+    flat += hot(flat, 200)
     for new in (flat, flat * 9, [*trained, *flat]):
         assert said(meaning(trained), new) is None
     assert meaning([*trained, *flat]) == meaning(trained)

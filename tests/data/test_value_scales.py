@@ -48,7 +48,9 @@ def test_blank_fields_are_of_the_scale_of_the_others() -> None:
     draw = np.random.default_rng(0)
     noise = [100 + draw.normal(0, 3, (48, 48, 1)) for _ in range(12)]
     cells = [image + 3000 * (draw.random((48, 48, 1)) < 0.1) for image in noise[6:]]
+    few = [image + 3000 * (draw.random((48, 48, 1)) < 0.005) - 100 for image in noise]  # and where there is no offset
     assert several_scales(spans([1.0] * 12, "uint16", noise[:6] + cells)) is None
+    assert several_scales(spans([1.0] * 12, some=[*few[:6], *(image - 100 for image in cells)])) is None
     assert several_scales(spans([1 / 16] * 6 + [1.0] * 6, "uint16", noise[:6] + cells)) is not None
 
 
