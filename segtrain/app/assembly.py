@@ -24,7 +24,7 @@ from segtrain.app.sources import (
     least_size,
     open_data,
     recorded_split,
-    said_groups,
+    said_of_groups,
     scales_itself,
     where,
 )
@@ -85,9 +85,10 @@ def assemble(
     rows = {"val": data.split.val, "test": data.split.test}
     batches = {part: math.ceil(len(of) / data.batch_size) for part, of in rows.items()}
     require_batches(config, {"train": data.steps_per_epoch, **batches})
-    said = said_groups(config, dataset)
-    groups = [str(said[index]) for index in data.split.test]
-    for sentence in cautions(dataset, data.split, groups, crop=config.data.crop, batch_size=data.batch_size):
+    groups = said_of_groups(config, dataset, data.split)
+    is_typed = any(override.startswith("data.crop=") for override in run.overrides())
+    crop, size = config.data.crop, data.batch_size
+    for sentence in cautions(dataset, data.split, groups, crop=crop, is_typed=is_typed, batch_size=size):
         terminal.say(escape(f"careful: {sentence}"))
     if not scales_itself(config) and (scales := feeding.scales(data.split.train)):
         terminal.say(escape(f"careful: {scales}"))

@@ -10,8 +10,16 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
-from segtrain.app.cautions import crop_caution, group_caution
-from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split, said_groups, scales_itself
+from segtrain.app.cautions import crop_caution
+from segtrain.app.sources import (
+    allows_leak,
+    build_dataset,
+    build_groups,
+    build_split,
+    said_groups,
+    said_of_groups,
+    scales_itself,
+)
 from segtrain.data import findings, suggest
 from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.copies import copies
@@ -127,8 +135,7 @@ def _cautions(config: DictConfig, facts: Facts, dataset: SegmentationDataset, sp
     except UserError as error:
         said["crop"], verdict = str(error), "fail"
     if split is not None:
-        groups = said_groups(config, dataset)
-        said["test groups"] = group_caution([str(groups[index]) for index in split.test])
+        said["test groups"] = said_of_groups(config, dataset, split)
     shown = {"crop": f"{config.data.crop}", "test groups": "1 group"}
     found = {"crop": verdict, "test groups": "warn"}
     return [

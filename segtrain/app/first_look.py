@@ -12,7 +12,7 @@ from segtrain.app import changes
 from segtrain.app.finding import find_run, weights_file
 from segtrain.app.inputs import find_inputs
 from segtrain.app.several import runs_of
-from segtrain.app.sources import OpenData, build_splitter, open_data
+from segtrain.app.sources import OpenData, build_splitter, open_data, require_split
 from segtrain.config import choices_of, plain
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
@@ -38,7 +38,10 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     if wanted.init_from is not None and not any(run.checkpoints.glob("*.ckpt")):
         weights_file(str(wanted.init_from), Path(wanted.outputs))
     data = open_data(wanted)
-    build_splitter(wanted)
+    if run.exists:
+        build_splitter(wanted)  # what the run recorded may hold, whatever this version would draw
+    else:
+        require_split(wanted, data.dataset)
     return data
 
 

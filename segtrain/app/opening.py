@@ -4,6 +4,7 @@ Torch is imported where the machine or a checkpoint is asked: what can be refuse
 """
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
 from segtrain.data.leaks import refuse_leaks
 from segtrain.errors import UserError
+from segtrain.runs import lock
 from segtrain.runs.environment import environment
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
@@ -45,6 +47,7 @@ class Opened:
     epochs: int = 0  # whole epochs that the checkpoint has behind it, and batches of the next one
     batches: int = 0
     begun: bool = False
+    is_made: bool = False  # its folder was made for it, and goes with a mistake that is found before it begins
 
     @contextlib.contextmanager
     def status(self) -> Iterator[None]:
@@ -57,7 +60,9 @@ class Opened:
         try:
             yield
         except BaseException as error:
-            if self.begun or self.changed is None:
+            if self.is_made and not self.begun and isinstance(error, UserError):
+                clear(self.run.path)
+            elif self.begun or self.changed is None:
                 self._record_end(error)
             raise
         self.run.set_status("finished")
@@ -121,6 +126,27 @@ class Opened:
             print(f"warning: {error}")
 
 
+def clear(folder: Path) -> None:
+    """Empties the folder of a run, but for the lock that its process holds."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != lock.NAME:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def leaving_nothing(run: RunFolder) -> Iterator[None]:
+    """Takes a folder away that a refused run leaves empty, once its lock is gone from it, and that above it if empty."""
+    try:
+        yield
+    except UserError:
+        with contextlib.suppress(OSError):  # of a run that began, or that another process has found meanwhile
+            run.path.rmdir()
+            run.path.parent.rmdir()
+        raise
+
+
 def open_run(config: DictConfig, run: RunFolder) -> Opened:
     """Begin the run or go on with it; this process must hold the lock of its folder.
 
@@ -133,8 +159,9 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
         return _go_on(run, saved, changes.with_typed(saved, config.resume_with, check_values), config)
     now = DictConfig(decided(config))
     if not _has_begun(run):
+        is_made = {path.name for path in run.path.iterdir()} <= {lock.NAME}  # not by a sweep, nor by an older run
         run.create(OmegaConf.to_yaml(now), typed)
-        return Opened(run, now, None)
+        return Opened(run, now, None, is_made=is_made)
     saved = changes.completed(run.config())
     return _go_on(run, saved, changes.keeping_decided(saved, now, typed), config)
 

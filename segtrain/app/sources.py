@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from segtrain.app.cautions import group_caution, more_groups
 from segtrain.config import build, conf_dir
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.columns import Codes
@@ -100,6 +101,14 @@ def scales_itself(config: DictConfig) -> bool:
     return any(config.dataset.get(key) is not None for key in ("normalise", "window"))
 
 
+def require_split(config: DictConfig, dataset: SegmentationDataset) -> None:
+    """Raises UserError where the data cannot be split so, as far as their names tell: copies and masks are not read."""
+    splitter = build_splitter(config)
+    groups = getattr(dataset, "groups", None)
+    if not getattr(splitter, "reads_masks", False):
+        splitter.assign(dataset.ids, dataset.splits, **({} if groups is None else {"groups": groups}))
+
+
 def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
     said = said_groups(config, dataset)
@@ -111,6 +120,20 @@ def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
     cuts = config.dataset.get("split") is not None and getattr(build_splitter(config), "cuts_groups", False)
     cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
     return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
+
+
+def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Split) -> str:
+    """Returns what is to be said where all test images are of one group, with the way out that these data have."""
+    said = said_groups(config, dataset)
+    if not group_caution(said, split.test):
+        return ""
+    splitter, pool = build_splitter(config), sides(dataset.ids, dataset.splits)[1]
+    way = more_groups(
+        len({*build_groups(config, dataset).codes.tolist()}),
+        is_drawn=len(pool) == len(dataset.ids) and not getattr(splitter, "cuts_groups", False),
+        folds=config.dataset.split.get("k"),
+    )
+    return group_caution(said, split.test, way)
 
 
 def allows_leak(config: DictConfig) -> bool:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from segtrain.app.finding import run_of
 from segtrain.app.first_look import look_first
-from segtrain.app.opening import open_run
+from segtrain.app.opening import leaving_nothing, open_run
 from segtrain.app.stops import Stops
 from segtrain.runs.lock import Lock
 
@@ -22,7 +22,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     """
     began, run = time.monotonic(), run_of(config)
     data = look_first(config, run)
-    with Stops() as stops, Lock(run.path):
+    with Stops() as stops, leaving_nothing(run), Lock(run.path):
         opened = open_run(config, run)
         if opened.finished:
             print(f"{run.path} is finished already; nothing was run, its results are as they were")
