@@ -12,7 +12,7 @@ from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.help import help_text
-from segtrain.mistakes import require_readable
+from segtrain.mistakes import CONFIG_DIR, require_readable
 from segtrain.openmp import spin_briefly
 from segtrain.trust import trust, typed_trust
 
@@ -38,7 +38,6 @@ BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that ar
 LISTS = ("shift", "shift_strength", "views", "spacing")
 PARTS = ("train", "val", "test", "all")
 # Flags of Hydra whose value is the next argument; it may look like an override.
-CONFIG_DIR = ("--config-dir", "-cd")
 VALUED = (*CONFIG_DIR, "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
 
 

@@ -17,6 +17,9 @@ PLUGINS = {
     ("hydra/launcher", "ray"): "ray",
 }
 
+CONFIG_DIR = ("--config-dir", "-cd")
+ALIKE, CANDIDATES = 0.6, 5  # the ratio of difflib from which on a word may be meant, and how many such are looked at
+
 # What other programs call a key.
 SYNONYMS = {
     "trainer.max_epochs": ("epochs", "num_epochs", "n_epochs", "max_epoch", "epoch", "ep"),
@@ -65,7 +68,11 @@ def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str
     flags = {flag for action in get_args_parser()._actions for flag in action.option_strings}
     for at, (before, argument) in enumerate(zip(["", *arguments], arguments, strict=False)):
         flag, equals, value = argument.partition("=")
-        if before in valued or argument.startswith(("~", "+")) or flag in flags:
+        if before in valued:
+            continue
+        if flag in valued:
+            _require_value(flag, value if equals else next(iter(arguments[at + 1 : at + 2]), ""))
+        if argument.startswith(("~", "+")) or flag in flags:
             continue
         if argument.startswith("-"):
             if not any(known.startswith(flag) for known in flags if flag.startswith("--")):
@@ -79,8 +86,32 @@ def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str
             )
 
 
+def _require_value(flag: str, value: str) -> None:
+    """Raises UserError where a flag has no value behind it, or names a folder of configs that is not there."""
+    is_folder = flag in CONFIG_DIR
+    if value and not (is_folder and not Path(value).is_dir()):
+        return
+    expected = "a folder of your own configs, with dataset/ or aug/ below" if is_folder else "a value behind it"
+    lying = sorted({str(path.parent) for group in ("dataset", "aug") for path in Path().glob(f"*/{group}")})
+    own = [folder for folder in lying if any(Path(folder).glob("*/*.yaml"))] if is_folder else []
+    way = f"{', '.join(own)} {'lies' if len(own) == 1 else 'lie'} here" if own else ""
+    way = way or ("`new NAME ROOT` writes one, my_conf" if is_folder else f"give {flag} VALUE, or leave {flag} out")
+    got = f"there is no folder '{value}'" if value else "got nothing"
+    raise UserError(f"{flag} names {expected}; {got}; {way}" if is_folder else f"{flag} wants {expected}; {got}; {way}")
+
+
+def nearest_key(key: str, known: Collection[str]) -> str:
+    """Returns the key of those known that is most alike, in its last part too; "" where none is."""
+    last = key.rpartition(".")[2]
+
+    def is_near(other: str) -> bool:
+        return difflib.SequenceMatcher(None, last, other.rpartition(".")[2]).ratio() >= ALIKE
+
+    return next(filter(is_near, difflib.get_close_matches(key, known, CANDIDATES, ALIKE)), "")
+
+
 def _as_key(word: str, value: str, verb: str) -> str:
-    meant = synonym(word, verb) or next(iter(difflib.get_close_matches(word, _keys(verb), 1)), "")
+    meant = synonym(word, verb) or nearest_key(word, _keys(verb))
     hint = f"did you mean {meant}={value or '…'}? " if meant else ""
     return f"{hint}expected key=value, such as trainer.max_epochs=20 or data.batch_size=8"
 
@@ -112,11 +143,38 @@ def explain(error: BaseException, verb: str = "train") -> str | None:
         return _no_such_choice(error)
     if isinstance(error, ConfigCompositionException) and (key := _unknown_key(error)):
         return _no_such_key(key, verb)
+    if typed := _several_values(error):
+        return (
+            f"{typed} has several values, and one run takes one; expected a single value, or a sweep, which is typed "
+            f"with -m: python -m segtrain {'' if verb == 'train' else f'{verb} '}-m {typed}; a list is typed in brackets, {_bracketed(typed)}"
+        )
+    if isinstance(error, OverrideParseException):
+        return _unreadable(str(error.override), error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         cause = f" ({error.__cause__})" if error.__cause__ else ""
-        override = f" '{error.override}'" if isinstance(error, OverrideParseException) else ""
-        return f"the command line{override} or a config file is refused: {_one_line(str(error) + cause)}"
+        return f"the command line or a config file is refused: {_one_line(str(error) + cause)}"
     return None
+
+
+def _several_values(error: BaseException) -> str:
+    """Returns the override that Hydra takes for a sweep's, from its two wordings; "" of other errors."""
+    match = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", str(error))
+    return match[1] if match else ""
+
+
+def _bracketed(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"{key}=[{value}]" if "(" not in value else f"{key}=[0,1]"
+
+
+def _unreadable(override: str, error: BaseException) -> str:
+    """What is said of an override that Hydra cannot parse: how its text is quoted."""
+    key, _, value = override.partition("=")
+    way = "close its quotes and brackets"
+    if value and not set(value) & set("'\""):
+        way = f"close its brackets, or, where the text itself is meant, quote it: '{key}=\"{value}\"'"
+    reason = _one_line(str(error).partition("See https:")[0]).rstrip("; ")
+    return f"the command line '{override}' cannot be read: {reason}; expected key=value; {way}"
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -162,7 +220,7 @@ def _unknown_key(error: BaseException) -> str | None:
 
 
 def _no_such_key(key: str, verb: str) -> str:
-    meant = synonym(key, verb) or next(iter(difflib.get_close_matches(key, _keys(verb), 1)), "")
+    meant = synonym(key, verb) or nearest_key(key, _keys(verb))
     hint = f"did you mean {meant}? " if meant else ""
     shown = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
     return (

@@ -182,6 +182,21 @@ def test_mistakes_in_the_data(segtrain: CommandLine) -> None:
     assert "nowhere" in segtrain.err
 
 
+def test_no_far_key_is_guessed(segtrain: CommandLine) -> None:
+    """Two keys of one node begin alike, and that alone makes none of them the one that is meant."""
+    assert segtrain("dataset=shapes", "dataset.classes=[a,b]") == 2
+    assert "'dataset.classes'" in segtrain.err and "did you mean" not in segtrain.err
+
+
+def test_a_folder_of_configs_that_lies_here_is_named(segtrain: CommandLine) -> None:
+    own = segtrain.folder / "my_conf" / "dataset"
+    own.mkdir(parents=True)
+    (own / "cells.yaml").write_text("defaults: [folder]\n")
+    for flags in (["--config-dir", "my_config"], ["--config-dir=my_config"], ["aug=flips", "--config-dir"]):
+        assert segtrain(*flags) == 2
+        assert "my_conf lies here" in segtrain.err and "\n" not in segtrain.err.strip()
+
+
 def test_flags_and_overrides_come_in_any_order(segtrain: CommandLine) -> None:
     for arguments in (["seed=3", "--cfg", "job", "aug=flips"], ["--cfg", "job", "seed=3", "aug=flips"]):
         assert segtrain(*arguments) == 0, segtrain.err

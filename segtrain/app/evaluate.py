@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
@@ -45,8 +45,6 @@ def evaluate(config: DictConfig) -> None:
     Raises:
         UserError: no such run, data that it cannot be scored on, a value that cannot be.
     """
-    if OmegaConf.is_missing(config, "run"):
-        raise UserError("evaluate scores a run; expected its folder or name; got none; give run=outputs/NAME/RUN")
     wanted = DictConfig(plain(config, {}))
     check_values(wanted)
     typed = named(HydraConfig.get().overrides.task)

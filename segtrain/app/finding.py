@@ -11,6 +11,8 @@ from segtrain.errors import UserError
 from segtrain.runs.folder import BEST, WEIGHTS, RunFolder, folder_name
 from segtrain.values import check_values
 
+SHOWN = 5  # runs of a folder that a message names
+
 
 def run_of(config: DictConfig) -> RunFolder:
     """The run that the command means: the folder to go on with, or the one that its overrides name.
@@ -37,7 +39,13 @@ def find_run(name: str, outputs: Path) -> RunFolder:
         return RunFolder(matches[0])
     if matches:
         raise UserError(f"'{name}' is {len(matches)} runs: {', '.join(map(str, matches))}; give the whole path")
-    near = difflib.get_close_matches(name, [str(p) for p in runs], 1, 0.3)
+    if held := [path for path in runs if path.parent in (Path(name), outputs / name)] or _held(Path(name)):
+        shown = ", ".join(map(str, held[:SHOWN])) + f", and {len(held) - SHOWN} more" * (len(held) > SHOWN)
+        raise UserError(
+            f"'{name}' is no run folder, it holds {'1 run' if len(held) == 1 else f'{len(held)} runs'}; expected one "
+            f"run; give {'it' if len(held) == 1 else 'one of them'}: {shown}"
+        )
+    near = difflib.get_close_matches(name, [str(p) for p in runs], 1)
     raise UserError(
         f"'{name}' is no run folder: expected a folder with a config.yaml in it, or the unique name of one below "
         f"{outputs}/{'; did you mean ' + near[0] + '?' if near else ''}"
@@ -53,8 +61,12 @@ def _named(name: str, outputs: Path) -> list[Path]:
     return [path for path in _below(outputs) if path.name == name or path.as_posix().endswith(f"/{name}")]
 
 
+def _held(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/config.yaml"))
+
+
 def _below(outputs: Path) -> list[Path]:
-    return [path.parent for path in outputs.glob("*/*/config.yaml")]
+    return sorted(path.parent for path in outputs.glob("*/*/config.yaml"))
 
 
 def weights_file(name: str, outputs: Path) -> Path:

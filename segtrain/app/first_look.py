@@ -14,9 +14,16 @@ from segtrain.app.inputs import find_inputs
 from segtrain.app.several import runs_of
 from segtrain.app.sources import OpenData, build_splitter, open_data, require_split
 from segtrain.config import choices_of, plain
+from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
 
+# What a verb wants that no default can stand for -> what it is, and an example.
+GIVEN = {
+    "run": ("a run: its folder, or its name below outputs", "outputs/NAME/RUN"),
+    "input": ("what is predicted: a file, a folder, or a list of them", "FOLDER"),
+    "to": ("a folder to write, which is not there yet", "FOLDER"),
+}
 LOOKED_AT = ["dataset", "aug", "init_from", "resume", "resume_with"]  # keys that a look depends on
 
 
@@ -55,7 +62,11 @@ def intended(config: DictConfig, run: RunFolder) -> DictConfig:
 
 
 def require_paths(config: DictConfig, verb: str) -> None:
-    """Raises UserError unless the runs and files are there that a verb's config names; what is not given may be."""
+    """Raises UserError unless what a verb cannot do without is given, and the runs and files that it names exist."""
+    missing = OmegaConf.missing_keys(config)
+    for key, (what, example) in GIVEN.items():
+        if key in missing:
+            raise UserError(f"{verb} wants {what}; expected {key}=…; got none; give it, as {key}={example}")
     require = OF_VERB.get(verb)
     if require is not None:
         require(config, Path(config.outputs))

@@ -1,6 +1,5 @@
 """Which keys the objects of a config take: those of their signatures, less what segtrain hands to them itself."""
 
-import difflib
 import functools
 import importlib
 import re
@@ -12,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segtrain.config import conf_dir, parameters_of, target_of, unknown_keys
 from segtrain.kinds import is_of, kinds_of, same_kind, words
+from segtrain.mistakes import nearest_key
 from segtrain.trust import ROLES
 
 # Nodes that describe an object: the group of their file, and the keys that segtrain reads beside the object's own.
@@ -271,5 +271,5 @@ def paths(node: object, prefix: str = "") -> list[str]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns "did you mean …?" with the most alike of the known names, or nothing where none is alike."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"did you mean '{near[0]}'? " if near else ""
+    near = nearest_key(name, list(known))
+    return f"did you mean '{near}'? " if near else ""

@@ -137,7 +137,7 @@ def clear(folder: Path) -> None:
 
 @contextlib.contextmanager
 def leaving_nothing(run: RunFolder) -> Iterator[None]:
-    """Takes a folder away that a refused run leaves empty, once its lock is gone from it, and that above it if empty."""
+    """Takes away the folder that a refused run leaves empty, once its lock is gone from it, and that above likewise."""
     try:
         yield
     except UserError:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.segtrain_plugins import ProcessLauncher
 from segtrain.app import elsewhere, job, launching
+from segtrain.errors import UserError
 from segtrain.sweeps import duration, plan, report, verdict
 from segtrain.sweeps.findings import write_plan
 
@@ -30,6 +31,12 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
         OverridesParser.create(config_loader=loader),
         lambda overrides: loader.load_sweep_config(sweeper.config, overrides),
     )
+    launcher = sweeper.launcher
+    if not arguments and not sweeper.params and isinstance(launcher, ProcessLauncher):
+        raise UserError(
+            "-m sweeps nothing, as no key is given; expected keys with several values, such as -m aug=none,flips "
+            "seed=0,1,2, or sweep=strength; give some, or leave -m out for one run"
+        )
     if len(jobs) == 1:
         print(
             "careful: nothing is swept, this is one run: no key has several values; expected such as aug=none,flips "
@@ -42,7 +49,6 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
         plans.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
     for folder, planned_there in plans.items():
         write_plan(folder, planned_there)
-    launcher = sweeper.launcher
     print(expected(launcher, tasks), flush=True)
     outcomes = (
         launching.ran(launcher, tasks) if isinstance(launcher, ProcessLauncher) else elsewhere.ran(launcher, tasks)
