@@ -146,7 +146,8 @@ def explain(error: BaseException, verb: str = "train") -> str | None:
     if typed := _several_values(error):
         return (
             f"{typed} has several values, and one run takes one; expected a single value, or a sweep, which is typed "
-            f"with -m: python -m segtrain {'' if verb == 'train' else f'{verb} '}-m {typed}; a list is typed in brackets, {_bracketed(typed)}"
+            f"with -m: python -m segtrain {'' if verb == 'train' else f'{verb} '}-m {typed}; a list is typed in "
+            f"brackets, {_bracketed(typed)}"
         )
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override), error)

@@ -14,12 +14,13 @@ MODULES = {
     for file in ROOT.rglob("*.py")
 }
 
-# What of ours a layer may import, beside itself, errors, spread, area, padding and the version; layers that are not
+# What of ours a layer may import, beside itself, errors, counted, spread, area, padding and the version; layers not
 # named, all.
 ALLOWED = {
     "segtrain.errors": (),
     "segtrain.area": (),
     "segtrain.padding": (),
+    "segtrain.counted": (),
     "segtrain.spread": (),
     "segtrain.compat": (),
     "segtrain.lightning": ("segtrain.compat",),
@@ -91,7 +92,15 @@ def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
     """The imports that the layer of the module, its longest prefix in ALLOWED, may not make."""
     layer = max((name for name in ALLOWED if within(module, (name,))), key=len, default="")
     free = ("segtrain", "segtrain.__version__")
-    ours = (layer, "segtrain.errors", "segtrain.spread", "segtrain.area", "segtrain.padding", *ALLOWED.get(layer, ()))
+    ours = (
+        layer,
+        "segtrain.errors",
+        "segtrain.counted",
+        "segtrain.spread",
+        "segtrain.area",
+        "segtrain.padding",
+        *ALLOWED.get(layer, ()),
+    )
     found = [n for n in imports if layer and within(n, ("segtrain",)) and n not in free and not within(n, ours)]
     for package, layers in ONLY_IN.items():
         found += [n for n in imports if within(n, (package,)) and not within(module, layers)]

@@ -16,6 +16,7 @@ from segtrain.app.limits import trained_batches
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import Row, listed, table
 from segtrain.app.sources import named_model
+from segtrain.counted import counted
 from segtrain.runs.epochs import number_of
 
 VERSIONS = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
@@ -113,7 +114,7 @@ def _training(loaded: Loaded) -> str:
         *((f"trainer.{key}", config.trainer[key]) for key in LIMITS if config.trainer.get(key) is not None),
         *((part, _called(config, part)) for part in ("loss", "optimizer", "scheduler")),
         *((key, _short(config[key])) for key in MORE if config.get(key) not in (None, False, 0, 1)),
-        ("seed", f"{config.seed}; deterministic {config.deterministic}, {config.threads} threads"),
+        ("seed", f"{config.seed}; deterministic {config.deterministic}, {counted(config.threads, 'thread')}"),
         ("machine", f"{env['device']}, precision {env['precision']}"),
         ("begun, ended", f"{status['started_at']}, {status['ended_at'] or 'not yet'}"),
         ("code", f"segtrain {packages.get('segtrain')}, commit {env['segtrain_commit'] or 'unknown'}"),

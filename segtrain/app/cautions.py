@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.columns import Codes
 from segtrain.data.split import Split
@@ -40,7 +41,7 @@ def crop_caution(crop: int | Sequence[int] | None, sizes: Iterable[Size], *, is_
     if not is_typed and rows <= 2 * height and columns <= 2 * width:
         return ""
     shown = str(crop) if isinstance(crop, int) else f"[{rows},{columns}]"
-    of = f"of {looked} training images none is as large: the largest sides are {height} × {width} pixels"
+    of = f"of {counted(looked, 'training image')} none is as large: the largest sides are {height} × {width} pixels"
     way = f"data.crop={max(height, width)} holds them, data.crop=null takes whole images"
     if rows >= ABSURD * height and columns >= ABSURD * width:
         raise UserError(
@@ -65,7 +66,7 @@ def batch_caution(batch_size: int, train: int) -> str:
     """
     if batch_size <= train:
         return ""
-    images = f"there {'is 1 training image' if train == 1 else f'are {train} training images'}"
+    images = f"there {'is' if train == 1 else 'are'} {counted(train, 'training image')}"
     said = f"data.batch_size is {batch_size}, and {images}: each is {batch_size / train:.3g} times in a batch"
     way = f"data.batch_size={max(1, train // 4)} makes steps of a fourth of them"
     if batch_size > REPEATED * train:

@@ -18,6 +18,7 @@ from segtrain.app.check_data import Data, audit_data
 from segtrain.app.check_page import page
 from segtrain.app.sources import build_dataset, build_policy, build_split
 from segtrain.config import choices_of, plain
+from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.runs.files import explained, write_whole
@@ -140,8 +141,10 @@ def _print(lines: Sequence[Any], report: dict[str, Any], folder: Path) -> None:
         console.print(f"and {len(wrong) - SHOWN} more that are not ok, in check.html")
     if "samples" in report:
         console.print(
-            f"sampled: {report['samples']} of {report['images']} images, {report['draws']} draws; chances from "
-            f"{report['light_draws']} draws; {report['workers']} loader workers; seed {report['seed']}; "
+            f"sampled: {report['samples']} of {counted(report['images'], 'image')}, "
+            f"{counted(report['draws'], 'draw')}; chances from "
+            f"{counted(report['light_draws'], 'draw')}; {counted(report['workers'], 'loader worker')}; seed "
+            f"{report['seed']}; "
             f"{report['seconds']:.0f} s"
         )
     console.print(

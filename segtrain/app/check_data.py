@@ -20,6 +20,7 @@ from segtrain.app.sources import (
     said_of_groups,
     scales_itself,
 )
+from segtrain.counted import counted
 from segtrain.data import findings, suggest
 from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.copies import copies
@@ -111,7 +112,7 @@ def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | Non
     if len(sizes) < len(dataset.ids):
         over = len(torn(groups, split))
         meaning = f"{over} lie in several parts: new images of known ones are judged" if over else "each in one part"
-        number, each = f"{len(sizes)} group{'s' * (len(sizes) > 1)}", _between(min(sizes), max(sizes))
+        number, each = counted(len(sizes), "group"), _between(min(sizes), max(sizes))
         return [findings.said("groups", f"{number} of {each} samples", f"{meaning}; one counts as one{copied}", apart)]
     found = find_groups(list(dataset.ids), all(name.partition("/")[0] in PARTS for name in dataset.ids))
     if found is None:

@@ -15,6 +15,7 @@ from rich.progress import track
 from segtrain.app.commands import command
 from segtrain.app.sources import build_dataset
 from segtrain.config import choices_of, plain
+from segtrain.counted import counted
 from segtrain.data.datasets.streamed import write_stream
 from segtrain.errors import UserError
 from segtrain.values import check_values
@@ -37,7 +38,9 @@ def convert(config: DictConfig) -> None:
         dataset = build_dataset(config)
         write_stream(dataset, unfinished, config.compress, _watched)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"wrote {folder}: {len(dataset.ids)} samples in {len(dataset.classes)} classes, {size / 1e6:.1f} MB")
+    print(
+        f"wrote {folder}: {counted(len(dataset.ids), 'sample')} in {len(dataset.classes)} classes, {size / 1e6:.1f} MB"
+    )
     print(f"train from it:  {_command(folder, typed, choices)}")
 
 

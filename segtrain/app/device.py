@@ -5,6 +5,7 @@ import platform
 
 import torch
 
+from segtrain.counted import counted
 from segtrain.errors import UserError
 
 
@@ -36,4 +37,4 @@ def describe(kind: str) -> str:
     """The device in words, for headers and env.json."""
     if kind != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"CPU, {platform.machine()}, {os.cpu_count()} cores"
+    return f"CPU, {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}"

@@ -13,6 +13,7 @@ from rich.table import Table
 from segtrain.app.changes import completed, differences
 from segtrain.app.finding import find_run
 from segtrain.app.named import named
+from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.folder import RunFolder
@@ -88,7 +89,7 @@ def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]
     same = next((number_of(int(x["epoch"])) for x, y in zip(rows, others, strict=False) if not _equal(x, y)), None)
     if same is not None or len(rows) != len(others):
         first = "the same as far as both go" if same is None else f"first differs in epoch {same}"
-        yield "metrics.csv", f"{len(rows)} epochs", f"{len(others)} epochs, {first}"
+        yield "metrics.csv", counted(len(rows), "epoch"), f"{counted(len(others), 'epoch')}, {first}"
     worst = _furthest_image(one.path / "per_image.csv", other.path / "per_image.csv")
     if worst:
         yield worst

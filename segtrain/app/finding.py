@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict, read_write
 
+from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.folder import BEST, WEIGHTS, RunFolder, folder_name
 from segtrain.values import check_values
@@ -42,7 +43,7 @@ def find_run(name: str, outputs: Path) -> RunFolder:
     if held := [path for path in runs if path.parent in (Path(name), outputs / name)] or _held(Path(name)):
         shown = ", ".join(map(str, held[:SHOWN])) + f", and {len(held) - SHOWN} more" * (len(held) > SHOWN)
         raise UserError(
-            f"'{name}' is no run folder, it holds {'1 run' if len(held) == 1 else f'{len(held)} runs'}; expected one "
+            f"'{name}' is no run folder, it holds {counted(len(held), 'run')}; expected one "
             f"run; give {'it' if len(held) == 1 else 'one of them'}: {shown}"
         )
     near = difflib.get_close_matches(name, [str(p) for p in runs], 1)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig
 
+from segtrain.counted import counted
 from segtrain.errors import UserError
 
 
@@ -48,7 +49,8 @@ def require_batches(config: DictConfig, batches: Mapping[str, int]) -> None:
     if isinstance(interval, int) and interval > most:
         raise UserError(
             f"nothing would be validated, and nothing could choose the best epoch: trainer.val_check_interval is "
-            f"{interval}, of {most} batches; expected a number of batches up to {most}, or a share of an epoch; give "
+            f"{interval}, of {counted(most, 'batch', 'batches')}; expected a number of batches up to {most}, or "
+            f"a share of an epoch; give "
             "fewer, or leave it out"
         )
     for part, number in batches.items():
@@ -56,6 +58,7 @@ def require_batches(config: DictConfig, batches: Mapping[str, int]) -> None:
         wanted = config.trainer.get(key)
         if number and not limited(wanted, number):
             raise UserError(
-                f"trainer.{key} is {wanted}, which leaves none of the {number} batches of {part}; expected a number of "
+                f"trainer.{key} is {wanted}, which leaves none of the {counted(number, 'batch', 'batches')} of "
+                f"{part}; expected a number of "
                 f"batches from 1, or a share of {1 / number:.2g} or more; give more of them, or leave it out"
             )

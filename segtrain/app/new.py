@@ -53,7 +53,7 @@ def new(arguments: Sequence[str]) -> None:
             "another NAME, or write over it with force=true"
         )
     guess = look_at(asked.root)
-    check, train = asked.command("check"), asked.command("")
+    check, train = asked.command("check"), asked.command("", *guess.fitting)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from segtrain.app.outputs import Band, Wanted, paths_of, written
 from segtrain.app.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.app.several import runs_of
 from segtrain.config import plain
+from segtrain.counted import counted
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
@@ -32,7 +33,8 @@ from segtrain.spread import spread
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # what the next file would meet too
 MOST_NPZ = 2**31  # bytes of probabilities that are held in memory
-SHOWN = 20  # failures named on the terminal
+SHOWN = 20  # reasons of failures told on the terminal
+NAMED = 3  # files named of each
 TOGETHER = 8  # files, evenly spread, that are asked together whether their values are those of the training
 
 
@@ -54,13 +56,33 @@ def predict(config: DictConfig) -> None:
     seconds = time.monotonic() - began
     made = len(items) - len(failed) - job.skipped
     print(
-        f"{folder}/: {made} of {len(items)} files predicted, {job.images} images in {seconds:.1f} s "
-        f"({job.images / max(seconds, 1e-9):.1f} images/s); {job.skipped} were done before, {len(failed)} failed"
+        f"{folder}/: {made} of {counted(len(items), 'file')} predicted, {counted(job.images, 'image')} in "
+        f"{seconds:.1f} s "
+        f"({job.images / max(seconds, 1e-9):.1f} images/s); {job.skipped} "
+        f"{'was' if job.skipped == 1 else 'were'} done before, {len(failed)} failed"
     )
     if failed:
-        print("\n".join(f"  {message}" for message in failed[:SHOWN]))
-        print("  …\n" * (len(failed) > SHOWN) + "the same command tries these again")
+        print("\n".join(f"  {line}" for line in by_reason(failed)))
+        print("the same command tries these again")
         raise SystemExit(1)
+
+
+def by_reason(failed: Mapping[Path, str]) -> list[str]:
+    """Returns a line for each reason why files failed: the message of the first, and how many others it holds of.
+
+    Args:
+        failed: file to its message, which names it; messages that differ in the file's name alone are one reason.
+    """
+    alike: dict[str, list[Path]] = {}
+    for path, message in failed.items():
+        alike.setdefault(message.replace(str(path), ""), []).append(path)
+    lines = []
+    for paths in alike.values():
+        others = paths[1:]
+        more = f" and {len(others) - NAMED + 1} more" if len(others) >= NAMED else ""
+        names = ", ".join(path.name for path in others[: NAMED - 1]) + more
+        lines.append(failed[paths[0]] + (f" ({counted(len(paths), 'file')}; also {names})" if others else ""))
+    return lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"and {len(lines) - SHOWN} more reasons"]
 
 
 def check_options(wanted: DictConfig) -> None:
@@ -108,14 +130,14 @@ class Job:
         self.done = Done(folder, _made_by(source, wanted))
         self.folder, self.images, self.skipped = folder, 0, 0
 
-    def run(self, items: Sequence[Item]) -> list[str]:
-        """Predict; returns what is to be said of each file that failed.
+    def run(self, items: Sequence[Item]) -> dict[Path, str]:
+        """Predict; returns each file that failed, with what is to be said of it.
 
         Raises:
             UserError: the disk is full, or the files together hold no such values as the training's images.
         """
         self._require_values(items)
-        failed: list[str] = []
+        failed: dict[Path, str] = {}
         console = Console(stderr=True)
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -126,8 +148,9 @@ class Job:
                 except UserError as error:
                     if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
                         raise
-                    failed.append(str(error))
-                    bar.console.print(f"failed: {escape(str(item.path))}", highlight=False)
+                    failed[item.path] = str(error)
+                    if console.is_terminal and len(failed) <= NAMED:  # the others by their reasons, at the end
+                        bar.console.print(f"failed: {escape(str(item.path))}", highlight=False)
                 _told(bar, task, number + 1, self.images / max(time.monotonic() - began, 1e-9))
         return failed
 
@@ -140,7 +163,7 @@ class Job:
             with suppress(UserError, OSError):  # said when it is its turn
                 spans += [] if self.done.has(item.name, item.path) else self.reader.open(item.path).spans
         if spans:
-            require_fit(self.predictor.pixels, spans, f"the input ({len(items)} files)")
+            require_fit(self.predictor.pixels, spans, f"the input ({counted(len(items), 'file')})")
 
     def _one(self, item: Item, progress: Callable[[float], object]) -> None:
         """Predict one file, unless it is done."""

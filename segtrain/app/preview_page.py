@@ -10,6 +10,7 @@ from segtrain.app.sheets import Cell, Sheet, Strip, write_json, write_page, writ
 from segtrain.app.sources import build_policy, build_split, find_sample
 from segtrain.aug import Policy
 from segtrain.aug.trace import alone, traced, untouched
+from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.runs.epochs import index_of, written
@@ -56,7 +57,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
         sheets,
     )
     page = write_page(folder, title, facts, sheets, dataset)
-    print(f"{title}: {len(indices)} samples, {facts}{refused}")
+    print(f"{title}: {counted(len(indices), 'sample')}, {facts}{refused}")
     print(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
     print(f"also in {folder}/: {', '.join(f'{sheet.name}.png' for sheet in sheets)}, draws.json (all drawn parameters)")
     return folder

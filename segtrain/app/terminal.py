@@ -16,14 +16,18 @@ from segtrain.app import empty_images
 from segtrain.app.commands import command
 from segtrain.app.limits import images_tested, trained_batches
 from segtrain.app.sources import named_model
+from segtrain.config import cores
+from segtrain.counted import counted
 from segtrain.lightning import L
 from segtrain.runs.epochs import FROM_1, number_of
 from segtrain.runs.folder import RunFolder
+from segtrain.sweeps.duration import by_one_run
 
 if TYPE_CHECKING:
     from segtrain.app.assembly import Parts
 
 COMPARED = ("aug", "aug.strength", "seed", "name")  # keys that the next command sets itself
+RUNS = 9  # of the next command: three arms, as none is the same at every strength, three seeds each
 REFRESH = 0.25  # seconds between updates of the bar: fast enough for the eye, too rare to cost anything
 
 
@@ -32,6 +36,7 @@ class Terminal:
 
     def __init__(self, log: Path) -> None:
         """Append to `log`."""
+        self.goes_on = False  # then the command saw a part of the run alone
         self.console = Console(highlight=False, soft_wrap=True)
         self._file = log.open("a", encoding="utf-8")
         self._log = Console(file=self._file, highlight=False, soft_wrap=True, width=120)
@@ -61,12 +66,13 @@ class Terminal:
 
     def header(self, parts: "Parts", resumed_from: Path | None) -> None:
         """What will run: data with counts, augmentation with strength, model with parameters, device."""
+        self.goes_on = resumed_from is not None
         config, data, dataset = parts.config, parts.data, parts.dataset
         sizes = {side: len(getattr(data.split, side)) for side in ("train", "val", "test")}
         seen = {side: images_tested(config, sizes[side], side) for side in ("val", "test")}
         few = {side: f"{seen[side]} of {sizes[side]}" for side in seen if seen[side] < sizes[side]}
         images = ", ".join(f"{side} {few.get(side, number)}" for side, number in sizes.items())
-        epochs = f"{config.trainer.max_epochs} epoch{'s' if config.trainer.max_epochs != 1 else ''}"
+        epochs = counted(config.trainer.max_epochs, "epoch")
         parameters = sum(p.numel() for p in parts.module.network.parameters()) / 1e6
         rows = {
             "run": f"{parts.trainer.default_root_dir}" + (f"  (going on from {resumed_from})" if resumed_from else ""),
@@ -74,9 +80,10 @@ class Terminal:
             f"images: {images}",
             "aug": f"{config.choices.aug}, strength {config.aug.strength:g}",
             "model": f"{named_model(config)}, {parameters:.1f} M parameters",
-            "device": f"{parts.device}; {config.threads} threads, {config.data.num_workers} loader workers, "
+            "device": f"{parts.device}; {counted(config.threads, 'thread')}, "
+            f"{counted(config.data.num_workers, 'loader worker')}, "
             f"{config.trainer.precision}, deterministic {str(config.deterministic).lower()}",
-            "training": f"{epochs} of {trained_batches(config, data.steps_per_epoch)} steps, "
+            "training": f"{epochs} of {counted(trained_batches(config, data.steps_per_epoch), 'step')}, "
             f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
         }
         for name, value in rows.items():
@@ -85,7 +92,7 @@ class Terminal:
     def summary(self, parts: "Parts", run: RunFolder, results: Mapping[str, float], seconds: float) -> None:
         """The scores a class, where everything is, what to try next."""
         epoch = results[f"best_epoch{FROM_1}"]
-        table = Table(title=f"test, {len(parts.module.image_matrices)} images, checkpoint of epoch {epoch}")
+        table = Table(title=f"test, {counted(len(parts.module.image_matrices), 'image')}, checkpoint of epoch {epoch}")
         kinds = ("dice", "iou", "precision", "recall")
         classes = parts.dataset.classes
         told = empty_images.are_there(results, "test", classes)
@@ -105,7 +112,12 @@ class Terminal:
         arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
         same = [o for o in run.overrides() if o.split("=")[0] not in COMPARED]
         arms = [f"aug=none,{arm}", "aug.strength=0.5,1", "seed=0,1,2", "name=compare"]
-        self.say("next: is it better than no augmentation, or half of it? Compare over seeds:")
+        config = parts.config
+        each = config.threads if any(override.startswith("threads=") for override in same) else 1
+        at_once = max(1, cores() // each) if config.trainer.accelerator == "cpu" else 1
+        took = by_one_run(RUNS, seconds, config.threads, each, at_once)
+        long = "" if self.goes_on else f" ({took} by what this one took)"
+        self.say(f"next: is it better than no augmentation, or half of it? Compare over seeds{long}:")
         self.say(escape(f"  {command('', '-m', *same, *arms)}"))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from segtrain.app.images import NIFTI, Images
 from segtrain.app.large_tiff import pages_and_pixels
+from segtrain.counted import counted
 from segtrain.data.datasets.nifti import open_nifti
 from segtrain.data.datasets.pixels import read_header
 from segtrain.data.datasets.tiff_pages import SUFFIXES, read_layout
@@ -36,7 +37,9 @@ class Upload:
         opened = self._images.open(path)
         number = opened.pages // 2 if page is None else page
         if not 0 <= number < opened.pages:
-            raise UserError(f"'{path}' has {opened.pages} pages; expected a page from 0 to {opened.pages - 1}")
+            raise UserError(
+                f"'{path}' has {counted(opened.pages, 'page')}; expected a page from 0 to {opened.pages - 1}"
+            )
         words = [f"page {number} of 0 to {opened.pages - 1}"] if opened.pages > 1 else []
         missing = opened.missing(number, 0, opened.height)
         if missing is not None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from segtrain.counted import counted
 from segtrain.data.pixel_meaning import NARROW
 from segtrain.data.survey import Seen, Survey, Unread
 from segtrain.data.value_scales import ADVICE, several_scales
@@ -110,7 +111,9 @@ def values(coded: Mapping[str, Unread], total: int) -> Finding:
     for one in coded.values():
         pixels.update(one.codes)
         masks.update(one.codes.keys())
-    shown = ", ".join(f"{code} ({masks[code]} masks, {pixels[code]} px)" for code in sorted(pixels, key=_order)[:NAMED])
+    shown = ", ".join(
+        f"{code} ({counted(masks[code], 'mask')}, {pixels[code]} px)" for code in sorted(pixels, key=_order)[:NAMED]
+    )
     more = f", … ({len(pixels)} values)" if len(pixels) > NAMED else ""
     line = bad(OUTSIDE, list(coded), total, "every value in every mask is a class")
     return (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 
@@ -33,8 +34,9 @@ def forecast(jobs: Sequence[Planned], outputs: Path, slots: int | None) -> str:
         slots: how many run at a time; None where another engine decides that.
     """
     left = [job for job in jobs if not _is_finished(Path(job.folder))]
-    done = f"; {len(jobs) - len(left)} are finished already" if len(left) < len(jobs) else ""
-    head = f"{len(jobs)} runs{done}"
+    ended = len(jobs) - len(left)
+    done = f"; {ended} {'is' if ended == 1 else 'are'} finished already" if ended else ""
+    head = f"{counted(len(jobs), 'run')}{done}"
     if not left:
         return f"{head}; nothing is left to run"
     took = threads_seconds(left, outputs)
@@ -49,9 +51,22 @@ def forecast(jobs: Sequence[Planned], outputs: Path, slots: int | None) -> str:
         return f"{head}; each of the other {len(left)} takes about {words(statistics.mean(seconds))}, by {basis}{doubt}"
     at_once = min(slots, len(left))
     return (
-        f"{head}; the {'other ' if done else ''}{len(left)} take about {words(sum(seconds) / at_once)}, {at_once} at a "
+        f"{head}; the {'other ' if done else ''}{len(left)} {'takes' if len(left) == 1 else 'take'} about "
+        f"{words(sum(seconds) / at_once)}, {at_once} at a "
         f"time, by {basis}{doubt}; longer beside other programs"
     )
+
+
+def by_one_run(runs: int, seconds: float, threads: int, each: int, at_once: int) -> str:
+    """Returns about how long a sweep takes by what one of its runs took, as `forecast` reckons.
+
+    Args:
+        runs: of the sweep.
+        seconds, threads: what the run took, and with how many threads.
+        each: threads of a job of the sweep.
+        at_once: jobs that run at a time.
+    """
+    return f"{counted(runs, 'run')}, about {words(runs * seconds * threads / each / min(at_once, runs))}"
 
 
 def threads_seconds(jobs: Sequence[Planned], outputs: Path) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from segtrain.counted import counted
 from segtrain.runs.epochs import number_of
 from segtrain.runs.files import write_whole
 from segtrain.sweeps.arms import Arm
@@ -143,7 +144,8 @@ def per_image(contrast: Contrast) -> Drawn:
     axes.set_ylabel("Dice points")
     wins = sum(value > 0 for value in values)
     caption = (
-        f"{contrast.arm.name} against {contrast.baseline.name}: {wins} of {len(values)} images gain, mean over the "
+        f"{contrast.arm.name} against {contrast.baseline.name}: {wins} of {counted(len(values), 'image')} gain, "
+        f"mean over the "
         "repetitions that test them."
     )
     return Drawn("images", caption, figure)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
+from segtrain.counted import counted
 from segtrain.sweeps import caution, pictures, robustness_page, verdict
 from segtrain.sweeps.figures import POINTS, Drawn
 from segtrain.sweeps.findings import Findings, featured
@@ -19,7 +20,7 @@ def _intro(found: Findings) -> str:
     images = sorted({len(run.images) for run in found.runs if run.finished})
     base = {c.baseline.name for c in found.contrasts}
     return (
-        f"{done} of {len(found.runs)} runs finished, {len(found.arms)} arms, test images a run: "
+        f"{done} of {counted(len(found.runs), 'run')} finished, {counted(len(found.arms), 'arm')}, test images a run: "
         f"{' or '.join(map(str, images)) or 'none yet'}. Differences are in Dice points (hundredths), paired by "
         f"seed and image, against {' or '.join(sorted(base)) or 'nothing yet'}."
     )

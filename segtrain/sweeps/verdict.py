@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from segtrain.counted import counted
 from segtrain.sweeps.arms import Arm, Choice, baseline_of
 from segtrain.sweeps.contrasts import ALPHA, Contrast
 from segtrain.sweeps.design import Design
@@ -36,7 +37,7 @@ def rows_in_words(contrast: Contrast) -> str:
     """Returns what was repeated, such as "8 seeds"."""
     rows, seeds = contrast.estimate.rows, contrast.table.seeds
     if contrast.table.design is Design.FOLDS:
-        return f"{rows} folds of one seed"
+        return f"{counted(rows, 'fold')} of one seed"
     if contrast.table.draws > 1 and rows != seeds:
         return f"{rows} splits of {seeds} seed{'' if seeds == 1 else 's'}"
     if contrast.table.draws > 1:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from segtrain.counted import counted
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import MetricsTable
@@ -49,7 +50,7 @@ class Watch:
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         parents = sorted({str(Path(folder).parent) for folder in names})
         self.console.print(
-            escape(f"{self.total} jobs{f', {slots} at a time' if slots else ''}, in {', '.join(parents)}/")
+            escape(f"{counted(self.total, 'job')}{f', {slots} at a time' if slots else ''}, in {', '.join(parents)}/")
         )
 
     def __enter__(self) -> "Watch":
@@ -92,14 +93,14 @@ class Watch:
         said = ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "none ended yet"
         left = self.total - len(ended)
         if not left:
-            return f"{self.total} jobs: {said}; {(time.monotonic() - self.began) / 60:.1f} min"
+            return f"{counted(self.total, 'job')}: {said}; {(time.monotonic() - self.began) / 60:.1f} min"
         worked = [outcome.seconds for outcome in ended if outcome.answer.state == "finished"]
         time_left = (
             f"; about {words(left * sum(worked) / len(worked) / min(self.slots, left))} left"
             if worked and self.slots
             else ""
         )
-        return f"{len(ended)} of {self.total} jobs: {said}{time_left}"
+        return f"{len(ended)} of {counted(self.total, 'job')}: {said}{time_left}"
 
     def _table(self, running: Sequence[AtWork]) -> Table:
         table = Table()

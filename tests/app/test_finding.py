@@ -35,5 +35,5 @@ def test_a_run_by_path_and_name(tmp_path: Path) -> None:
     runs(tmp_path / "outputs" / "first", "seed=0")
     for name in (str(tmp_path / "outputs/first/seed=0"), "seed=0", "first/seed=0"):
         assert find_run(name, tmp_path / "outputs").path == tmp_path / "outputs" / "first" / "seed=0"
-    with pytest.raises(UserError, match="did you mean .*seed=0"):
+    with pytest.raises(UserError, match=r"did you mean .*seed=0"):
         find_run(str(tmp_path / "outputs/first/seed=1"), tmp_path / "outputs")

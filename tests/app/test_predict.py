@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 import segtrain as package
 from segtrain.app import images, outputs
 from segtrain.app.loaded import load
+from segtrain.app.predict import by_reason
 from segtrain.data.datasets import Shapes
 from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
@@ -83,6 +84,17 @@ def test_the_default_folder_is_named_after_the_run(
 ) -> None:
     assert segtrain("predict", f"run={run}", "input=data/a.png") == 0, segtrain.err
     assert (segtrain.folder / f"outputs/predict/{run.parent.name}/{run.name}/a.png").is_file()
+
+
+def test_files_that_fail_alike_are_one_line() -> None:
+    folder = Path("many")
+    failed = {folder / f"{i}.png": f"'{folder / f'{i}.png'}' has 3 channels; expected 1" for i in range(40)}
+    (line,) = by_reason(failed)
+    assert "'many/0.png' has 3 channels" in line and "40 files; also 1.png, 2.png and 37 more" in line
+    failed[folder / "b.png"] = f"'{folder / 'b.png'}' cannot be read"
+    assert by_reason(failed) == [line, failed[folder / "b.png"]]
+    reasons = {folder / f"{i}.png": f"reason {i}" for i in range(40)}
+    assert len(by_reason(reasons)) < 40 and all(one in by_reason(reasons) for one in list(reasons.values())[:9])
 
 
 def test_bad_files_do_not_stop_the_rest_and_are_named(

@@ -37,7 +37,7 @@ def test_the_command_searches_goes_on_and_leaves_the_best(segtrain: CommandLine)
     assert segtrain(*SHORT, "hydra.sweeper.n_trials=1") == 0, segtrain.err
     assert "best of 1 trials: val/dice" in segtrain.out
     assert segtrain(*SHORT, "hydra.sweeper.n_trials=2") == 0, segtrain.err
-    assert "1 jobs: 1 finished" in segtrain.out and "best of 2 trials" in segtrain.out
+    assert "1 job: 1 finished" in segtrain.out and "best of 2 trials" in segtrain.out
     folder = segtrain.folder / "outputs/s"
     best = yaml.safe_load((folder / "conf/experiment/best.yaml").read_text())
     assert best["aug"]["strength"] > 0 and {"override /dataset": "shapes"} in best["defaults"]
@@ -62,7 +62,7 @@ def test_two_commands_at_one_time_are_one_search(tmp_path: Path) -> None:
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert states(tmp_path) == ["COMPLETE"] * 5
-    assert sum(out.count("1 jobs: 1 finished") for out, _ in said) == 5
+    assert sum(out.count("1 job: 1 finished") for out, _ in said) == 5
     assert len({trial.user_attrs["process"] for trial in trials(tmp_path)}) == 2
     assert len(list((tmp_path / "outputs/s").glob("*/results.json"))) == 5
 
@@ -72,7 +72,7 @@ def test_a_run_that_falls_behind_is_pruned_and_counted_and_can_be_resumed(segtra
     command = [*SEARCH, "trainer.max_epochs=25", "hydra.sweeper.pruner=median"]
     good = [*command, "optimizer.lr=interval(0.01,0.01)", "hydra.launcher.n_jobs=5", "hydra.sweeper.n_trials=5"]
     assert segtrain(*good) == 0, segtrain.err
-    assert "1 jobs: 1 finished" in segtrain.out and "best of 5 trials" in segtrain.out  # alike: one run
+    assert "1 job: 1 finished" in segtrain.out and "best of 5 trials" in segtrain.out  # alike: one run
     behind = [*command, "optimizer.lr=interval(0,1e-9)", "hydra.sweeper.n_trials=6"]
     assert segtrain(*behind) == 0, segtrain.err
     assert "pruned" in segtrain.out and states(segtrain.folder) == ["COMPLETE"] * 5 + ["PRUNED"]
@@ -107,7 +107,7 @@ def test_a_study_in_postgresql_goes_on_by_the_same_command(segtrain: CommandLine
         assert segtrain(*command, "hydra.sweeper.n_trials=2") == 0, segtrain.err
         assert "2 finished" in segtrain.out and "best of 2 trials" in segtrain.out
         assert segtrain(*command, "hydra.sweeper.n_trials=3") == 0, segtrain.err
-        assert "1 jobs: 1 finished" in segtrain.out and "best of 3 trials" in segtrain.out
+        assert "1 job: 1 finished" in segtrain.out and "best of 3 trials" in segtrain.out
         assert segtrain(*command, "hydra.sweeper.n_trials=3") == 0, segtrain.err
         assert "jobs" not in segtrain.out and "best of 3 trials" in segtrain.out
         with pytest.importorskip("psycopg").connect(url) as connection:

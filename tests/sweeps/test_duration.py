@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from segtrain.runs.folder import RunFolder
-from segtrain.sweeps.duration import Planned, forecast, words
+from segtrain.sweeps.duration import Planned, by_one_run, forecast, words
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -91,3 +91,13 @@ def test_nothing_left_and_an_engine_of_its_own(tmp_path: Path) -> None:
     ran(tmp_path / "sweep" / "seed=0", 600)
     assert "nothing is left" in forecast(planned(tmp_path, 1), tmp_path, 2)
     assert "each of the other 2 takes about 10 min" in forecast(planned(tmp_path, 3), tmp_path, None)
+
+
+def test_a_sweep_by_one_of_its_runs_is_reckoned_as_by_runs_that_are_there() -> None:
+    assert by_one_run(9, seconds=60, threads=2, each=1, at_once=2) == "9 runs, about 9 min"
+    assert by_one_run(1, seconds=60, threads=2, each=2, at_once=4) == "1 run, about 60 s"
+
+
+def test_one_run_is_no_runs(tmp_path: Path) -> None:
+    ran(tmp_path / "sweep" / "seed=0", 600)
+    assert forecast(planned(tmp_path, 1), tmp_path, 2).startswith("1 run; 1 is finished already")

@@ -13,6 +13,7 @@ from segtrain.errors import UserError
 Region = NDArray[np.bool_]
 
 LEAST = 6  # numbers of a polygon: three corners
+NUMBERS, LONGEST = 6, 60  # numbers of a list, and characters of anything else, that a message shows
 OUTSIDE = 1.0  # pixels that a corner may lie outside the image: annotators' rounding and pixel corners, no more
 COMPRESSED = re.compile("[0-o]*[0-O]|")  # six bits a letter, the upper one says that more follow: not in the last
 
@@ -26,17 +27,25 @@ def region(segmentation: Any, height: int, width: int, name: str) -> Region:
     if isinstance(segmentation, dict):
         return _runs(segmentation, height, width, name)
     if not isinstance(segmentation, list) or not segmentation:
-        got = "none" if not segmentation else repr(segmentation)[:60]
+        got = "none" if not segmentation else _shown(segmentation)
         more = "" if segmentation else "; dataset.shapeless=skip leaves such objects out"
         raise _wrong(name, "segmentation", "polygons [[x, y, x, y, …], …] or {size, counts}", got, more)
     if is_numbers(segmentation):
-        got = f"the numbers {repr(segmentation)[:40]}, which stand in no list of their own"
+        got = f"the numbers {_shown(segmentation)}, which stand in no list of their own"
         raise _wrong(name, "segmentation", "a list of polygons, each a list: [[x, y, x, y, …], …]", got)
     for polygon in segmentation:
         _check_polygon(polygon, height, width, name)
     masks = need("pycocotools.mask", "coco")
     packed = masks.merge(masks.frPyObjects(segmentation, height, width))
     return _filled(_unpacked(packed["counts"].decode()), height, width)
+
+
+def _shown(found: Any) -> str:
+    """The value for a message: of many numbers the first, whole, and of what is long else the beginning."""
+    if is_numbers(found) and len(found) > NUMBERS:
+        return f"[{', '.join(map(repr, found[:NUMBERS]))}, …]"
+    text = repr(found)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def is_numbers(found: Any) -> bool:
@@ -52,7 +61,7 @@ def is_shapeless(polygon: Any) -> bool:
 def _check_polygon(polygon: Any, height: int, width: int, name: str) -> None:
     if not is_numbers(polygon) or len(polygon) < LEAST or len(polygon) % 2:
         more = "; dataset.shapeless=skip leaves such polygons out" if is_shapeless(polygon) else ""
-        raise _wrong(name, "polygon", "x, y of at least three corners", repr(polygon)[:60], more)
+        raise _wrong(name, "polygon", "x, y of at least three corners", _shown(polygon), more)
     corners = np.asarray(polygon, np.float64).reshape(-1, 2)
     inside = (corners >= -OUTSIDE) & (corners <= np.array([width, height]) + OUTSIDE)  # false for what is no number
     if not inside.all():

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrain.counted import counted
 from segtrain.data.datasets.coding import Coding
 from segtrain.data.datasets.colour import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
@@ -154,7 +155,8 @@ def _image(folder: Path) -> Path:
     files = _files(folder)
     if len(files) != 1:
         raise UserError(
-            f"'{folder}' holds {len(files)} images; expected one; got {some([p.name for p in files]) or 'none'}; give "
+            f"'{folder}' holds {counted(len(files), 'image')}; expected one; got "
+            f"{some([p.name for p in files]) or 'none'}; give "
             "each image a folder of its own"
         )
     return files[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from segtrain.counted import counted
 from segtrain.data.guessing.meaning import Meaning
 from segtrain.data.guessing.yaml import Line, entry, scalar
 
@@ -15,7 +16,7 @@ def class_words(meaning: Meaning) -> str:
         f"{n}={code[0]}..{code[-1]}" if isinstance(code, list) else f"{n}={code}" for n, code in meaning.classes.items()
     ]
     ignored = f"; ignored: {', '.join(map(str, meaning.ignored))}" if meaning.ignored else ""
-    return f"{len(codes)} classes: {', '.join(codes)}{ignored}"
+    return f"{counted(len(codes), 'class', 'classes')}: {', '.join(codes)}{ignored}"
 
 
 def class_lines(meaning: Meaning) -> Iterator[Line]:
@@ -23,7 +24,9 @@ def class_lines(meaning: Meaning) -> Iterator[Line]:
     colours = any(isinstance(code, str) for code in meaning.classes.values())
     what = "colour" if colours else "value"
     names = f"; names from {meaning.source}" if meaning.source else ""
-    yield Line("classes:", f"name: {what} in the mask, from {meaning.masks} masks; the check reads all{names}")
+    yield Line(
+        "classes:", f"name: {what} in the mask, from {counted(meaning.masks, 'mask')}; the check reads all{names}"
+    )
     for name, code in meaning.classes.items():
         if isinstance(code, list):
             yield Line(f"  {scalar(name)}: [", meaning.comments[name])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from segtrain.counted import counted
 from segtrain.data.datasets.coco_mask import OUTSIDE, is_numbers, is_shapeless
 from segtrain.data.guessing.files import SPLITS, Found, taken_apart
 from segtrain.data.guessing.yaml import Guess, Line, entry
@@ -51,12 +52,12 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
     lines = (
         Line("defaults: [coco]" if len(parts) < 3 else "defaults: [coco, override /split@_global_.split: given]"),
         entry("root", str(root)),
-        entry("annotations", alone.path if alone else {s: f.path for s, f in parts.items()}, f"{count} images"),
+        entry("annotations", alone.path if alone else {s: f.path for s, f in parts.items()}, counted(count, "image")),
         entry("images", alone.images if alone else {s: f.images for s, f in parts.items()}),
         entry("classes", ["background", *names], "categories that have objects; what none covers is background"),
         *_mending(chosen),
     )
-    said = f"{count} images with objects in {', '.join(f.path for f in chosen)} (COCO)"
+    said = f"{counted(count, 'image')} with objects in {', '.join(f.path for f in chosen)} (COCO)"
     return Guess(lines, (said,), tuple(_asked(chosen)))
 
 
@@ -67,18 +68,26 @@ def _mending(files: Sequence[_File]) -> Iterator[Line]:
             "file_names", "last", "file_name has folders that are not there: the name behind the last slash counts"
         )
     if outside := sum(file.outside for file in files):
-        yield entry("outside", "clip", f"{outside} polygons reach beyond their image: cut at its edge, and counted")
+        yield entry(
+            "outside",
+            "clip",
+            f"{counted(outside, 'polygon')} beyond the edge of an image: cut at its edge, and counted",
+        )
     if shapeless := sum(file.shapeless for file in files):
         yield entry(
-            "shapeless", "skip", f"{shapeless} objects or polygons have no three corners: left out, and counted"
+            "shapeless",
+            "skip",
+            f"{counted(shapeless, 'object or polygon', 'objects or polygons')} without three corners: left out, "
+            f"and counted",
         )
 
 
 def _asked(files: Sequence[_File]) -> Iterator[str]:
     if flat := sum(file.flat for file in files):
-        path = next(file.path for file in files if file.flat)
+        path, own = next((file.path, file.flat) for file in files if file.flat)
         yield (
-            f"{flat} objects of '{path}' and others have a flat segmentation, [x, y, …], where COCO has a list of "
+            f"{counted(flat, 'object')} of '{path}'{' and others' * (flat > own)} with a flat segmentation, [x, "
+            f"y, …], where COCO has a list of "
             "polygons, [[x, y, …]]: put each into a list of its own"
         )
     for line in _mending(files):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from segtrain.counted import counted
 from segtrain.data.guessing.groups import Groups, Stack, find_groups, find_prefixes, find_stack
 from segtrain.data.guessing.readers import Reader
 from segtrain.data.guessing.yaml import Line, entry
@@ -86,7 +87,10 @@ class Division(NamedTuple):
     def _drawn(self) -> str:
         drawn = " and ".join(part for part in ("val", "test") if part not in self.given)
         how = (
-            f", so that each has its share of each class: about {self.rare} images hold the rarest" if self.rare else ""
+            f", so that each has its share of each class: about {counted(self.rare, 'image')} "
+            f"{'holds' if self.rare == 1 else 'hold'} the rarest"
+            if self.rare
+            else ""
         )
         return f"{drawn} are drawn, {SHARE:.0%} each{how}{f'; {self._named} the data names' if self.given else ''}"
 

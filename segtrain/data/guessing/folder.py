@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from segtrain.counted import counted
 from segtrain.data.guessing.class_names import find_names
 from segtrain.data.guessing.classes import class_lines, class_questions, class_words
 from segtrain.data.guessing.division import PARTS, find_division
@@ -50,7 +51,7 @@ def guess_folder(root: Path, found: Found) -> Guess:
     ]
     said = (*_found(layout, sizes), class_words(meaning), *division.found())
     asked = (*_asked(layout, sizes, meaning, lists), *_asked_of_channels(doubtful), *division.asked())
-    return Guess(tuple(lines), said, asked)
+    return Guess(tuple(lines), said, asked, sizes.fitting)
 
 
 def _label_channels(root: Path, layout: Layout, reader: Reader) -> list[int]:
@@ -71,11 +72,13 @@ def _asked_of_channels(doubtful: Sequence[int]) -> Iterator[str]:
 def _side_lines(layout: Layout, sizes: Sizes, reader: Reader, doubtful: Sequence[int]) -> Iterator[Line]:
     looks = layout.image_look, layout.mask_look
     reason = (
-        "numbers of objects" if looks[1].numbered and not looks[1].few else f"{looks[1].distinct} values in a sample"
+        "numbers of objects"
+        if looks[1].numbered and not looks[1].few
+        else f"{counted(looks[1].distinct, 'value')} in a sample"
     )
-    yield entry("images", layout.images.pattern, f"{len(layout.images.files)} files: {sizes.words}")
+    yield entry("images", layout.images.pattern, f"{counted(len(layout.images.files), 'file')}: {sizes.words}")
     also = f"; could be masks too: {', '.join(layout.rivals)}" if layout.rivals else ""
-    yield entry("masks", layout.masks.pattern, f"{len(layout.masks.files)} files: {reason}{also}")
+    yield entry("masks", layout.masks.pattern, f"{counted(len(layout.masks.files), 'file')}: {reason}{also}")
     if reader.pages:
         yield entry("pages", reader.pages, "what the pages of a file are")
         if doubtful:
@@ -96,7 +99,8 @@ def _list_lines(lists: Lists | None) -> Iterator[Line]:
 
 
 def _found(layout: Layout, sizes: Sizes) -> Iterator[str]:
-    yield f"{len(layout.keys)} images ({layout.images.pattern}; {sizes.words}) with masks ({layout.masks.pattern})"
+    images = counted(len(layout.keys), "image")
+    yield f"{images} ({layout.images.pattern}; {sizes.words}) with masks ({layout.masks.pattern})"
     if layout.regions:
         yield f"a field of view: {layout.regions.pattern}"
 
@@ -114,7 +118,8 @@ def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) 
         )
     if layout.image_look.few and not layout.mask_look.numbered:
         yield (
-            f"{layout.images.pattern} holds only {layout.image_look.distinct} values in a sample, as labels do; are "
+            f"{layout.images.pattern} holds only {counted(layout.image_look.distinct, 'value')} in a sample, as "
+            f"labels do; are "
             f"these the images, and is {layout.masks.pattern} what is to be learned? Else exchange images and masks"
         )
     if layout.unlabelled:
@@ -122,6 +127,6 @@ def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) 
     if sizes.unequal:
         yield f"{len(sizes.unequal)} images and masks differ in size, such as '{sizes.unequal[0]}'"
     if len(layout.keys) < len(PARTS):
-        yield f"{len(layout.keys)} samples cannot be split into train, val and test; add more"
+        yield f"{counted(len(layout.keys), 'sample')} cannot be split into train, val and test; add more"
     if sizes.advice:
         yield sizes.advice

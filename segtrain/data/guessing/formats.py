@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
+from segtrain.counted import counted
 from segtrain.data.guessing.coco import guess_coco
 from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, Found, says
 from segtrain.data.guessing.manifest import guess_manifest
@@ -45,10 +46,14 @@ def guess_instances(root: Path, found: Found) -> Guess | None:
         above, count = str(PurePosixPath(above).parent), len(samples)
     lines = (
         Line("defaults: [instances]"),
-        entry("root", str(root / above), f"{count} samples: a folder each, with an image and a mask for each object"),
+        entry(
+            "root",
+            str(root / above),
+            f"{counted(count, 'sample')}: a folder each, with an image and a mask for each object",
+        ),
         entry("classes", ["background", "object"], "what is outside and inside the masks; name them"),
         entry("images", images, "folder of a sample's one image"),
         entry("masks", masks, "folder of its masks"),
     )
     named = "name the classes background and object, which are guesses"
-    return Guess(lines, (f"{count} folders with an image and a mask for each object",), (named,))
+    return Guess(lines, (f"{counted(count, 'folder')} with an image and a mask for each object",), (named,))

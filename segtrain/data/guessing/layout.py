@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from segtrain.counted import counted
 from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, Found, says
 from segtrain.data.guessing.looks import FILES, Look, look
 from segtrain.data.guessing.parts import Key, Part, parts_of
@@ -135,7 +136,7 @@ def _score(images: Part, masks: Part, seen: Seen) -> float:
 
 def _no_mask(root: Path, found: Found, parts: Sequence[Part], seen: Seen) -> UserError:
     whole = [part for part in parts if not (part.before or part.after or part.suffix)]
-    lines = [f"{part.pattern} ({len(part.files)} files, {_words(seen(part))})" for part in whole[:6]]
+    lines = [f"{part.pattern} ({counted(len(part.files), 'file')}, {_words(seen(part))})" for part in whole[:6]]
     named = [part for part in parts if says(part.says, MASK_WORDS)]
     jpeg = any(path.lower().endswith((".jpg", ".jpeg")) for part in named for path in part.files.values())
     return UserError(
@@ -147,4 +148,4 @@ def _no_mask(root: Path, found: Found, parts: Sequence[Part], seen: Seen) -> Use
 
 
 def _words(seen: Look) -> str:
-    return f"unreadable: {seen.error}" if seen.error else f"{seen.distinct} values"
+    return f"unreadable: {seen.error}" if seen.error else counted(seen.distinct, "value")

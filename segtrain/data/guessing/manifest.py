@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segtrain.counted import counted
 from segtrain.data.guessing.classes import class_lines, class_questions, class_words
 from segtrain.data.guessing.files import IMAGE_WORDS, MASK_WORDS, SPLITS, Found, says
 from segtrain.data.guessing.looks import FILES, look
@@ -86,7 +87,9 @@ def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, 
             asked.append(
                 f"column '{name}' says {', '.join(sorted(said)[:4])}; only {', '.join(PARTS)} are taken as split"
             )
-    return Guess(lines, (f"a table of {len(rows)} rows, {path}: {named}", class_words(meaning)), tuple(asked))
+    return Guess(
+        lines, (f"a table of {counted(len(rows), 'row')}, {path}: {named}", class_words(meaning)), tuple(asked)
+    )
 
 
 def _paths(rows: Sequence[Mapping[str, str]], columns: Mapping[str, str | None]) -> list[str]:

@@ -35,15 +35,21 @@ class Sizes(NamedTuple):
         return f"{' and '.join(kinds.get(n, f'{n} channels') for n in sorted(self.channels))}, {size} pixels"
 
     @property
-    def advice(self) -> str:
-        """What crop and batch small images call for; empty for others."""
+    def fitting(self) -> tuple[str, ...]:
+        """The overrides of crop and batch that small images call for; none for others."""
         if self.usual >= CROP:
-            return ""
+            return ()
         crop = max(STRIDE, self.usual // STRIDE * STRIDE)
-        batch = 4 * min(4, (CROP // crop) ** 2)
+        return f"data.crop={crop}", f"data.batch_size={4 * min(4, (CROP // crop) ** 2)}"
+
+    @property
+    def advice(self) -> str:
+        """What is said of crop and batch for small images; empty for others."""
+        if not self.fitting:
+            return ""
         return (
             f"most images are {self.usual} pixels high or wide, below the training crop of {CROP} to which they "
-            f"are grown; data.crop={crop} data.batch_size={batch} fits them better"
+            f"are grown; {' '.join(self.fitting)} fits them better"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from segtrain.counted import counted
 from segtrain.data.datasets.patterns import UNREAD, way_out
 from segtrain.data.guessing.files import Found
 from segtrain.spread import spread
@@ -78,7 +79,8 @@ def _of_studio(root: Path, found: Found) -> Iterator[str]:
     tags = [match["tag"] for path in found.pictures if (match := STUDIO.fullmatch(PurePosixPath(path).name))]
     if tags:
         yield (
-            f"'{root}' holds {len(tags)} masks of Label Studio's export 'Brush labels to PNG', one for each task and "
+            f"'{root}' holds {counted(len(tags), 'mask')} of Label Studio's export 'Brush labels to PNG', one "
+            f"for each task and "
             f"class ({', '.join(sorted({*tags})[:5])}); expected one mask an image under the image's name, and these "
             "names say the number of the task, not the image; export as JSON too, whose id is that number and whose "
             "data name the image, and save for each image one PNG of its name with a value for each class; or label "
@@ -110,4 +112,4 @@ def _of_suffix(root: Path, found: Found) -> Iterator[str]:
     paths = found.ending(*UNREAD)
     if paths:
         known = way_out(paths, scans=False)
-        yield f"'{root}' holds {len(paths)} files such as '{paths[0]}'; expected images and labels{known}"
+        yield f"'{root}' holds {counted(len(paths), 'file')} such as '{paths[0]}'; expected images and labels{known}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.counted import counted
 from segtrain.data.guessing.class_names import dataset_json, find_names
 from segtrain.data.guessing.classes import class_lines, class_questions, class_words
 from segtrain.data.guessing.files import Found
@@ -51,7 +52,7 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
         entry(
             "images",
             patterns if len(patterns) > 1 else patterns[0],
-            f"{len(sides.keys)} scans, {len(patterns)} channel{'s' * (len(patterns) > 1)}",
+            f"{counted(len(sides.keys), 'scan')}, {counted(len(patterns), 'channel')}",
         ),
         entry("labels", pattern_of(sides.labels)),
         *([entry("orphans", ORPHANS, orphan_words(alone))] if alone else []),
@@ -59,7 +60,7 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
         *class_lines(meaning),
         *([Line("split:"), entry("group", groups.expression, _patients(groups.number), 2)] if groups else []),
     )
-    said = f"{len(sides.keys)} scans ({', '.join(patterns)}) with labels ({pattern_of(sides.labels)})"
+    said = f"{counted(len(sides.keys), 'scan')} ({', '.join(patterns)}) with labels ({pattern_of(sides.labels)})"
     kept = f"{_patients(groups.number)} (split.group)" if groups else "a patient's slices stay together"
     asked = list(class_questions(meaning))
     return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides, alone)))
@@ -97,7 +98,8 @@ def _no_labels(root: Path, nifti: Sequence[str], series: Sequence[str]) -> UserE
                 "the file was written: save them without a scale (scl_slope 1), as integers"
             )
     return UserError(
-        f"'{root}' holds {len(nifti)} NIfTI files and {len(series)} folders of DICOM files, and none that pair as "
+        f"'{root}' holds {counted(len(nifti), 'NIfTI file')} and {counted(len(series), 'folder')} of DICOM "
+        f"files, and none that pair as "
         "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, "
         "such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so; outlines in XML (LIDC-IDRI), DICOM SEG and "
         "RTSTRUCT are not read: save them as NIfTI on the grid of the scan, as pylidc, dcmqi or 3D Slicer do"

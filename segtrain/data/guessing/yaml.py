@@ -19,11 +19,15 @@ class Line(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """A config's lines; what was found and what is left to the user, each a sentence for the terminal."""
+    """A config's lines; what was found and what is left to the user, each a sentence for the terminal.
+
+    `fitting` are overrides that a training on these data is better typed with: a dataset's file cannot hold them.
+    """
 
     lines: tuple[Line, ...]
     found: tuple[str, ...]
     asked: tuple[str, ...]
+    fitting: tuple[str, ...] = ()
 
 
 def entry(key: str, value: Any, comment: str = "", indent: int = 0) -> Line:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from segtrain.counted import counted
 from segtrain.data.split.groups import all_alone, expression, grouping
 from segtrain.data.split.parts import Indices, Split, check_shares, checked, count, sides
 from segtrain.errors import UserError
@@ -71,7 +72,9 @@ class Blocks:
                 taken[part] += samples
         for part in (*cut, "train"):
             parts[part] = np.array(taken[part], np.int64)
-        return checked(parts, np.array(taken["unused"], np.int64), f"{len(ids)} samples with gaps of {self._gap}")
+        return checked(
+            parts, np.array(taken["unused"], np.int64), f"{counted(len(ids), 'sample')} with gaps of {self._gap}"
+        )
 
     def _stacks(
         self, ids: Sequence[str], groups: Sequence[str | None] | None, pool: Indices
@@ -107,7 +110,7 @@ def _require_room(name: str, samples: int, layout: Layout) -> None:
     least = sum(max(1, number) if part == "train" else number for part, number in layout)
     if samples < least:
         raise UserError(
-            f"'{name}' has {samples} samples, too few to cut slabs of it; expected at least {least}: "
+            f"'{name}' has {counted(samples, 'sample')}, too few to cut slabs of it; expected at least {least}: "
             f"{', '.join(f'{part} {max(1, number)}' for part, number in layout if number or part == 'train')}; lower "
             "dataset.split.gap or its shares, or keep such groups whole by split=ratios"
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from segtrain.counted import counted
 from segtrain.data.datasets.columns import Codes
 from segtrain.data.split.parts import Indices
 
@@ -29,7 +30,7 @@ def drawn(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[I
 def in_words(sizes: Indices, samples: int, twins: Twins) -> str:
     """Returns what was drawn from, for messages."""
     copies = f", {sum(map(len, twins))} of them copies of others, which stay together" if twins else ""
-    return f"{len(sizes)} groups of {samples} samples{copies}"
+    return f"{counted(len(sizes), 'group')} of {counted(samples, 'sample')}{copies}"
 
 
 def joined(codes: Indices, twins: Twins) -> Indices:

@@ -74,7 +74,8 @@ class Folds:
         places, sizes = drawn(grouping(ids, groups, self._group), pool, self._seed, twins)
         if len(sizes) < self._k:
             raise UserError(
-                f"there are {in_words(sizes, len(ids), twins)} for {self._k} folds; expected one a fold; "
+                f"there {'is' if len(sizes) == 1 else 'are'} {in_words(sizes, len(ids), twins)} for {self._k} "
+                f"folds; expected one a fold; "
                 "lower dataset.split.k"
             )
         folds = _dealt(sizes, self._k)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segtrain.counted import counted
 from segtrain.data.datasets.columns import coded
 from segtrain.data.split.groups import expression, grouping
 from segtrain.data.split.parts import Split, checked, sides
@@ -41,4 +42,4 @@ class Given:
                 f"for each; got none for '{ids[int(left[0])]}'; say it, or have the rest drawn by split=ratios"
             )
         parts["train"] = pool
-        return checked(parts, np.empty(0, np.int64), f"{len(ids)} samples, none of them given as such")
+        return checked(parts, np.empty(0, np.int64), f"{counted(len(ids), 'sample')}, none of them given as such")
