@@ -153,6 +153,8 @@ def test_small_images_get_advice(segtrain: CommandLine, unchecked: list[list[str
     make(segtrain.folder / "data", CASES["images and masks"])
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     assert "data.crop=32 data.batch_size=16" in segtrain.out and "data.crop=32" in segtrain_file(segtrain)
+    (train,) = (line for line in segtrain.out.splitlines() if line.startswith("train: "))
+    assert train.endswith("data.crop=32 data.batch_size=16")
 
 
 def test_what_is_asked_is_in_the_file_and_on_the_terminal(segtrain: CommandLine, unchecked: list[list[str]]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def test_a_run_leaves_a_complete_folder(segtrain: CommandLine) -> None:
     assert split["groups"] == {name: name for name in split["test"]}  # each by itself: nothing else is known
     assert [row["epoch_from_1"] for row in rows(run / "metrics.csv")] == ["1", "2"]
     assert "device" in segtrain.out and "disc" in segtrain.out and "next:" in segtrain.out
+    assert re.search(r"Compare over seeds \(9 runs, about \d+ (s|min) by what this one took\):", segtrain.out)
     assert "\x1b" not in segtrain.out  # no colours or bar without a terminal
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from segtrain.counted import counted
 from segtrain.data.datasets.coco_json import Object, Picture, load
 from segtrain.data.datasets.coco_mask import drawn, region
 from segtrain.data.datasets.coco_mending import Mended, mended, tell
@@ -246,7 +247,8 @@ def _check_ids(ids: Sequence[str]) -> None:
     twice = [name for name, after in pairwise(ids) if name == after]
     if twice:
         raise UserError(
-            f"{len(twice)} images are named like another, but for the extension; expected names that differ; got "
+            f"{counted(len(twice), 'image')} named like another, but for the extension; expected names that "
+            f"differ; got "
             f"{some(twice)}; rename one of each, in its folder and in the annotation file"
         )
 

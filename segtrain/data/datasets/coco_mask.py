@@ -42,8 +42,8 @@ def region(segmentation: Any, height: int, width: int, name: str) -> Region:
 
 def _shown(found: Any) -> str:
     """The value for a message: of many numbers the first, whole, and of what is long else the beginning."""
-    if is_numbers(found) and len(found) > NUMBERS:
-        return f"[{', '.join(map(repr, found[:NUMBERS]))}, …]"
+    if is_numbers(found):
+        return f"[{', '.join(map(repr, found[:NUMBERS]))}{', …' * (len(found) > NUMBERS)}]"
     text = repr(found)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

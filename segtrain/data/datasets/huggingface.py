@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from segtrain.counted import counted
 from segtrain.data.datasets.coding import Code, Coding
 from segtrain.data.datasets.colour import Colour
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
@@ -265,6 +266,7 @@ def _check_ids(ids: Sequence[str], column: str | None) -> None:
     twice = sorted({one for one, other in pairwise(ids) if one == other})
     if twice:
         raise UserError(
-            f"column '{column}' names {len(twice)} samples more than once: {some(twice)}; expected another name for "
+            f"column '{column}' names {counted(len(twice), 'sample')} more than once: {some(twice)}; expected "
+            f"another name for "
             "each; choose another dataset.id, or null for the numbers of the rows"
         )

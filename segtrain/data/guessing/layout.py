@@ -140,7 +140,8 @@ def _no_mask(root: Path, found: Found, parts: Sequence[Part], seen: Seen) -> Use
     named = [part for part in parts if says(part.says, MASK_WORDS)]
     jpeg = any(path.lower().endswith((".jpg", ".jpeg")) for part in named for path in part.files.values())
     return UserError(
-        f"'{root}' has {len(found.pictures)} pictures and none that look like masks of others; expected for each "
+        f"'{root}' has {counted(len(found.pictures), 'picture')} and none that look like masks of others; "
+        f"expected for each "
         "image a mask of the same name in another folder, or beside it with another ending (a.png and a_mask.png), "
         f"of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the masks"
         + ("; JPEG changes their values: save them as PNG" if jpeg else "")

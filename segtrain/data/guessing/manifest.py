@@ -74,7 +74,7 @@ def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, 
     other = {key: name for key, name in columns.items() if key != name}
     lines = (
         Line("defaults: [csv]"),
-        entry("manifest", str(path), f"{len(rows)} rows"),
+        entry("manifest", str(path), counted(len(rows), "row")),
         *([entry("columns", other, "what they are called in the first line")] if other else []),
         *([entry("allow_outside", True, "paths lead out of the manifest's folder")] if outside else []),
         *class_lines(meaning),

@@ -95,7 +95,8 @@ def _of_yolo(root: Path, found: Found) -> Iterator[str]:
     for path in spread(paths, LOOKED):
         if YOLO.fullmatch(_beginning(root / path).rpartition("\n")[0].strip() or _beginning(root / path).strip()):
             yield (
-                f"'{root}' holds {len(paths)} text files of polygons as YOLO has them, such as '{path}'; expected "
+                f"'{root}' holds {counted(len(paths), 'text file')} of polygons as YOLO has them, such as "
+                f"'{path}'; expected "
                 "masks "
                 "or COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO Segmentation' "
                 "or "

@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -150,3 +151,13 @@ def test_a_training_by_config_alone(segtrain):
     assert segtrain(*chosen, *options) == 0, segtrain.err
     assert segtrain("dataset=coco", "dataset.root=.", "dataset.classes=[cell]", *options) == 2
     assert "expected background" in segtrain.err
+
+
+@given(numbers=st.lists(st.floats(-999, 999), min_size=1, max_size=40), nested=st.booleans())
+def test_a_message_shows_numbers_whole(numbers: list[float], nested: bool) -> None:
+    wrong = [numbers[:5]] if nested else numbers
+    with pytest.raises(UserError) as error:
+        region(wrong, 10, 10, "object 1")
+    shown = re.findall(r"-?\d+\.\d+(?:e-?\d+)?", str(error.value).partition("got")[2])
+    assert shown == [repr(number) for number in numbers[: len(shown)]]
+    assert len(shown) >= min(len(numbers), 5)
