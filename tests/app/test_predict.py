@@ -197,7 +197,7 @@ def test_several_runs_are_one(segtrain: CommandLine, run: Path, data: list[np.nd
         (["input=data"], "takes run=RUN or model=FILE.onnx; expected one of them; got neither"),
         (["run=RUN", "model=a.onnx", "input=data"], "got both"),
         (["run=RUN", "input=nowhere"], "there is no input 'nowhere'"),
-        (["run=RUN"], "input has no value"),
+        (["run=RUN"], "predict wants what is predicted"),
         (["run=RUN", "input=data", "window=100"], "window is 100; expected a side"),
         (["run=RUN", "input=data", "views=mirror"], "views has 'mirror'"),
         (["run=RUN", "input=data", "probabilities=png"], "probabilities is 'png'"),

@@ -158,6 +158,6 @@ def test_a_message_shows_numbers_whole(numbers: list[float], nested: bool) -> No
     wrong = [numbers[:5]] if nested else numbers
     with pytest.raises(UserError) as error:
         region(wrong, 10, 10, "object 1")
-    shown = re.findall(r"-?\d+\.\d+(?:e-?\d+)?", str(error.value).partition("got")[2])
+    shown = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", str(error.value).partition("got")[2])
     assert shown == [repr(number) for number in numbers[: len(shown)]]
     assert len(shown) >= min(len(numbers), 5)
