@@ -95,7 +95,8 @@ def _epochs(loaded: Loaded) -> str:
     """How many epochs were trained, and how many were asked for where those are more."""
     asked, rows = loaded.config.trainer.max_epochs, loaded.run.metrics.rows()
     trained = number_of(int(rows[-1]["epoch"])) if rows else 0
-    return f"{trained} epochs" if trained == asked else f"{trained} epochs of {asked} asked for, each"
+    each = counted(trained, "epoch")
+    return each if trained == asked else f"{each} of {asked} asked for, each"
 
 
 def _batches(config: DictConfig) -> str:
