@@ -55,7 +55,7 @@ def test_values_outside_the_classes_are_summed_over_all_masks() -> None:
     bad = [UserError("mask 'a'", {"9": 5, "128": 2}), UserError("mask 'b'", {"128": 10})]
     found = facts([*good(1), *bad])
     line = named(findings.reading(found))[findings.OUTSIDE]
-    assert line.shown == "9 (1 masks, 5 px), 128 (2 masks, 12 px) in 2 of 3: s1, s2" and line.verdict == "fail"
+    assert line.shown == "9 (1 mask, 5 px), 128 (2 masks, 12 px) in 2 of 3: s1, s2" and line.verdict == "fail"
     assert findings.codes(found) == ["9", "128"]
 
 
