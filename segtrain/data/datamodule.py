@@ -186,6 +186,8 @@ class DataModule(L.LightningDataModule):
         return self._loader(PlainSamples(self.dataset, self.split.test, self.reading, self.least), stack_by_size)
 
     def _loader(self, samples: Dataset[Batch], collate: Any, **options: Any) -> DataLoader[Any]:
+        if self.num_workers:
+            cv2.setNumThreads(0)  # a fork while a thread of OpenCV's holds its lock would leave it locked in the worker
         return DataLoader(
             samples,
             batch_size=self.batch_size,

@@ -156,6 +156,8 @@ def batches(workers: int, context: str | None, persistent: bool) -> list[bytes]:
         multiprocessing_context=context if workers else None,
         persistent_workers=persistent and workers > 0,
     )
+    if workers:
+        cv2.setNumThreads(0)  # as the data module does before it forks
     out = []
     for epoch in range(2):
         sampler.set_epoch(epoch)
