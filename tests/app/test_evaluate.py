@@ -299,7 +299,7 @@ def test_a_mistake_is_one_message(arguments: list[str], words: str, evaluate: An
 def test_which_run_is_asked(segtrain: CommandLine, trained: Path) -> None:
     segtrain.folder = trained
     assert segtrain("evaluate") == 2
-    assert "give run=outputs/NAME/RUN" in segtrain.err
+    assert "run=outputs/NAME/RUN" in segtrain.err
     assert segtrain("evaluate", "run=outputs/nothing/*") == 2
     assert "no run fits" in segtrain.err
 
