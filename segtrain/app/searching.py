@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from segtrain.app import launching
 from segtrain.app.commands import command, searched_too
+from segtrain.app.job import Task
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
 from segtrain.sweeps import plan, searched
@@ -70,18 +71,38 @@ def _all_run(member: Member, settings: Settings, space: Space, launcher: "Proces
 
 
 def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Trial]) -> set[str]:
-    """Run trials side by side and tell the study; how they ended."""
-    overrides = list(dict.fromkeys(tuple(trial.overrides) for trial in trials))
-    tasks = launching.prepared(launcher, overrides, trials[0].trial.number)
+    """Run trials side by side and tell the study; how they ended. A trial whose values are refused failed."""
+    tasks = _prepared(launcher, trials)
     folders = {task.overrides: task.folder for task in tasks}
-    by_folder = {folders[tuple(trial.overrides)]: trial.trial for trial in trials}
-    for trial in trials:  # two trials alike are one run
+    able = [trial for trial in trials if tuple(trial.overrides) in folders]
+    by_folder = {folders[tuple(trial.overrides)]: trial.trial for trial in able}
+    for trial in able:  # two trials alike are one run
         trial.trial.set_user_attr(FOLDER, Path(folders[tuple(trial.overrides)]).name)
-    outcomes = launching.ran(launcher, tasks, Pruning(by_folder))
-    for trial in trials:
+    outcomes = launching.ran(launcher, tasks, Pruning(by_folder)) if tasks else {}
+    for trial in able:
         state, _, results = outcomes[folders[tuple(trial.overrides)]].answer
         tell(study, trial.trial, state, (results or {}).get(GOAL))
-    return {outcome.answer.state for outcome in outcomes.values()}
+    refused = [trial for trial in trials if trial not in able]
+    for trial in refused:
+        tell(study, trial.trial, BAD[0], None)
+    return {outcome.answer.state for outcome in outcomes.values()} | ({BAD[0]} if refused else set())
+
+
+def _prepared(launcher: "ProcessLauncher", trials: Sequence[Trial]) -> list[Task]:
+    """The jobs of the trials, each once, but those in which a value that was drawn is refused; that is told.
+
+    Raises:
+        UserError: what is refused was typed, so that no trial can do better.
+    """
+    tasks: list[Task] = []
+    for overrides, trial in {tuple(trial.overrides): trial for trial in trials}.items():
+        try:
+            tasks += launching.prepared(launcher, [overrides], trial.trial.number)
+        except UserError as error:
+            if not any(key in str(error) for key in trial.trial.params):
+                raise
+            print(f"failed: {' '.join(overrides)}: {error}", file=sys.stderr)
+    return tasks
 
 
 def _conclude(study: "optuna.Study", settings: Settings, folder: Path, space: Space) -> float | None:

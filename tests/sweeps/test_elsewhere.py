@@ -29,13 +29,16 @@ def scores(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(("engine", "package"), [("submitit_local", "submitit"), ("ray", "ray")])
 def test_an_engine_runs_what_is_missing_and_tells_what_failed(segtrain: CommandLine, engine: str, package: str) -> None:
     pytest.importorskip(package)
-    small = [o for o in SMALL if not o.startswith("dataset.n=")]
-    sweep = ["-m", f"hydra/launcher={engine}", "name=there", *small, "aug=flips"]
-    assert segtrain(*sweep, "dataset.n=16,1") == 1
+    sweep = ["-m", f"hydra/launcher={engine}", "name=there", *SMALL]
+    assert segtrain(*sweep, "aug=flips", "dataset.channels=1,2") == 2  # told before a job runs
+    assert not (segtrain.folder / "outputs" / "there").exists()
+    diverging = "optimizer.lr=0.001,1e30"
+    assert segtrain(*sweep, "aug=flips", diverging, "trainer.gradient_clip_val=null") == 1
     assert "1 failed, 1 finished" in segtrain.out and "train" in segtrain.out
-    assert segtrain(*sweep, "dataset.n=16") == 0
+    assert segtrain(*sweep, "aug=flips", "optimizer.lr=0.001", "trainer.gradient_clip_val=null") == 0
     assert "1 skipped" in segtrain.out
-    assert segtrain(*small, "aug=flips", "dataset.n=16", "name=alone") == 0, segtrain.err
+    alone = ["aug=flips", "optimizer.lr=0.001", "trainer.gradient_clip_val=null", "name=alone"]
+    assert segtrain(*SMALL, *alone) == 0, segtrain.err
     outputs = segtrain.folder / "outputs"
     assert scores(outputs / "there") == scores(outputs / "alone") != {}
 
