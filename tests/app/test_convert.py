@@ -44,7 +44,7 @@ def test_a_folder_that_is_there_is_left_alone(segtrain: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ([], "nowhere to write to"),
+        ([], "expected to="),
         (["to=x", "compress=perhaps"], "compress is"),
         (["to=x", "dataset.n=0"], "dataset.n"),
     ],
