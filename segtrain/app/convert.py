@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
@@ -28,8 +28,6 @@ def convert(config: DictConfig) -> None:
         UserError: the folder is there, or cannot be written.
     """
     typed, choices = list(HydraConfig.get().overrides.task), choices_of(HydraConfig.get())
-    if OmegaConf.is_missing(config, "to"):
-        raise UserError("convert has nowhere to write to; give a folder that is not there yet: to=data/stream")
     decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
     config = DictConfig(decided)
     check_values(config)
