@@ -95,7 +95,6 @@ def check_options(wanted: DictConfig) -> None:
         "whole": (type(wanted.whole) is int and wanted.whole >= 0, "a side in pixels from 0"),
         "threads": (wanted.threads is None or (type(wanted.threads) is int and wanted.threads >= 1), "null, or from 1"),
         "overlay": (type(wanted.overlay) is bool, "true or false"),
-        "allow_other_pixels": (type(wanted.allow_other_pixels) is bool, "true or false"),
         "probabilities": (wanted.probabilities in (None, "tiff", "npz"), "tiff (16 bits), npz (float32) or null"),
     }
     for key, (holds, expected) in rules.items():

@@ -151,7 +151,6 @@ def check(config: DictConfig) -> None:
         "max_mb": ("a number above 0", lambda v: type(v) in (int, float) and 0 < v < float("inf")),
         "max_pixels": ("a whole number from 1", lambda v: type(v) is int and v > 0),
         "shifts": ("a list of files of conf/aug", lambda v: isinstance(v, ListConfig)),
-        "allow_other_pixels": ("true or false", lambda v: type(v) is bool),
     }
     for key, (expected, holds) in rules.items():
         value = OmegaConf.select(config, key)

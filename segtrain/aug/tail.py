@@ -24,6 +24,7 @@ FLOATING = {"ToFloat", "FromFloat"}  # around ops that need floats: together the
 # Those that draw how much, and yet, where they always act, take every training image to where no other image is.
 PREPARING = ("CLAHE",)
 DRAWING = ("OneOf", "SomeOf", "OneOrOther", "RandomChoice")  # compositions that take some of their own
+SIDE = 1024  # pixels of a sample that are tried on: of a whole slide each draw would take seconds
 TRIES = 4  # draws in which a transform that changes an image in one way only does so each time
 
 
@@ -72,6 +73,7 @@ def training_alone(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarra
         transforms: as a policy lists them.
         image, mask: a sample as stored, (H, W, C) and (H, W).
     """
+    image, mask = image[:SIDE, :SIDE], mask[:SIDE, :SIDE]
     names = dict.fromkeys(name for one in transforms for name in _preparing(one, image, mask))
     return [
         f"{name} acts on every training image, and on no image of validation, test, evaluate or predict, which the "
