@@ -13,8 +13,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from segtrain.area import shrink_labels
+from segtrain.files import write_whole
 from segtrain.runs.epochs import number_of
-from segtrain.runs.files import write_whole
 from segtrain.sheet import DPI, Row, patch, save, write_sheet
 
 Image = npt.NDArray[Any]

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from segtrain.runs.files import write_whole
+from segtrain.files import write_whole
 
 DPI = 100
 GAP = 8  # pixels between tiles

@@ -21,7 +21,7 @@ from segtrain.config import choices_of, plain
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
-from segtrain.runs.files import explained, write_whole
+from segtrain.files import explained, write_whole
 from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
 from segtrain.values import check_values

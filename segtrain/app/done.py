@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.errors import UserError
-from segtrain.runs.files import explained
+from segtrain.files import explained
 
 TABLE = "predicted.csv"
 COLUMNS = ("name", "input", "bytes", "changed_ns", "made_by", "outputs")

@@ -15,7 +15,7 @@ from segtrain.app.commands import command
 from segtrain.app.evaluate_found import Evaluated, pictured
 from segtrain.app.evaluate_page import page
 from segtrain.app.evaluate_robustness import ROBUSTNESS, keep
-from segtrain.runs.files import explained, write_whole
+from segtrain.files import explained, write_whole
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.sweeps.arms import arms_of

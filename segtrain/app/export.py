@@ -15,8 +15,8 @@ from segtrain.app.finding import find_run
 from segtrain.app.loaded import Loaded, load
 from segtrain.app.sources import named_model
 from segtrain.errors import UserError
+from segtrain.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.epochs import number_of
-from segtrain.runs.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.folder import RunFolder
 
 WIDTH = 160  # letters of a line where standard output is no terminal

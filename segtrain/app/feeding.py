@@ -20,7 +20,7 @@ from segtrain.data.normalisation import looked_at, measured
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
 from segtrain.data.value_scales import scales_caution
 from segtrain.errors import UserError
-from segtrain.runs.files import explained, part, put, to_disk, write_whole
+from segtrain.files import explained, part, put, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
 
 WAIT = 0.2  # seconds between two looks at what another process is building

@@ -14,8 +14,8 @@ from segtrain.app.images import Opened
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.nodata import NODATA
 from segtrain.data.datasets.scans import plane
+from segtrain.files import explained, part, put, to_disk, write_whole
 from segtrain.plots import overlay
-from segtrain.runs.files import explained, part, put, to_disk, write_whole
 
 Array = np.ndarray[Any, Any]
 RGB = tuple[int, int, int]

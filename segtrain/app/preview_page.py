@@ -13,8 +13,8 @@ from segtrain.aug.trace import alone, traced, untouched
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
+from segtrain.files import explained
 from segtrain.runs.epochs import index_of, written
-from segtrain.runs.files import explained
 from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
 

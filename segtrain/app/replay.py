@@ -19,8 +19,8 @@ from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import Split
 from segtrain.errors import UserError
+from segtrain.files import explained
 from segtrain.runs.epochs import index_of, number_of
-from segtrain.runs.files import explained
 from segtrain.runs.folder import RunFolder, folder_name
 
 OWN = ("replay", "sample", "epoch", "view", "outputs", "debug", "trust")  # what may be typed beside replay

@@ -15,7 +15,7 @@ from segtrain.area import shrink_labels
 from segtrain.aug.policy import Pair
 from segtrain.aug.trace import OPS, Drawn
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.runs.files import write_whole
+from segtrain.files import write_whole
 
 LARGEST = 320  # pixels, longest side of a picture in the page
 SMALLEST = 160  # smaller ones are enlarged by whole pixels, so that no browser blurs them

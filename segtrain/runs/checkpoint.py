@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 
 from segtrain.errors import UserError
-from segtrain.runs.files import part, put, to_disk, write_whole
+from segtrain.files import part, put, to_disk, write_whole
 from segtrain.runs.folder import BEST as BEST
 from segtrain.runs.folder import WEIGHTS as WEIGHTS
 

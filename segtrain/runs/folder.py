@@ -15,8 +15,8 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.errors import UserError
+from segtrain.files import clear_parts, explained, write_whole
 from segtrain.runs.epochs import read, written
-from segtrain.runs.files import clear_parts, explained, write_whole
 from segtrain.runs.metrics_csv import MetricsTable
 
 State = Literal["queued", "running", "finished", "failed", "interrupted"]

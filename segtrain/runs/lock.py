@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO
 
 from segtrain.errors import UserError
-from segtrain.runs.files import explained
+from segtrain.files import explained
 
 try:
     import fcntl

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segtrain.errors import UserError
+from segtrain.files import explained, to_disk, write_whole
 from segtrain.runs.epochs import FROM_1, index_of, number_of
-from segtrain.runs.files import explained, to_disk, write_whole
 
 Number = float | int
 EPOCH = "epoch"  # counts from 0: the column of earlier versions, and the key of a row in the code

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from segtrain.counted import counted
+from segtrain.files import write_whole
 from segtrain.runs.epochs import number_of
-from segtrain.runs.files import write_whole
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from segtrain.runs.files import write_whole
+from segtrain.files import write_whole
 from segtrain.sweeps import caution
 from segtrain.sweeps.arms import Arm, Choice, arms_of, choice
 from segtrain.sweeps.contrasts import Contrast, contrasts

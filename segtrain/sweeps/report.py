@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.runs.files import write_whole
+from segtrain.files import write_whole
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.sweeps import figures, page, robustness_page
 from segtrain.sweeps.arms import Arm

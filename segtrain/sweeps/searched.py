@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from segtrain.runs.files import write_whole
+from segtrain.files import write_whole
 from segtrain.sweeps import figures
 from segtrain.sweeps.search import GOAL, needed
 

@@ -1,0 +1,65 @@
+"""What a YAML text stands for is counted before it is read."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segtrain import plain_yaml
+from segtrain.config import conf_dir
+from segtrain.errors import UserError
+from segtrain.plain_yaml import require_plain
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAUGHS,
+        "[" * 100_000,
+        "- " * 5_000 + "a",
+        "a: " + "x" * (plain_yaml.MOST_BYTES + 1),
+        "[" + "1, " * plain_yaml.MOST_VALUES + "1]",
+    ],
+    ids=["laughs", "brackets", "dashes", "long", "many"],
+)
+def test_what_nobody_could_read_is_refused_at_once(text):
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        require_plain(text, "config.yaml")
+
+
+@pytest.mark.parametrize("path", sorted(conf_dir().rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_file_of_ours_is_plain(path):
+    require_plain(path.read_text("utf-8"), path)
+
+
+@pytest.mark.parametrize("text", ["", "a: [1", "\tx", "a: *b", "a: &a [*a]", "\0"])
+def test_other_mistakes_are_left_to_the_reader(text):
+    require_plain(text, "config.yaml")
+
+
+def _values(node) -> int:
+    inner = [item for pair in node.items() for item in pair] if isinstance(node, dict) else node
+    return 1 + sum(map(_values, inner)) if isinstance(node, dict | list) else 1
+
+
+NODES = st.recursive(
+    st.integers() | st.text("abc"), lambda n: st.lists(n, max_size=4) | st.dictionaries(st.text("abc"), n, max_size=4)
+)
+
+
+@given(NODES, st.integers(1, 3))
+def test_repetitions_count_as_what_they_stand_for(node, deep):
+    shared = node if isinstance(node, dict | list) and node else [node]
+    for _ in range(deep):
+        shared = [shared, shared]
+    text, values = yaml.safe_dump(shared), _values(shared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_yaml, "MOST_VALUES", values)
+        require_plain(text, "x")
+        patch.setattr(plain_yaml, "MOST_VALUES", values - 1)
+        with pytest.raises(UserError):
+            require_plain(text, "x")
