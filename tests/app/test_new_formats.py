@@ -42,12 +42,13 @@ def coco(path: Path, numbers: range, below: str = "") -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_coco_in_one_file(segtrain: CommandLine) -> None:
+@pytest.mark.parametrize(("annotations", "photos"), [("annotations/all.json", "photos/"), ("all.json", "")])
+def test_coco_in_one_file(annotations: str, photos: str, segtrain: CommandLine) -> None:
     root = segtrain.folder / "data"
-    coco(root / "annotations" / "all.json", range(6), below="deep/")
+    coco(root / annotations, range(6), below="deep/")
     (root / "other.json").write_text("[1, 2")
     for i in range(6):
-        save(root / "photos" / "deep" / f"{i}.jpg", Image.fromarray(image(i)))
+        save(root / f"{photos}deep" / f"{i}.jpg", Image.fromarray(image(i)))
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     dataset = build_dataset(opened(segtrain))
     assert dataset.classes == ("background", "cell", "yes")

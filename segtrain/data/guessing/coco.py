@@ -183,5 +183,6 @@ def _common(folder: str, annotations: str) -> int:
     """How many folders from the root on both lie in, and whether both name the same split."""
     pairs = zip(folder.split("/"), annotations.split("/"), strict=False)
     shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    splits = [taken_apart(f"{PurePosixPath(path).with_suffix('')}/x").split for path in (folder, annotations)]
+    beside = (PurePosixPath(folder), PurePosixPath(annotations).with_suffix(""))
+    splits = [taken_apart(str(path / "x")).split for path in beside]
     return 2 * shared + (splits[0] is not None and splits[0] == splits[1])
