@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fuzzing import bases
 from fuzzing.cases import KINDS, Case
+from fuzzing.damages import MINE
 from fuzzing.forked import MOST_MEMORY, OUT, Ended, begin, finish, run, warm_up
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
@@ -91,6 +92,7 @@ def started(number: int, root: Path, arguments: argparse.Namespace) -> Running:
     shutil.copytree(root / "base", folder, symlinks=True)
     (folder / OUT).unlink(missing_ok=True)
     canary.mkdir()
+    (canary / MINE).write_text(MINE)
     case = KINDS[dice.choice(arguments.kinds)](folder, dice, canary)
     return Running(number, case, folder, begin(case.arguments, folder), time.monotonic())
 
@@ -104,7 +106,7 @@ def judged(one: Running, ended: Ended, root: Path, answers: dict[tuple[str, ...]
         return "traceback"
     if ended.memory > MOST_MEMORY:
         return "memory"
-    if list((one.folder.parent / "canary").iterdir()):
+    if [(path.name, path.read_text()) for path in (one.folder.parent / "canary").iterdir()] != [(MINE, MINE)]:
         return "canary"
     if CONTROLS.search(ended.text):
         return "escape"

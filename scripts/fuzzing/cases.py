@@ -120,11 +120,17 @@ def of_config(folder: Path, dice: random.Random, canary: Path) -> Case:
     if group == "experiment":
         file.write_text("# @package _global_\nseed: 1\n")
     arguments = ["--config-dir", "my_conf", f"{group}=odd", *typed]
-    kind = dice.choice(("damaged", "damaged", "target", "hydra", "typed", "unknown"))
+    kind = dice.choice(("damaged", "damaged", "target", "hydra", "typed", "unknown", "names"))
     if kind == "damaged":
         return Case(f"{group}/{name}: {damage(file, dice, canary)}", arguments, file.name)
     if kind == "target":
         return _of_target(file, group, arguments, dice, canary)
+    if kind == "names":
+        names = dice.sample([name for name in ODD if isinstance(name, str) and name.strip()], 2)
+        (folder / "my_conf" / "dataset").mkdir(exist_ok=True)
+        called = {"defaults": ["folder"], "root": "data", "classes": {names[0]: 0, names[1]: 255}}
+        (folder / "my_conf" / "dataset" / "named.yaml").write_text(yaml.safe_dump(called))
+        return Case(f"classes are called {names}", ["--config-dir", "my_conf", *TINY, "dataset=named"])
     if kind == "hydra":
         return _of_hydra(file, arguments, dice, canary)
     if kind == "typed":

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+MINE = "mine.txt"  # the user's own file in the folder that nothing may write to; it holds its name
 ESCAPE = "\x1b[2J\x1b]0;owned\x07"
 # Values that hardly a key takes. Numbers are few: another number of the same kind is no damage that could be seen.
 ODD: tuple[Any, ...] = (
@@ -166,7 +167,7 @@ def changed(node: Any, dice: random.Random) -> str:
     return f"{key} {kind}"
 
 
-def stands_in(path: Path, dice: random.Random) -> str:
+def stands_in(path: Path, dice: random.Random, canary: Path) -> str:
     """Puts something that is no regular file, or nothing, in the place of a file, and returns what."""
     kinds: dict[str, Callable[[], object]] = {
         "missing": lambda: None,
@@ -176,6 +177,8 @@ def stands_in(path: Path, dice: random.Random) -> str:
         "a broken link": lambda: path.symlink_to("nowhere"),
         "a link to itself": lambda: path.symlink_to(path.name),
         "a link to the folder above": lambda: path.symlink_to(".."),
+        "a link to a file of the user's": lambda: path.symlink_to(canary / MINE),
+        "a link to a new file of the user's": lambda: path.symlink_to(canary / "new"),
     }
     kind = dice.choice(list(kinds))
     path.unlink()
@@ -189,7 +192,7 @@ BY_SUFFIX = {".json": of_json, ".yaml": of_yaml, ".csv": of_csv}
 def damage(path: Path, dice: random.Random, canary: Path) -> str:
     """Damages a file in place as its kind allows and returns what was done."""
     if dice.random() < 0.15:
-        return stands_in(path, dice)
+        return stands_in(path, dice, canary)
     content = path.read_bytes()
     kind = BY_SUFFIX.get(path.suffix, of_bytes) if dice.random() < 0.75 and content else of_bytes
     damaged, what = kind(content, dice)
