@@ -149,8 +149,9 @@ def look_of(config: DictConfig, patience: Patience) -> tuple[Any, str]:
     if config.shift not in ("none", *shifts.names):
         raise UserError(f"shift={config.shift} is not offered; expected none, or one of shifts={list(config.shifts)}")
     predict = {name: seen(predictor, name, patience).predict for name in VIEWS}
+    computable = predictor.computable(config.max_pixels, config.max_gb, is_in_one=True)
     images = Images(predictor.reading, predictor.channels, pixels=predictor.pixels)
-    read = Upload(images, config.max_pixels).read
+    read = Upload(images, computable, config.max_pixels).read
     look = Look(predict, read, shifts, predictor.classes, predictor.palette, predictor.ignore_index)
     return look, title
 
@@ -207,6 +208,7 @@ def check(config: DictConfig) -> None:
         "port": ("a whole number from 0, any free one, to 65535", lambda v: type(v) is int and 0 <= v < 65536),
         "max_mb": ("a number above 0", _is_positive),
         "max_uploads_mb": ("a number above 0", _is_positive),
+        "max_gb": ("a number above 0", _is_positive),
         "max_seconds": ("a number above 0", _is_positive),
         "max_pixels": ("a whole number from 1", lambda v: type(v) is int and v > 0),
         "shifts": ("a list of files of conf/aug", lambda v: isinstance(v, ListConfig)),
@@ -237,6 +239,6 @@ def _serving() -> ModuleType:
     try:
         return importlib.import_module("segtrain.app.serve_page")
     except ImportError as error:
-        if error.name not in SERVERS:
+        if str(error.name).partition(".")[0] not in SERVERS:
             raise
         raise UserError(f'serve needs uvicorn and starlette; got "{error}"; pip install "segtrain[serve]"') from error

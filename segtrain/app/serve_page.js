@@ -38,6 +38,8 @@ async function upload(chosen) {
   const mine = ++turn;
   find("#name").textContent = chosen.name;
   find("#upload button").hidden = false;
+  const most = Number(find("#upload").dataset.most);
+  if (chosen.size > most * 2 ** 20) { refuse(`'${chosen.name}' has ${(chosen.size / 2 ** 20).toFixed(1)} MB; expected ${most} MB at most; start with max_mb=…`); return; }
   say("Sending the file", false);
   await waited(mine, async () => {
     const answer = await answerOf(`/upload?name=${encodeURIComponent(chosen.name)}`, chosen);

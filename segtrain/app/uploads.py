@@ -71,8 +71,8 @@ class Uploads:
         """
         if size > self._most:
             raise UserError(
-                f"'{name}' has {size / MEGA:,.1f} MB; expected {self._most / MEGA:g} MB at most; cut it into tiles, or "
-                "start with max_mb=…; `python -m segtrain predict` takes any size"
+                f"'{name}' has {size / MEGA:,.1f} MB; expected {self._most / MEGA:.3g} MB at most; cut it into tiles, "
+                "or start with max_mb=…; `python -m segtrain predict` takes any size"
             )
         self.drop_old()
         files = self._held[session]
@@ -82,7 +82,7 @@ class Uploads:
         if held + size > self._in_all:
             raise UserError(
                 f"no room for '{name}': all uploads together have {(held + size) / MEGA:,.1f} MB; expected "
-                f"{self._in_all / MEGA:g} MB at most; wait until others have ended, or start with max_uploads_mb=…"
+                f"{self._in_all / MEGA:.3g} MB at most; wait until others have ended, or start with max_uploads_mb=…"
             )
         key = secrets.token_urlsafe(32)
         ending = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")

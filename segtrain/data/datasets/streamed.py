@@ -179,11 +179,31 @@ def unpacked(data: bytes | memoryview) -> Pixels:
     if zlib.crc32(body) != int.from_bytes(checksum):
         raise ValueError("the checksum of its pixels does not fit")
     if body[: len(NPY)] != NPY:
-        body = memoryview(zlib.decompress(body))
+        body = memoryview(_inflated(body))
     header = io.BytesIO(body[:LONGEST_HEADER])
     np.lib.format.read_magic(header)
     shape, _, dtype = np.lib.format.read_array_header_1_0(header)
     return np.frombuffer(body, dtype, offset=header.tell()).reshape(shape).copy()
+
+
+def _inflated(body: memoryview) -> bytes:
+    """As many bytes as its header asks for, and no more: some kilobytes may swell to any size.
+
+    Raises:
+        ValueError: they are more than `MOST_BYTES`, or others than it asks for.
+    """
+    inflater = zlib.decompressobj()
+    first = inflater.decompress(body, LONGEST_HEADER)
+    header = io.BytesIO(first)
+    np.lib.format.read_magic(header)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    length = header.tell() + math.prod(shape) * dtype.itemsize
+    if length > MOST_BYTES:
+        raise ValueError(f"its header asks for {length} bytes")
+    rest = inflater.decompress(inflater.unconsumed_tail, max(1, length + 1 - len(first)))
+    if len(first) + len(rest) != length or not inflater.eof:
+        raise ValueError(f"its header asks for {length} bytes, its data holds others")
+    return first + rest
 
 
 def npy(array: Pixels) -> bytes:

@@ -23,7 +23,9 @@ from segtrain.data.datasets.pixels import (
     read_header,
     read_picture,
 )
+from segtrain.data.datasets.tiff_places import require_page
 from segtrain.errors import UserError
+from segtrain.padding import refusal_of_grown
 
 SUFFIXES = (".tif", ".tiff")
 PAGES = ("channels", "samples")
@@ -175,6 +177,8 @@ def _check(series: Any, path: Path, of_mask: bool) -> None:
             f"'{path}' is {page.imagewidth} x {page.imagelength} pixels by its header; expected up to {MOST_PIXELS}; "
             "replace it, or cut it into tiles"
         )
+    if refused := refusal_of_grown((page.imagelength, page.imagewidth)):
+        raise UserError(f"'{path}' {refused}; cut it into tiles, or remove it together with its partner")
     if page.photometric == WHITE_IS_ZERO:
         refuse_inverted(path, of_mask, page.dtype is not None and page.dtype.kind in "ub" and page.dtype.itemsize <= 2)
     orientation = page.tags.valueof(274, 1)
@@ -201,7 +205,10 @@ def _numbers(series: Any, pages: str) -> Pixels:
 def _stored(series: Any, pages: str, number: int) -> Pixels:
     """One sample (H, W, C) as stored: pages in turn, and in each its channels."""
     numbers = _numbers(series, pages)
+    require_page(series.keyframe)
     if len(series.pages) == numbers.size:
+        for page in numbers[number]:
+            require_page(series.pages[int(page)])
         found = np.stack([series.pages[int(page)].asarray(maxworkers=1) for page in numbers[number]])
     else:  # some writers describe one page and put the others behind it
         found = series.asarray(maxworkers=1).reshape(numbers.size, *series.keyframe.shape)[numbers[number]]
