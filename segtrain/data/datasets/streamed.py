@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import tempfile
@@ -34,6 +35,7 @@ HASHES = "hashes"  # of the images, hex: the source's own, else of their pixels
 BESIDE = ("groups", "weights")  # what some datasets say of each sample, and others do not
 CHUNK = "64MB"  # a file of chunks: litdata's own default; what one download from an object store brings
 NPY = b"\x93NUMPY"  # how an array that is not compressed begins
+MOST_BYTES = 1 << 34  # of an array: 2**31 values of the longest kind
 LONGEST_HEADER = 256  # bytes; of our arrays it has 128
 REMOTE = re.compile(r"[a-z0-9]+:(//|/)")  # s3://bucket/folder; local:/folder is litdata's own stand-in for one
 
