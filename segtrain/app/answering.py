@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import gc
 import threading
 import time
 from collections.abc import Callable
@@ -90,7 +89,6 @@ class Line:
 
 def give_back() -> None:
     """Hands memory that is free back to the system: glibc keeps what large pictures took."""
-    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if hasattr(ctypes, "CDLL") else None
     if trim is not None:
         trim(0)

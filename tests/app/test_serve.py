@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from segtrain.app.predictor import Predictor
 from segtrain.app.serve import SHORTEST, VARIABLE, is_local, listening, secret_of, seen
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
+from tests.app.test_computed import thin
 from tests.conftest import SMALL, CommandLine, train
 
 # What the server itself asks the network for is written down by Python's own audit.
@@ -41,6 +43,7 @@ sys.addaudithook(note)
 from segtrain.__main__ import main
 main()
 """
+PASSWORD = "a long password"
 LONGEST = 120  # seconds for anything on a busy machine
 
 
@@ -182,11 +185,11 @@ def browser() -> Iterator[Any]:
 class Page:
     """The page in the browser, by what it shows."""
 
-    def __init__(self, browser: Any, url: str) -> None:
+    def __init__(self, browser: Any, url: str, first: str = "#upload input[type=file]") -> None:
         self.browser = browser
         browser.get_log("performance")
         browser.get(url)
-        self.wait(lambda: self.find("#upload input[type=file]"))
+        self.wait(lambda: self.find(first))
 
     def find(self, selector: str) -> Any:
         return self.browser.find_element("css selector", selector)
@@ -240,7 +243,7 @@ CLEAR = "#upload button[aria-label='Clear']"
 def test_an_upload_is_predicted_and_every_control_answers(
     serve: Callable[..., Server], browser: Any, tmp_path: Path
 ) -> None:
-    server = serve("shifts=[photometric,geometric]", "max_mb=0.1", "max_pixels=4000")
+    server = serve("shifts=[photometric,geometric]", "max_mb=0.1", "max_pixels=4096")
     page = Page(browser, server.url)
     page.upload(grey(tmp_path))
     page.facts("64 × 48 pixels; 1 channel; uint8; predicted in")
@@ -297,6 +300,71 @@ def test_an_upload_is_predicted_and_every_control_answers(
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", sized)
         page.wait(lambda: browser.execute_script(script))
     ended(server, signal.SIGINT, 130)
+
+
+@pytest.mark.slow
+def test_another_browser_does_not_see_what_was_uploaded(
+    serve: Callable[..., Server], browser: Any, tmp_path: Path
+) -> None:
+    server = serve(f"password={PASSWORD}")
+    browser.delete_all_cookies()
+    for given, comes in (("a wrong one", ".refusal:not(:empty)"), (PASSWORD, "#controls")):
+        page = Page(browser, server.url, "input[type=password]")
+        page.find("input[type=password]").send_keys(given, "\n")
+        page.wait(lambda page=page, comes=comes: page.find(comes))
+    page.upload(grey(tmp_path))
+    page.facts("predicted in")
+    (key,) = [file.name for file in server.temporary.rglob("*.png")]
+    assert PASSWORD not in browser.current_url and PASSWORD not in server.err.read_text()
+    cookies = browser.get_cookies()
+    assert [(cookie["httpOnly"], cookie["sameSite"]) for cookie in cookies] == [(True, "Strict")]
+    browser.delete_all_cookies()
+    answer = browser.execute_async_script(
+        "const done = arguments[1]; fetch('/show', {method: 'POST', body: JSON.stringify({file: arguments[0]})})"
+        ".then((answer) => done(answer.status))",
+        key,
+    )
+    assert answer == 401
+    ended(server, signal.SIGTERM, 0)
+
+
+@pytest.mark.slow
+def test_thirty_at_once_and_a_thin_image_leave_it_answering(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve("max_seconds=20")
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    for _ in range(6):  # warm: what is kept of the last answers, and of threads
+        assert shown(server, content).startswith("{")
+    before = resident(server)
+    with ThreadPoolExecutor(30) as threads:
+        told = list(threads.map(lambda _: shown(server, content), range(30)))
+    assert all('"mask"' in one or "wait already" in one for one in told) and any('"mask"' in one for one in told)
+    assert "16000000 x 1 pixels" in shown(server, thin(tmp_path / "thin.png", 16_000_000).read_bytes())
+    began = time.monotonic()
+    assert '"mask"' in shown(server, content) and time.monotonic() - began < 20
+    assert resident(server) < 1.1 * before
+    ended(server, signal.SIGTERM, 0)
+
+
+def shown(server: Server, content: bytes) -> str:
+    """What a new session is told of a file."""
+    session = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    try:
+        with session.open(f"{server.url}/upload?name=a.png", content, LONGEST) as answer:
+            asked = json.dumps({"file": json.loads(answer.read())["file"]}).encode()
+        with session.open(f"{server.url}/show", asked, LONGEST) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
+
+
+def resident(server: Server) -> int:
+    """Kilobytes of memory that the server holds."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{server.process.pid}/status").read_text())
+    assert found is not None
+    return int(found[1])
 
 
 def test_it_answers_this_machine_alone_and_leaves_nothing(serve: Callable[..., Server], tmp_path: Path) -> None:
