@@ -28,7 +28,7 @@ function forget() {
 
 async function answerOf(address, body) {
   const response = await fetch(address, { method: "POST", body });
-  const answer = await response.json();
+  const answer = await response.json().catch(() => ({ error: "The server is busy; try again soon." }));
   if (!response.ok) throw new Error(answer.error);
   return answer;
 }

@@ -112,8 +112,8 @@ def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
 def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
     """The one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
-    try:
-        with _heeded(), tifffile.TiffFile(path) as file:
+    try:  # _multifile: the text of an OME-TIFF may name any other file as the place of its pixels
+        with _heeded(), tifffile.TiffFile(path, _multifile=False) as file:
             _check(file.series, path, of_mask)
             yield file.series[0]
     except (UserError, MemoryError):

@@ -152,3 +152,20 @@ def test_a_file_with_such_a_tile_is_refused_before_it_fills_the_memory(tmp_path:
             file.pages[0].tags[tag].overwrite(65520)
     with pytest.raises(UserError, match="a tile is 65520 x 65520 pixels"):
         READERS[reader](tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_pixels_are_those_of_the_file_itself_whatever_its_ome_text_names(tmp_path: Path, pages: int) -> None:
+    (tmp_path / "mine").mkdir()
+    tifffile.imwrite(tmp_path / "secret.tif", np.full((40, 56), 77, np.uint8))
+    sides = 'DimensionOrder="XYCZT" Type="uint8" SizeX="56" SizeY="40" SizeC="1" SizeZ="1" SizeT="1"'
+    for named in (tmp_path / "secret.tif", Path("../secret.tif")):
+        place = f'<TiffData IFD="0" PlaneCount="1"><UUID FileName="{named}">urn:uuid:1</UUID></TiffData>'
+        text = (
+            '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:0"><Image ID="Image:0"><Pixels ID="Pixels:0" {sides}>'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{place}</Pixels></Image></OME>'
+        )
+        pixels, path = np.full((pages, 40, 56), 5, np.uint8), tmp_path / "mine" / "a.tif"
+        tifffile.imwrite(path, pixels, description=text, metadata=None, photometric="minisblack")
+        assert (read_pixels(path, "samples", 0).pixels == 5).all()
