@@ -12,7 +12,7 @@ from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.inverted import WHITE_IS_ZERO
 from segtrain.data.datasets.nodata import NODATA, filled, mean_elsewhere, nothing, parsed
 from segtrain.data.datasets.pixels import FORMATS, Picture
-from segtrain.data.datasets.tiff_places import require_page
+from segtrain.data.datasets.tiff_places import count_pages, require_page
 from segtrain.errors import UserError
 
 Array = np.ndarray[Any, Any]
@@ -27,7 +27,7 @@ def pages_and_pixels(path: Path) -> tuple[int, int]:
     try:
         with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
             warnings.simplefilter("ignore")
-            return getattr(image, "n_frames", 1), image.width * image.height
+            return count_pages(path) if image.format == "TIFF" else 1, image.width * image.height
     except Exception:  # whoever reads it says what is wrong
         return 1, 0
     finally:

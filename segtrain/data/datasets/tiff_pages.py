@@ -23,7 +23,7 @@ from segtrain.data.datasets.pixels import (
     read_header,
     read_picture,
 )
-from segtrain.data.datasets.tiff_places import require_page
+from segtrain.data.datasets.tiff_places import count_pages, require_page
 from segtrain.errors import UserError
 from segtrain.padding import refusal_of_grown
 
@@ -113,6 +113,7 @@ def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
     """The one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
     try:  # _multifile: the text of an OME-TIFF may name any other file as the place of its pixels
+        count_pages(path)
         with _heeded(), tifffile.TiffFile(path, _multifile=False) as file:
             _check(file.series, path, of_mask)
             yield file.series[0]

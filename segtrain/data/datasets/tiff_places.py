@@ -5,11 +5,13 @@ stored, and no word about it.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from struct import calcsize, unpack_from
 from typing import Any
 
 import numpy as np
 
+MOST_PAGES = 1 << 16
 MOST_TILE = 1 << 24  # pixels of a strip or tile, unless the image has more: 4096 x 4096
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
@@ -50,6 +52,33 @@ def require_tile(height: int, width: int, of_height: int, of_width: int) -> None
     """
     if height * width > max(MOST_TILE, 2 * of_height * of_width):
         raise ValueError(f"a tile is {width} x {height} pixels, of an image of {of_width} x {of_height}")
+
+
+def count_pages(path: Path) -> int:
+    """Returns how many pages a TIFF has, by the chain of its directories; PIL takes the square of them to count.
+
+    Raises:
+        ValueError: more than `MOST_PAGES`, a chain without end, or one that is cut off.
+    """
+    with path.open("rb") as file:
+        start = file.read(16)
+        order = "<" if start[:2] == b"II" else ">"
+        is_big = unpack_from(f"{order}H", start, 2)[0] == 43
+        count, tag, place = ("Q", 20, "Q") if is_big else ("H", 12, "I")
+        following = unpack_from(order + place, start, 8 if is_big else 4)[0]
+        seen: set[int] = set()
+        while following:
+            if following in seen or len(seen) >= MOST_PAGES:
+                raise ValueError(f"its pages lead back to one another, or are more than {MOST_PAGES}")
+            seen.add(following)
+            file.seek(following)
+            tags = unpack_from(order + count, file.read(calcsize(count)).ljust(8, b"\xff"))[0]
+            file.seek(following + calcsize(order + count) + tags * tag)
+            end = file.read(calcsize(place))
+            if len(end) != calcsize(place):
+                raise ValueError("its tags are cut off")
+            following = unpack_from(order + place, end)[0]
+        return len(seen)
 
 
 def taken_by_tags(content: bytes, start: int) -> list[Place]:
