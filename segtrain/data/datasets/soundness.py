@@ -138,6 +138,8 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
     if tags.get(262) == YCBCR:
         return
     samples = tags.get(258, (1,))
+    if order == ">" and max(samples) > 16 and tags.get(259, 1) != 1:
+        raise ValueError("compressed numbers of 32 bits, high bytes first, which PIL takes in the wrong order")
     bits = sum(samples) * (tags.get(277, 1) if len(samples) == 1 else 1) // planes  # one number may stand for all
     for number, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
         row = number // columns % rows
