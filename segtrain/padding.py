@@ -8,6 +8,7 @@ Size = tuple[int, int]  # height, width in pixels
 
 STRIDE = 32  # the deepest encoders halve the image five times
 NO_SIZE: Size = (0, 0)  # as the least size of an image: none
+MOST_GROWN = 1 << 28  # pixels of an image of a dataset, or of a crop, once it is grown: 16384 x 16384
 
 
 def up_to_stride(length: int) -> int:
@@ -18,6 +19,20 @@ def up_to_stride(length: int) -> int:
 def grown_size(size: Size, least: Size = NO_SIZE) -> Size:
     """Returns the multiples of the stride to which an image is grown: from its size, and from the least one."""
     return up_to_stride(max(size[0], least[0])), up_to_stride(max(size[1], least[1]))
+
+
+def refusal_of_grown(size: Size) -> str | None:
+    """Returns what is to be said of an image (H, W) that would be too large once it is grown; None where it is not.
+
+    One row of 16 million pixels is an image of 512 million for the network.
+    """
+    height, width = grown_size(size)
+    if height * width <= MOST_GROWN:
+        return None
+    return (
+        f"is {size[1]} x {size[0]} pixels, {height * width} once they are grown to multiples of {STRIDE} for the "
+        f"network; expected at most {MOST_GROWN}"
+    )
 
 
 def largest(sizes: Sequence[Size]) -> Size:

@@ -1,16 +1,18 @@
 """A file of the user's as images for a model, read as the run's training read its own. Without torch."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from segtrain.app.computed import Computable
 from segtrain.app.large_tiff import LargeTiff, pages_and_pixels
 from segtrain.data.datasets.intensity import Intensity
 from segtrain.data.datasets.nifti import open_nifti
 from segtrain.data.datasets.nodata import NODATA, read_tags
-from segtrain.data.datasets.pixels import Picture, read_picture, with_channels
+from segtrain.data.datasets.pixels import Picture, read_header, read_picture, with_channels
 from segtrain.data.datasets.scans import Recent, Scan, depth, spacing
 from segtrain.data.datasets.tiff_pages import SUFFIXES, read_layout, read_pixels
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_fit, span_of
@@ -65,6 +67,7 @@ class Images:
         axis: int | None = None,
         pages: str | None = None,
         pixels: Sequence[PixelMeaning] = (),
+        computable: Computable | None = None,
     ) -> None:
         """Keep the choices.
 
@@ -74,6 +77,7 @@ class Images:
             axis: along which a volume is cut, see `Volume`; None: as the run's dataset, else 2.
             pages: what the pages of a TIFF are, "channels" or "samples"; None: as the run's dataset, else samples.
             pixels: what the images of each network's training were, which a file must fit; empty: any will do.
+            computable: which sizes may be computed, asked before pixels are decoded; None: any.
         """
         if axis not in (None, 0, 1, 2):
             raise UserError(f"axis is {axis!r}; expected 0 sagittal, 1 coronal, 2 axial, or null: as the run's dataset")
@@ -82,7 +86,7 @@ class Images:
         self._kind, self._options, self._channels = reading.get("kind"), reading, channels
         self._axis = reading.get("axis", 2) if axis is None else axis
         self._pages = reading.get("pages") if pages is None else pages
-        self._pixels = tuple(pixels)
+        self._pixels, self._computable = tuple(pixels), computable
 
     def open(self, path: Path) -> Opened:
         """Returns the file, by its ending; pixels of large TIFFs are not read yet, but for some rows in the middle.
@@ -114,7 +118,14 @@ class Images:
             )
         return self._tiff(path) if name.endswith(SUFFIXES) else self._image(path)
 
+    def _require(self, path: Path, height: int, width: int, is_by_rows: bool = False) -> None:
+        if self._computable is not None:
+            self._computable.require(path, (height, width), is_by_rows)
+
     def _image(self, path: Path) -> Opened:
+        if self._computable is not None:
+            header = read_header(path)
+            self._require(path, header.height, header.width)
         image, missing = self._fitting(read_picture(path), path)
         opened = Opened("image", 1, image.shape[0], image.shape[1], lambda _, top, end: image[top:end])
         return _with_tags(opened, path, lambda _, top, end: None if missing is None else missing[top:end])
@@ -127,6 +138,7 @@ class Images:
 
     def _large(self, path: Path) -> Opened:
         large = LargeTiff(path, drops_alpha=self._kind != "Tiff")
+        self._require(path, large.height, large.width, is_by_rows=True)
         self._fit(large.rows(0, 1), path)
 
         def rows(_: int, top: int, end: int) -> Array:
@@ -137,6 +149,7 @@ class Images:
 
     def _pages_of(self, path: Path) -> Opened:
         layout, meant = read_layout(path, self._pages or "samples"), self._pages or "samples"
+        self._require(path, layout.height, layout.width)
         held: dict[int, Picture] = {}  # the page that was read last
 
         def whole(page: int) -> Picture:
@@ -161,6 +174,8 @@ class Images:
                 f"'{path}' has {scan.channels} channels; expected {self._channels}, as the model was trained with; "
                 "several scans of a patient go into one file as a fourth axis"
             )
+        for size in itertools.combinations(sorted(scan.grid.shape), 2):  # whichever way it is cut
+            self._require(path, *size)
         ranges = options.get("window"), options.get("normalise"), options.get("percentiles", (0.5, 99.5))
         recent, axis = Recent(1), self._axis
         intensity = Intensity(*ranges, recent)

@@ -11,7 +11,8 @@ from PIL import Image
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.inverted import WHITE_IS_ZERO
 from segtrain.data.datasets.nodata import NODATA, filled, mean_elsewhere, nothing, parsed
-from segtrain.data.datasets.pixels import Picture
+from segtrain.data.datasets.pixels import FORMATS, Picture
+from segtrain.data.datasets.tiff_places import count_pages, require_page
 from segtrain.errors import UserError
 
 Array = np.ndarray[Any, Any]
@@ -24,9 +25,9 @@ def pages_and_pixels(path: Path) -> tuple[int, int]:
     """How many pages a TIFF has, and pixels the first; (1, 0) for what PIL does not open, so that it is read whole."""
     most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
             warnings.simplefilter("ignore")
-            return getattr(image, "n_frames", 1), image.width * image.height
+            return count_pages(path) if image.format == "TIFF" else 1, image.width * image.height
     except Exception:  # whoever reads it says what is wrong
         return 1, 0
     finally:
@@ -51,6 +52,7 @@ class LargeTiff:
         try:
             with tifffile.TiffFile(path) as file:
                 self._page: Any = file.pages[0]
+                require_page(self._page)
                 separate, _, self.height, self.width, together = self._page.shaped
                 self._offsets, self._lengths = self._page.dataoffsets, self._page.databytecounts
                 self._tables, self._is_contiguous = self._page.jpegtables, bool(self._page.is_contiguous)

@@ -94,6 +94,8 @@ def check_options(wanted: DictConfig) -> None:
     rules = {
         "whole": (type(wanted.whole) is int and wanted.whole >= 0, "a side in pixels from 0"),
         "threads": (wanted.threads is None or (type(wanted.threads) is int and wanted.threads >= 1), "null, or from 1"),
+        "max_pixels": (type(wanted.max_pixels) is int and wanted.max_pixels >= 1, "a whole number from 1"),
+        "max_gb": (type(wanted.max_gb) in (int, float) and 0 < wanted.max_gb < float("inf"), "a number above 0"),
         "overlay": (type(wanted.overlay) is bool, "true or false"),
         "probabilities": (wanted.probabilities in (None, "tiff", "npz"), "tiff (16 bits), npz (float32) or null"),
     }
@@ -123,7 +125,8 @@ class Job:
         """Load the model."""
         self.predictor = _predictor(source, wanted)
         reading, pixels = self.predictor.reading, self.predictor.pixels
-        self.reader = Images(reading, self.predictor.channels, wanted.axis, wanted.pages, pixels)
+        computable = self.predictor.computable(wanted.max_pixels, wanted.max_gb, is_in_one=False)
+        self.reader = Images(reading, self.predictor.channels, wanted.axis, wanted.pages, pixels, computable)
         meaning = self.predictor.classes, self.predictor.palette, self.predictor.ignore_index
         self.wanted = Wanted(wanted.overlay, wanted.probabilities, *meaning)
         self.done = Done(folder, _made_by(source, wanted))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segtrain.app.computed import Computable, goes_at_once
 from segtrain.app.images import checked
 from segtrain.app.several import find_runs
 from segtrain.app.sources import least_size
@@ -62,7 +63,7 @@ class Predictor:
             windows: for images of more than `whole` pixels; None: those at once too.
             views: names of `segtrain.model.views.VIEWS`.
             device: where the model is, in torch's words.
-            whole: pixels up to which an image is not cut into windows.
+            whole: pixels up to which an image is not cut into windows, see `goes_at_once`.
             least: height and width in pixels, multiples of the stride, to which smaller images are grown, such as the
                 training's crop; no window is smaller.
             reading: how the run's dataset reads files, its config; None: as stored.
@@ -93,12 +94,25 @@ class Predictor:
         logits = found[0] if len(found) == 1 else torch.cat(found, 1)
         return Prediction(labels_of(logits), probabilities_of(logits))
 
+    def computable(self, most_pixels: int, most_gigabytes: float, *, is_in_one: bool) -> Computable:
+        """Returns which images may be asked about; see there."""
+        return Computable(
+            channels=self.channels,
+            classes=max(2, len(self.classes)),
+            windows=self.windows,
+            whole=self.whole,
+            least=self.least,
+            most_pixels=most_pixels,
+            most_gigabytes=most_gigabytes,
+            is_in_one=is_in_one,
+        )
+
     def logits(self, read: Read, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
         """First row and logits (K, rows, W) of band after band of an image (H, W), from the top; a whole image is one.
 
         `read(top, end)` gives rows (C, rows, W), uint8 or float32; only as many as a window is high are asked for.
         """
-        windows = self.windows if size[0] * size[1] > self.whole else None
+        windows = None if goes_at_once(size, self.whole, self.least) else self.windows
         return bands(self.model, lambda top, end: read(top, end).to(self.device), size, windows, least=self.least)
 
 

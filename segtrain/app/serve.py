@@ -4,17 +4,20 @@ import copy
 import importlib
 import ipaddress
 import os
+import secrets
 import socket
 import tempfile
-import threading
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from segtrain.app.answering import Line, Patience
 from segtrain.app.several import runs_of
 from segtrain.app.stops import Stopped, Stops
+from segtrain.app.uploads import MEGA, Uploads
+from segtrain.counted import counted
 from segtrain.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
     from segtrain.app.predictor import Predictor
 
-SERVERS = ("gradio", "fastapi", "uvicorn", "starlette")  # what serve_page imports of the extra
+SERVERS = ("uvicorn", "starlette")  # what serve_page imports of the extra
+VARIABLE = "SEGTRAIN_PASSWORD"  # of the environment: a password there is not seen in the list of processes
+SHORTEST = 8  # characters of a password
 INTERRUPTED = 130  # exit status of Ctrl-C
 
 
@@ -30,43 +35,98 @@ def serve(config: DictConfig) -> None:
     """Serve the page until Ctrl-C, which ends with exit status 130, or SIGTERM, which ends with 0.
 
     Raises:
-        UserError: no run and no model, or both; a value that cannot be; gradio is not installed; the port is taken.
+        UserError: no run and no model, or both; a value that cannot be; the extra is not installed; the port is taken.
         KeyboardInterrupt: Ctrl-C.
     """
     check(config)
-    ended = threading.Event()
+    secret = secret_of(config.host, config.password)
     with tempfile.TemporaryDirectory(prefix="segtrain-serve-") as uploads:
+        patience = Patience(config.max_seconds)
         try:
             with Stops():
-                os.environ["GRADIO_TEMP_DIR"] = uploads  # where gradio keeps what is uploaded and shown
-                _serve(config, ended)
+                _serve(config, Path(uploads), patience, secret)
         except Stopped as stop:
-            ended.set()
+            patience.ended.set()
             print("stopped; what was uploaded is deleted", flush=True)
             if stop.status == INTERRUPTED:
                 raise KeyboardInterrupt from None
 
 
-def _serve(config: DictConfig, ended: threading.Event) -> None:
+def _serve(config: DictConfig, folder: Path, patience: Patience, secret: str | None) -> None:
     if config.run is not None:
         runs_of(str(config.run), Path(config.outputs))  # told before torch is imported, which takes seconds
     serving = _serving()
     with listening(config.host, config.port) as listener:  # before the network is loaded, which takes seconds
-        look, title = look_of(config, ended)
-        page = serving.page(look, title, config.views, config.shift, config.max_mb)
-        port = listener.getsockname()[1]
-        shown = f"[{config.host}]" if ":" in config.host else config.host
-        print(f"{title}: http://{shown}:{port}", flush=True)
+        look, title = look_of(config, patience)
+        server = _server(config, serving, look, title, folder, patience, secret, listener)
+        print(f"{title}: {address(config, listener, secret)}", flush=True)
         if not is_local(config.host):
-            print(f"warning: {config.host} is reachable from other machines, without a password", flush=True)
+            print(
+                f"warning: {config.host} is reachable from other machines, and the connection is not encrypted; who "
+                "reads it reads the password and the images",
+                flush=True,
+            )
         print(
             f"takes images of up to {config.max_mb:g} MB and {config.max_pixels:,} pixels; Ctrl-C ends it", flush=True
         )
-        serving.run(page, listener, config.host if is_local(config.host) else None, config.max_mb)
+        serving.run(server, listener)
 
 
-def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
-    """What answers the page until `ended`, a `segtrain.app.look.Look`, and the page's title."""
+def _server(
+    config: DictConfig,
+    serving: Any,
+    look: Any,
+    title: str,
+    folder: Path,
+    patience: Patience,
+    secret: str | None,
+    listener: socket.socket,
+) -> Any:
+    """The parts of the server, a `segtrain.app.serve_page.Server`."""
+    from segtrain.app.serve_gate import Gate
+
+    most, in_all = int(config.max_mb * MEGA), int(config.max_uploads_mb * MEGA)
+    uploads = Uploads(folder, most, in_all, look.show.cache_clear)
+    hosts = tuple(dict.fromkeys((config.host, "localhost", "127.0.0.1"))) if is_local(config.host) else None
+    gate = Gate(uploads, hosts, secret, listener.getsockname()[1])
+    page = serving.Page(look, title, config.views, config.shift, config.max_mb)
+    return serving.Server(page, uploads, Line(patience), gate)
+
+
+def secret_of(host: str, password: Any) -> str | None:
+    """Returns what the page asks for before it shows anything: the password that was given, or one that is made up.
+
+    None of a host that only this machine reaches, unless a password was given, by password= or in `VARIABLE`.
+
+    Raises:
+        UserError: it is shorter than `SHORTEST`.
+    """
+    given = os.environ.get(VARIABLE) if password is None else password
+    if given is not None and not isinstance(given, str):  # it is not said: others may read along
+        raise UserError(
+            f"the password is read as {type(given).__name__}; expected text; give it in quotes of its own: "
+            f"'password=\"…\"', or as {VARIABLE}"
+        )
+    if given is None:
+        return None if is_local(host) else secrets.token_urlsafe(32)
+    if len(given) < SHORTEST:
+        raise UserError(
+            f"the password has {counted(len(given), 'character')}; expected {SHORTEST} or more, as anyone who reaches "
+            f"the page may try; give password=… or {VARIABLE}, or leave it out, and one is made up"
+        )
+    return given
+
+
+def address(config: DictConfig, listener: socket.socket, secret: str | None) -> str:
+    """Returns where the page is, with the password in it where that was made up, as nobody else could know it."""
+    shown = f"[{config.host}]" if ":" in config.host else config.host
+    is_made_up = secret is not None and config.password is None and VARIABLE not in os.environ
+    token = f"/?token={secret}" if is_made_up else ""
+    return f"http://{shown}:{listener.getsockname()[1]}{token}"
+
+
+def look_of(config: DictConfig, patience: Patience) -> tuple[Any, str]:
+    """What answers the page, a `segtrain.app.look.Look`, and the page's title."""
     from segtrain.app.images import Images
     from segtrain.app.look import Look
     from segtrain.app.predictor import predictor_of
@@ -88,25 +148,23 @@ def look_of(config: DictConfig, ended: threading.Event) -> tuple[Any, str]:
     shifts = Shifts(list(config.shifts), predictor.ignore_index, searched())
     if config.shift not in ("none", *shifts.names):
         raise UserError(f"shift={config.shift} is not offered; expected none, or one of shifts={list(config.shifts)}")
-    predict = {name: seen(predictor, name, ended).predict for name in VIEWS}
+    predict = {name: seen(predictor, name, patience).predict for name in VIEWS}
+    computable = predictor.computable(config.max_pixels, config.max_gb, is_in_one=True)
     images = Images(predictor.reading, predictor.channels, pixels=predictor.pixels)
-    read = Upload(images, config.max_pixels).read
+    read = Upload(images, computable, config.max_pixels).read
     look = Look(predict, read, shifts, predictor.classes, predictor.palette, predictor.ignore_index)
     return look, title
 
 
-def seen(predictor: "Predictor", views: str, ended: threading.Event) -> "Predictor":
-    """The predictor with a test-time augmentation, the network shared; it gives up once `ended`.
+def seen(predictor: "Predictor", views: str, patience: Patience) -> "Predictor":
+    """The predictor with a test-time augmentation, the network shared; it asks before each window whether to go on.
 
     What the image is, was asked when it was read: a shift of the page's may lead anywhere.
-
-    A thread that predicts a large image would else keep the process for minutes.
     """
     from segtrain.model.views import viewed
 
     def model(image: "Tensor") -> "Tensor":
-        if ended.is_set():
-            raise UserError("the server was stopped before the prediction was done; start it again")
+        patience.require()
         return predictor.model(image)
 
     other = copy.copy(predictor)
@@ -148,7 +206,10 @@ def check(config: DictConfig) -> None:
     rules: dict[str, tuple[str, Any]] = {
         "host": ("localhost or an address such as 127.0.0.1", _is_host),
         "port": ("a whole number from 0, any free one, to 65535", lambda v: type(v) is int and 0 <= v < 65536),
-        "max_mb": ("a number above 0", lambda v: type(v) in (int, float) and 0 < v < float("inf")),
+        "max_mb": ("a number above 0", _is_positive),
+        "max_uploads_mb": ("a number above 0", _is_positive),
+        "max_gb": ("a number above 0", _is_positive),
+        "max_seconds": ("a number above 0", _is_positive),
         "max_pixels": ("a whole number from 1", lambda v: type(v) is int and v > 0),
         "shifts": ("a list of files of conf/aug", lambda v: isinstance(v, ListConfig)),
     }
@@ -156,6 +217,10 @@ def check(config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if not holds(value):
             raise UserError(f"{key} is {value!r}; expected {expected}; give {key}=…")
+
+
+def _is_positive(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")
 
 
 def _is_host(value: Any) -> bool:
@@ -166,7 +231,7 @@ def _is_host(value: Any) -> bool:
 
 
 def _serving() -> ModuleType:
-    """The module that needs gradio.
+    """The module that needs the extra.
 
     Raises:
         UserError: it is not installed.
@@ -174,6 +239,6 @@ def _serving() -> ModuleType:
     try:
         return importlib.import_module("segtrain.app.serve_page")
     except ImportError as error:
-        if error.name not in SERVERS:
+        if str(error.name).partition(".")[0] not in SERVERS:
             raise
-        raise UserError(f'serve shows its page with gradio; got "{error}"; pip install "segtrain[serve]"') from error
+        raise UserError(f'serve needs uvicorn and starlette; got "{error}"; pip install "segtrain[serve]"') from error

@@ -1,145 +1,283 @@
-"""serve's page and its server, in Gradio: controls, pictures, events. What is shown is `segtrain.app.look`'s."""
+"""serve's page and its server: what may be asked of it, and how it is answered. What is shown is `app.look`'s.
 
-import base64
-import html
-import os
-import socket
-from pathlib import Path
-from typing import Any
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import: no word to any server
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_OFFLINE"] = "1"
-
-import fastapi
-import gradio as gr
-import uvicorn
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-
-from segtrain.app.look import NONE, Asked, Look, Shown
-from segtrain.errors import UserError
-
-SUFFIXES = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".gz"]
-MEGA = 2**20  # bytes
-GRACE = 1  # seconds for answers under way when the server ends: a page's connection stays open by itself
-KEPT = (300, 3600)  # seconds: how often files are looked at, and how old they become
-STRONGEST = 3  # of the slider
-PAGE = "Page of a stack, slice of a scan; -1: the middle one"
-NO_FILE = "Drop an image on the field, or click on it."
-FONT = ("system-ui", "sans-serif")
-CSS = """
-.gradio-container { max-width: 1500px !important; }
-.pictures img { image-rendering: pixelated; }
-.legend { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; }
-.legend li { display: flex; align-items: center; gap: .45rem; margin: 0; }
-.swatch { width: 1em; height: 1em; border: 1px solid #888; flex: none; }
-.share { font-variant-numeric: tabular-nums; opacity: .75; }
-h2 { margin: 0; overflow-wrap: anywhere; }
-.refusal { color: #b00020; font-weight: 600; overflow-wrap: anywhere; }
-.dark .refusal { color: #ff8a9a; }
-.save { display: inline-block; padding: .5rem 1rem; border: 1px solid #888; border-radius: 4px; font-weight: 600; }
-footer { display: none !important; }
+Five addresses, each of them read here; a path that a request names is never opened: a file is known by the random key
+that its upload was answered with.
 """
 
+import asyncio
+import base64
+import html
+import json
+import math
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
-def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.Blocks:
-    """The page, not yet served.
+import cv2
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
 
-    Args:
-        look: what answers it.
-        title: what is served, as its heading.
-        views: the test-time augmentation that is chosen at first.
-        shift: the shift that is chosen at first.
-        most_mb: size of a file, for the label; the server holds it.
-    """
-    with gr.Blocks(title=f"segtrain: {title}", analytics_enabled=False, delete_cache=KEPT) as blocks:
-        gr.HTML(f"<h2>{html.escape(title)}</h2>")
-        with gr.Row():
-            with gr.Column(scale=1, min_width=280):
-                file = gr.File(label=f"Image, up to {most_mb:g} MB", file_types=SUFFIXES, elem_id="upload", height=180)
-                number = gr.Number(-1, label=PAGE, precision=0, minimum=-1, maximum=10**6, elem_id="page")
-                chosen = gr.Radio(list(look.predict), value=views, label="Test-time augmentation", elem_id="views")
-                shifted = gr.Dropdown([NONE, *look.shifts.names], value=shift, label="Shift", elem_id="shift")
-                strength = gr.Slider(0, STRONGEST, 1, step=0.1, label="Strength of the shift", elem_id="strength")
-                draw = gr.Number(0, label="Draw of the shift", precision=0, minimum=0, maximum=10**6, elem_id="draw")
-                fires = gr.Checkbox(True, label="Ops with a chance always fire", elem_id="fires")
-            with gr.Column(scale=3, min_width=300):
-                legend, facts = gr.HTML(elem_id="legend"), gr.HTML(NO_FILE, elem_id="facts")
-                with gr.Row(elem_classes="pictures"):
-                    image, mask = _picture("Image, as the network sees it", "image"), _picture("Mask", "mask")
-                with gr.Row(elem_classes="pictures"):
-                    over = _picture("Overlay", "overlay")
-                    with gr.Column(min_width=240):
-                        probability = _picture("Probability: black 0, yellow 1", "probability")
-                        names = list(look.classes)
-                        of = gr.Dropdown(names, value=names[-1], label="Probability of", elem_id="class")
-                labels = gr.HTML(elem_id="labels")
-        asked: list[Any] = [file, number, chosen, shifted, strength, draw, fires, of]
-        answered = [image, mask, over, probability, legend, facts, labels]
-        events = [control.change for control in asked]
-        gr.on(
-            events, answers(look), asked, answered, concurrency_limit=1, trigger_mode="always_last",
-            show_progress="minimal", show_progress_on=facts, api_visibility="private",
-        )  # fmt: skip
-    blocks.queue(default_concurrency_limit=1, max_size=16)
-    return blocks  # type: ignore[no-any-return, unused-ignore]  # gradio's own annotations
+from segtrain.app.answering import Line
+from segtrain.app.look import NONE, Asked, Look, Shown
+from segtrain.app.serve_gate import Gate, refusal
+from segtrain.app.uploads import SUFFIXES, Dropped, Uploads
+from segtrain.errors import UserError
+
+GRACE = 1  # seconds for answers under way when the server ends
+OFTEN = 60  # seconds: how often files are looked at for their age
+LONGEST = 300  # seconds that a file may take to come in
+MOST_ASKED = 10_000  # bytes of a question or a password
+MOST_AT_ONCE = 256  # connections
+STRONGEST = 3  # of the slider
+MOST_NUMBER = 10**6  # of a page, or of a draw
+NO_FILE = "Drop an image on the field, or click on it."
+HERE = Path(__file__).parent
+STATIC = {"/page.css": "text/css", "/page.js": "text/javascript"}
 
 
-def answers(look: Look) -> Any:
-    """The function behind the controls; a mistake of the user's is told on the page, which goes on."""
+class Page:
+    """The page of one network."""
 
-    def answer(
-        path: str | None,
-        page: int | None,
-        views: str,
-        shift: str,
-        strength: float,
-        draw: int | None,
-        fires: bool,
-        name: str,
-    ) -> list[Any]:
-        if path is None:
-            return _nothing(NO_FILE)
+    def __init__(self, look: Look, title: str, views: str, shift: str, most_mb: float) -> None:
+        """Hold what is shown.
+
+        Args:
+            look: what answers it.
+            title: what is served, as its heading.
+            views: the test-time augmentation that is chosen at first.
+            shift: the shift that is chosen at first.
+            most_mb: size of a file, for the label.
+        """
+        self.look, self.title = look, title
+        words = {
+            "title": html.escape(title),
+            "most": f"{most_mb:g}",
+            "accept": ",".join((*SUFFIXES, ".gz")),
+            "views": "".join(_radio(name, name == views) for name in look.predict),
+            "shifts": _options([NONE, *look.shifts.names], shift),
+            "classes": _options(look.classes, look.classes[-1]),
+            "strongest": str(STRONGEST),
+            "most_number": str(MOST_NUMBER),
+            "no_file": NO_FILE,
+        }
+        text = (HERE / "serve_page.html").read_text("utf-8")
+        for name, word in words.items():
+            text = text.replace(f"<!--{name}-->", word)
+        self.text = text
+
+    def asked(self, content: Any, path: Path) -> tuple[Asked, int]:
+        """Returns what the page's controls say, of a request's JSON, and the label whose probability is shown.
+
+        Raises:
+            UserError: they cannot say so.
+        """
+        if not isinstance(content, dict):
+            raise UserError("expected a mapping of the page's controls")
+        number, views, shift = content.get("page", -1), content.get("views", NONE), content.get("shift", NONE)
+        strength, draw = content.get("strength", 1), content.get("draw", 0)
+        fires, name = content.get("fires", True), content.get("class", self.look.classes[-1])
+        rules = {
+            "page": type(number) is int and -1 <= number <= MOST_NUMBER,
+            "views": views in tuple(self.look.predict),
+            "shift": shift in (NONE, *self.look.shifts.names),
+            "strength": type(strength) in (int, float) and math.isfinite(strength) and 0 <= strength <= STRONGEST,
+            "draw": type(draw) is int and 0 <= draw <= MOST_NUMBER,
+            "fires": type(fires) is bool,
+            "class": name in self.look.classes,
+        }
+        for key, holds in rules.items():
+            if not holds:
+                raise UserError(f"{key} is {content.get(key)!r}; expected what the page's control offers")
+        asked = Asked(str(path), number if number >= 0 else None, views, shift, float(strength), draw, fires)
+        return asked, self.look.classes.index(name)
+
+    def answer(self, content: Any, file: Dropped) -> dict[str, Any]:
+        """Returns what the page shows of a file.
+
+        Raises:
+            UserError: it is no image that the network takes, or cannot be predicted in time.
+        """
         try:
-            number = page if page is not None and page >= 0 else None
-            shown = look.show(Asked(path, number, views, shift, float(strength), int(draw or 0), bool(fires)))
+            asked, label = self.asked(content, file.path)
+            return _told(self.look.show(asked), label, Path(file.name).stem)
+        except UserError as error:  # where an upload lies is not the user's concern
+            raise UserError(str(error).replace(str(file.path), file.name)) from error
+        except MemoryError as error:
+            raise UserError(f"'{file.name}' takes more memory than there is; cut it into tiles") from error
+
+
+def _radio(name: str, is_chosen: bool) -> str:
+    checked = " checked" if is_chosen else ""
+    return f'<label><input type="radio" name="views" value="{html.escape(name)}"{checked}> {html.escape(name)}</label>'
+
+
+def _options(names: Any, chosen: str) -> str:
+    return "".join(f"<option{' selected' if one == chosen else ''}>{html.escape(one)}</option>" for one in names)
+
+
+def _told(shown: Shown, label: int, stem: str) -> dict[str, Any]:
+    """As JSON; pictures are addresses that hold them, so that nothing has to be kept."""
+    pictures = {"image": shown.image, "mask": shown.mask, "overlay": shown.overlay}
+    pictures["probability"] = shown.probabilities[label]
+    sources = {name: _source(_png(pixels)) for name, pixels in pictures.items()}
+    labels = {"labels": _source(shown.png), "name": f"{stem}.png"}
+    return {**sources, **labels, "legend": shown.legend, "facts": shown.facts}
+
+
+def _png(picture: np.ndarray[Any, Any]) -> bytes:
+    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])
+
+
+def _source(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+class Server:
+    """What is answered at each address."""
+
+    def __init__(self, page: Page, uploads: Uploads, line: Line, gate: Gate) -> None:
+        """Put the parts together."""
+        self._page, self._uploads, self._line, self._gate = page, uploads, line, gate
+        routes = [
+            Route("/", self._first),
+            *(Route(path, self._static) for path in STATIC),
+            Route("/login", self._login, methods=["POST"]),
+            Route("/upload", self._upload, methods=["POST"]),
+            Route("/show", self._show, methods=["POST"]),
+            Route("/forget", self._forget, methods=["POST"]),
+        ]
+        lost: Any = {404: _lost, 405: _lost, 500: _failed}
+        self.app = gate.before(Starlette(routes=routes, exception_handlers=lost, lifespan=self._life))
+
+    @asynccontextmanager
+    async def _life(self, _: Starlette) -> AsyncIterator[None]:
+        async def look() -> None:
+            while True:
+                await asyncio.sleep(OFTEN)
+                self._uploads.drop_old()
+
+        looking = asyncio.create_task(look())
+        yield
+        looking.cancel()
+        self._line.end()
+
+    async def _first(self, request: Request) -> Response:
+        """The page; where a password is asked for, first the field for it. A token in the address becomes a cookie."""
+        if self._gate.asks and "token" in request.query_params:
+            return await self._admitted(request.query_params["token"])
+        if self._gate.asks and request.scope["segtrain_session"] is None:
+            return HTMLResponse(_login_page(""), 401)
+        return HTMLResponse(self._page.text)
+
+    async def _static(self, request: Request) -> Response:
+        path = request.url.path
+        return PlainTextResponse((HERE / f"serve_{path[1:]}").read_text("utf-8"), media_type=STATIC[path])
+
+    async def _login(self, request: Request) -> Response:
+        given = parse_qs((await _content(request)).decode("utf-8", "replace")).get("password", [""])
+        return await self._admitted(given[0])
+
+    async def _admitted(self, given: str) -> Response:
+        if not await self._gate.is_right(given):
+            return HTMLResponse(_login_page("That is not the password of this page."), 403)
+        response = RedirectResponse("/", 303)
+        self._gate.bring(response, self._uploads.begin())
+        return response
+
+    async def _upload(self, request: Request) -> Response:
+        """Takes a file, the body of the request; the answer is its key."""
+        length = request.headers.get("content-length", "")
+        if not (length.isascii() and length.isdecimal() and len(length) < 20):
+            return refusal(411, "expected a request that says how long it is")
+        name = Path(request.query_params.get("name", "")).name[:200] or "image"
+        session = request.scope["segtrain_session"] or self._uploads.begin()
+        try:
+            key, path = self._uploads.take(session, name, int(length))
         except UserError as error:
-            message = str(error).replace(path, Path(path).name)  # where an upload lies is not the user's concern
-            return _nothing(f'<span class="refusal">{html.escape(message)}</span>')
-        return _something(shown, look.classes.index(name), Path(path).stem)
+            return refusal(413, str(error))
+        try:
+            async with asyncio.timeout(LONGEST):
+                await _write(request, path, int(length))
+        except BaseException as error:
+            self._uploads.drop(session, key)
+            if isinstance(error, TimeoutError | ClientDisconnect | OSError):
+                return refusal(400, f"'{name}' did not come in whole; send it again")
+            raise
+        response = JSONResponse({"file": key})
+        self._gate.bring(response, session)
+        return response
 
-    return answer
+    async def _show(self, request: Request) -> Response:
+        """What the page shows of a file, by the JSON of its controls."""
+        try:
+            content = json.loads(await _content(request))
+        except (ValueError, RecursionError):
+            return refusal(400, "expected a question as JSON")
+        session = request.scope["segtrain_session"]
+        key = content.get("file") if isinstance(content, dict) else None
+        file = self._uploads.find(session, key) if session and isinstance(key, str) else None
+        if file is None:
+            return refusal(404, "the file is not there any more; drop it again")
+        try:
+            return JSONResponse(await self._line.ask(session, lambda: self._page.answer(content, file)))
+        except UserError as error:
+            return refusal(422, str(error))
+
+    async def _forget(self, request: Request) -> Response:
+        """Deletes a file of the session's."""
+        if request.scope["segtrain_session"] is not None:
+            self._uploads.drop(request.scope["segtrain_session"], request.query_params.get("file", ""))
+        return JSONResponse({})
 
 
-def _picture(label: str, name: str) -> gr.Image:
-    return gr.Image(
-        label=label, elem_id=name, format="png", interactive=False, buttons=["download", "fullscreen"], min_width=240
-    )
+async def _write(request: Request, path: Path, length: int) -> None:
+    """Writes the body of a request to a new file; OSError unless it is as long as it says."""
+    written = 0
+    with path.open("xb") as file:
+        async for chunk in request.stream():
+            written += len(chunk)
+            if written > length:
+                break
+            file.write(chunk)
+    if written != length:
+        raise OSError(f"{written} bytes of {length}")
 
 
-def _nothing(message: str) -> list[Any]:
-    return [None, None, None, None, "", message, ""]
+async def _content(request: Request) -> bytes:
+    """The body of a request, if it is short; else nothing."""
+    content = b""
+    with suppress(ClientDisconnect):
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MOST_ASKED:
+                return b""
+    return content
 
 
-def _something(shown: Shown, label: int, stem: str) -> list[Any]:
-    """The link holds the file itself: nothing has to be kept for it."""
-    source = f"data:image/png;base64,{base64.b64encode(shown.png).decode()}"
-    link = f'<a class="save" download="{html.escape(stem)}.png" href="{source}">Labels as PNG</a>'
-    pictures = [shown.image, shown.mask, shown.overlay, shown.probabilities[label]]
-    return [*pictures, shown.legend, shown.facts, link]
+async def _lost(request: Request, _: Exception) -> Response:
+    return refusal(404, f"there is nothing at {request.method} {request.url.path}")
 
 
-def run(blocks: gr.Blocks, listener: socket.socket, host: str | None, most_mb: float) -> None:
-    """Answer until a signal ends it.
+async def _failed(request: Request, error: Exception) -> Response:
+    return refusal(500, f"the server failed ({type(error).__name__}); this is a mistake of segtrain's")
 
-    host: what the page may be asked for as, beside localhost; others are refused, so that no other site's name can be
-    made to stand for this machine. None: anything.
-    """
-    app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    if host is not None:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, f"[{host}]", "localhost", "127.0.0.1"])
-    theme = gr.themes.Default(font=FONT, font_mono=("ui-monospace", "monospace"))
-    options = {"footer_links": [], "run_history": False, "show_error": True, "ssr_mode": False, "mcp_server": False}
-    options |= {"pwa": False, "enable_monitoring": False, "theme": theme, "css": CSS}
-    app = gr.mount_gradio_app(app, blocks, "/", max_file_size=int(most_mb * MEGA), **options)
-    settings = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=GRACE)
+
+def _login_page(message: str) -> str:
+    text = (HERE / "serve_login.html").read_text("utf-8")
+    return text.replace("<!--message-->", html.escape(message))
+
+
+def run(server: Server, listener: socket.socket) -> None:
+    """Answer until a signal ends it; nothing is logged."""
+    settings = uvicorn.Config(
+        server.app, log_level="critical", access_log=False, ws="none", lifespan="on", server_header=False,
+        proxy_headers=False, limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=GRACE,
+    )  # fmt: skip
     uvicorn.Server(settings).run(sockets=[listener])

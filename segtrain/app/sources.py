@@ -22,7 +22,7 @@ from segtrain.data.split import PARTS, Split, groups_of, joined
 from segtrain.data.split.groups import expression
 from segtrain.data.split.parts import sides
 from segtrain.errors import Remark, UserError, hearing, summed
-from segtrain.padding import NO_SIZE, Size, grown_size
+from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
 from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -194,7 +194,10 @@ def crop_size(config: DictConfig) -> Size | None:
     crop = config.data.crop
     if crop is None:
         return None
-    return (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    if refused := refusal_of_grown(size):
+        raise UserError(f"data.crop {refused}; give a smaller data.crop")
+    return size
 
 
 def grows_to_crop(config: DictConfig) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.app.computed import Computable
 from segtrain.app.images import NIFTI, Images
 from segtrain.app.large_tiff import pages_and_pixels
 from segtrain.counted import counted
@@ -19,9 +20,15 @@ DEEPEST = 16  # times the pixels of the largest image in all pages or slices of 
 class Upload:
     """Reads a page of a file, if neither is too large."""
 
-    def __init__(self, images: Images, most_pixels: int) -> None:
-        """Keep both."""
-        self._images, self._most = images, most_pixels
+    def __init__(self, images: Images, computable: Computable, most_pixels: int) -> None:
+        """Keep them.
+
+        Args:
+            images: opens the file.
+            computable: which sizes may be computed.
+            most_pixels: of the largest image; all pages together may have `DEEPEST` times as many.
+        """
+        self._images, self._computable, self._most = images, computable, most_pixels
 
     def read(self, path: Path, page: int | None = None) -> tuple[np.ndarray[Any, Any], str]:
         """The image (H, W, C) as stored, and which page of how many in words; empty of a single one.
@@ -48,13 +55,12 @@ class Upload:
 
     def _check(self, path: Path) -> None:
         """Sizes by the headers, before anything is decoded."""
-        shape = _shape(path)
-        largest, every = shape[0] * shape[1], shape[0] * shape[1] * shape[2]
-        if largest > self._most or every > DEEPEST * self._most:
-            size = " x ".join(str(side) for side in (shape[1], shape[0], shape[2])[: 3 if shape[2] > 1 else 2])
+        height, width, pages = _shape(path)
+        self._computable.require(path, (height, width))
+        if height * width * pages > DEEPEST * self._most:
             raise UserError(
-                f"'{path}' is {size} pixels; expected up to {self._most:,} in all, {DEEPEST * self._most:,} with all "
-                "pages; cut it into tiles, or start with max_pixels=…; `python -m segtrain predict` takes any size"
+                f"'{path}' is {width} x {height} x {pages} pixels; expected up to {DEEPEST * self._most:,} in all "
+                "pages together; cut it into parts, or start with max_pixels=…; `python -m segtrain predict` takes more"
             )
 
 

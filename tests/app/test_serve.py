@@ -9,11 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +23,12 @@ import tifffile
 import torch
 from PIL import Image
 
+from segtrain.app.answering import Patience
 from segtrain.app.predictor import Predictor
-from segtrain.app.serve import is_local, listening, seen
+from segtrain.app.serve import SHORTEST, VARIABLE, is_local, listening, secret_of, seen
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
+from tests.app.test_computed import thin
 from tests.conftest import SMALL, CommandLine, train
 
 # What the server itself asks the network for is written down by Python's own audit.
@@ -39,12 +41,9 @@ def note(event, values):
 
 sys.addaudithook(note)
 from segtrain.__main__ import main
-from segtrain.app.predictor import Predictor
-from segtrain.app.serve import is_local, listening, seen
-from segtrain.errors import UserError
-from segtrain.model.windows import Windows
 main()
 """
+PASSWORD = "a long password"
 LONGEST = 120  # seconds for anything on a busy machine
 
 
@@ -62,11 +61,27 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run=a", "host=nowhere"], "host is 'nowhere'; expected localhost or an address such as 127.0.0.1"),
         (["run=a", "max_mb=0"], "max_mb is 0; expected a number above 0"),
         (["run=a", "max_pixels=1.5"], "max_pixels is 1.5; expected a whole number from 1"),
+        (["run=a", "max_uploads_mb=-1"], "max_uploads_mb is -1; expected a number above 0"),
+        (["run=a", "max_seconds=0"], "max_seconds is 0; expected a number above 0"),
         (["run=a", "shifts=flips"], "shifts is 'flips'; expected a list"),
+        (["run=a", "password=short"], "the password has 5 characters; expected 8 or more"),
+        (["run=a", "password=12345678"], "the password is read as int; expected text"),
     ],
 )
 def test_a_wrong_value_is_told(segtrain: CommandLine, typed: list[str], told: str) -> None:
     assert segtrain("serve", *typed) == 2 and told in segtrain.err
+    for word in typed:
+        assert not word.startswith("password=") or word.partition("=")[2] not in segtrain.err + segtrain.out
+
+
+def test_a_host_that_others_reach_asks_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert secret_of("127.0.0.1", None) is None
+    made_up = {secret_of(host, None) for host in ("0.0.0.0", "192.168.0.3", "::")}
+    assert len(made_up) == 3 and all(secret and len(secret) >= 32 for secret in made_up)
+    assert secret_of("127.0.0.1", "p" * SHORTEST) == secret_of("0.0.0.0", "p" * SHORTEST) == "p" * SHORTEST
+    monkeypatch.setenv(VARIABLE, "of the environment")
+    assert secret_of("0.0.0.0", None) == secret_of("127.0.0.1", None) == "of the environment"
 
 
 def test_model_is_a_file_for_this_verb(segtrain: CommandLine) -> None:
@@ -74,8 +89,8 @@ def test_model_is_a_file_for_this_verb(segtrain: CommandLine) -> None:
     assert "model_file: runs/a=1,b=2/model.onnx" in segtrain.out
 
 
-@pytest.mark.parametrize("package", ["gradio", "fastapi"])
-def test_without_gradio_the_extra_is_named(
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_without_its_packages_the_extra_is_named(
     package: str, run: Path, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -99,18 +114,18 @@ def test_only_loopback_is_this_machine(host: str, local: bool) -> None:
 
 
 def test_a_prediction_gives_up_when_the_server_ends() -> None:
-    ended, asked = threading.Event(), []
+    patience, asked = Patience(LONGEST), []
 
     def model(image: torch.Tensor) -> torch.Tensor:
         asked.append(len(image))
         if len(asked) == 2:
-            ended.set()
+            patience.ended.set()
         return image.float().repeat(1, 3, 1, 1)
 
     meaning: dict[str, Any] = {"classes": "abc", "palette": [(0, 0, 0)] * 3, "channels": 1, "ignore_index": 255}
     predictor = Predictor(model, **meaning, windows=Windows(32, 0, 1), whole=0)
     with pytest.raises(UserError, match="the server was stopped"):
-        seen(predictor, "none", ended).predict(np.zeros((96, 96), np.uint8))
+        seen(predictor, "none", patience).predict(np.zeros((96, 96), np.uint8))
     assert asked == [1, 1]
 
 
@@ -124,7 +139,7 @@ class Server(NamedTuple):
 @pytest.fixture
 def serve(run: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """serve("port=0", …) in a process of its own, once it answers."""
-    pytest.importorskip("gradio")
+    pytest.importorskip("uvicorn")
     begun = []
 
     def start(*typed: str) -> Server:
@@ -170,11 +185,11 @@ def browser() -> Iterator[Any]:
 class Page:
     """The page in the browser, by what it shows."""
 
-    def __init__(self, browser: Any, url: str) -> None:
+    def __init__(self, browser: Any, url: str, first: str = "#upload input[type=file]") -> None:
         self.browser = browser
         browser.get_log("performance")
         browser.get(url)
-        self.wait(lambda: self.find("#upload input[type=file]"))
+        self.wait(lambda: self.find(first))
 
     def find(self, selector: str) -> Any:
         return self.browser.find_element("css selector", selector)
@@ -206,10 +221,9 @@ class Page:
         return str(self.find("#facts").text)
 
     def choose(self, name: str, option: str) -> None:
-        self.find(f"#{name} input").click()
-        options = "ul[role=listbox] li, .options li"
-        self.wait(lambda: [o for o in self.browser.find_elements("css selector", options) if o.text.strip() == option])
-        next(o for o in self.browser.find_elements("css selector", options) if o.text.strip() == option).click()
+        from selenium.webdriver.support.select import Select
+
+        Select(self.find(f"#{name} select")).select_by_visible_text(option)
 
     def asked(self) -> list[str]:
         events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
@@ -229,7 +243,7 @@ CLEAR = "#upload button[aria-label='Clear']"
 def test_an_upload_is_predicted_and_every_control_answers(
     serve: Callable[..., Server], browser: Any, tmp_path: Path
 ) -> None:
-    server = serve("shifts=[photometric,geometric]", "max_mb=0.1", "max_pixels=4000")
+    server = serve("shifts=[photometric,geometric]", "max_mb=0.1", "max_pixels=4096")
     page = Page(browser, server.url)
     page.upload(grey(tmp_path))
     page.facts("64 × 48 pixels; 1 channel; uint8; predicted in")
@@ -255,7 +269,7 @@ def test_an_upload_is_predicted_and_every_control_answers(
     (tmp_path / "large.png").write_bytes(b"0" * 200_000)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     tifffile.imwrite(tmp_path / "wide.tif", np.zeros((50, 100), np.uint8))
-    for name, told in (("broken.png", "'broken.png' cannot be read"), ("wide.tif", "100 x 50 pixels; expected up to")):
+    for name, told in (("broken.png", "'broken.png' cannot be read"), ("wide.tif", "100 x 50 pixels")):
         page.find(CLEAR).click()
         page.facts("Drop an image")
         page.upload(tmp_path / name)
@@ -264,13 +278,16 @@ def test_an_upload_is_predicted_and_every_control_answers(
     page.find(CLEAR).click()
     page.facts("Drop an image")
     page.upload(tmp_path / "large.png")
-    page.wait(lambda: "exceed the maximum allowed size" in page.find("body").text)
+    page.facts("'large.png' has 0.2 MB; expected 0.1 MB at most")
+    page.find(CLEAR).click()
+    page.facts("Drop an image")
     pages = np.random.default_rng(0).integers(0, 256, (5, 32, 32), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
     page.upload(tmp_path / "stack.tif")
     page.facts("page 2 of 0 to 4", "predicted in")
     asked = page.asked()
 
+    assert [file.suffix for file in server.temporary.rglob("*.*")] == [".tif"]  # what was shown before is deleted
     page = Page(browser, server.url)  # the server goes on
     page.upload(grey(tmp_path, "again.png"))
     page.facts("predicted in")
@@ -285,6 +302,71 @@ def test_an_upload_is_predicted_and_every_control_answers(
     ended(server, signal.SIGINT, 130)
 
 
+@pytest.mark.slow
+def test_another_browser_does_not_see_what_was_uploaded(
+    serve: Callable[..., Server], browser: Any, tmp_path: Path
+) -> None:
+    server = serve(f"password={PASSWORD}")
+    browser.delete_all_cookies()
+    for given, comes in (("a wrong one", ".refusal:not(:empty)"), (PASSWORD, "#controls")):
+        page = Page(browser, server.url, "input[type=password]")
+        page.find("input[type=password]").send_keys(given, "\n")
+        page.wait(lambda page=page, comes=comes: page.find(comes))
+    page.upload(grey(tmp_path))
+    page.facts("predicted in")
+    (key,) = [file.name for file in server.temporary.rglob("*.png")]
+    assert PASSWORD not in browser.current_url and PASSWORD not in server.err.read_text()
+    cookies = browser.get_cookies()
+    assert [(cookie["httpOnly"], cookie["sameSite"]) for cookie in cookies] == [(True, "Strict")]
+    browser.delete_all_cookies()
+    answer = browser.execute_async_script(
+        "const done = arguments[1]; fetch('/show', {method: 'POST', body: JSON.stringify({file: arguments[0]})})"
+        ".then((answer) => done(answer.status))",
+        key,
+    )
+    assert answer == 401
+    ended(server, signal.SIGTERM, 0)
+
+
+@pytest.mark.slow
+def test_thirty_at_once_and_a_thin_image_leave_it_answering(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve("max_seconds=20")
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    for _ in range(6):  # warm: what is kept of the last answers, and of threads
+        assert shown(server, content).startswith("{")
+    before = resident(server)
+    with ThreadPoolExecutor(30) as threads:
+        told = list(threads.map(lambda _: shown(server, content), range(30)))
+    assert all('"mask"' in one or "wait already" in one for one in told) and any('"mask"' in one for one in told)
+    assert "16000000 x 1 pixels" in shown(server, thin(tmp_path / "thin.png", 16_000_000).read_bytes())
+    began = time.monotonic()
+    assert '"mask"' in shown(server, content) and time.monotonic() - began < 20
+    assert resident(server) < 1.1 * before
+    ended(server, signal.SIGTERM, 0)
+
+
+def shown(server: Server, content: bytes) -> str:
+    """What a new session is told of a file."""
+    session = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    try:
+        with session.open(f"{server.url}/upload?name=a.png", content, LONGEST) as answer:
+            asked = json.dumps({"file": json.loads(answer.read())["file"]}).encode()
+        with session.open(f"{server.url}/show", asked, LONGEST) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
+
+
+def resident(server: Server) -> int:
+    """Kilobytes of memory that the server holds."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{server.process.pid}/status").read_text())
+    assert found is not None
+    return int(found[1])
+
+
 def test_it_answers_this_machine_alone_and_leaves_nothing(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve("max_mb=0.1")
     assert server.url.startswith("http://127.0.0.1:")
@@ -294,13 +376,10 @@ def test_it_answers_this_machine_alone_and_leaves_nothing(serve: Callable[..., S
 
     assert status("/") == 200
     assert status("/", Host="elsewhere.example") == 400
-    assert status(f"/gradio_api/file={__file__}") == 403
-    kind = "multipart/form-data; boundary=b"
-    for size, expected in ((1000, 200), (200_000, 413)):
-        head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
-        body = head + b"0" * size + b"\r\n--b--\r\n"
-        assert status("/gradio_api/upload", body, **{"Content-Type": kind}) == expected
-    assert [file.stat().st_size for file in server.temporary.rglob("a.png")] == [1000]
+    assert status("/upload?name=a.png", b"0" * 1000) == 200
+    assert status("/upload?name=a.png", b"0" * 200_000) == 413
+    assert status("/upload?name=a.png", b"0", Origin="http://elsewhere.example") == 403
+    assert [file.stat().st_size for file in server.temporary.rglob("*.png")] == [1000]
     ended(server, signal.SIGTERM, 0)
 
 

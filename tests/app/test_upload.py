@@ -8,16 +8,32 @@ import pytest
 import tifffile
 from PIL import Image
 
+from segtrain.app.computed import Computable
 from segtrain.app.images import Images
 from segtrain.app.upload import DEEPEST, Upload
 from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
+from segtrain.model.windows import Windows
 
 RANDOM = np.random.default_rng(0)
 
 
-def upload(channels: int, most: int = 600, **reading: object) -> Upload:
-    return Upload(Images(reading, channels), most)
+def computable(most: int, channels: int = 1) -> Computable:
+    return Computable(
+        channels=channels,
+        classes=3,
+        windows=Windows(),
+        whole=1024**2,
+        least=(0, 0),
+        most_pixels=most,
+        most_gigabytes=1,
+        is_in_one=True,
+    )
+
+
+def upload(channels: int, most: int = 1024, **reading: object) -> Upload:
+    """Of images up to 32 x 32, to which smaller ones are grown."""
+    return Upload(Images(reading, channels), computable(most, channels), most)
 
 
 def test_pixels_come_as_stored(tmp_path: Path) -> None:
@@ -51,17 +67,17 @@ def test_slices_of_a_scan(tmp_path: Path) -> None:
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((20, 31), np.uint8)).save(tmp_path / "a.png")
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 31), np.uint8))
-    nibabel.save(nibabel.Nifti1Image(np.zeros((5, 20, 31), np.uint8), np.eye(4)), tmp_path / "a.nii")
-    for name, size in (("a.png", "31 x 20"), ("a.tif", "31 x 20"), ("a.nii", "31 x 20 x 5")):
-        with pytest.raises(UserError, match=rf"is {size} pixels; expected up to 600 in all, .*max_pixels=…"):
+    Image.fromarray(np.zeros((1, 33), np.uint8)).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((1, 33), np.uint8))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((5, 1, 33), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    for name, size, grown in (("a.png", "33 x 1", "2,048"), ("a.tif", "33 x 1", "2,048"), ("a.nii", "33 x 5", "2,048")):
+        with pytest.raises(UserError, match=rf"is {size} pixels, {grown} once .*; expected up to 1,024; .*max_pixels="):
             upload(1).read(tmp_path / name)
-    tifffile.imwrite(tmp_path / "b.tif", np.zeros((DEEPEST + 1, 20, 30), np.uint8))
-    with pytest.raises(UserError, match=f"30 x 20 x {DEEPEST + 1} pixels"):
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((DEEPEST + 1, 32, 32), np.uint8))
+    with pytest.raises(UserError, match=f"32 x 32 x {DEEPEST + 1} pixels"):
         upload(1).read(tmp_path / "b.tif")
-    tifffile.imwrite(tmp_path / "c.tif", np.zeros((DEEPEST, 20, 30), np.uint8))
-    assert upload(1).read(tmp_path / "c.tif")[0].shape == (20, 30, 1)
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((DEEPEST, 32, 32), np.uint8))
+    assert upload(1).read(tmp_path / "c.tif")[0].shape == (32, 32, 1)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.nii", "a.nii.gz"])
@@ -76,7 +92,7 @@ def test_another_depth_than_the_trainings_is_refused(tmp_path: Path) -> None:
     known = PixelMeaning.of([span_of(pixels[..., None])])
     Image.fromarray(pixels.astype(np.uint16) * 257).save(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"a\.png' has uint16 pixels; expected uint8"):
-        Upload(Images({}, 1, pixels=[known]), 600).read(tmp_path / "a.png")
+        Upload(Images({}, 1, pixels=[known]), computable(1024), 1024).read(tmp_path / "a.png")
 
 
 def test_other_channels_than_the_networks_are_refused(tmp_path: Path) -> None:

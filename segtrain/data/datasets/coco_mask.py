@@ -15,7 +15,8 @@ Region = NDArray[np.bool_]
 LEAST = 6  # numbers of a polygon: three corners
 NUMBERS, LONGEST = 6, 60  # numbers of a list, and characters of anything else, that a message shows
 OUTSIDE = 1.0  # pixels that a corner may lie outside the image: annotators' rounding and pixel corners, no more
-COMPRESSED = re.compile("[0-o]*[0-O]|")  # six bits a letter, the upper one says that more follow: not in the last
+# Six bits a letter, the upper one says that more follow, of which a length has no more than 13: not in the last.
+COMPRESSED = re.compile("(?:[P-o]{0,12}[0-O])*")
 
 
 def region(segmentation: Any, height: int, width: int, name: str) -> Region:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from segtrain.data.datasets.extras import need
+from segtrain.data.datasets.nifti_header import require_header
 from segtrain.data.datasets.patterns import way_out
-from segtrain.data.datasets.scans import Array, Scan, checked_grid
+from segtrain.data.datasets.scans import MAX_VOXELS, Array, Scan, checked_grid
 from segtrain.errors import UserError, remark
 
 UNLIKE = 0.01  # share by which two sides of a voxel may differ and be the same: headers round
@@ -36,6 +37,11 @@ def open_nifti(path: Path) -> Scan:
             "floating numbers; save one scan a file"
         )
     grid = checked_grid(shape[:3], image.affine, str(path))
+    if math.prod(shape) > MAX_VOXELS:
+        raise UserError(
+            f"'{path}' has {' x '.join(map(str, shape))} values by its header; expected 1 to {MAX_VOXELS}; replace the "
+            "file, or cut it into parts"
+        )
     _compare(image, path)
     channels = shape[3] if len(shape) == 4 else 1
     slope, intercept = image.dataobj.slope, image.dataobj.inter
@@ -104,6 +110,7 @@ def _check_length(image: Any, length: int) -> None:
 def _opened(path: Path) -> Any:
     try:
         nibabel = need("nibabel", "medical")
+        require_header(path)
         image = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Pair):
             raise ValueError(f"a {type(image).__name__}")

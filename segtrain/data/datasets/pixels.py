@@ -34,6 +34,7 @@ from segtrain.data.datasets.inverted import SAMPLE_FORMAT, bits_of, is_white_zer
 from segtrain.data.datasets.nodata import NODATA, Where, equals, filled, mean_elsewhere, parsed
 from segtrain.data.datasets.soundness import check
 from segtrain.errors import UserError, is_hearing, remark
+from segtrain.padding import refusal_of_grown
 
 Pixels = np.ndarray[Any, Any]
 
@@ -188,6 +189,8 @@ def _opened(path: Path, file: IO[bytes], of_mask: bool) -> Iterator[ImageFile.Im
             raise UserError(f"'{path}' has several pages; expected one image a file; save each page as a file")
         if image.width * image.height > MOST_PIXELS:
             raise _too_large(path, image.width * image.height)
+        if refused := refusal_of_grown((image.height, image.width)):
+            raise UserError(f"'{path}' {refused}; cut it into tiles, or remove it together with its partner")
         if is_white_zero(image):
             unsigned = tags_of(image).get(SAMPLE_FORMAT, (1,))[0] == 1
             refuse_inverted(path, of_mask, unsigned and (bits_of(image) <= 8 or bits_of(image) == 16))

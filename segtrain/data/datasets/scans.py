@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segtrain.data.datasets.extras import need
 from segtrain.errors import UserError
+from segtrain.padding import refusal_of_grown
 
 Array = NDArray[Any]
 
@@ -133,6 +134,9 @@ def checked_grid(shape: tuple[int, ...], affine: Array, name: str) -> Grid:
             f"'{name}' has {' x '.join(map(str, shape))} voxels by its header; expected 1 to {MAX_VOXELS}; replace "
             "the file, or cut it into parts"
         )
+    largest = sorted(shape)[-2:]
+    if refused := refusal_of_grown((largest[0], largest[1])):
+        raise UserError(f"a slice of '{name}' {refused}; cut it into parts")
     usable = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9
     if not usable:
         raise UserError(

@@ -10,10 +10,12 @@ TIFF without deflate, of GIF and of JPEG; in their palettes and tables; in TIFF 
 
 import zlib
 from collections.abc import Iterator
-from struct import calcsize, unpack_from
+from struct import unpack_from
 
 import simplejpeg
 from PIL import Image, TiffImagePlugin
+
+from segtrain.data.datasets.tiff_places import require_places, require_tile, taken_by_tags
 
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = (
@@ -28,6 +30,7 @@ ADAM7 = (
 PADDING = 3  # bytes that writers of BMP put behind the pixels, up to the next whole word
 DEFLATE = (8, 32946)  # TIFF's compressions with zlib: Adobe's and the older number
 REMEMBERED = 1 << 17  # PNG files; about 10 MB
+BIG = (b"\x2b\x00", b"\x00\x2b")  # the number that a BigTIFF begins with
 YCBCR = 6  # the photometric interpretation whose rows may hold fewer colours than pixels
 
 _inflated: set[bytes] = set()  # header and checksums of PNG files whose pixels this process found to fit
@@ -100,6 +103,9 @@ def _check_bmp(image: Image.Image, content: bytes) -> None:
     codec, _, offset, arguments = image.tile[0]  # type: ignore[attr-defined]
     if codec != "raw":
         return
+    least = 14 + unpack_from("<I", content, 14)[0]  # its two headers; a palette stands behind them
+    if offset < least:
+        raise ValueError(f"its pixels begin at byte {offset}, within its header of {least}")
     needed, held = arguments[1] * image.height, len(content) - offset
     said = unpack_from("<I", content, 34)[0] if unpack_from("<I", content, 14)[0] >= 40 else 0
     longer = any(0 <= size - needed <= PADDING for size in (held, said)) and held > needed
@@ -117,7 +123,8 @@ def _check_gif(image: Image.Image, content: bytes) -> None:
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
     """Strips must be as many and as long as the size asks for. Source: TIFF 6.0, "RowsPerStrip" and following."""
-    _check_directory(content)
+    order, offset = ("<" if content[:2] == b"II" else ">"), "8xQ" if content[2:4] in BIG else "4xI"
+    taken = taken_by_tags(content, unpack_from(order + offset, content)[0])
     tags = image.tag_v2
     width, height, tiled = tags[256], tags[257], 322 in tags
     across, down = (tags[322], tags[323]) if tiled else (width, min(tags.get(278, height), height))
@@ -126,9 +133,13 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
     columns, rows = -(-width // across), -(-height // down)
     if not offsets or not lengths or not len(offsets) == len(lengths) == columns * rows * planes:
         raise ValueError(f"its {len(offsets or ())} strips or tiles do not make {width} x {height} pixels")
+    require_places(offsets, lengths, taken, len(content))
+    require_tile(down, across, height, width)
     if tags.get(262) == YCBCR:
         return
     samples = tags.get(258, (1,))
+    if order == ">" and max(samples) > 16 and tags.get(259, 1) != 1:
+        raise ValueError("compressed numbers of 32 bits, high bytes first, which PIL takes in the wrong order")
     bits = sum(samples) * (tags.get(277, 1) if len(samples) == 1 else 1) // planes  # one number may stand for all
     for number, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
         row = number // columns % rows
@@ -137,13 +148,3 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
             raise ValueError(f"its header asks for {needed} bytes of pixels in a strip, it holds {length}")
         if tags.get(259, 1) in DEFLATE:
             _check_inflated(content[offset : offset + length], needed)
-
-
-def _check_directory(content: bytes) -> None:
-    """All tags must be there: PIL goes on without those that a cut file lacks. Source: TIFF 6.0, section 2; BigTIFF."""
-    order = "<" if content[:2] == b"II" else ">"
-    offset, count, tag = ("8xQ", "Q", 20) if unpack_from(f"{order}H", content, 2)[0] == 43 else ("4xI", "H", 12)
-    start = unpack_from(order + offset, content)[0]
-    tags = unpack_from(order + count, content, start)[0]
-    if start + calcsize(count) + tags * tag > len(content):
-        raise ValueError("its tags are cut off")

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import tempfile
@@ -34,6 +35,7 @@ HASHES = "hashes"  # of the images, hex: the source's own, else of their pixels
 BESIDE = ("groups", "weights")  # what some datasets say of each sample, and others do not
 CHUNK = "64MB"  # a file of chunks: litdata's own default; what one download from an object store brings
 NPY = b"\x93NUMPY"  # how an array that is not compressed begins
+MOST_BYTES = 1 << 34  # of an array: 2**31 values of the longest kind
 LONGEST_HEADER = 256  # bytes; of our arrays it has 128
 REMOTE = re.compile(r"[a-z0-9]+:(//|/)")  # s3://bucket/folder; local:/folder is litdata's own stand-in for one
 
@@ -179,11 +181,31 @@ def unpacked(data: bytes | memoryview) -> Pixels:
     if zlib.crc32(body) != int.from_bytes(checksum):
         raise ValueError("the checksum of its pixels does not fit")
     if body[: len(NPY)] != NPY:
-        body = memoryview(zlib.decompress(body))
+        body = memoryview(_inflated(body))
     header = io.BytesIO(body[:LONGEST_HEADER])
     np.lib.format.read_magic(header)
     shape, _, dtype = np.lib.format.read_array_header_1_0(header)
     return np.frombuffer(body, dtype, offset=header.tell()).reshape(shape).copy()
+
+
+def _inflated(body: memoryview) -> bytes:
+    """As many bytes as its header asks for, and no more: some kilobytes may swell to any size.
+
+    Raises:
+        ValueError: they are more than `MOST_BYTES`, or others than it asks for.
+    """
+    inflater = zlib.decompressobj()
+    first = inflater.decompress(body, LONGEST_HEADER)
+    header = io.BytesIO(first)
+    np.lib.format.read_magic(header)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    length = header.tell() + math.prod(shape) * dtype.itemsize
+    if length > MOST_BYTES:
+        raise ValueError(f"its header asks for {length} bytes")
+    rest = inflater.decompress(inflater.unconsumed_tail, max(1, length + 1 - len(first)))
+    if len(first) + len(rest) != length or not inflater.eof:
+        raise ValueError(f"its header asks for {length} bytes, its data holds others")
+    return first + rest
 
 
 def npy(array: Pixels) -> bytes:

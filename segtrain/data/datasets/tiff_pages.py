@@ -23,7 +23,9 @@ from segtrain.data.datasets.pixels import (
     read_header,
     read_picture,
 )
+from segtrain.data.datasets.tiff_places import count_pages, require_page
 from segtrain.errors import UserError
+from segtrain.padding import refusal_of_grown
 
 SUFFIXES = (".tif", ".tiff")
 PAGES = ("channels", "samples")
@@ -110,8 +112,9 @@ def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
 def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
     """The one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
-    try:
-        with _heeded(), tifffile.TiffFile(path) as file:
+    try:  # _multifile: the text of an OME-TIFF may name any other file as the place of its pixels
+        count_pages(path)
+        with _heeded(), tifffile.TiffFile(path, _multifile=False) as file:
             _check(file.series, path, of_mask)
             yield file.series[0]
     except (UserError, MemoryError):
@@ -175,6 +178,8 @@ def _check(series: Any, path: Path, of_mask: bool) -> None:
             f"'{path}' is {page.imagewidth} x {page.imagelength} pixels by its header; expected up to {MOST_PIXELS}; "
             "replace it, or cut it into tiles"
         )
+    if refused := refusal_of_grown((page.imagelength, page.imagewidth)):
+        raise UserError(f"'{path}' {refused}; cut it into tiles, or remove it together with its partner")
     if page.photometric == WHITE_IS_ZERO:
         refuse_inverted(path, of_mask, page.dtype is not None and page.dtype.kind in "ub" and page.dtype.itemsize <= 2)
     orientation = page.tags.valueof(274, 1)
@@ -201,7 +206,10 @@ def _numbers(series: Any, pages: str) -> Pixels:
 def _stored(series: Any, pages: str, number: int) -> Pixels:
     """One sample (H, W, C) as stored: pages in turn, and in each its channels."""
     numbers = _numbers(series, pages)
+    require_page(series.keyframe)
     if len(series.pages) == numbers.size:
+        for page in numbers[number]:
+            require_page(series.pages[int(page)])
         found = np.stack([series.pages[int(page)].asarray(maxworkers=1) for page in numbers[number]])
     else:  # some writers describe one page and put the others behind it
         found = series.asarray(maxworkers=1).reshape(numbers.size, *series.keyframe.shape)[numbers[number]]

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from segtrain.data.datasets.pixels import Header, Pixels, read_header, read_image, read_mask
+from segtrain.data.datasets.pixels import FORMATS, Header, Pixels, read_header, read_image, read_mask
 from segtrain.data.datasets.tiff_pages import read_codes, read_layout, read_pixels
+from segtrain.data.datasets.tiff_places import count_pages
 from segtrain.spread import spread
 
 LOOKED = 8  # TIFF files whose tags are read
@@ -41,8 +42,8 @@ def reader_of(root: Path, paths: Sequence[str]) -> Reader:
 def _kind(path: Path) -> str:
     """`pages` or `channels` for what no picture has; empty for pictures."""
     try:
-        with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.format == "TIFF" and count_pages(path) > 1:
                 return "pages"
             tags = getattr(image, "tag_v2", {})
             channels, extra = tags.get(SAMPLES_PER_PIXEL, 1), tags.get(EXTRA_SAMPLES, (0,))

@@ -1,5 +1,6 @@
 import pickle
 import re
+import time
 
 import numpy as np
 import pytest
@@ -106,6 +107,14 @@ def test_broken_run_lengths_are_an_error_or_what_pycocotools_reads(counts):
     except UserError:
         return
     np.testing.assert_array_equal(found, masks.decode(packed).astype(bool))
+
+
+def test_a_length_without_an_end_is_refused_at_once():
+    began = time.process_time()
+    for counts in ("o" * 1_000_000, "o" * 1_000_000 + "0", "P" * 14 + "0"):
+        with pytest.raises(UserError, match="has no right counts"):
+            region({"size": [4, 5], "counts": counts}, 4, 5, "x")
+    assert time.process_time() - began < 1
 
 
 def test_a_long_run_is_read():

@@ -2,6 +2,8 @@ import os
 import pickle
 import subprocess
 import sys
+import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +142,15 @@ def test_without_litdata_the_extra_is_named(monkeypatch):
     for attempt in (lambda: Streamed("stream"), lambda: write_stream(Shapes(2), Path("."), False)):
         with pytest.raises(UserError, match=r'pip install "segtrain\[stream\]"'):
             attempt()
+
+
+def test_a_deflated_array_swells_no_further_than_its_header_says():
+    array = np.zeros((50, 40), np.float32)
+    assert (module.unpacked(module.packed(array, True)) == array).all()
+    head = module.npy(array)[: -array.nbytes]
+    for body in (head + bytes(1 << 26), head, head.replace(b"(50, 40)", b"(10**9,)"[:8])):
+        data = zlib.compress(body, 1)
+        began = time.process_time()
+        with pytest.raises(ValueError):
+            module.unpacked(data + zlib.crc32(data).to_bytes(4))
+        assert time.process_time() - began < 0.05  # 64 MB take longer
