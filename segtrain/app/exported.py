@@ -21,6 +21,7 @@ from segtrain.app.onnx_writer import ready, write_onnx
 from segtrain.app.predictor import reading_of
 from segtrain.app.program import followed
 from segtrain.app.sources import least_size
+from segtrain.files import bytes_of, created, opened, require_regular
 from segtrain.model.trained import Trained
 from segtrain.padding import STRIDE, largest
 from segtrain.runs.epochs import written
@@ -48,7 +49,7 @@ def about(loaded: Loaded, least: int) -> About:
         "segtrain": segtrain.__version__,
         "run": run_name(loaded.run.path),
         **written("epoch", loaded.epoch),
-        "config_sha256": hashlib.sha256((loaded.run.path / "config.yaml").read_bytes()).hexdigest(),
+        "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / "config.yaml")).hexdigest(),
         "model": {"choice": config.choices.model, **_plain(config.model)},
         "classes": list(loaded.classes),
         "palette": [list(colour) for colour in loaded.palette],
@@ -85,22 +86,25 @@ def _write_torch_export(model: Trained, about: About, path: Path) -> None:
     ):  # torch takes weights in channels_last for parts of larger ones; the check would tell
         warnings.filterwarnings("ignore", "No complete tensor found in the group")
         torch.export.save(program, buffer, extra_files={KEY: json.dumps(about)})
-    path.write_bytes(buffer.getbuffer())
+    with created(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def _open_torch_export(path: Path) -> tuple[Model, About]:
     extra = {KEY: ""}
-    with path.open("rb") as file:
+    with opened(path) as file:
         program = torch.export.load(file, extra_files=extra)
     return program.module(), json.loads(extra[KEY])
 
 
 def _write_safetensors(model: Trained, about: About, path: Path) -> None:
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    path.write_bytes(safetensors.torch.save(state, {KEY: json.dumps(about)}))
+    with created(path) as file:
+        file.write(safetensors.torch.save(state, {KEY: json.dumps(about)}))
 
 
 def _open_safetensors(path: Path) -> tuple[Model, About]:
+    require_regular(path)
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()[KEY])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from segtrain.app.wildcards import fitting, is_pattern, literal_part
 from segtrain.data.datasets.patterns import SUFFIXES, files_below, way_out
 from segtrain.errors import UserError
+from segtrain.files import text_of
 
 ENDINGS = (*SUFFIXES, ".nii", ".nii.gz")
 LISTS = (".txt", ".lst")
@@ -74,7 +75,7 @@ def _found(text: str) -> tuple[Path, list[Path]]:
 def _of_list(path: Path) -> tuple[Path, list[Path]]:
     """A path a line; relative ones start from the list's own folder. Missing files are named when they are read."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in text_of(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"input '{path}' cannot be read; expected a path a line, in UTF-8; got: {error}") from error
     files = [path.parent / Path(line).expanduser() for line in lines if line and not line.startswith("#")]

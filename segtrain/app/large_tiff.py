@@ -13,6 +13,7 @@ from segtrain.data.datasets.inverted import WHITE_IS_ZERO
 from segtrain.data.datasets.nodata import NODATA, filled, mean_elsewhere, nothing, parsed
 from segtrain.data.datasets.pixels import Picture
 from segtrain.errors import UserError
+from segtrain.files import opened, require_regular
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +25,7 @@ def pages_and_pixels(path: Path) -> tuple[int, int]:
     """How many pages a TIFF has, and pixels the first; (1, 0) for what PIL does not open, so that it is read whole."""
     most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), opened(path) as file, Image.open(file) as image:
             warnings.simplefilter("ignore")
             return getattr(image, "n_frames", 1), image.width * image.height
     except Exception:  # whoever reads it says what is wrong
@@ -49,6 +50,7 @@ class LargeTiff:
         tifffile = need("tifffile", "tiff")
         self._path = path
         try:
+            require_regular(path)
             with tifffile.TiffFile(path) as file:
                 self._page: Any = file.pages[0]
                 separate, _, self.height, self.width, together = self._page.shaped
@@ -134,7 +136,7 @@ class LargeTiff:
         across = -(-self.width // page.tilewidth) if page.is_tiled else 1
         down, planes = -(-self.height // tall), page.shaped[0]
         found = []
-        with self._path.open("rb") as file:
+        with opened(self._path) as file:
             for plane, column in itertools.product(range(planes), range(across)):
                 number = (plane * down + row) * across + column
                 file.seek(self._offsets[number])

@@ -26,6 +26,7 @@ from segtrain.config import plain
 from segtrain.counted import counted
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
+from segtrain.files import bytes_of, followed
 from segtrain.model.windows import Windows
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -48,7 +49,7 @@ def predict(config: DictConfig) -> None:
     wanted = DictConfig(plain(config, {}))
     check_options(wanted)
     source = source_of(wanted)
-    folder = Path(wanted.output).expanduser() if wanted.output else _default(source, Path(wanted.outputs))
+    folder = followed(Path(wanted.output).expanduser()) if wanted.output else _default(source, Path(wanted.outputs))
     items = find_inputs(wanted.input if isinstance(wanted.input, str) else list(wanted.input), folder)
     job = Job(source, wanted, folder)
     began = time.monotonic()
@@ -176,7 +177,7 @@ class Job:
         outputs = list(paths.values())
         self.done.refuse_others(item.name, outputs)
         self._refuse_npz(opened, item.path)
-        with written(paths, opened, self.wanted) as put:
+        with written(paths, self.folder, opened, self.wanted) as put:
             for page in range(opened.pages):
                 for band in self._bands(opened, page):
                     put(band)
@@ -234,7 +235,7 @@ def _made_by(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> str:
     """A digest of the weights and of every option that changes what is predicted or written."""
     digest = hashlib.blake2b(digest_size=8)
     for path in [source] if isinstance(source, Path) else [_weights(run) for run in source]:
-        digest.update(path.read_bytes())
+        digest.update(bytes_of(path))
     keys = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
     digest.update(json.dumps({key: plain(wanted, {})[key] for key in keys}).encode())
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.errors import UserError
-from segtrain.files import clear_parts, explained, write_whole
+from segtrain.files import clear_parts, explained, make_own, text_of, write_whole
 from segtrain.runs.epochs import read, written
 from segtrain.runs.metrics_csv import MetricsTable
 
@@ -64,8 +64,8 @@ class RunFolder:
         """
         if self.exists:
             self._refuse_to_replace()
+        make_own(self.checkpoints, self.path)
         with explained(self.path):
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
             self.metrics.path.unlink(missing_ok=True)
         write_whole(self.path / "config.yaml", config)
         write_whole(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
@@ -80,7 +80,7 @@ class RunFolder:
         path = self.path / "changes.yaml"
         since = written("epoch", epoch) | written("batch", batch)
         entry = {"at": _now(), **since, "changed": dict(differences)}
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        before = text_of(path) if path.exists() else ""
         write_whole(path, before + OmegaConf.to_yaml(OmegaConf.create([entry])))
         write_whole(self.path / "config.yaml", config)
         results = self.path / "results.json"
@@ -168,7 +168,7 @@ class RunFolder:
 
     def _text(self, name: str) -> str:
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            return text_of(self.path / name)
         except OSError as error:
             raise UserError(
                 f"'{self.path}' cannot be read as a run folder; expected {name} in it; "

@@ -26,6 +26,7 @@ from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pixels import Pixels
 from segtrain.data.datasets.stamps import stamp
 from segtrain.errors import UserError
+from segtrain.files import bytes_of, write_whole
 
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
 ABOUT, INDEX = "segtrain.json", "index.json"
@@ -155,7 +156,7 @@ def write_stream(
         "content": content.hexdigest(),
         HASHES: _stored(found if hashes is None else hashes),
     }
-    (folder / ABOUT).write_bytes(_written(about))
+    write_whole(folder / ABOUT, _written(about))
 
 
 def _written(about: Mapping[str, Any]) -> bytes:
@@ -197,11 +198,11 @@ def _fetched(root: str, name: str) -> bytes:
     """The content of one of the small files."""
     try:
         if not REMOTE.match(root):
-            return Path(root, name).read_bytes()
+            return bytes_of(Path(root, name))
         downloader = need("litdata.streaming.downloader", "stream").get_downloader
         with tempfile.TemporaryDirectory() as folder:
             downloader(root, folder, []).download_file(f"{root.rstrip('/')}/{name}", f"{folder}/{name}")
-            return Path(folder, name).read_bytes()
+            return bytes_of(Path(folder, name))
     except Exception as error:  # the clients of object stores raise nearly anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         raise UserError(

@@ -24,6 +24,7 @@ from segtrain.data.datasets.pixels import (
     read_picture,
 )
 from segtrain.errors import UserError
+from segtrain.files import require_regular
 
 SUFFIXES = (".tif", ".tiff")
 PAGES = ("channels", "samples")
@@ -111,6 +112,7 @@ def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
     """The one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
     try:
+        require_regular(path)
         with _heeded(), tifffile.TiffFile(path) as file:
             _check(file.series, path, of_mask)
             yield file.series[0]

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from segtrain.data.guessing.files import Found
+from segtrain.files import text_of
 
 COLOUR = 1 << 24  # from here on a code is a colour; below it is a value
 LARGEST = 1_000_000  # bytes of a file of names that is read
@@ -62,7 +63,7 @@ def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> Names:
         read = _reader(PurePosixPath(path).name.lower())
         if read and (root / path).stat().st_size <= LARGEST:
             try:
-                names = dict(read((root / path).read_text("utf-8-sig")))
+                names = dict(read(text_of(root / path, encoding="utf-8-sig")))
             except (ValueError, TypeError, KeyError, AttributeError, IndexError):
                 continue
             if len(names) > 1 and len({*names.values()}) == len(names):
@@ -75,7 +76,7 @@ def dataset_json(root: Path, found: Found) -> dict[str, Any]:
     for path in found.others:
         if PurePosixPath(path).name == "dataset.json" and (root / path).stat().st_size <= LARGEST:
             try:
-                content = json.loads((root / path).read_text("utf-8"))
+                content = json.loads(text_of(root / path))
             except ValueError:
                 continue
             if isinstance(content, dict):

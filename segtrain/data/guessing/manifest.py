@@ -11,6 +11,7 @@ from segtrain.data.guessing.looks import FILES, look
 from segtrain.data.guessing.meaning import find_meaning
 from segtrain.data.guessing.readers import PICTURES
 from segtrain.data.guessing.yaml import Guess, Line, entry
+from segtrain.files import text_opened
 from segtrain.spread import spread
 
 ROWS = 1_000_000  # read at most
@@ -31,7 +32,7 @@ def guess_manifest(root: Path, found: Found) -> Guess | None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+    with text_opened(path, "utf-8-sig", "replace", newline="") as file:
         line = file.readline()
         delimiter = max("\t;,", key=line.count)
         file.seek(0)
