@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO, TextIO
+from typing import IO, BinaryIO, TextIO, cast
 
 from segtrain.errors import UserError
 
@@ -43,7 +43,7 @@ WAYS_OUT = {
 }
 
 
-def opened(path: str | Path, most: int | None = None) -> BinaryIO:
+def opened(path: str | Path, most: int | None = None) -> io.BufferedReader:
     """Returns the regular file, open for reading; links to one are followed.
 
     Args:
@@ -54,6 +54,8 @@ def opened(path: str | Path, most: int | None = None) -> BinaryIO:
         UserError: it is a pipe, a device, a socket or a folder, or has more bytes.
         OSError: it is missing, or cannot be read.
     """
+    if not isinstance(path, str | os.PathLike):
+        return cast(io.BufferedReader, path.open("rb"))  # a cell of a table, under the methods of a path
     try:
         number = os.open(path, os.O_RDONLY | AT_ONCE | getattr(os, "O_BINARY", 0))
     except OSError:  # of a socket too, or a link that leads nowhere

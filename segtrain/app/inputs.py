@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.app.wildcards import fitting, is_pattern, literal_part
-from segtrain.data.datasets.patterns import SUFFIXES, files_below, way_out
+from segtrain.data.datasets.patterns import SUFFIXES, way_out
 from segtrain.errors import UserError
 from segtrain.files import text_of
+from segtrain.folders import files_below
 
 ENDINGS = (*SUFFIXES, ".nii", ".nii.gz")
 LISTS = (".txt", ".lst")

@@ -92,7 +92,10 @@ class Stops:
 
 
 def leave_to_parent() -> None:
-    """For a loader process: Ctrl-C and a closed terminal reach the whole group and are the parent's to answer; SIGTERM ends it."""
+    """For a loader process: what reaches the whole group, Ctrl-C or a closed terminal, is the parent's to answer.
+
+    SIGTERM ends it.
+    """
     for number in (signal.SIGINT, *HANGUPS):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

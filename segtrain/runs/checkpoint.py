@@ -76,7 +76,7 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
         UserError, TypeError: as `write`.
     """
     last, previous = folder / LAST, folder / PREVIOUS
-    if not zipfile.is_zipfile(last):  # reads only the end: the sum of the whole would cost time every epoch
+    if not _is_whole(last):
         write(checkpoint, last)
         return
     with part(previous) as twin:
@@ -84,6 +84,15 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
         _link(last, twin)
         write(checkpoint, last)
         _replace(twin, previous, sums)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there that is not cut off; reads its end alone: the sum would cost time every epoch."""
+    try:
+        with opened(path) as file:
+            return zipfile.is_zipfile(file)
+    except FileNotFoundError:
+        return False
 
 
 def save_best(folder: Path) -> None:

@@ -26,8 +26,7 @@ TIMEOUT = 60.0  # seconds without a sign of life after which a holder on another
 BEAT = TIMEOUT / 6
 LOOK = 0.05  # seconds between looks for a sign of life
 LONGEST = 4096  # bytes of a lock file that are read: ours has some fifty
-# Of a link the time is its own.
-OF_LINK = {"follow_symlinks": False} if os.utime in os.supports_follow_symlinks else {}
+THROUGH_LINKS = os.utime not in os.supports_follow_symlinks  # a system may not know how to touch a link itself
 
 
 class InUse(UserError):
@@ -153,7 +152,7 @@ class Lock:
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
             try:
-                os.utime(self.path, **OF_LINK)
+                os.utime(self.path, follow_symlinks=THROUGH_LINKS)
             except OSError:
                 return
 

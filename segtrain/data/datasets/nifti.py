@@ -83,10 +83,8 @@ def _mapped(path: Path) -> Array:
 
 def _unpacked(path: Path) -> Array:
     image = _opened(path)
-    with (
-        opened(path) as packed,
-        gzip.open(packed) as file,
-    ):  # not by nibabel: it stops where the voxels end, and so before the checksum
+    # Not by nibabel: it stops where the voxels end, and so before the checksum.
+    with opened(path) as packed, gzip.open(packed) as file:
         content = file.read(_length(image) + 1)
     _check_length(image, len(content))
     stored: Array = type(image).from_bytes(content).dataobj.get_unscaled()

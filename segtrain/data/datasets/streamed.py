@@ -15,6 +15,7 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pixels import Pixels
 from segtrain.data.datasets.stamps import stamp
 from segtrain.errors import UserError
-from segtrain.files import bytes_of, write_whole
+from segtrain.files import bytes_of, require_regular, write_whole
 
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
 ABOUT, INDEX = "segtrain.json", "index.json"
@@ -72,9 +73,7 @@ class Streamed:
         self._fingerprint = hashlib.blake2b(plain, digest_size=16).hexdigest()
         _check_index(_fetched(self._root, INDEX), len(self.ids), self._root)
         local = not REMOTE.match(self._root)
-        self._stamp = (
-            stamp(sorted(Path(self._root).glob("*.bin"))) if local else 0
-        )  # where a sample lies, litdata knows
+        self._stamp = _stamp_of(Path(self._root)) if local else 0  # where a sample lies, litdata knows
         self._open: tuple[int, Any] = (-1, None)
 
     def read(self, index: int) -> Sample:
@@ -192,6 +191,15 @@ def npy(array: Pixels) -> bytes:
     file = io.BytesIO()
     np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()
+
+
+def _stamp_of(folder: Path) -> int:
+    """The stamp of the chunks, which litdata opens by their names; raises UserError where one is no file."""
+    chunks = sorted(folder.glob("*.bin"))
+    for chunk in chunks:
+        with suppress(FileNotFoundError):  # told when it is read
+            require_regular(chunk)
+    return stamp(chunks)
 
 
 def _fetched(root: str, name: str) -> bytes:

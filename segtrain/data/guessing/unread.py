@@ -9,6 +9,7 @@ from typing import Any
 from segtrain.counted import counted
 from segtrain.data.datasets.patterns import UNREAD, way_out
 from segtrain.data.guessing.files import Found
+from segtrain.errors import UserError
 from segtrain.files import text_of, text_opened
 from segtrain.spread import spread
 
@@ -48,8 +49,8 @@ def _of_json(root: Path, found: Found) -> Iterator[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(text_of(path)) if path.stat().st_size <= LARGEST else None
-    except (ValueError, RecursionError):
+        content = json.loads(text_of(path, LARGEST))
+    except (UserError, OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -106,8 +107,11 @@ def _of_yolo(root: Path, found: Found) -> Iterator[str]:
 
 
 def _beginning(path: Path) -> str:
-    with text_opened(path, errors="replace") as file:
-        return file.read(BEGINNING)
+    try:
+        with text_opened(path, errors="replace") as file:
+            return file.read(BEGINNING)
+    except (UserError, OSError):  # of no kind that is asked for
+        return ""
 
 
 def _of_suffix(root: Path, found: Found) -> Iterator[str]:
