@@ -13,6 +13,7 @@ import errno
 import io
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,7 +52,7 @@ def opened(path: str | Path, most: int | None = None) -> io.BufferedReader:
         most: bytes that it may have; None as many as it likes.
 
     Raises:
-        UserError: it is a pipe, a device, a socket or a folder, or has more bytes.
+        UserError: it is a pipe, a device, a socket, a folder or a link that leads nowhere, or has more bytes.
         OSError: it is missing, or cannot be read.
     """
     if not isinstance(path, str | os.PathLike):
@@ -77,16 +78,18 @@ def require_regular(path: str | Path, most: int | None = None) -> None:
         most: bytes that it may have; None as many as it likes.
 
     Raises:
-        UserError: it is a pipe, a device, a socket or a folder, or has more bytes.
+        UserError: it is a pipe, a device, a socket, a folder or a link that leads nowhere, or has more bytes.
         OSError: it is missing.
     """
     try:
         found = os.stat(path)
-    except FileNotFoundError as error:
+    except OSError as error:
         if not os.path.islink(path):
             raise
-        nowhere = f"a link to '{os.readlink(path)}', which is not there"
-        raise FileNotFoundError(errno.ENOENT, nowhere, str(path)) from error
+        raise UserError(
+            f"'{path}' is a link to '{os.readlink(path)}', which leads to no file ({error.strerror}); expected a "
+            "regular file; fetch or restore what it leads to, or remove the link"
+        ) from error
     _require(path, found, most)
 
 
@@ -206,6 +209,12 @@ def make_own(folder: Path, within: Path | None = None) -> None:
 def followed(folder: Path) -> Path:
     """Returns where a folder that the user has named lies: in it is written though the name is a link."""
     return folder.resolve() if folder.is_symlink() else folder
+
+
+def print_any_name() -> None:
+    """Lets `print` take names that are no text of the terminal's encoding, written by `BEYOND_UTF8`, from now on."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=BEYOND_UTF8)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from segtrain.app.finding import without_hydra
 from segtrain.app.stops import Stopped
 from segtrain.config import register_resolvers
 from segtrain.errors import UserError
-from segtrain.files import appended, explained, make_own
+from segtrain.files import appended, explained, make_own, print_any_name
 from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.lock import InUse
@@ -38,6 +38,7 @@ class Task(NamedTuple):
 
 def work(task: Task, answer: Connection) -> None:
     """Train, and say how it ended; the exit status is that of the same command by itself."""
+    print_any_name()
     register_resolvers()
     trust(task.trusted)
     HydraConfig.instance().set_config(task.config)

@@ -62,7 +62,7 @@ def new(arguments: Sequence[str]) -> None:
             f"could not make the folder '{path.parent}': {error.strerror}; expected a folder for your own configs; "
             "give another with --config-dir"
         ) from error
-    write_whole(path, written(guess.lines, _head(asked, check, train)).encode())
+    write_whole(path, written(guess.lines, _head(asked, check, train)))
     print(f"{path} is written; found in {asked.root}:")
     print("".join(f"  {sentence}\n" for sentence in guess.found), end="")
     print("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")

@@ -26,7 +26,7 @@ from segtrain.config import plain
 from segtrain.counted import counted
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
-from segtrain.files import bytes_of, followed
+from segtrain.files import BEYOND_UTF8, bytes_of, followed
 from segtrain.model.windows import Windows
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -255,4 +255,4 @@ def _default(source: Sequence[RunFolder] | Path, outputs: Path) -> Path:
         path = source[0].path.resolve()
         return outputs / "predict" / path.parent.name / path.name
     names = "\n".join(str(run.path.resolve()) for run in source)
-    return outputs / "predict" / f"ensemble-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+    return outputs / "predict" / f"ensemble-{hashlib.sha256(names.encode(errors=BEYOND_UTF8)).hexdigest()[:8]}"

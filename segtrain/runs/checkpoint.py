@@ -91,7 +91,7 @@ def _is_whole(path: Path) -> bool:
     try:
         with opened(path) as file:
             return zipfile.is_zipfile(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, UserError):  # a pipe or a link that leads nowhere is replaced
         return False
 
 
@@ -214,6 +214,8 @@ def _problem(path: Path) -> str | None:
     try:
         with opened(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except UserError as error:
+        return f"checkpoint {error}"
     except OSError as error:
         return f"checkpoint '{path}' cannot be read: {error.strerror}"
     sums = _sums(path)

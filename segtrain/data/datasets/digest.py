@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segtrain.errors import UserError
-from segtrain.files import opened
+from segtrain.files import BEYOND_UTF8, opened
 
 Pixels = np.ndarray[Any, Any]
 Hashes = list[bytes | None]
@@ -30,7 +30,9 @@ def digest(root: Path, paths: Iterable[Path], *options: object, keep: dict[Path,
             content = hashlib.file_digest(file, hashlib.blake2b)
         if keep is not None:
             keep[path] = _kept(content)
-        total.update(f"{Path(os.path.relpath(path, root)).as_posix()}\0{content.hexdigest()}\0".encode())
+        total.update(
+            f"{Path(os.path.relpath(path, root)).as_posix()}\0{content.hexdigest()}\0".encode(errors=BEYOND_UTF8)
+        )
     return total.hexdigest()
 
 

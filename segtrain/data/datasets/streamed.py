@@ -211,6 +211,8 @@ def _fetched(root: str, name: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             downloader(root, folder, []).download_file(f"{root.rstrip('/')}/{name}", f"{folder}/{name}")
             return bytes_of(Path(folder, name))
+    except UserError:
+        raise
     except Exception as error:  # the clients of object stores raise nearly anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         raise UserError(
