@@ -1,17 +1,19 @@
-"""The one home of opening files that may come from a stranger, and of writing files whole.
+r"""The one home of opening files that may come from a stranger, and of writing files whole.
 
 What is read is a regular file, no pipe, device or socket, which could keep a reader for ever; links are followed, as
 data sets are often made of them. What is written is written whole, at every moment the old content or the new, or
 grows at its end; neither goes through a link, which could lead to any file of the user's. A folder that the user names
 may be a link (`followed`); one inside it may not (`make_own`).
 
-A name that is no UTF-8 is kept as Python has it where a file is opened, and written into texts by `BEYOND_UTF8`: byte
-0xff as the six letters of its JSON escape, which JSON reads back as the same name.
+A name that is no UTF-8 is kept as Python has it where its file is opened; wherever it is shown or written, in ids too,
+its byte 0xff is the four letters \xff (`in_utf8`, and `BEYOND_UTF8` for streams).
 """
 
+import codecs
 import errno
 import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -29,7 +31,8 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }
-BEYOND_UTF8 = "backslashreplace"  # how what is no UTF-8 is written
+BEYOND_UTF8 = "segtrain.bytes"  # the name by which streams know how what is no UTF-8 is written
+HALVES, BYTES = re.compile("[\ud800-\udfff]"), range(0xDC80, 0xDD00)  # no characters; what Python has bytes as
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag, and makes links only for administrators
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a pipe that nobody writes to does not wait
 WAYS_OUT = {
@@ -42,6 +45,26 @@ WAYS_OUT = {
     errno.ENOENT: "the folder is gone or was never made; start the run again",
     errno.ENAMETOOLONG: "choose a shorter name=… or outputs=FOLDER",
 }
+
+
+def in_utf8(text: str) -> str:
+    """Returns the text with what is no character, such as a byte of a name that is no UTF-8, as its escape."""
+    return HALVES.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(half: str) -> str:
+    number = ord(half)
+    return f"\\x{number - 0xDC00:02x}" if number in BYTES else f"\\u{number:04x}"
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    failed = error.object[error.start : error.end]
+    return in_utf8(failed).encode("ascii", "backslashreplace").decode(), error.end
+
+
+codecs.register_error(BEYOND_UTF8, _escaped)
 
 
 def opened(path: str | Path, most: int | None = None) -> io.BufferedReader:

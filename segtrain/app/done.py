@@ -11,7 +11,7 @@ from segtrain.files import append_whole, text_of
 
 TABLE = "predicted.csv"
 APART = "|"  # between outputs
-# In a name: what ends a line, or is no UTF-8, or stands between names. It is written as \uXXXX.
+# In a name: what ends a line, or is no text, or stands between names. It is written as \uXXXX.
 ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff|]|\\(?=u)")
 COLUMNS = ("name", "input", "bytes", "changed_ns", "made_by", "outputs")
 

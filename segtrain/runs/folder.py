@@ -15,7 +15,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.errors import UserError
-from segtrain.files import clear_parts, explained, make_own, text_of, write_whole
+from segtrain.files import clear_parts, explained, in_utf8, make_own, text_of, write_whole
 from segtrain.runs.epochs import read, written
 from segtrain.runs.metrics_csv import MetricsTable
 
@@ -201,9 +201,11 @@ def _now() -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same tree with every float that JSON cannot hold replaced by None."""
+    """The same tree with every float that JSON cannot hold replaced by None, and texts in UTF-8."""
+    if isinstance(value, str):
+        return in_utf8(value)
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {_finite(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
