@@ -130,7 +130,7 @@ def bytes_of(path: str | Path, most: int | None = None) -> bytes:
 
 
 def text_of(path: str | Path, most: int = MOST_TEXT, encoding: str = "utf-8", errors: str = "strict") -> str:
-    """Returns the text of a regular file, its lines ended as Python's texts are.
+    """Returns the text of a regular file.
 
     Raises:
         UserError: it is no regular file, has more than `most` bytes, or is no such text.
@@ -138,7 +138,7 @@ def text_of(path: str | Path, most: int = MOST_TEXT, encoding: str = "utf-8", er
     """
     content = bytes_of(path, most)
     try:
-        return content.decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+        return content.decode(encoding, errors)
     except UnicodeDecodeError as error:
         raise UserError(
             f"'{path}' is damaged; expected text ({encoding}); got byte 0x{content[error.start]:02x} at {error.start}; "

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from segtrain.errors import UserError
 
-MOST_WAYS = 1000  # by which links lead to one folder: a pool of images that is linked into each part has a few
+MOST_WAYS = (
+    100  # to one folder by links in folders that links led to; those of the first folders are as many as stand there
+)
 
 
 def walk_folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -22,7 +24,7 @@ def walk_folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
         lead nowhere.
 
     Raises:
-        UserError: a link leads back to a folder that it lies in, or links lead to one folder by too many ways.
+        UserError: a link leads back to a folder that it lies in, or links behind links lead to one folder by many ways.
     """
     ways = Counter[str]()
     ahead: list[tuple[Path, tuple[str, ...]]] = [(top, (os.path.realpath(top),))]
@@ -37,6 +39,27 @@ def files_below(top: Path) -> Iterator[Path]:
     """Yields all files below, links followed, hidden ones left out; raises as `walk_folders`."""
     for folder, names in walk_folders(top):
         yield from (folder / name for name in names)
+
+
+def require_inside(folder: Path, apart: str) -> None:
+    """Raises UserError where a folder below is a link that leads out, or holds one: for libraries that write there.
+
+    Args:
+        folder: of a run.
+        apart: name of a folder in it that is left out, as are the files at the top: they are written by us alone.
+    """
+    real = os.path.realpath(folder)
+    for where, folders, names in os.walk(folder):
+        if Path(where) == folder:
+            names.clear()
+            if apart in folders:
+                folders.remove(apart)
+        for path in (Path(where, name) for name in (*folders, *names)):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
+                raise UserError(
+                    f"'{path}' is a link, to '{os.path.realpath(path)}'; expected none that leads out of a run's "
+                    "folder, where a logger writes by itself; remove the link, or give logger=csv"
+                )
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:
@@ -67,10 +90,10 @@ def _chain(folder: Path, above: tuple[str, ...], ways: Counter[str]) -> tuple[st
     real = os.path.realpath(folder)
     if any(Path(one).is_relative_to(real) for one in above):
         raise UserError(f"the link '{folder}' leads back to a folder that it lies in; expected a tree; remove the link")
-    ways[real] += 1
+    ways[real] += len(above) > 1
     if ways[real] > MOST_WAYS:
         raise UserError(
-            f"links lead to '{real}' by more than {MOST_WAYS:,} ways, '{folder}' is one; expected a tree; remove links "
+            f"links lead to '{real}' by more than {MOST_WAYS} ways, '{folder}' is one; expected a tree; remove links "
             "that lead from one folder to the next several times"
         )
     return (*above, real)

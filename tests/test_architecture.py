@@ -1,6 +1,7 @@
 """Who may import whom (CONTRIBUTING.md), read from the syntax trees: imports inside functions count too."""
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -80,6 +81,8 @@ OPENS_BY_NAME = (
 )
 WRITES = ("savefig", "imwrite", "imsave", "save", "save_file", "savez", "mkdir", "makedirs", "utime", "chmod", "rmtree")
 WALKS = ("os.walk", "rglob", "glob.iglob")  # links in a circle, and those that branch, are for `segtrain.folders`
+NAMES = {name.rpartition(".")[2] for name in (*OPENS, *OPENS_BY_NAME, *WRITES, *WALKS, "glob")}
+NAMES |= {"require_regular", "_require_files"}
 # Names of what is open already, or lies in memory.
 HELD = ("file", "packed", "stream", "memory", "png", "svg", "buffer", "summed")
 EXCEPTIONS = {  # module -> calls, as they stand there, and why
@@ -146,8 +149,13 @@ def imported(tree: ast.AST) -> set[str]:
 
 
 @cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
 def imports_of(module: str) -> frozenset[str]:
-    return frozenset(imported(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
+    return frozenset(imported(tree_of(module)))
 
 
 def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
@@ -224,9 +232,8 @@ def opening(module: str, tree: ast.AST) -> list[str]:
     """The calls by which a module opens, writes or walks by itself."""
     found = []
     for scope in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Module)]:
-        calls = sorted((node for node in own(scope) if isinstance(node, ast.Call)), key=lambda call: call.lineno)
         asked = False
-        for call in calls:
+        for call in sorted(calls_of(own(scope)), key=lambda call: call.lineno):
             said = ast.unparse(call.func)
             asked |= said in ("require_regular", "_require_files")
             first = call.args[0] if call.args else None
@@ -241,6 +248,12 @@ def opening(module: str, tree: ast.AST) -> list[str]:
     return found
 
 
+def calls_of(nodes: Iterable[ast.AST]) -> list[ast.Call]:
+    """Those of functions whose last name may open, write or walk."""
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    return [c for c in calls if getattr(c.func, "attr", getattr(c.func, "id", "")) in NAMES]
+
+
 def own(scope: ast.AST) -> list[ast.AST]:
     """The nodes of a function or module that are of no function inside it."""
     nodes, ahead = [], list(ast.iter_child_nodes(scope))
@@ -252,13 +265,9 @@ def own(scope: ast.AST) -> list[ast.AST]:
 
 
 def test_files_are_opened_written_and_walked_in_one_place() -> None:
-    trees = {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in MODULES.items()}
-    found = {module: opening(module, tree) for module, tree in trees.items() if module != "segtrain.files"}
-    assert not {module: calls for module, calls in found.items() if calls}
-    used = {
-        module: {ast.unparse(node.func) for node in ast.walk(trees[module]) if isinstance(node, ast.Call)}
-        for module in EXCEPTIONS
-    }
+    found = {module: calls for module in MODULES if (calls := opening(module, tree_of(module)))}
+    assert {*found} == {"segtrain.files", "segtrain.folders"}, found
+    used = {m: {ast.unparse(call.func) for call in calls_of(ast.walk(tree_of(m)))} for m in EXCEPTIONS}
     assert not [(module, call) for module, calls in EXCEPTIONS.items() for call in calls if call not in used[module]]
 
 

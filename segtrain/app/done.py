@@ -89,7 +89,7 @@ class Done:
         if not self._path.is_file():
             return []
         content = text_of(self._path)
-        lines, self._is_cut = content.split("\n")[1:], not content.endswith("\n")
+        lines, self._is_cut = content.splitlines()[1:], not content.endswith("\n")
         rows = [row for line in lines for row in csv.reader([line]) if len(row) == len(COLUMNS)]
         return [_Line(*row) for row in rows]
 

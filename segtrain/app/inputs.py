@@ -89,7 +89,8 @@ def _of_list(path: Path) -> tuple[Path, list[Path]]:
 
 
 def _is_read(path: Path) -> bool:
-    return path.name.lower().endswith(ENDINGS) and path.is_file()
+    """Whether it is called as an image is: so may a pipe, or a link that leads nowhere, which opening it tells."""
+    return path.name.lower().endswith(ENDINGS) and not path.is_dir()
 
 
 def _relative(path: Path, base: Path) -> str:

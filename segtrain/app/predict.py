@@ -26,7 +26,7 @@ from segtrain.config import plain
 from segtrain.counted import counted
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
-from segtrain.files import BEYOND_UTF8, bytes_of, followed
+from segtrain.files import BEYOND_UTF8, bytes_of, followed, require_regular
 from segtrain.model.windows import Windows
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -167,8 +167,10 @@ class Job:
 
     def _one(self, item: Item, progress: Callable[[float], object]) -> None:
         """Predict one file, unless it is done."""
-        if not item.path.is_file():
-            raise UserError(f"there is no file '{item.path}'; expected one, as the list names it")
+        try:
+            require_regular(item.path)
+        except FileNotFoundError as error:
+            raise UserError(f"there is no file '{item.path}'; expected one, as the list names it") from error
         if self.done.has(item.name, item.path):
             self.skipped += 1
             return

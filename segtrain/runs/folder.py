@@ -40,7 +40,7 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         """Whether a run was created here."""
-        return (self.path / "status.json").exists()
+        return os.path.lexists(self.path / "status.json")  # a link that leads nowhere is told when it is read
 
     @property
     def checkpoints(self) -> Path:
@@ -94,7 +94,7 @@ class RunFolder:
 
         Those of versions that did not write them lack the two.
         """
-        if not (self.path / "changes.yaml").exists():
+        if not os.path.lexists(self.path / "changes.yaml"):
             return []
         entries: Any = OmegaConf.to_container(OmegaConf.create(self._text("changes.yaml")), resolve=False)
         for entry in entries:

@@ -109,5 +109,6 @@ def _number(cell: str) -> Number:
 
 def _text(table: Sequence[Sequence[str]]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(table)
+    returns = any("\r" in cell for cells in table for cell in cells)  # Python before 3.13 does not quote them by itself
+    csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerows(table)
     return stream.getvalue()

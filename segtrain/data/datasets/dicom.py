@@ -49,7 +49,7 @@ def open_series(folder: Path) -> Scan:
 
 
 def _files(folder: Path) -> list[Path]:
-    visible = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    visible = sorted(p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith("."))
     found = [path for path in visible if path.suffix.lower() == ".dcm"] or visible
     if not found:
         raise UserError(f"'{folder}' holds no file; expected a DICOM series, one slice a file; put it there")
