@@ -63,13 +63,13 @@ def paths_of(stem: Path, opened: Opened, source: Path, wanted: Wanted) -> dict[s
 
 
 @contextmanager
-def written(paths: dict[str, Path], folder: Path, opened: Opened, wanted: Wanted) -> Iterator[Put]:
-    """Where the block puts band after band; the files, below the folder, are there when it ends, and none that is half.
+def written(paths: dict[str, Path], opened: Opened, wanted: Wanted) -> Iterator[Put]:
+    """Where the block puts band after band; the files are there when it ends, and none that is half.
 
     Raises:
         UserError: the disk does not take them.
     """
-    make_own(paths["labels"].parent, folder)
+    make_own(paths["labels"].parent)
     with ExitStack() as stack:
         puts = [stack.enter_context(_labels(paths["labels"], opened, wanted))]
         if "overlay" in paths:

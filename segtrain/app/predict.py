@@ -26,7 +26,7 @@ from segtrain.config import plain
 from segtrain.counted import counted
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
-from segtrain.files import BEYOND_UTF8, bytes_of, followed, require_regular
+from segtrain.files import BEYOND_UTF8, bytes_of, followed, make_own, require_regular
 from segtrain.model.windows import Windows
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -179,7 +179,8 @@ class Job:
         outputs = list(paths.values())
         self.done.refuse_others(item.name, outputs)
         self._refuse_npz(opened, item.path)
-        with written(paths, self.folder, opened, self.wanted) as put:
+        make_own(paths["labels"].parent, self.folder)
+        with written(paths, opened, self.wanted) as put:
             for page in range(opened.pages):
                 for band in self._bands(opened, page):
                     put(band)
