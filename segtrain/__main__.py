@@ -11,6 +11,7 @@ from typing import Any
 from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, conf_dir, register_resolvers
 from segtrain.errors import UserError
+from segtrain.files import print_any_name
 from segtrain.help import help_text
 from segtrain.mistakes import CONFIG_DIR, require_readable
 from segtrain.openmp import spin_briefly
@@ -44,6 +45,7 @@ VALUED = (*CONFIG_DIR, "--config-path", "-cp", "--config-name", "-cn", "--cfg", 
 def main() -> None:
     """Run one verb; exit status 0 done, 1 a failure of ours, 2 a mistake of the user's, 130 interrupted."""
     verb = "train"
+    print_any_name()
     spin_briefly()  # before torch is imported, and for every process that is started from here
     try:
         verb, arguments = split_verb(sys.argv[1:])

@@ -1,17 +1,25 @@
-"""The one home of opening files that may come from a stranger, and of writing files whole.
+r"""The one home of opening files that may come from a stranger, and of writing files whole.
 
 What is read is a regular file, no pipe, device or socket, which could keep a reader for ever; links are followed, as
 data sets are often made of them. What is written is written whole, at every moment the old content or the new, or
-grows at its end; neither goes through a link, which could lead to any file of the user's.
+grows at its end; neither goes through a link, which could lead to any file of the user's. A folder that the user names
+may be a link (`followed`); one inside it may not (`make_own`).
+
+A name that is no UTF-8 is kept as Python has it where its file is opened; wherever it is shown or written, in ids too,
+its byte 0xff is the four letters \xff (`in_utf8`, and `BEYOND_UTF8` for streams).
 """
 
+import codecs
 import errno
+import io
 import os
+import re
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, TextIO, cast
 
 from segtrain.errors import UserError
 
@@ -23,6 +31,8 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }
+BEYOND_UTF8 = "segtrain.bytes"  # the name by which streams know how what is no UTF-8 is written
+HALVES, BYTES = re.compile("[\ud800-\udfff]"), range(0xDC80, 0xDD00)  # no characters; what Python has bytes as
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag, and makes links only for administrators
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a pipe that nobody writes to does not wait
 WAYS_OUT = {
@@ -33,12 +43,31 @@ WAYS_OUT = {
     errno.EACCES: "change the folder's permissions, or write elsewhere with outputs=FOLDER",
     errno.EPERM: "change the folder's permissions, or write elsewhere with outputs=FOLDER",
     errno.ENOENT: "the folder is gone or was never made; start the run again",
-    errno.ELOOP: "a link stands there, and nothing is written through one; put the file or folder itself there",
     errno.ENAMETOOLONG: "choose a shorter name=… or outputs=FOLDER",
 }
 
 
-def opened(path: str | Path, most: int | None = None) -> BinaryIO:
+def in_utf8(text: str) -> str:
+    """Returns the text with what is no character, such as a byte of a name that is no UTF-8, as its escape."""
+    return HALVES.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(half: str) -> str:
+    number = ord(half)
+    return f"\\x{number - 0xDC00:02x}" if number in BYTES else f"\\u{number:04x}"
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    failed = error.object[error.start : error.end]
+    return in_utf8(failed).encode("ascii", "backslashreplace").decode(), error.end
+
+
+codecs.register_error(BEYOND_UTF8, _escaped)
+
+
+def opened(path: str | Path, most: int | None = None) -> io.BufferedReader:
     """Returns the regular file, open for reading; links to one are followed.
 
     Args:
@@ -46,10 +75,16 @@ def opened(path: str | Path, most: int | None = None) -> BinaryIO:
         most: bytes that it may have; None as many as it likes.
 
     Raises:
-        UserError: it is a pipe, a device, a socket or a folder, or has more bytes.
+        UserError: it is a pipe, a device, a socket, a folder or a link that leads nowhere, or has more bytes.
         OSError: it is missing, or cannot be read.
     """
-    number = os.open(path, os.O_RDONLY | AT_ONCE | getattr(os, "O_BINARY", 0))
+    if not isinstance(path, str | os.PathLike):
+        return cast(io.BufferedReader, path.open("rb"))  # a cell of a table, under the methods of a path
+    try:
+        number = os.open(path, os.O_RDONLY | AT_ONCE | getattr(os, "O_BINARY", 0))
+    except OSError:  # of a socket too, or a link that leads nowhere
+        require_regular(path)
+        raise
     try:
         _require(path, os.fstat(number), most)
     except BaseException:
@@ -66,23 +101,44 @@ def require_regular(path: str | Path, most: int | None = None) -> None:
         most: bytes that it may have; None as many as it likes.
 
     Raises:
-        UserError: it is a pipe, a device, a socket or a folder, or has more bytes.
+        UserError: it is a pipe, a device, a socket, a folder or a link that leads nowhere, or has more bytes.
         OSError: it is missing.
     """
-    _require(path, os.stat(path), most)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        if not os.path.islink(path):
+            raise
+        raise UserError(
+            f"'{path}' is a link to '{os.readlink(path)}', which leads to no file ({error.strerror}); expected a "
+            "regular file; fetch or restore what it leads to, or remove the link"
+        ) from error
+    _require(path, found, most)
 
 
-def text_of(path: str | Path, most: int = MOST_TEXT, encoding: str = "utf-8") -> str:
+def text_opened(
+    path: str | Path, encoding: str = "utf-8", errors: str = "strict", newline: str | None = None
+) -> TextIO:
+    """Returns the regular file, open for reading as text; as `opened`, and as `open` takes the other arguments."""
+    return io.TextIOWrapper(opened(path), encoding, errors, newline)
+
+
+def bytes_of(path: str | Path, most: int | None = None) -> bytes:
+    """Returns the content of a regular file; raises as `opened`."""
+    with opened(path, most) as file:
+        return file.read()
+
+
+def text_of(path: str | Path, most: int = MOST_TEXT, encoding: str = "utf-8", errors: str = "strict") -> str:
     """Returns the text of a regular file.
 
     Raises:
         UserError: it is no regular file, has more than `most` bytes, or is no such text.
         OSError: it is missing, or cannot be read.
     """
-    with opened(path, most) as file:
-        content = file.read()
+    content = bytes_of(path, most)
     try:
-        return content.decode(encoding)
+        return content.decode(encoding, errors)
     except UnicodeDecodeError as error:
         raise UserError(
             f"'{path}' is damaged; expected text ({encoding}); got byte 0x{content[error.start]:02x} at {error.start}; "
@@ -104,12 +160,13 @@ def appended(path: Path) -> BinaryIO:
     """Returns the regular file, made where it is missing, open for reading and for writing at its end, unbuffered.
 
     Raises:
-        OSError: a link stands there (ELOOP), or its folder is one; or the disk does not take it.
-        UserError: it is a pipe, a device or a socket.
+        UserError: it or its folder is a link, or it is a pipe, a device or a socket.
+        OSError: the disk does not take it.
     """
     require_own(path.parent)
+    require_own(path)
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | NO_LINK | AT_ONCE | getattr(os, "O_BINARY", 0)
-    number = os.open(path, flags, 0o644)
+    number = os.open(path, flags, 0o666)
     try:
         _require(path, os.fstat(number), None)
     except BaseException:
@@ -118,10 +175,69 @@ def appended(path: Path) -> BinaryIO:
     return open(number, "a+b", buffering=0)
 
 
-def require_own(folder: Path) -> None:
-    """Raises OSError (ELOOP) where the folder is a link: what is written in it would be written elsewhere."""
-    if folder.is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
+def append_whole(path: Path, content: bytes) -> None:
+    """Adds the content to the end of a file by one write; what a failed write left of it is cut off again.
+
+    Raises:
+        UserError: as `appended`, or the disk does not take it.
+    """
+    with explained(path), appended(path) as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            to_disk(file)
+        except OSError:
+            file.truncate(end)
+            raise
+
+
+def created(path: Path) -> BinaryIO:
+    """Returns a new file, open for writing; raises OSError where anything is there by that name, a link too."""
+    return open(path, "xb")
+
+
+def changed(path: Path) -> BinaryIO:
+    """Returns the file that is there, open for reading and writing; raises OSError where it is a link."""
+    return open(os.open(path, os.O_RDWR | NO_LINK | getattr(os, "O_BINARY", 0)), "r+b")
+
+
+def require_own(path: Path) -> None:
+    """Raises UserError where the file or folder is a link: what is written there would be written elsewhere."""
+    if path.is_symlink():
+        raise UserError(
+            f"'{path}' is a link, to '{os.path.realpath(path)}'; expected the file or folder itself, for nothing is "
+            "written through a link in a run's folder; give the place it leads to, or remove the link"
+        )
+
+
+def make_own(folder: Path, within: Path | None = None) -> None:
+    """Makes the folder, where it is missing, with those above.
+
+    Args:
+        folder: to be made.
+        within: a folder above it; none from it to the one that is made may be a link.
+
+    Raises:
+        UserError: one is; or the disk does not take it.
+    """
+    for above in (folder, *folder.parents):
+        require_own(above)
+        if above == (within or folder):
+            break
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def followed(folder: Path) -> Path:
+    """Returns where a folder that the user has named lies: in it is written though the name is a link."""
+    return folder.resolve() if folder.is_symlink() else folder
+
+
+def print_any_name() -> None:
+    """Lets `print` take names that are no text of the terminal's encoding, written by `BEYOND_UTF8`, from now on."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=BEYOND_UTF8)
 
 
 @contextmanager
@@ -144,8 +260,9 @@ def part(path: Path) -> Iterator[Path]:
     """Name of a temporary file beside `path`, for the block to fill; it is removed when the block fails.
 
     Raises:
-        UserError: for any OSError raised in the block; `path` then still holds what it held.
+        UserError: the folder is a link; or for any OSError raised in the block; `path` then still holds what it held.
     """
+    require_own(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with explained(path):
@@ -183,11 +300,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Writes the content (text as UTF-8) to a temporary file beside `path`, then renames it to `path`.
 
     Raises:
-        UserError: full disk, read-only file system, missing folder or permission; `path` is unchanged.
+        UserError: full disk, read-only file system, missing folder or permission, a folder that is a link; `path` is
+            unchanged. A link at `path` gives way to the file; what it led to stays as it is.
     """
     with part(path) as temporary:
-        with open(temporary, "xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+        with created(temporary) as file:
+            file.write(content.encode(errors=BEYOND_UTF8) if isinstance(content, str) else content)
             to_disk(file)
         put(temporary, path)
 
@@ -195,4 +313,5 @@ def write_whole(path: Path, content: bytes | str) -> None:
 def clear_parts(folder: Path) -> None:
     """Removes the temporary files that a killed process left; only the folder's one owner may call it."""
     for leftover in folder.glob(".*.part"):
-        leftover.unlink(missing_ok=True)
+        if leftover.is_symlink() or not leftover.is_dir():
+            leftover.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Who may import whom (CONTRIBUTING.md), read from the syntax trees: imports inside functions count too."""
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -14,11 +15,12 @@ MODULES = {
     for file in ROOT.rglob("*.py")
 }
 
-# What of ours a layer may import, beside itself, errors, files, plain_yaml, counted, spread, area, padding and the
-# version; layers not named, all.
+# What of ours a layer may import, beside itself, errors, files, folders, plain_yaml, counted, spread, area, padding and
+# the version; layers not named, all.
 ALLOWED = {
     "segtrain.errors": (),
     "segtrain.files": (),
+    "segtrain.folders": (),
     "segtrain.plain_yaml": (),
     "segtrain.area": (),
     "segtrain.padding": (),
@@ -54,6 +56,7 @@ WITHOUT_TORCH = (
         "segtrain.config",
         "segtrain.errors",
         "segtrain.files",
+        "segtrain.folders",
         "segtrain.mistakes",
         "segtrain.plots",
     ),
@@ -68,6 +71,66 @@ WITHOUT_TORCH = (
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
 MAY_USE_TORCH = ("segtrain.runs.checkpoint", "segtrain.runs.writer")
+
+# What opens a file by its name, or writes one: only `segtrain.files` may. Methods of a path, and functions of libraries
+# that take a name; of the latter a function may call one in which `require_regular` has been called first.
+OPENS = ("open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "touch", "tofile", "FileHandler")
+OPENS_BY_NAME = (
+    *("fromfile", "memmap", "TiffFile", "load_file", "safe_open", "InferenceSession", "from_filename", "load_dataset"),
+    *("load_from_disk", "nibabel.load", "torch.load", "np.load", "OmegaConf.load", "imread", "dcmread"),
+)
+WRITES = ("savefig", "imwrite", "imsave", "save", "save_file", "savez", "mkdir", "makedirs", "utime", "chmod", "rmtree")
+WALKS = ("os.walk", "rglob", "glob.iglob")  # links in a circle, and those that branch, are for `segtrain.folders`
+NAMES = {name.rpartition(".")[2] for name in (*OPENS, *OPENS_BY_NAME, *WRITES, *WALKS, "glob")}
+NAMES |= {"require_regular", "_require_files"}
+# Names of what is open already, or lies in memory.
+HELD = ("file", "packed", "stream", "memory", "png", "svg", "buffer", "summed")
+EXCEPTIONS = {  # module -> calls, as they stand there, and why
+    "segtrain.app.check_page": {"TEMPLATE.read_text": "ours, in the package"},
+    "segtrain.app.evaluate_page": {"TEMPLATE.read_text": "ours, in the package"},
+    "segtrain.app.serve_page": {"(HERE / f'serve_{name}').read_text": "ours, in the package"},
+    "segtrain.sweeps.page": {"TEMPLATE.read_text": "ours, in the package"},
+    "segtrain.app.known_arguments": {"path.read_text": "a file of conf/", "OmegaConf.load": "a file of conf/"},
+    "segtrain.app.known_keys": {"OmegaConf.load": "a file of conf/"},
+    "segtrain.app.changes": {"OmegaConf.load": "a file of conf/"},
+    "segtrain.app.sources": {"OmegaConf.load": "a file of conf/"},
+    "segtrain.data.cache": {
+        "file.read_bytes": "our own code",
+        "here.rglob": "our own code",
+        "Path(source).read_bytes": "the code of a class that was imported",
+    },
+    "segtrain.runs.environment": {"Path('/proc/cpuinfo').read_text": "of the system"},
+    "segtrain.app.stops": {"os.open": "of the system, /dev/null"},
+    "segtrain.app.export": {"form.open": "a method of ours, which asks"},
+    "segtrain.app.opening": {
+        "parts.logbook.open": "a method of ours",
+        "shutil.rmtree": "of what is no link; rmtree follows none below",
+    },
+    "segtrain.app.logbook": {"self.logger.save": "of Lightning's logger; its folder is looked at when it is opened"},
+    "segtrain.app.predict": {"self.reader.open": "a method of ours, which asks"},
+    "segtrain.app.upload": {"self._images.open": "a method of ours, which asks"},
+    "segtrain.app.large_tiff": {"np.fromfile": "of a file that the constructor asks for"},
+    "segtrain.app.outputs": {"tifffile.imwrite": "of the name that `part` has cleared"},
+    "segtrain.app.onnx_writer": {"translated.save": "of the name that `part` has cleared"},
+    "segtrain.app.evaluate_figures": {"save": "plots.save, which writes whole"},
+    "segtrain.plots": {"save": "sheet.save, which writes whole"},
+    "segtrain.app.exported": {
+        "torch.export.load": "of an open file",
+        "torch.export.save": "into memory",
+        "safetensors.torch.save": "into memory",
+    },
+    "segtrain.app.new": {"path.parent.mkdir": "of the user's own configs, in a place that the user names"},
+    "segtrain.app.convert": {
+        "unfinished.mkdir": "refuses what is there, a link too",
+        "shutil.rmtree": "of the folder that it made",
+    },
+    "segtrain.runs.lock": {"os.utime": "of a link itself, where one stands there now"},
+    "segtrain.runs.checkpoint": {
+        "torch.load": "of a file whose sum has just been taken",
+        "safetensors.torch.save": "into memory",
+        "torch.save": "into an open file",
+    },
+}
 
 
 def within(name: str, prefixes: tuple[str, ...]) -> bool:
@@ -87,8 +150,13 @@ def imported(tree: ast.AST) -> set[str]:
 
 
 @cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
 def imports_of(module: str) -> frozenset[str]:
-    return frozenset(imported(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
+    return frozenset(imported(tree_of(module)))
 
 
 def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
@@ -99,6 +167,7 @@ def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
         layer,
         "segtrain.errors",
         "segtrain.files",
+        "segtrain.folders",
         "segtrain.plain_yaml",
         "segtrain.counted",
         "segtrain.spread",
@@ -158,3 +227,74 @@ def test_a_wrong_import_is_found(module: str, line: str) -> None:
 def test_torch_is_found_behind_imports_of_ours() -> None:
     assert "torch" not in imports_of("segtrain.lightning")
     assert "torch" in reaches("segtrain.lightning")
+
+
+def opening(module: str, tree: ast.AST) -> list[str]:
+    """The calls by which a module opens, writes or walks by itself."""
+    found = []
+    for scope in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Module)]:
+        asked = False
+        for call in sorted(calls_of(own(scope)), key=lambda call: call.lineno):
+            said = ast.unparse(call.func)
+            asked |= said in ("require_regular", "_require_files")
+            first = call.args[0] if call.args else None
+            held = isinstance(first, ast.Name) and first.id in HELD and "." in said
+            if held or said in EXCEPTIONS.get(module, {}):
+                continue
+            name = said.rpartition(".")[2]
+            by_name = any(said == one or name == one or said.endswith(f".{one}") for one in OPENS_BY_NAME)
+            walks = said in WALKS or name in WALKS or any(word.arg == "recursive" for word in call.keywords)
+            if name in OPENS or name in WRITES or walks or (by_name and not asked):
+                found.append(f"line {call.lineno}: {said}")
+    return found
+
+
+def calls_of(nodes: Iterable[ast.AST]) -> list[ast.Call]:
+    """Those of functions whose last name may open, write or walk."""
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    return [c for c in calls if getattr(c.func, "attr", getattr(c.func, "id", "")) in NAMES]
+
+
+def own(scope: ast.AST) -> list[ast.AST]:
+    """The nodes of a function or module that are of no function inside it."""
+    nodes, ahead = [], list(ast.iter_child_nodes(scope))
+    while ahead:
+        node = ahead.pop()
+        nodes.append(node)
+        ahead += [] if isinstance(node, ast.FunctionDef) else ast.iter_child_nodes(node)
+    return nodes
+
+
+def test_files_are_opened_written_and_walked_in_one_place() -> None:
+    found = {module: calls for module in MODULES if (calls := opening(module, tree_of(module)))}
+    assert {*found} == {"segtrain.files", "segtrain.folders"}, found
+    used = {m: {ast.unparse(call.func) for call in calls_of(ast.walk(tree_of(m)))} for m in EXCEPTIONS}
+    assert not [(module, call) for module, calls in EXCEPTIONS.items() for call in calls if call not in used[module]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(path)",
+        "with path.open('rb') as file: file.read()",
+        "os.open(path, 0)",
+        "path.read_text()",
+        "Image.open(path)",
+        "torch.load(path)",
+        "tifffile.TiffFile(path)",
+        "need('nibabel', 'medical').Nifti1Image.from_filename(path)",
+        "def f(path):\n    nibabel.load(path)\n    require_regular(path)",
+        "figure.savefig(path)",
+        "np.save(path, array)",
+        "path.mkdir()",
+        "os.walk(path, followlinks=True)",
+        "glob.glob(path, recursive=True)",
+    ],
+)
+def test_an_opening_is_found(line: str) -> None:
+    assert opening("segtrain.app.any", ast.parse(line))
+
+
+@pytest.mark.parametrize("line", ["opened(path)", "Image.open(file)", "require_regular(path)\ntorch.load(path)"])
+def test_an_opening_that_asks_is_let_be(line: str) -> None:
+    assert not opening("segtrain.app.any", ast.parse(line))

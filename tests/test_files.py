@@ -2,14 +2,35 @@
 
 import errno
 import os
+import re
 import socket
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segtrain.errors import UserError
-from segtrain.files import appended, clear_parts, explained, opened, require_regular, text_of, write_whole
+from segtrain.files import (
+    BEYOND_UTF8,
+    append_whole,
+    appended,
+    changed,
+    clear_parts,
+    created,
+    explained,
+    followed,
+    in_utf8,
+    make_own,
+    opened,
+    part,
+    require_regular,
+    text_of,
+    write_whole,
+)
+
+KINDS = ("pipe", "device", "folder", "socket", "linked pipe", "broken link", "circle")
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -63,14 +84,15 @@ def test_leftovers_of_a_killed_process_go_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("read", [text_of, require_regular, lambda path: opened(path).close()])
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket", "linked pipe"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_only_regular_files_are_read_and_none_is_waited_for(tmp_path, kind, read):
     path = special(tmp_path / "x.png", kind)
-    with pytest.raises((UserError, OSError), match=r"x\.png"):
+    with pytest.raises(UserError, match=rf"x\.png' is .*{'link' if kind in ('broken link', 'circle') else ''}"):
         read(path)
 
 
 def special(path, kind):
+    """Puts at the path what is no regular file."""
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "device":
@@ -80,6 +102,10 @@ def special(path, kind):
     elif kind == "socket":
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(path))
+    elif kind == "broken link":
+        path.symlink_to("nowhere.png")
+    elif kind == "circle":
+        path.symlink_to(path.name)
     else:
         os.mkfifo(path.with_name("pipe"))
         path.symlink_to(path.with_name("pipe"))
@@ -117,3 +143,76 @@ def test_nothing_is_appended_through_a_link(tmp_path):
             file.seek(0)
             assert file.read().endswith(content)
     assert (tmp_path / "log.txt").read_bytes() == b"a\nb\n"
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """A file and a folder of the user's, and links to both and to nothing in a folder of a stranger's."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    (mine / "folder").mkdir(parents=True)
+    theirs.mkdir()
+    (mine / "file").write_text("mine")
+    for name in ("file", "folder", "nothing"):
+        (theirs / name).symlink_to(mine / name)
+    return mine, theirs
+
+
+def test_no_way_of_writing_goes_through_a_link(linked):
+    mine, theirs = linked
+    (theirs / f".new.{os.getpid()}.part").symlink_to(mine / "file")  # where a temporary file will be
+    write_whole(theirs / "new", "ours")
+    write_whole(theirs / "file", "ours")
+    write_whole(theirs / "nothing", "ours")
+    assert (mine / "file").read_text() == "mine" and not (mine / "nothing").exists()
+    assert {(theirs / name).read_text() for name in ("new", "file", "nothing")} == {"ours"}
+    for write in (write_whole, lambda path, _: append_whole(path, b"x"), lambda path, _: make_own(path.parent)):
+        with pytest.raises(UserError, match=f"'{theirs / 'folder'}' is a link, to '{mine / 'folder'}'"):
+            write(theirs / "folder" / "new", "ours")
+    (theirs / "file").unlink()
+    (theirs / "file").symlink_to(mine / "file")
+    for write in (created, changed):
+        with pytest.raises(OSError, match="file"):
+            write(theirs / "file")
+    assert (mine / "file").read_text() == "mine" and not [*(mine / "folder").iterdir()]
+
+
+def test_folders_are_made_below_one_and_through_no_link(linked):
+    mine, theirs = linked
+    make_own(theirs / "a" / "b", theirs)
+    with pytest.raises(UserError, match="is a link"):
+        make_own(theirs / "folder" / "c" / "d", theirs)
+    with pytest.raises(UserError, match="is a link"):
+        make_own(theirs / "nothing" / "c", theirs)
+    assert (theirs / "a" / "b").is_dir() and not [*(mine / "folder").iterdir()] and not (mine / "nothing").exists()
+    write_whole(followed(theirs / "folder") / "asked", "for")  # by the user, who named the folder
+    assert (mine / "folder" / "asked").read_text() == "for"
+
+
+def test_a_leftover_that_is_a_folder_or_a_link_harms_nobody(linked):
+    mine, theirs = linked
+    (theirs / ".a.1.part").mkdir()
+    (theirs / ".b.1.part").symlink_to(mine / "folder")
+    (theirs / ".c.1.part").symlink_to(mine / "file")
+    clear_parts(theirs)
+    assert (mine / "folder").is_dir() and (mine / "file").is_file() and (theirs / ".a.1.part").is_dir()
+    (theirs / f".new.{os.getpid()}.part").mkdir()
+    with pytest.raises(UserError, match="could not write"), part(theirs / "new"):
+        raise AssertionError("entered")
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_every_name_is_written_as_text_and_what_is_text_as_it_is(name):
+    assert in_utf8(name).encode().decode() == in_utf8(name)
+    assert in_utf8(name) == name or re.search("[\ud800-\udfff]", name)
+    assert name.encode(errors=BEYOND_UTF8) == in_utf8(name).encode()
+    assert name.encode("ascii", errors=BEYOND_UTF8).decode().isascii()
+
+
+def test_a_byte_of_a_name_is_its_escape(tmp_path):
+    name = os.fsdecode(b"\xff.png")
+    assert in_utf8(f"ä{name}") == "ä\\xff.png"
+    (tmp_path / name).write_bytes(b"1")
+    write_whole(tmp_path / "list.txt", name)
+    with opened(tmp_path / name) as file:
+        assert file.read() == b"1"
+    assert (tmp_path / "list.txt").read_text() == "\\xff.png"

@@ -9,6 +9,7 @@ from segtrain.app import empty_images
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import bullets, table
 from segtrain.errors import UserError
+from segtrain.files import text_opened
 from segtrain.model.bootstrap import LEAST
 from segtrain.model.empties import as_counted
 from segtrain.model.intervals import of_means
@@ -100,7 +101,7 @@ def _means(loaded: Loaded) -> dict[str, str]:
     columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
     groups = _groups(loaded)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with text_opened(path, newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows:
             raise ValueError("no row")

@@ -21,7 +21,7 @@ from segtrain.config import choices_of, plain
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
-from segtrain.files import explained, write_whole
+from segtrain.files import make_own, write_whole
 from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
 from segtrain.values import check_values
@@ -117,8 +117,7 @@ def _write(
         "workers": config.workers,
         "data": data.numbers,
     }
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_own(folder)
     write_whole(folder / "check.html", page(report, lines, data))
     report["seconds"] = round(time.monotonic() - began, 1)
     lines_json = [line.to_json() for line in lines]

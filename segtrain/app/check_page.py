@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from segtrain.app.check_data import Data
 from segtrain.area import shrink_labels
+from segtrain.files import opened
 
 TEMPLATE = Path(__file__).with_name("check.html")
 SIDE = 160  # pixels of a thumbnail
@@ -124,11 +125,11 @@ def _raw(data: Data, index: int) -> list[Image.Image]:
 def _as_stored(path: Path) -> list[Image.Image]:
     """The picture, grey values stretched to what they span: labels 0, 1, 2 can then be told apart."""
     try:
-        with Image.open(path) as opened:
-            opened.thumbnail((SIDE, SIDE), Image.Resampling.NEAREST)
-            if opened.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr"):
-                return [opened.convert("RGB")]
-            values = np.asarray(opened, np.float32)
+        with opened(path) as file, Image.open(file) as picture:
+            picture.thumbnail((SIDE, SIDE), Image.Resampling.NEAREST)
+            if picture.mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr"):
+                return [picture.convert("RGB")]
+            values = np.asarray(picture, np.float32)
     except Exception:  # nothing to show
         return []
     low, high = float(values.min()), float(values.max())

@@ -18,6 +18,7 @@ from segtrain.config import choices_of, plain
 from segtrain.counted import counted
 from segtrain.data.datasets.streamed import write_stream
 from segtrain.errors import UserError
+from segtrain.files import opened
 from segtrain.values import check_values
 
 
@@ -52,7 +53,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         unfinished.mkdir(parents=True)
         yield unfinished
         for file in unfinished.iterdir():
-            with file.open("rb") as content:
+            with opened(file) as content:
                 os.fsync(content.fileno())
         unfinished.rename(folder)
     except OSError as error:

@@ -15,6 +15,7 @@ from segtrain.app.finding import find_run
 from segtrain.app.named import named
 from segtrain.counted import counted
 from segtrain.errors import UserError
+from segtrain.files import text_opened
 from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.folder import RunFolder
 
@@ -112,14 +113,21 @@ def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
 
 def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
     """The test image whose mean Dice differs most, where both runs tested it."""
-    texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in (a, b)]
-    tables = [{row["id"]: _counted(row) for row in csv.DictReader(text.splitlines())} for text in texts]
+    tables = [_counts(path) for path in (a, b)]
     gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
     gaps = {name: gap for name, gap in gaps.items() if gap > 0}
     if not gaps:
         return None
     name = max(gaps, key=lambda each: gaps[each])
     return f"dice of {name} (differs most of {len(gaps)})", f"{tables[0][name]:.4f}", f"{tables[1][name]:.4f}"
+
+
+def _counts(path: Path) -> dict[str, float]:
+    """Of per_image.csv: image to its Dice; none where the file is not there."""
+    if not path.exists():
+        return {}
+    with text_opened(path, newline="") as file:
+        return {row["id"]: _counted(row) for row in csv.DictReader(file)}
 
 
 def _counted(row: Mapping[str, str]) -> float:

@@ -2,13 +2,17 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.errors import UserError
-from segtrain.files import explained
+from segtrain.files import append_whole, text_of
 
 TABLE = "predicted.csv"
+APART = "|"  # between outputs
+# In a name: what ends a line, or is no text, or stands between names. It is written as \uXXXX.
+ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff|]|\\(?=u)")
 COLUMNS = ("name", "input", "bytes", "changed_ns", "made_by", "outputs")
 
 
@@ -20,7 +24,7 @@ class _Line(NamedTuple):
     bytes: str
     changed_ns: str
     made_by: str  # digest of the model and of what changes its predictions
-    outputs: str  # joined by |, which no name holds
+    outputs: str  # joined by APART
 
 
 class Done:
@@ -32,14 +36,14 @@ class Done:
         self._path = folder / TABLE
         self._is_cut = False  # the last line
         self._lines = {line.name: line for line in self._read()}
-        self._mine = {output: line.name for line in self._lines.values() for output in line.outputs.split("|")}
+        self._mine = {output: line.name for line in self._lines.values() for output in line.outputs.split(APART)}
 
     def has(self, name: str, source: Path) -> bool:
         """Whether what was made of this file, as it is now, by the same model in the same way, is there."""
-        line = self._lines.get(name)
+        line = self._lines.get(_escaped(name))
         if line is None or line[:-1] != self._line(name, source, [])[:-1]:
             return False
-        return all((self.folder / output).is_file() for output in line.outputs.split("|"))
+        return all((self.folder / _plain(output)).is_file() for output in line.outputs.split(APART))
 
     def refuse_others(self, name: str, outputs: list[Path]) -> None:
         """Nothing, unless an output would replace a file that predict has not made, or made of another input.
@@ -49,7 +53,7 @@ class Done:
         """
         for path in outputs:
             owner = self._mine.get(self._below(path))
-            if path.exists() and owner != name:
+            if path.exists() and owner != _escaped(name):
                 whose = "predict has not made it" if owner is None else f"is what predict made of '{owner}'"
                 raise UserError(
                     f"'{path}' is there already, and {whose}; nothing was replaced; give another output=FOLDER, or "
@@ -67,24 +71,32 @@ class Done:
             text.write("\n")
             self._is_cut = False
         rows.writerow(line)
-        with explained(self._path), self._path.open("a", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
-        self._lines[name] = line
-        self._mine |= {self._below(path): name for path in outputs}
+        append_whole(self._path, text.getvalue().encode())
+        self._lines[line.name] = line
+        self._mine |= {self._below(path): line.name for path in outputs}
 
     def _line(self, name: str, source: Path, outputs: list[Path]) -> _Line:
         status = source.stat()
-        below = "|".join(self._below(path) for path in outputs)
-        return _Line(name, str(source.resolve()), str(status.st_size), str(status.st_mtime_ns), self._made_by, below)
+        below = APART.join(self._below(path) for path in outputs)
+        names = _escaped(name), _escaped(str(source.resolve()))
+        return _Line(*names, str(status.st_size), str(status.st_mtime_ns), self._made_by, below)
 
     def _below(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
+        return _escaped(path.relative_to(self.folder).as_posix())
 
     def _read(self) -> list[_Line]:
         """The whole lines; a kill may have left half of one."""
         if not self._path.is_file():
             return []
-        content = self._path.read_text(encoding="utf-8")
+        content = text_of(self._path)
         lines, self._is_cut = content.splitlines()[1:], not content.endswith("\n")
         rows = [row for line in lines for row in csv.reader([line]) if len(row) == len(COLUMNS)]
         return [_Line(*row) for row in rows]
+
+
+def _escaped(name: str) -> str:
+    return ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), name)

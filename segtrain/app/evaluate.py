@@ -29,6 +29,7 @@ from segtrain.app.several import runs_of
 from segtrain.app.sources import least_size
 from segtrain.config import plain
 from segtrain.errors import UserError
+from segtrain.files import BEYOND_UTF8
 from segtrain.model.ensemble import ensembled
 from segtrain.model.views import viewed
 from segtrain.model.windows import Windows, windowed
@@ -142,7 +143,9 @@ def folder_of(members: Sequence[RunFolder], typed: Sequence[str], outputs: Path)
     run = members[0].path.resolve()
     name = run.name
     if len(members) > 1:
-        mark = hashlib.sha256("\n".join(str(one.path.resolve()) for one in members).encode()).hexdigest()[:8]
+        mark = hashlib.sha256(
+            "\n".join(str(one.path.resolve()) for one in members).encode(errors=BEYOND_UTF8)
+        ).hexdigest()[:8]
         name = f"{len(members)}-runs-{mark}"
     return outputs / "evaluate" / run.parent.name / name / folder_name(typed)
 

@@ -15,7 +15,7 @@ from segtrain.app.commands import command
 from segtrain.app.evaluate_found import Evaluated, pictured
 from segtrain.app.evaluate_page import page
 from segtrain.app.evaluate_robustness import ROBUSTNESS, keep
-from segtrain.files import explained, write_whole
+from segtrain.files import make_own, write_whole
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.sweeps.arms import arms_of
@@ -26,8 +26,7 @@ WIDTH = 120  # letters of a line where standard output is no terminal
 
 def write(found: Evaluated, folder: Path) -> None:
     """Write everything into the folder, results.json last; robustness.csv into the run's, where it is the run's own."""
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_own(folder)
     write_csv(folder / "per_image.csv", found.rows)
     matrix = torch.stack(list(found.scored.matrices.values())).sum(0).numpy()
     figures.confusion(folder / "confusion.png", matrix, found.classes)

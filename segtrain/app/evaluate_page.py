@@ -14,6 +14,7 @@ import numpy as np
 from segtrain import plots
 from segtrain.app import empty_images
 from segtrain.app.evaluate_found import Evaluated, pictured
+from segtrain.files import bytes_of
 
 TEMPLATE = Path(__file__).with_name("evaluate.html")
 SCORES = ("dice", "iou", "precision", "recall")
@@ -144,7 +145,7 @@ def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], last
 
 
 def _figure(path: Path, words: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
+    data = base64.b64encode(bytes_of(path)).decode()
     words = html.escape(words)
     return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
 

@@ -13,6 +13,7 @@ from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_shifts import Shift, Shifted
 from segtrain.app.outcome import per_image
 from segtrain.app.scoring import Scored
+from segtrain.files import text_opened
 from segtrain.model.averages import averages
 from segtrain.runs.metrics_csv import write_csv
 
@@ -87,5 +88,5 @@ def _text(value: float | int | str) -> str:
 def _read(path: Path) -> Iterable[Row]:
     if not path.exists():
         return []
-    with open(path, encoding="utf-8", newline="") as file:
+    with text_opened(path, newline="") as file:
         return list(csv.DictReader(file))

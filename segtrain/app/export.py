@@ -15,7 +15,7 @@ from segtrain.app.finding import find_run
 from segtrain.app.loaded import Loaded, load
 from segtrain.app.sources import named_model
 from segtrain.errors import UserError
-from segtrain.files import explained, part, put, to_disk, write_whole
+from segtrain.files import changed, followed, make_own, part, put, to_disk, write_whole
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
 
@@ -87,25 +87,24 @@ def _path(config: DictConfig, run: RunFolder, form: Format) -> Path:
             f"'{path}' is there already; expected no file there, or an export of {run_name(run.path)}; "
             f"got {other}; give another output=…, or delete the file"
         )
-    return path
+    return followed(path.parent) / path.name
 
 
 def _owner(path: Path, form: Format) -> str:
     """The run that a file was exported from, in words."""
     try:
-        return str(form.open(path)[1]["run"])
+        return str(form.about(path)["run"])
     except Exception:  # whatever another program's file makes a reader do
         return "a file that is no export"
 
 
 def _write(form: Format, loaded: Loaded, path: Path) -> list[Agreement]:
     """The file, whole or not at all, and how it agrees with the network."""
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_own(path.parent)
     with part(path) as temporary:
         form.write(loaded.model, about(loaded, form.least), temporary)
         found = agreements(loaded.model, form.open(temporary)[0], loaded.channels, form.least)
-        with temporary.open("rb+") as file:
+        with changed(temporary) as file:
             to_disk(file)
         put(temporary, path)
     return found

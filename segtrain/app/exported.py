@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from segtrain.app.onnx_writer import ready, write_onnx
 from segtrain.app.predictor import reading_of
 from segtrain.app.program import followed
 from segtrain.app.sources import least_size
+from segtrain.files import bytes_of, created, opened, require_regular
 from segtrain.model.trained import Trained
 from segtrain.padding import STRIDE, largest
 from segtrain.runs.epochs import written
@@ -36,7 +38,8 @@ class Format(NamedTuple):
     least: int  # pixels, the shortest side of an image that the file takes
     ready: Callable[[], None]  # raises UserError where a package is missing
     write: Callable[[Trained, About, Path], None]  # raises UserError where the network cannot become such a file
-    open: Callable[[Path], tuple[Model, About]]
+    open: Callable[[Path], tuple[Model, About]]  # may run what the file holds: for a file of this process's alone
+    about: Callable[[Path], About]  # what any file says of itself; nothing in it runs
 
 
 def about(loaded: Loaded, least: int) -> About:
@@ -48,7 +51,7 @@ def about(loaded: Loaded, least: int) -> About:
         "segtrain": segtrain.__version__,
         "run": run_name(loaded.run.path),
         **written("epoch", loaded.epoch),
-        "config_sha256": hashlib.sha256((loaded.run.path / "config.yaml").read_bytes()).hexdigest(),
+        "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / "config.yaml")).hexdigest(),
         "model": {"choice": config.choices.model, **_plain(config.model)},
         "classes": list(loaded.classes),
         "palette": [list(colour) for colour in loaded.palette],
@@ -85,22 +88,38 @@ def _write_torch_export(model: Trained, about: About, path: Path) -> None:
     ):  # torch takes weights in channels_last for parts of larger ones; the check would tell
         warnings.filterwarnings("ignore", "No complete tensor found in the group")
         torch.export.save(program, buffer, extra_files={KEY: json.dumps(about)})
-    path.write_bytes(buffer.getbuffer())
+    with created(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def _open_torch_export(path: Path) -> tuple[Model, About]:
     extra = {KEY: ""}
-    with path.open("rb") as file:
+    with opened(path) as file:
         program = torch.export.load(file, extra_files=extra)
     return program.module(), json.loads(extra[KEY])
 
 
+def _about_torch_export(path: Path) -> About:
+    """From the archive alone: torch.export.load unpickles what a file holds."""
+    with opened(path) as file, zipfile.ZipFile(file) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(f"/extra/{KEY}"))
+        return dict(json.loads(archive.read(name)))
+
+
 def _write_safetensors(model: Trained, about: About, path: Path) -> None:
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    path.write_bytes(safetensors.torch.save(state, {KEY: json.dumps(about)}))
+    with created(path) as file:
+        file.write(safetensors.torch.save(state, {KEY: json.dumps(about)}))
+
+
+def _about_safetensors(path: Path) -> About:
+    require_regular(path)
+    with safe_open(path, "pt") as file:
+        return dict(json.loads(file.metadata()[KEY]))
 
 
 def _open_safetensors(path: Path) -> tuple[Model, About]:
+    require_regular(path)
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()[KEY])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
@@ -115,8 +134,12 @@ def _open_safetensors(path: Path) -> tuple[Model, About]:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", STRIDE, ready, write_onnx, open_onnx),
+    "onnx": Format(".onnx", STRIDE, ready, write_onnx, open_onnx, lambda path: open_onnx(path)[1]),
     # 2: torch.export keeps the sizes for which no side is 1 anywhere in the network
-    "torch_export": Format(".pt2", 2 * STRIDE, lambda: None, _write_torch_export, _open_torch_export),
-    "safetensors": Format(".safetensors", STRIDE, lambda: None, _write_safetensors, _open_safetensors),
+    "torch_export": Format(
+        ".pt2", 2 * STRIDE, lambda: None, _write_torch_export, _open_torch_export, _about_torch_export
+    ),
+    "safetensors": Format(
+        ".safetensors", STRIDE, lambda: None, _write_safetensors, _open_safetensors, _about_safetensors
+    ),
 }

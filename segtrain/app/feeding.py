@@ -20,7 +20,7 @@ from segtrain.data.normalisation import looked_at, measured
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
 from segtrain.data.value_scales import scales_caution
 from segtrain.errors import UserError
-from segtrain.files import explained, part, put, to_disk, write_whole
+from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
 
 WAIT = 0.2  # seconds between two looks at what another process is building
@@ -117,7 +117,7 @@ class Feeding:
 
     def _pack(self, dataset: SegmentationDataset) -> None:
         with part(self.folder / SAMPLES) as temporary, _progress(len(dataset.ids)) as progress:
-            with open(temporary, "xb") as file:
+            with created(temporary) as file:
                 index = pack(dataset, file, progress)
                 to_disk(file)
             if dataset.fingerprint() != self.fingerprint:
@@ -128,7 +128,7 @@ class Feeding:
                 )
             put(temporary, self.folder / SAMPLES)
         with part(self.folder / INDEX) as temporary:
-            with open(temporary, "xb") as file:
+            with created(temporary) as file:
                 np.save(file, index)
                 to_disk(file)
             put(temporary, self.folder / INDEX)  # last: it says that all of it is there
@@ -140,12 +140,11 @@ class Feeding:
             known.update(np.array([stamp_of(self.dataset, int(i)) for i in samples], np.uint64).tobytes())
         path = self.folder / f"{what}-{known.hexdigest()}.json"
         self._built(path, lambda: write_whole(path, json.dumps(work())))
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text_of(path))
 
     def _built(self, path: Path, build: Callable[[], None]) -> None:
         """Returns when the file is there: built here, or by another process meanwhile."""
-        with explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_own(self.folder)
         while not path.exists():
             try:
                 with Lock(self.folder):

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.app.wildcards import fitting, is_pattern, literal_part
-from segtrain.data.datasets.patterns import SUFFIXES, files_below, way_out
+from segtrain.data.datasets.patterns import SUFFIXES, way_out
 from segtrain.errors import UserError
+from segtrain.files import text_of
+from segtrain.folders import files_below
 
 ENDINGS = (*SUFFIXES, ".nii", ".nii.gz")
 LISTS = (".txt", ".lst")
@@ -74,7 +76,7 @@ def _found(text: str) -> tuple[Path, list[Path]]:
 def _of_list(path: Path) -> tuple[Path, list[Path]]:
     """A path a line; relative ones start from the list's own folder. Missing files are named when they are read."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in text_of(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"input '{path}' cannot be read; expected a path a line, in UTF-8; got: {error}") from error
     files = [path.parent / Path(line).expanduser() for line in lines if line and not line.startswith("#")]
@@ -87,7 +89,8 @@ def _of_list(path: Path) -> tuple[Path, list[Path]]:
 
 
 def _is_read(path: Path) -> bool:
-    return path.name.lower().endswith(ENDINGS) and path.is_file()
+    """Whether it is called as an image is: so may a pipe, or a link that leads nowhere, which opening it tells."""
+    return path.name.lower().endswith(ENDINGS) and not path.is_dir()
 
 
 def _relative(path: Path, base: Path) -> str:

@@ -15,6 +15,8 @@ from omegaconf import DictConfig
 from segtrain.app.finding import without_hydra
 from segtrain.app.stops import Stopped
 from segtrain.config import register_resolvers
+from segtrain.errors import UserError
+from segtrain.files import appended, explained, make_own, print_any_name
 from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.lock import InUse
@@ -36,12 +38,16 @@ class Task(NamedTuple):
 
 def work(task: Task, answer: Connection) -> None:
     """Train, and say how it ended; the exit status is that of the same command by itself."""
+    print_any_name()
     register_resolvers()
     trust(task.trusted)
     HydraConfig.instance().set_config(task.config)
     run = RunFolder(task.folder)
-    with logged(run):
-        said, status = trained(run, without_hydra(task.config))
+    try:
+        with logged(run):
+            said, status = trained(run, without_hydra(task.config))
+    except UserError as error:  # of the log
+        said, status = Answer("refused", str(error)), 2
     with contextlib.suppress(BrokenPipeError):  # the sweep was killed: nobody is left to be told
         answer.send(said)
     sys.exit(status)
@@ -80,14 +86,16 @@ def trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
 @contextlib.contextmanager
 def logged(run: RunFolder) -> Iterator[None]:
     """In the block, standard output and error of this process and its loaders are appended to the run's job.log."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    file = os.open(run.path / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    before = [os.dup(1), os.dup(2)]
-    _direct([file, file])
-    try:
-        yield
-    finally:
-        _direct(before)
+    make_own(run.path)
+    with explained(run.path / LOG):
+        log = appended(run.path / LOG)
+    with log:
+        before = [os.dup(1), os.dup(2)]
+        _direct([os.dup(log.fileno())] * 2)
+        try:
+            yield
+        finally:
+            _direct(before)
 
 
 def _direct(files: Sequence[int]) -> None:

@@ -14,6 +14,7 @@ from segtrain.data.datasets.nodata import NODATA, filled, mean_elsewhere, nothin
 from segtrain.data.datasets.pixels import FORMATS, Picture
 from segtrain.data.datasets.tiff_places import count_pages, require_page
 from segtrain.errors import UserError
+from segtrain.files import opened, require_regular
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +26,7 @@ def pages_and_pixels(path: Path) -> tuple[int, int]:
     """How many pages a TIFF has, and pixels the first; (1, 0) for what PIL does not open, so that it is read whole."""
     most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+        with warnings.catch_warnings(), opened(path) as file, Image.open(file, formats=FORMATS) as image:
             warnings.simplefilter("ignore")
             return count_pages(path) if image.format == "TIFF" else 1, image.width * image.height
     except Exception:  # whoever reads it says what is wrong
@@ -50,6 +51,7 @@ class LargeTiff:
         tifffile = need("tifffile", "tiff")
         self._path = path
         try:
+            require_regular(path)
             with tifffile.TiffFile(path) as file:
                 self._page: Any = file.pages[0]
                 require_page(self._page)
@@ -136,7 +138,7 @@ class LargeTiff:
         across = -(-self.width // page.tilewidth) if page.is_tiled else 1
         down, planes = -(-self.height // tall), page.shaped[0]
         found = []
-        with self._path.open("rb") as file:
+        with opened(self._path) as file:
             for plane, column in itertools.product(range(planes), range(across)):
                 number = (plane * down + row) * across + column
                 file.seek(self._offsets[number])

@@ -15,6 +15,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.contract import RGB
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError
+from segtrain.files import require_regular
 from segtrain.model.trained import Trained
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -77,6 +78,7 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
     path = run.checkpoints / checkpoint.WEIGHTS
     if path.exists():
         try:
+            require_regular(path)
             with safe_open(path, "pt") as file:
                 known = json.loads((file.metadata() or {})["segtrain"])
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.app.sources import where
 from segtrain.config import build
 from segtrain.errors import UserError
+from segtrain.folders import require_inside
 from segtrain.runs.folder import RunFolder
 
 Row = Mapping[str, float | int]
@@ -64,6 +65,7 @@ class Logbook:
     def _open(self, config: DictConfig, run: RunFolder, rows: Sequence[Row]) -> None:
         place = PLACES.get(config.logger._target_.rpartition(".")[2], _in_the_folder)
         is_new = not self._known
+        require_inside(run.path, run.checkpoints.name)
         self.logger = build(config.logger, where(config, "logger"), **place(run, self._known, rows))
         if "MLFlow" in config.logger._target_:
             self._known["run_id"] = self.logger.run_id

@@ -17,7 +17,7 @@ from segtrain.data.guessing.formats import guess_other
 from segtrain.data.guessing.unread import name_unread
 from segtrain.data.guessing.yaml import Guess, written
 from segtrain.errors import UserError
-from segtrain.files import write_whole
+from segtrain.files import followed, write_whole
 
 USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
@@ -54,6 +54,7 @@ def new(arguments: Sequence[str]) -> None:
         )
     guess = look_at(asked.root)
     check, train = asked.command("check"), asked.command("", *guess.fitting)
+    path = followed(path.parent) / path.name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -61,7 +62,7 @@ def new(arguments: Sequence[str]) -> None:
             f"could not make the folder '{path.parent}': {error.strerror}; expected a folder for your own configs; "
             "give another with --config-dir"
         ) from error
-    write_whole(path, written(guess.lines, _head(asked, check, train)).encode())
+    write_whole(path, written(guess.lines, _head(asked, check, train)))
     print(f"{path} is written; found in {asked.root}:")
     print("".join(f"  {sentence}\n" for sentence in guess.found), end="")
     print("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")

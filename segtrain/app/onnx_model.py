@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from segtrain.errors import UserError
+from segtrain.files import require_regular
 
 KEY = "segtrain"  # of the file's metadata: a JSON object, see segtrain.app.exported.about
 NEEDED = ("classes", "palette", "channels", "ignore_index", "stride")  # of it, to predict
@@ -57,6 +58,7 @@ def _session(path: Path) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors; its warnings are about its own choices
     providers = [CUDA] if CUDA in ort.get_available_providers() and torch.cuda.is_available() else []
+    require_regular(path)
     try:
         return ort.InferenceSession(str(path), options, providers=[*providers, "CPUExecutionProvider"])
     except Exception as error:  # its classes are in a private module, one a status code

@@ -129,7 +129,7 @@ class Opened:
 def clear(folder: Path) -> None:
     """Empties the folder of a run, but for the lock that its process holds."""
     for path in folder.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != lock.NAME:
             path.unlink()

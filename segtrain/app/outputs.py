@@ -14,7 +14,7 @@ from segtrain.app.images import Opened
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.nodata import NODATA
 from segtrain.data.datasets.scans import plane
-from segtrain.files import explained, part, put, to_disk, write_whole
+from segtrain.files import changed, make_own, part, put, require_regular, to_disk, write_whole
 from segtrain.plots import overlay
 
 Array = np.ndarray[Any, Any]
@@ -69,9 +69,7 @@ def written(paths: dict[str, Path], opened: Opened, wanted: Wanted) -> Iterator[
     Raises:
         UserError: the disk does not take them.
     """
-    folder = paths["labels"].parent
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_own(paths["labels"].parent)
     with ExitStack() as stack:
         puts = [stack.enter_context(_labels(paths["labels"], opened, wanted))]
         if "overlay" in paths:
@@ -120,6 +118,7 @@ def _nifti_labels(path: Path, opened: Opened) -> Iterator[Put]:
         plane(labels, scan.grid, opened.axis, band.page)[band.top : band.top + len(band.labels)] = band.labels
 
     yield take
+    require_regular(scan.files[0])
     source = nibabel.load(scan.files[0])
     kind = nibabel.Nifti2Image if isinstance(source, nibabel.Nifti2Image) else nibabel.Nifti1Image
     header = source.header.copy()
@@ -200,7 +199,7 @@ def _tiff(
     planes, size = int(np.prod(shape[1:-2])), np.dtype(kind).itemsize
     with part(path) as temporary:
         start, _ = tifffile.imwrite(temporary, shape=_short(shape), dtype=kind, returnoffset=True, **tags)
-        with open(temporary, "r+b") as file:
+        with changed(temporary) as file:
 
             def write(band: Band) -> None:
                 for number, rows in enumerate(take(band)):

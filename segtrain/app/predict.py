@@ -26,6 +26,7 @@ from segtrain.config import plain
 from segtrain.counted import counted
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
+from segtrain.files import BEYOND_UTF8, bytes_of, followed, make_own, require_regular
 from segtrain.model.windows import Windows
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -48,7 +49,7 @@ def predict(config: DictConfig) -> None:
     wanted = DictConfig(plain(config, {}))
     check_options(wanted)
     source = source_of(wanted)
-    folder = Path(wanted.output).expanduser() if wanted.output else _default(source, Path(wanted.outputs))
+    folder = followed(Path(wanted.output).expanduser()) if wanted.output else _default(source, Path(wanted.outputs))
     items = find_inputs(wanted.input if isinstance(wanted.input, str) else list(wanted.input), folder)
     job = Job(source, wanted, folder)
     began = time.monotonic()
@@ -169,8 +170,10 @@ class Job:
 
     def _one(self, item: Item, progress: Callable[[float], object]) -> None:
         """Predict one file, unless it is done."""
-        if not item.path.is_file():
-            raise UserError(f"there is no file '{item.path}'; expected one, as the list names it")
+        try:
+            require_regular(item.path)
+        except FileNotFoundError as error:
+            raise UserError(f"there is no file '{item.path}'; expected one, as the list names it") from error
         if self.done.has(item.name, item.path):
             self.skipped += 1
             return
@@ -179,6 +182,7 @@ class Job:
         outputs = list(paths.values())
         self.done.refuse_others(item.name, outputs)
         self._refuse_npz(opened, item.path)
+        make_own(paths["labels"].parent, self.folder)
         with written(paths, opened, self.wanted) as put:
             for page in range(opened.pages):
                 for band in self._bands(opened, page):
@@ -237,7 +241,7 @@ def _made_by(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> str:
     """A digest of the weights and of every option that changes what is predicted or written."""
     digest = hashlib.blake2b(digest_size=8)
     for path in [source] if isinstance(source, Path) else [_weights(run) for run in source]:
-        digest.update(path.read_bytes())
+        digest.update(bytes_of(path))
     keys = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
     digest.update(json.dumps({key: plain(wanted, {})[key] for key in keys}).encode())
     return digest.hexdigest()
@@ -257,4 +261,4 @@ def _default(source: Sequence[RunFolder] | Path, outputs: Path) -> Path:
         path = source[0].path.resolve()
         return outputs / "predict" / path.parent.name / path.name
     names = "\n".join(str(run.path.resolve()) for run in source)
-    return outputs / "predict" / f"ensemble-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+    return outputs / "predict" / f"ensemble-{hashlib.sha256(names.encode(errors=BEYOND_UTF8)).hexdigest()[:8]}"

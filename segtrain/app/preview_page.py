@@ -13,7 +13,7 @@ from segtrain.aug.trace import alone, traced, untouched
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
-from segtrain.files import explained
+from segtrain.files import make_own
 from segtrain.runs.epochs import index_of, written
 from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
@@ -45,8 +45,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
         _strips(config, dataset, indices, {"original": untouched(policies[config.aug.strength]), **single}),
     )
     folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_own(folder)
     sheets = [at_strengths, ops] if single else [at_strengths]
     facts = f"seed {config.seed}, epoch {config.epoch}, crop {config.data.crop or 'none: whole images'}"
     title = f"aug={choices['aug']} on dataset={choices['dataset']}"

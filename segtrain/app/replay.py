@@ -17,9 +17,10 @@ from segtrain.app.sources import build_dataset, build_schedule, find_sample, rec
 from segtrain.aug.policy import planes
 from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
 from segtrain.errors import UserError
-from segtrain.files import explained
+from segtrain.files import make_own, write_whole
 from segtrain.runs.epochs import index_of, number_of
 from segtrain.runs.folder import RunFolder, folder_name
 
@@ -61,10 +62,9 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
     ]
     folder = Path(wanted.outputs) / "preview" / "replay" / run.path.name
     folder /= folder_name([dataset.ids[index], f"epoch={wanted.epoch}", f"view={wanted.view}"])
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "image.npy", network_input(seen[0]))
-        np.save(folder / "mask.npy", seen[1])
+    make_own(folder)
+    write_whole(folder / "image.npy", npy(network_input(seen[0])))
+    write_whole(folder / "mask.npy", npy(seen[1]))
     text = "Left as stored, right as the network of this run got it, before normalisation and padding to the batch."
     sheet = Sheet("replay", f"Sample {dataset.ids[index]}", text, [Strip(dataset.ids[index], cells)])
     facts = f"run {run.path.as_posix()}, seed {config.seed}, strength {config.aug.strength:g}, crop {config.data.crop}"

@@ -67,7 +67,7 @@ class Page:
             "most_number": str(MOST_NUMBER),
             "no_file": NO_FILE,
         }
-        text = (HERE / "serve_page.html").read_text("utf-8")
+        text = own_file("page.html")
         for name, word in words.items():
             text = text.replace(f"<!--{name}-->", word)
         self.text = text
@@ -178,7 +178,7 @@ class Server:
 
     async def _static(self, request: Request) -> Response:
         path = request.url.path
-        return PlainTextResponse((HERE / f"serve_{path[1:]}").read_text("utf-8"), media_type=STATIC[path])
+        return PlainTextResponse(own_file(path[1:]), media_type=STATIC[path])
 
     async def _login(self, request: Request) -> Response:
         given = parse_qs((await _content(request)).decode("utf-8", "replace")).get("password", [""])
@@ -270,7 +270,7 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 def _login_page(message: str) -> str:
-    text = (HERE / "serve_login.html").read_text("utf-8")
+    text = own_file("login.html")
     return text.replace("<!--message-->", html.escape(message))
 
 
@@ -281,3 +281,8 @@ def run(server: Server, listener: socket.socket) -> None:
         proxy_headers=False, limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
     uvicorn.Server(settings).run(sockets=[listener])
+
+
+def own_file(name: str) -> str:
+    """Returns the text of a file of the page's, beside this module."""
+    return (HERE / f"serve_{name}").read_text("utf-8")

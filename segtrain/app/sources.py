@@ -5,6 +5,7 @@ from __future__ import annotations  # albumentations is imported where a policy 
 import difflib
 import importlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,6 +23,7 @@ from segtrain.data.split import PARTS, Split, groups_of, joined
 from segtrain.data.split.groups import expression
 from segtrain.data.split.parts import sides
 from segtrain.errors import Remark, UserError, hearing, summed
+from segtrain.files import in_utf8
 from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
 from segtrain.runs.folder import RunFolder
 
@@ -48,11 +50,32 @@ def build_dataset(config: DictConfig) -> SegmentationDataset:
 
     def open_it() -> SegmentationDataset:
         dataset: SegmentationDataset = build(config.dataset, where(config, "dataset"), leave_out=["split"])
+        _name_in_utf8(dataset)
         return dataset
 
     if OmegaConf.select(config, "data.on_bad") == "skip":
         return cast(SegmentationDataset, Skipping(opened(open_it)))
     return open_it()
+
+
+def _name_in_utf8(dataset: Any) -> None:
+    """Lets ids and groups be text where names of files are none, as they are written, read back, and drawn.
+
+    Raises:
+        UserError: two are then the same.
+    """
+    ids = [in_utf8(name) for name in dataset.ids]
+    if ids == [*dataset.ids]:
+        return
+    if len({*ids}) < len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise UserError(
+            f"names of files are no UTF-8, and two samples are both called '{twice}' as text; expected names that "
+            "differ; rename the files"
+        )
+    dataset.ids = tuple(ids)
+    if getattr(dataset, "groups", None) is not None:
+        dataset.groups = [one if one is None else in_utf8(one) for one in dataset.groups]
 
 
 class OpenData(NamedTuple):

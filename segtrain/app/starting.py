@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from segtrain.app.finding import weights_file
 from segtrain.app.terminal import Terminal
 from segtrain.errors import UserError
+from segtrain.files import opened, require_regular
 from segtrain.model.initial import Taken, begin_with
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -76,6 +77,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         UserError: the file is damaged, holds more than data, no weights, or such as are no numbers.
     """
     try:
+        require_regular(path)
         if path.suffix == ".safetensors":
             found: Any = safetensors.torch.load_file(path)
         elif path.with_name(f"{path.name}.sha256").exists():
@@ -107,7 +109,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def fingerprint(path: Path) -> str:
     """The file's sha256."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 # Sent ahead of a time limit or a preemption; Windows has none.
 WARNINGS = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
-
+HANGUPS = [getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)]  # the terminal was closed
 
 TWICE = 1.0  # seconds within which a second signal is the first one again: `timeout` sends each twice
 
@@ -26,8 +27,9 @@ class Stopped(BaseException):
 
 
 class Stops:
-    """While entered, SIGINT, SIGTERM and a scheduler's warning raise Stopped: at once, or when `check` is called.
+    """While entered, SIGINT, SIGTERM, SIGHUP and a scheduler's warning raise Stopped: at once, or by `check`.
 
+    SIGHUP comes when the terminal is closed; where it is ignored, as under nohup, it stays so.
     Warnings are SIGUSR1 under Slurm, and SIGUSR1 or SIGUSR2 where an engine such as submitit waits for it: that is told
     when the block is left, and may queue the job again. Outside the main thread, where Python takes no signals, nothing
     changes.
@@ -43,6 +45,7 @@ class Stops:
     def __enter__(self) -> "Stops":
         if threading.current_thread() is threading.main_thread():
             numbers = [signal.SIGINT, signal.SIGTERM]
+            numbers += [number for number in HANGUPS if signal.getsignal(number) != signal.SIG_IGN]
             numbers += [number for number in WARNINGS if callable(signal.getsignal(number))]
             if "SLURM_JOB_ID" in os.environ and signal.SIGUSR1 not in numbers:
                 numbers.append(signal.SIGUSR1)
@@ -81,12 +84,28 @@ class Stops:
                 return
             os._exit(Stopped(number).status)
         self.asked, self._asked_at = number, time.monotonic()
+        if number in HANGUPS:
+            _leave_terminal()
         if not self._deferring:
             raise Stopped(number)
         os.write(2, b"\nstopping after this step, with a checkpoint; once more leaves at once\n")
 
 
 def leave_to_parent() -> None:
-    """For a loader process: Ctrl-C reaches the whole group and is the parent's to answer; SIGTERM ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """For a loader process: what reaches the whole group, Ctrl-C or a closed terminal, is the parent's to answer.
+
+    SIGTERM ends it.
+    """
+    for number in (signal.SIGINT, *HANGUPS):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave_terminal() -> None:
+    """Lets what is said go nowhere from now on where the terminal is gone: saying it would fail."""
+    for number in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(number).st_mode) and not os.isatty(number):
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, number)
+                os.close(nowhere)

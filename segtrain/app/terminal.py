@@ -1,5 +1,6 @@
 """What a run says: to the terminal as fits it, and to train.log as plain text."""
 
+import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from segtrain.app.limits import images_tested, trained_batches
 from segtrain.app.sources import named_model
 from segtrain.config import cores
 from segtrain.counted import counted
+from segtrain.files import BEYOND_UTF8, appended, explained
 from segtrain.lightning import L
 from segtrain.runs.epochs import FROM_1, number_of
 from segtrain.runs.folder import RunFolder
@@ -38,7 +40,8 @@ class Terminal:
         """Append to `log`."""
         self.goes_on = False  # then the command saw a part of the run alone
         self.console = Console(highlight=False, soft_wrap=True)
-        self._file = log.open("a", encoding="utf-8")
+        with explained(log):
+            self._file = io.TextIOWrapper(io.BufferedWriter(appended(log)), "utf-8", BEYOND_UTF8)
         self._log = Console(file=self._file, highlight=False, soft_wrap=True, width=120)
 
     def __enter__(self) -> "Terminal":

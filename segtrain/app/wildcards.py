@@ -1,7 +1,11 @@
 """Paths by a pattern that a user typed: what is there by that very name is meant, and only the rest is a pattern."""
 
 import glob
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from segtrain.folders import walk_folders
 
 
 def is_pattern(text: str) -> bool:
@@ -30,7 +34,20 @@ def fitting(text: str) -> list[Path]:
     if not rest:
         return [beginning] if beginning.exists() else []
     for tried in (rest, rest.replace("[", "[[]")):
-        pattern = Path(glob.escape(str(beginning))) / tried
-        if fits := glob.glob(str(pattern), recursive=True):
-            return sorted(Path(path) for path in fits)
+        if fits := _fitting([beginning], Path(tried).parts):
+            return sorted(fits)
     return []
+
+
+def _fitting(folders: Iterable[Path], parts: Sequence[str]) -> set[Path]:
+    """What fits the parts of a pattern below the folders; links are followed, and never without end."""
+    if "**" not in parts:
+        patterns = [os.path.join(glob.escape(str(folder)), *parts) for folder in folders]
+        return {Path(path) for pattern in patterns for path in glob.glob(pattern)}
+    first = parts.index("**")
+    begun = _fitting(folders, parts[:first]) if first else set(folders)
+    walked = [found for folder in begun if folder.is_dir() for found in walk_folders(folder)]
+    below = [folder for folder, _ in walked]
+    if parts[first + 1 :]:
+        return _fitting(below, parts[first + 1 :])
+    return {*below, *(folder / name for folder, names in walked for name in names)}

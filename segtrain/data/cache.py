@@ -18,6 +18,7 @@ import numpy as np
 
 from segtrain.data.datasets import Sample, SegmentationDataset
 from segtrain.errors import UserError
+from segtrain.files import opened, require_regular
 
 SAMPLES, INDEX = "samples.bin", "index.npy"
 ALIGNED = 64  # bytes: every array begins with a line of the processor's cache
@@ -159,7 +160,8 @@ class Mapped:
             UserError: the file is shorter than its index says.
         """
         self.folder, self.channels = folder, channels
-        self.index = np.load(folder / INDEX)
+        with opened(folder / INDEX) as file:
+            self.index = np.load(file)
         size, needed = (folder / SAMPLES).stat().st_size, int((self.index["mask"] + self._pixels()).max(initial=0))
         if size < needed:
             raise UserError(
@@ -185,6 +187,7 @@ class Mapped:
         if not row["height"]:
             return None
         if self._bytes is None:
+            require_regular(self.folder / SAMPLES)
             self._bytes = np.memmap(self.folder / SAMPLES, mode="r").view(np.ndarray)
         height, width, dtype = int(row["height"]), int(row["width"]), np.dtype(DTYPES[row["dtype"]])
         shape = height, width, self.channels

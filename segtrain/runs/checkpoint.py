@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 
 from segtrain.errors import UserError
-from segtrain.files import part, put, to_disk, write_whole
+from segtrain.files import created, opened, part, put, text_of, to_disk, write_whole
 from segtrain.runs.folder import BEST as BEST
 from segtrain.runs.folder import WEIGHTS as WEIGHTS
 
@@ -76,7 +76,7 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
         UserError, TypeError: as `write`.
     """
     last, previous = folder / LAST, folder / PREVIOUS
-    if not zipfile.is_zipfile(last):  # reads only the end: the sum of the whole would cost time every epoch
+    if not _is_whole(last):
         write(checkpoint, last)
         return
     with part(previous) as twin:
@@ -84,6 +84,15 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
         _link(last, twin)
         write(checkpoint, last)
         _replace(twin, previous, sums)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there that is not cut off; reads its end alone: the sum would cost time every epoch."""
+    try:
+        with opened(path) as file:
+            return zipfile.is_zipfile(file)
+    except (FileNotFoundError, UserError):  # a pipe or a link that leads nowhere is replaced
+        return False
 
 
 def save_best(folder: Path) -> None:
@@ -135,7 +144,7 @@ def newest(folder: Path) -> tuple[Path, str | None]:
 
 def _save(checkpoint: Mapping[str, Any], temporary: Path) -> str:
     """Writes to the disk and returns the sha256 of what was written."""
-    with open(temporary, "xb") as file:
+    with created(temporary) as file:
         summed, before = _Summed(file), torch.serialization.get_crc32_options()
         torch.serialization.set_crc32_options(False)  # the sha256 says more, and each costs a pass
         try:
@@ -181,7 +190,7 @@ def _link(source: Path, temporary: Path) -> None:
     try:
         os.link(source, temporary)
     except OSError:
-        with open(source, "rb") as old, open(temporary, "xb") as new:
+        with opened(source) as old, created(temporary) as new:
             shutil.copyfileobj(old, new)
             to_disk(new)
 
@@ -192,7 +201,7 @@ def _beside(path: Path) -> Path:
 
 def _sums(path: Path) -> list[str]:
     beside = _beside(path)
-    lines = beside.read_text(encoding="utf-8", errors="replace").splitlines() if beside.exists() else []
+    lines = text_of(beside, errors="replace").splitlines() if beside.exists() else []
     return [line.split()[0] for line in lines if line.strip()]
 
 
@@ -203,8 +212,10 @@ def _list_sums(path: Path, sums: Iterable[str]) -> None:
 def _problem(path: Path) -> str | None:
     """What is wrong with the checkpoint, naming it; None when it is there and whole."""
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except UserError as error:
+        return f"checkpoint {error}"
     except OSError as error:
         return f"checkpoint '{path}' cannot be read: {error.strerror}"
     sums = _sums(path)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.errors import UserError
-from segtrain.files import clear_parts, explained, write_whole
+from segtrain.files import clear_parts, explained, in_utf8, make_own, text_of, write_whole
 from segtrain.runs.epochs import read, written
 from segtrain.runs.metrics_csv import MetricsTable
 
@@ -40,7 +40,7 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         """Whether a run was created here."""
-        return (self.path / "status.json").exists()
+        return os.path.lexists(self.path / "status.json")  # a link that leads nowhere is told when it is read
 
     @property
     def checkpoints(self) -> Path:
@@ -64,8 +64,8 @@ class RunFolder:
         """
         if self.exists:
             self._refuse_to_replace()
+        make_own(self.checkpoints, self.path)
         with explained(self.path):
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
             self.metrics.path.unlink(missing_ok=True)
         write_whole(self.path / "config.yaml", config)
         write_whole(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
@@ -80,7 +80,7 @@ class RunFolder:
         path = self.path / "changes.yaml"
         since = written("epoch", epoch) | written("batch", batch)
         entry = {"at": _now(), **since, "changed": dict(differences)}
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        before = text_of(path) if path.exists() else ""
         write_whole(path, before + OmegaConf.to_yaml(OmegaConf.create([entry])))
         write_whole(self.path / "config.yaml", config)
         results = self.path / "results.json"
@@ -94,7 +94,7 @@ class RunFolder:
 
         Those of versions that did not write them lack the two.
         """
-        if not (self.path / "changes.yaml").exists():
+        if not os.path.lexists(self.path / "changes.yaml"):
             return []
         entries: Any = OmegaConf.to_container(OmegaConf.create(self._text("changes.yaml")), resolve=False)
         for entry in entries:
@@ -168,7 +168,7 @@ class RunFolder:
 
     def _text(self, name: str) -> str:
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            return text_of(self.path / name)
         except OSError as error:
             raise UserError(
                 f"'{self.path}' cannot be read as a run folder; expected {name} in it; "
@@ -201,9 +201,11 @@ def _now() -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same tree with every float that JSON cannot hold replaced by None."""
+    """The same tree with every float that JSON cannot hold replaced by None, and texts in UTF-8."""
+    if isinstance(value, str):
+        return in_utf8(value)
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {_finite(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,12 +8,13 @@ import json
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import BinaryIO, NamedTuple
 
 from segtrain.errors import UserError
-from segtrain.files import explained
+from segtrain.files import appended, created, explained, make_own
 
 try:
     import fcntl
@@ -23,10 +24,20 @@ except ImportError:  # Windows: the sign of life alone
 NAME = ".lock"
 TIMEOUT = 60.0  # seconds without a sign of life after which a holder on another host counts as dead
 BEAT = TIMEOUT / 6
+LOOK = 0.05  # seconds between looks for a sign of life
+LONGEST = 4096  # bytes of a lock file that are read: ours has some fifty
+THROUGH_LINKS = os.utime not in os.supports_follow_symlinks  # a system may not know how to touch a link itself
 
 
 class InUse(UserError):
     """Another process lives in the folder."""
+
+
+class Holder(NamedTuple):
+    """Who holds a lock, by the file."""
+
+    pid: int
+    host: str
 
 
 class Lock:
@@ -35,7 +46,7 @@ class Lock:
     def __init__(self, folder: Path, name: str = NAME) -> None:
         """Not held yet; the folder need not exist."""
         self.path = folder / name
-        self._file: IO[str] | None = None
+        self._file: BinaryIO | None = None
         self._released = threading.Event()
 
     def __enter__(self) -> "Lock":
@@ -43,18 +54,18 @@ class Lock:
 
         Raises:
             InUse: another process lives in the folder.
-            UserError: the disk does not take the lock file.
+            UserError: the folder or the lock file is a link, or the disk does not take the file.
         """
+        make_own(self.path.parent)
         with explained(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._opened()
-        holder = self._holder()
-        if holder and holder["host"] != socket.gethostname() and (age := self._age()) < TIMEOUT:
-            self._file.close()
-            raise self._refusal(f"process {holder['pid']} on {holder['host']}, alive {age:.0f} s ago")
-        self._file.truncate(0)
-        json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
-        self._file.flush()
+            file = self._file = self._opened()
+            try:
+                self._require_dead()
+                file.truncate(0)
+                file.write(json.dumps(Holder(os.getpid(), socket.gethostname())._asdict()).encode())
+            except BaseException:
+                file.close()
+                raise
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
@@ -66,9 +77,9 @@ class Lock:
         self.path.unlink(missing_ok=True)  # before the lock ends: who opened the file meanwhile opens it anew
         self._file.close()
 
-    def _opened(self) -> IO[str]:
+    def _opened(self) -> BinaryIO:
         while True:
-            file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115  # stays open as long as the lock
+            file = appended(self.path)  # stays open as long as the lock
             try:
                 if fcntl is not None:
                     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process alone: not of its children
@@ -76,34 +87,72 @@ class Lock:
                 self._file = file
                 holder = self._holder()
                 file.close()
-                raise self._refusal(f"process {holder['pid']} on {holder['host']}" if holder else "another") from None
+                raise self._refusal(f"process {holder.pid} on {holder.host}" if holder else "another") from None
             except OSError:
                 pass  # a file system without locks
-            if self.path.exists() and os.path.samestat(os.stat(self.path), os.fstat(file.fileno())):
+            if self._is_there(file):
                 return file
             file.close()
 
-    def _holder(self) -> dict[str, str] | None:
+    def _is_there(self, file: BinaryIO) -> bool:
+        """Whether the file still bears the name, so that others meet it."""
+        try:
+            return os.path.samestat(os.lstat(self.path), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            return False
+
+    def _holder(self) -> Holder | None:
+        """Who the file says holds it; None where it says nothing that can be."""
         assert self._file is not None
         self._file.seek(0)
         try:
-            holder: dict[str, str] = json.loads(self._file.read())
-        except ValueError:
+            said = json.loads(self._file.read(LONGEST))
+        except (ValueError, RecursionError):
             return None
-        return holder
+        if not isinstance(said, dict) or type(said.get("pid")) is not int or type(said.get("host")) is not str:
+            return None
+        return Holder(said["pid"], said["host"])
+
+    def _require_dead(self) -> None:
+        """Raises InUse where the holder is on another host, and shows life."""
+        holder = self._holder()
+        if holder is None or holder.host == socket.gethostname():
+            return
+        age = self._age()
+        if age >= TIMEOUT or (age < -TIMEOUT and not self._shows_life()):
+            return
+        raise self._refusal(f"process {holder.pid} on {holder.host}, alive {max(0.0, age):.0f} s ago")
 
     def _age(self) -> float:
         """Seconds since the last sign of life, by the clock of the file system, which both hosts share."""
         clock = self.path.with_name(f".clock.{os.getpid()}.part")
-        clock.touch()
-        now = clock.stat().st_mtime
+        clock.unlink(missing_ok=True)  # of a killed process with this id
+        with created(clock) as file:
+            now = os.fstat(file.fileno()).st_mtime
         clock.unlink()
-        return now - self.path.stat().st_mtime
+        return now - self._touched()
+
+    def _shows_life(self) -> bool:
+        """Whether the file is touched within TIMEOUT of our own clock: the times in it are of another, which is ahead.
+
+        The same is done with a time that no clock has given, as of a copy.
+        """
+        before, end = self._touched(), time.monotonic() + TIMEOUT
+        print(f"'{self.path}' was touched in the future; looking {TIMEOUT:.0f} s for a sign of life", flush=True)
+        while time.monotonic() < end:
+            time.sleep(LOOK)
+            if self._touched() != before:
+                return True
+        return False
+
+    def _touched(self) -> float:
+        assert self._file is not None
+        return os.fstat(self._file.fileno()).st_mtime
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
             try:
-                os.utime(self.path)
+                os.utime(self.path, follow_symlinks=THROUGH_LINKS)
             except OSError:
                 return
 

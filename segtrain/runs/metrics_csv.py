@@ -1,14 +1,12 @@
 """Tables of numbers as CSV: metrics.csv, one row an epoch, and tables written once."""
 
 import csv
-import errno
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segtrain.errors import UserError
-from segtrain.files import explained, to_disk, write_whole
+from segtrain.files import append_whole, text_of, write_whole
 from segtrain.runs.epochs import FROM_1, index_of, number_of
 
 Number = float | int
@@ -53,7 +51,7 @@ class MetricsTable:
             padded = [cells + [""] * (len(columns) - len(cells)) for cells in table[1:]]
             write_whole(self.path, _text([columns, *padded, line]))
         else:
-            self._append_line(line)
+            append_whole(self.path, _text([line]).encode())
 
     def cut(self, after_epoch: int) -> None:
         """Drops the rows of epochs later than the given one, from 0, so that a resumed run writes them again."""
@@ -73,7 +71,7 @@ class MetricsTable:
 
     def _read(self) -> tuple[list[list[str]], bool]:
         """The header and the whole lines as text, and whether a cut-off line follows them."""
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        text = text_of(self.path) if self.path.exists() else ""
         whole, newline, torn = text.rpartition("\n")
         table = list(csv.reader(io.StringIO(whole + newline)))
         if any(len(cells) != len(table[0]) or not cells[0].isdigit() for cells in table[1:]):
@@ -82,19 +80,6 @@ class MetricsTable:
                 "first; got another line; restore it, or delete the run folder and run again"
             )
         return table, bool(torn)
-
-    def _append_line(self, line: list[str]) -> None:
-        """One line in one write; what a failed write left of it is cut off again."""
-        content = _text([line]).encode()
-        with explained(self.path), open(self.path, "ab", buffering=0) as file:
-            end = file.tell()
-            try:
-                if file.write(content) < len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                to_disk(file)
-            except OSError:
-                file.truncate(end)
-                raise
 
 
 def _epoch(header: Sequence[str], cells: Sequence[str]) -> int:
@@ -124,5 +109,6 @@ def _number(cell: str) -> Number:
 
 def _text(table: Sequence[Sequence[str]]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(table)
+    returns = any("\r" in cell for cells in table for cell in cells)  # Python before 3.13 does not quote them by itself
+    csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerows(table)
     return stream.getvalue()

@@ -11,6 +11,7 @@ import yaml
 
 from segtrain.counted import counted
 from segtrain.errors import UserError
+from segtrain.files import text_of
 from segtrain.runs.folder import RunFolder
 
 LOOKED_AT = 200  # newest runs: reading a config takes some ms
@@ -76,7 +77,7 @@ def threads_seconds(jobs: Sequence[Planned], outputs: Path) -> dict[str, list[fl
     found: dict[str, list[float]] = {}
     for folder in (file.parent for file in files):
         try:
-            config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), LOADER)
+            config = yaml.load(text_of(folder / "config.yaml"), LOADER)
             seconds = duration(RunFolder(folder).status)
             if seconds is None:
                 continue

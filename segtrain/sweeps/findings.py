@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from segtrain.files import write_whole
+from segtrain.files import followed, make_own, text_of, write_whole
 from segtrain.sweeps import caution
 from segtrain.sweeps.arms import Arm, Choice, arms_of, choice
 from segtrain.sweeps.contrasts import Contrast, contrasts
@@ -63,7 +63,7 @@ def _missing(folders: Sequence[Path], runs: Sequence[Run]) -> list[str]:
     """Jobs of the sweeps' plans without a run folder."""
     there = {run.path for run in runs}
     plans = [folder / PLAN for folder in folders if (folder / PLAN).exists()]
-    names = [(plan.parent, name) for plan in plans for name in yaml.safe_load(plan.read_text(encoding="utf-8"))]
+    names = [(plan.parent, name) for plan in plans for name in yaml.safe_load(text_of(plan))]
     return [name for parent, name in names if (parent / name).resolve() not in there]
 
 
@@ -73,9 +73,9 @@ def write_plan(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
     Raises:
         UserError: the disk does not take it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / PLAN
-    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path = followed(folder) / PLAN
+    make_own(path.parent)
+    before = yaml.safe_load(text_of(path)) if path.exists() else {}
     planned = {**before, **{name: list(overrides) for name, overrides in jobs.items()}}
     write_whole(path, yaml.safe_dump(planned, sort_keys=False))
 

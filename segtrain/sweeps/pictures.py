@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from segtrain.files import opened
 from segtrain.plots import THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS, thumbnailed
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
@@ -79,8 +80,8 @@ def _thumbnail(contrast: Contrast, name: str, unit: float) -> str:
             return ""
         row, column = divmod(shown.index(name), THUMBNAIL_COLUMNS)
         left, top = 2 * THUMBNAIL * column, THUMBNAIL * row
-        with Image.open(sheet) as opened:
-            tiles.append(opened.crop((left, top, left + 2 * THUMBNAIL, top + THUMBNAIL)))
+        with opened(sheet) as file, Image.open(file) as picture:
+            tiles.append(picture.crop((left, top, left + 2 * THUMBNAIL, top + THUMBNAIL)))
     both = Image.new("RGB", (tiles[0].width, 2 * tiles[0].height))
     for i, cut in enumerate(tiles):
         both.paste(cut, (0, i * tiles[0].height))
@@ -94,8 +95,8 @@ def sheets(arms: Sequence[Arm]) -> str:
         path = next((run.path / "augmented.png" for run in arm.runs.values()), Path())
         if not path.is_file():
             continue
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+        with opened(path) as file, Image.open(file) as stored:
+            picture = stored.convert("RGB")
         picture.thumbnail((WIDE, 10 * WIDE))
         words = html.escape(arm.name)
         parts.append(f"<details><summary>{words}</summary>{_figure(_inline(picture), arm.name)}</details>")

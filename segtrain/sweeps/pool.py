@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +22,7 @@ State = Literal["finished", "skipped", "refused", "failed", "interrupted", "time
 LOOK = 0.25  # seconds between looks at jobs that say nothing
 GRACE = 60.0  # seconds for a job that was asked to stop to write its checkpoint
 BUSY_WAIT = 5.0  # seconds until a job is tried again whose folder another process is still in
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has none
 BUSY_TRIES = 24
 EX_BUSY = 75  # EX_TEMPFAIL of sysexits.h: the folder is in use
 
@@ -102,6 +104,7 @@ class Pool:
         However this is left, no job is left running.
         """
         waiting, payloads = deque(jobs), dict[str, Any]()
+        _start_server()
         try:
             while waiting or self.running:
                 payloads.update(waiting)
@@ -131,7 +134,8 @@ class Pool:
         device = self.free.pop()
         answers, answer = self.context.Pipe(duplex=False)
         theirs, alive = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=begin, args=(self.work, payload, answer, theirs, device), daemon=False)
+        arguments = self.work, payload, answer, theirs, device, _ignores_hangup()
+        process = self.context.Process(target=begin, args=arguments, daemon=False)
         process.start()
         answer.close()
         theirs.close()
@@ -181,9 +185,29 @@ class Pool:
             _signal(job, signal.SIGKILL)
 
 
-def begin(work: Work, payload: Any, answer: Connection, alive: Connection, device: str | None) -> None:
+def _start_server() -> None:
+    """Starts the fork server so that a terminal that is closed does not end it: it says how our jobs end."""
+    if HANGUP is None or threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(HANGUP, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(HANGUP, before)
+
+
+def _ignores_hangup() -> bool:
+    """Whether SIGHUP is ignored, as under nohup: then by the jobs too."""
+    return HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN
+
+
+def begin(
+    work: Work, payload: Any, answer: Connection, alive: Connection, device: str | None, ignores_hangup: bool
+) -> None:
     """In the job's process: a group and a device of its own, and an end when the sweep's process is gone."""
     os.setpgid(0, 0)
+    if HANGUP is not None:
+        signal.signal(HANGUP, signal.SIG_IGN if ignores_hangup else signal.SIG_DFL)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from segtrain.errors import UserError
+from segtrain.files import text_of, text_opened
 from segtrain.runs.folder import UNNAMED, RunFolder
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a config in a tenth of the time
@@ -163,7 +164,7 @@ def groups_of(run: Run) -> dict[str, str]:
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), LOADER)
+        return yaml.load(text_of(path), LOADER)
     except (OSError, yaml.YAMLError) as error:
         raise UserError(
             f"'{path}' cannot be read; expected plain YAML; got: {' '.join(str(error).split())}; restore the file, or "
@@ -174,7 +175,7 @@ def _yaml(path: Path) -> Any:
 def _images(path: Path) -> dict[str, dict[str, float]]:
     if not path.exists():
         return {}
-    with open(path, encoding="utf-8", newline="") as file:
+    with text_opened(path, newline="") as file:
         rows = list(csv.DictReader(file))
     try:
         return {row["id"]: {k: float(v) if v else math.nan for k, v in row.items() if k != "id"} for row in rows}

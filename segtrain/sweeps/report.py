@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.files import write_whole
+from segtrain.files import followed, make_own, write_whole
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.sweeps import figures, page, robustness_page
 from segtrain.sweeps.arms import Arm
@@ -37,7 +37,8 @@ def write_report(folders: Sequence[Path], to: Path, times: bool = True) -> Findi
     """
     found = find(folders)
     drawn = _drawn(found)
-    (to / "figures").mkdir(parents=True, exist_ok=True)
+    to = followed(to)
+    make_own(to / "figures", to)
     svgs = {one.name: figures.write(one, to / "figures") for one in drawn}
     rows = [_row(arm, found, times) for arm in found.arms]
     write_csv(to / "runs.csv", [_run_row(arm, run, times) for arm in found.arms for run in arm.runs.values()])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from segtrain.files import text_opened
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast, contrasts
 from segtrain.sweeps.reading import Run
@@ -96,7 +97,7 @@ def _same(unshifted: Images, run: Run) -> bool:
 
 def _read(path: Path) -> tuple[str, dict[Shift, Images]]:
     """The seed of the draws, and the images' scores by shift."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with text_opened(path, newline="") as file:
         rows = list(csv.DictReader(file))
     found: dict[Shift, Images] = {}
     for row in rows:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from segtrain.files import write_whole
+from segtrain.files import make_own, write_whole
 from segtrain.sweeps import figures
 from segtrain.sweeps.search import GOAL, needed
 
@@ -33,7 +33,7 @@ def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str
     said = f"{GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}"
     head = f"# @package _global_\n# {said}\n# {FLATTERED}\n"
     path = to / "experiment" / "best.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_own(path.parent, to)
     write_whole(path, head + yaml.safe_dump(tree, sort_keys=False))
     return path
 
@@ -41,7 +41,7 @@ def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str
 def write_figures(study: "optuna.Study", folder: Path) -> None:
     """History and importance (PED-ANOVA, Watanabe et al. 2023, arXiv 2304.10255), each as PNG and SVG."""
     optuna = needed()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_own(folder)
     scored = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
     points = [(trial.number, trial.value or 0.0) for trial in scored]
     drawn = [figures.history(points, GOAL)]

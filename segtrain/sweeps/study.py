@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segtrain.errors import UserError
+from segtrain.files import require_own
 from segtrain.sweeps.search import Settings, Space, needed
 from segtrain.sweeps.sharing import turn
 
@@ -59,10 +60,13 @@ def _storage(storage: str | None, folder: Path) -> Any:
     storages = needed().storages
     try:
         if storage is None:
+            require_own(folder / JOURNAL)
             return storages.JournalStorage(storages.journal.JournalFileBackend(str(folder / JOURNAL)))
         from sqlalchemy.pool import NullPool  # a connection that is idle for a run's hours may be cut
 
         return storages.RDBStorage(storage, engine_kwargs={"poolclass": NullPool})
+    except UserError:
+        raise
     except Exception as error:  # of the file system, of SQLAlchemy, of a driver that is missing
         raise UserError(
             f"the study's storage {place(storage, folder)} cannot be used: {' '.join(str(error).split())}; "

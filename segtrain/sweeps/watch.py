@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segtrain.counted import counted
+from segtrain.files import text_of
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import MetricsTable
@@ -124,5 +125,5 @@ def _epochs(run: Path) -> int:
 
 def tail(log: Path) -> str:
     """The last lines of a log, indented."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:] if log.exists() else []
+    lines = text_of(log, errors="replace").splitlines()[-TAIL:] if log.exists() else []
     return "\n".join(f"    {line}" for line in lines)

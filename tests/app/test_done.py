@@ -55,3 +55,26 @@ def test_a_file_that_predict_has_not_made_is_not_replaced(source: Path) -> None:
     Done(folder, "other").refuse_others("a", [output])  # another model's labels may replace ours
     with pytest.raises(UserError, match="is what predict made of 'a'"):
         Done(folder, "m").refuse_others("b", [output])
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\x85b\u2028", "a|b", "a\\u0041", 'a,"b"', os.fsdecode(b"\xffa")])
+def test_any_name_is_known_again(source: Path, name: str) -> None:
+    folder = source.parent / "out"
+    source = source.rename(source.with_name(f"{name}.png"))
+    (output := folder / f"{name}.png").write_bytes(b"labels")
+    for _ in range(2):
+        Done(folder, "m").add(name, source, [output])
+        done = Done(folder, "m")
+        assert done.has(name, source)
+        done.refuse_others(name, [output])
+        with pytest.raises(UserError, match="is there already"):
+            done.refuse_others("another", [output])
+    assert (folder / TABLE).read_bytes().decode().count("\n") == 3
+
+
+def test_what_was_done_is_written_through_no_link(source: Path) -> None:
+    folder, mine = source.parent / "out", source.parent / "mine"
+    (folder / TABLE).symlink_to(mine)
+    with pytest.raises(UserError, match="is a link"):
+        Done(folder, "m").add("a", source, [])
+    assert not mine.exists()

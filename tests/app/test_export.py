@@ -1,8 +1,10 @@
 """A run's network as a file: what is in it, that it computes the same, and what is refused."""
 
 import functools
+import pickle
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,6 +208,27 @@ def test_another_file_is_not_overwritten(export: Export, segtrain: CommandLine, 
     assert export("format=safetensors", f"output={output}") == 2
     assert "is there already" in segtrain.err and "a file that is no export" in segtrain.err
     assert output.read_bytes() == b"something else"
+
+
+@pytest.mark.slow
+def test_a_file_that_is_there_is_not_run(export: Export, files: Callable[[str], Path], tmp_path: Path) -> None:
+    output, canary = tmp_path / "mine.pt2", tmp_path / "ran"
+    with zipfile.ZipFile(files("torch_export")) as ours, zipfile.ZipFile(output, "w") as theirs:
+        for name in ours.namelist():
+            # what torch.export.load unpickles without asking what it is
+            theirs.writestr(name, pickle.dumps(Evil(canary)) if "/data/" in name else ours.read(name))
+    assert export("format=torch_export", f"output={output}") == 0  # an export of this run: replaced
+    assert not canary.exists()
+
+
+class Evil:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
 
 
 def test_another_run_s_export_is_not_overwritten(

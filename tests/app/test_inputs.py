@@ -1,5 +1,6 @@
 """What `input=` means."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,4 +71,20 @@ def test_what_predict_wrote_is_no_input(data: Path) -> None:
 )
 def test_what_is_not_there_or_not_read_is_said(data: Path, given: str, message: str) -> None:
     with pytest.raises(UserError, match=message.replace("*", r"\*")):
+        names(given)
+
+
+def test_what_is_no_file_is_an_input_that_opening_names(data: Path) -> None:
+    os.mkfifo(data / "pipe.png")
+    (data / "broken.png").symlink_to("nowhere")
+    (data / "folder.png").mkdir()
+    assert {"pipe", "broken"} <= {*names("data")} and "folder" not in names("data")
+
+
+@pytest.mark.parametrize("given", ["data", "data/**/*.png", "data/**"])
+def test_links_without_end_are_named(data: Path, given: str) -> None:
+    assert "sub/deep/c" in names("data/**")
+    for name in "xy":
+        (data / f"sub/{name}").symlink_to("..")
+    with pytest.raises(UserError, match="leads back"):
         names(given)

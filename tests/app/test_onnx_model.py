@@ -60,3 +60,21 @@ def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r'onnxruntime, which is not installed; pip install "segtrain\[export\]"'):
         open_onnx(written(tmp_path / "m.onnx", segtrain=KNOWN))
+
+
+@pytest.mark.parametrize("place", ["../weights.bin", "linked.bin", "absolute"])
+def test_weights_that_lie_elsewhere_are_not_read(tmp_path: Path, place: str) -> None:
+    secret = tmp_path / "weights.bin"
+    secret.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "linked.bin").symlink_to(secret)
+    model = onnx.load(written(below / "m.onnx", segtrain=KNOWN))
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": str(secret) if place == "absolute" else place, "length": "16"}.items():
+        weights.external_data.add(key=key, value=value)
+    model.graph.initializer.append(weights)
+    model.graph.node[0].input[1] = "w"
+    (below / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=r"m\.onnx"):
+        open_onnx(below / "m.onnx")

@@ -419,6 +419,7 @@ def training(folder: Path, name: str, *overrides: str) -> tuple[subprocess.Popen
     [
         (signal.SIGINT, 130, ""),
         pytest.param(signal.SIGUSR1, 143, "1", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 143, "", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_leaves_a_checkpoint_and_a_run_that_goes_on(

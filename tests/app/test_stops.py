@@ -96,3 +96,48 @@ def test_a_sweep_that_is_killed_leaves_no_traceback_of_its_jobs(tmp_path: Path) 
         time.sleep(0.1)
     time.sleep(2)  # what a job says after that
     assert "Traceback" not in (tmp_path / "err").read_text()
+
+
+HANGUPS = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no terminals that hang up")
+
+
+@HANGUPS
+def test_a_closed_terminal_stops_as_a_signal_does_and_under_nohup_it_does_not() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        with pytest.raises(Stopped, match="SIGHUP") as stop, Stops():
+            signal.raise_signal(signal.SIGHUP)
+        assert stop.value.status == 143
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with Stops() as stops:
+            signal.raise_signal(signal.SIGHUP)
+        assert stops.asked is None and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+IN_A_TERMINAL = """
+import sys, time
+from segtrain.app.stops import Stopped, Stops
+try:
+    with Stops():
+        print("begun", flush=True)
+        time.sleep(60)
+except Stopped as stop:
+    print("what nobody sees", flush=True)
+    with open(sys.argv[1], "w") as file:
+        file.write(str(stop))
+"""
+
+
+@HANGUPS
+def test_what_is_said_after_the_terminal_was_closed_is_no_failure(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    command = [sys.executable, "-c", IN_A_TERMINAL, str(tmp_path / "end")]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    assert b"begun" in os.read(terminal, 100)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (tmp_path / "end").read_text() == "SIGHUP"

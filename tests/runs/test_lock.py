@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -78,3 +79,72 @@ def test_a_torn_lock_file_keeps_nobody_out(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text('{"pid": 1')
     with Lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"3",
+        b"null",
+        b'"a"',
+        b"{}",
+        b'{"pid": "x", "host": 3}',
+        b'{"pid": 3}',
+        b"\xff",
+        b"[" * 4000,
+        b"a" * 10**6,
+    ],
+)
+def test_what_is_no_holder_keeps_nobody_out(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".lock").write_bytes(content)
+    with Lock(tmp_path):
+        assert json.loads((tmp_path / ".lock").read_text()) == {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "link of the folder"])
+def test_a_lock_file_that_is_none_is_named_and_harms_nothing(tmp_path: Path, kind: str) -> None:
+    mine, run = tmp_path / "mine", tmp_path / "run"
+    mine.mkdir()
+    (mine / "file").write_text("mine")
+    if kind == "link of the folder":
+        run.symlink_to(mine)
+    else:
+        run.mkdir()
+        make = {"link": lambda p: p.symlink_to(mine / "file"), "pipe": os.mkfifo, "folder": os.mkdir}
+        make[kind](run / ".lock")
+    with pytest.raises(UserError, match=str(run)), Lock(run):
+        raise AssertionError("entered")
+    assert [path.name for path in mine.iterdir()] == ["file"] and (mine / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_holder_whose_clock_is_ahead_counts_while_it_shows_life(
+    lives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "TIMEOUT", 0.5)
+    path, ahead = tmp_path / ".lock", time.time() + 3 * 86400
+    path.write_text(json.dumps({"pid": 3, "host": "another"}))
+    os.utime(path, (ahead, ahead))
+    beats = threading.Timer(0.1, os.utime, (path, (ahead + 10, ahead + 10)))
+    if lives:
+        beats.start()
+        with pytest.raises(UserError, match="process 3 on another"), Lock(tmp_path):
+            raise AssertionError("entered")
+        beats.join()
+        assert json.loads(path.read_text()) == {"pid": 3, "host": "another"}
+    else:
+        with Lock(tmp_path):
+            assert json.loads(path.read_text())["host"] == socket.gethostname()
+            assert abs(path.stat().st_mtime - time.time()) < 60
+
+
+def test_a_sign_of_life_touches_no_file_that_a_link_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT", 0.02)
+    (mine := tmp_path / "mine").write_text("mine")
+    os.utime(mine, (1, 1))
+    with Lock(tmp_path / "run"):
+        (tmp_path / "run/.lock").unlink()
+        (tmp_path / "run/.lock").symlink_to(mine)
+        time.sleep(0.2)
+    assert mine.stat().st_mtime == 1 and mine.read_text() == "mine"

@@ -1,5 +1,6 @@
 """metrics.csv reads back what was appended, whatever happened in between."""
 
+import csv
 import errno
 import math
 import os
@@ -117,3 +118,24 @@ def test_write_csv_quotes_names_and_fills_gaps(tmp_path):
     rows = [{"id": 'a,"1".png', "dice": 0.5}, {"id": "b", "dice": math.nan, "iou": 1.0}]
     write_csv(tmp_path / "per_image.csv", rows)
     assert (tmp_path / "per_image.csv").read_text() == 'id,dice,iou\n"a,""1"".png",0.5,\nb,nan,1.0\n'
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.text("a\r\n,\"'="))
+def test_any_text_comes_back(name):
+    with TemporaryDirectory() as folder:
+        write_csv(Path(folder, "t.csv"), [{"id": f"x{name}", "dice": 0.5}])
+        with open(Path(folder, "t.csv"), newline="", encoding="utf-8") as file:
+            assert list(csv.DictReader(file)) == [{"id": f"x{name}", "dice": "0.5"}]
+
+
+def test_no_row_is_added_through_a_link(tmp_path):
+    table, mine = MetricsTable(tmp_path / "metrics.csv"), tmp_path / "mine.csv"
+    table.append({"epoch": 0, "step": 1})
+    table.path.rename(mine)
+    table.path.symlink_to(mine)
+    before = mine.read_bytes()
+    with pytest.raises(UserError, match="is a link"):
+        table.append({"epoch": 1, "step": 2})
+    table.append({"epoch": 1, "step": 2, "new": 3})  # written anew, in the link's place
+    assert mine.read_bytes() == before and not table.path.is_symlink() and len(table.rows()) == 2

@@ -114,3 +114,38 @@ def wait_for(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+HANGS_UP = """
+import os, signal, sys
+from multiprocessing import forkserver
+from pathlib import Path
+from segtrain.app.stops import Stopped, Stops
+from segtrain.sweeps.pool import Pool
+from tests.sweeps.test_pool import work
+
+seen = []
+
+def look(running, ended):
+    stops.check()
+    if list(Path(sys.argv[1]).glob("pid*")) and not seen:
+        seen.append(1)
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+try:
+    with Stops() as stops:
+        Pool(work, [None], look=look).run([("a", ("endless", Path(sys.argv[1])))])
+except Stopped as stop:
+    print(stop, stop.status)
+"""
+
+
+def test_a_closed_terminal_stops_every_job_whose_end_is_waited_for(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS_UP, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "SIGHUP 143\n" and not done.stderr, done
+    assert (tmp_path / "ended").exists()

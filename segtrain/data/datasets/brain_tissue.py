@@ -10,6 +10,7 @@ import numpy as np
 
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.errors import UserError
+from segtrain.files import bytes_of, require_regular
 
 Volume = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -85,7 +86,7 @@ class BrainTissue:
         """BLAKE2b over step and the three files."""
         digest = hashlib.blake2b(f"step={self._step}".encode(), digest_size=16)
         for path in self._files.values():
-            digest.update(path.read_bytes())
+            digest.update(bytes_of(path))
         return digest.hexdigest()
 
     @cached_property
@@ -126,6 +127,7 @@ def _scaled(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The volume (x, y, z) float32, divided by its highest value."""
     import nibabel  # here: only this dataset needs it
 
+    require_regular(path)
     volume = np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj).astype(np.float32)
     scaled: np.ndarray[Any, np.dtype[np.float32]] = volume / volume.max()
     return scaled

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.data.datasets.pairs import some
-from segtrain.data.datasets.patterns import LOOKALIKES, SPLIT, files_below, way_out, weight
+from segtrain.data.datasets.patterns import LOOKALIKES, SPLIT, way_out, weight
 from segtrain.errors import UserError
+from segtrain.folders import files_below
 
 FIELDS = {"{id}": "(?P<id>[^/]+?)", "{split}": f"(?P<split>{SPLIT})", "*": "[^/]*"}
 Found = dict[tuple[str | None, str], Path]  # (split, patient) -> what fits a pattern

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from segtrain.data.datasets.pairs import some
 from segtrain.errors import UserError
+from segtrain.files import bytes_of
 
 Entry = dict[str, Any]
 KEYS: dict[str, dict[str, Any]] = {
@@ -68,7 +69,7 @@ def load(path: Path, label_of: Mapping[str, int]) -> list[Picture]:
 
 def _lists(path: Path) -> dict[str, list[Entry]]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(bytes_of(path))
     except (OSError, ValueError, RecursionError) as error:
         got = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise UserError(

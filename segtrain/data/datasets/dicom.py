@@ -11,6 +11,7 @@ from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pairs import some
 from segtrain.data.datasets.scans import Array, Scan, checked_grid
 from segtrain.errors import UserError
+from segtrain.files import opened
 
 UNEVEN = 0.1  # share of the usual distance by which one between slices may differ; a missing slice doubles it
 SAME = ("SeriesInstanceUID", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient")
@@ -48,7 +49,7 @@ def open_series(folder: Path) -> Scan:
 
 
 def _files(folder: Path) -> list[Path]:
-    visible = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    visible = sorted(p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith("."))
     found = [path for path in visible if path.suffix.lower() == ".dcm"] or visible
     if not found:
         raise UserError(f"'{folder}' holds no file; expected a DICOM series, one slice a file; put it there")
@@ -57,7 +58,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _header(path: Path) -> Any:
     try:
-        header = need("pydicom", "medical").dcmread(path, stop_before_pixels=True)
+        with opened(path) as file:
+            header = need("pydicom", "medical").dcmread(file, stop_before_pixels=True)
         lacks = [name for name in NEEDED if header.get(name) in (None, "")]
         for name, count in NUMBERS.items():
             if name not in lacks and np.isfinite(np.asarray(header.get(name), float)).sum() != count:
@@ -123,7 +125,8 @@ def _voxels(paths: Sequence[Path]) -> Array:
 
 def _slice(path: Path) -> Array:
     try:
-        data = need("pydicom", "medical").dcmread(path)
+        with opened(path) as file:
+            data = need("pydicom", "medical").dcmread(file)
         pixels: Array = data.pixel_array.T.astype(np.float32)
         slope, intercept = np.float32(data.get("RescaleSlope", 1)), np.float32(data.get("RescaleIntercept", 0))
     except (UserError, MemoryError):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from segtrain.errors import UserError
+from segtrain.files import BEYOND_UTF8, opened
 
 Pixels = np.ndarray[Any, Any]
 Hashes = list[bytes | None]
@@ -25,11 +26,13 @@ def digest(root: Path, paths: Iterable[Path], *options: object, keep: dict[Path,
     """
     total = hashlib.blake2b(repr(options).encode(), digest_size=16)
     for path in paths:
-        with path.open("rb") as file:
+        with opened(path) as file:
             content = hashlib.file_digest(file, hashlib.blake2b)
         if keep is not None:
             keep[path] = _kept(content)
-        total.update(f"{Path(os.path.relpath(path, root)).as_posix()}\0{content.hexdigest()}\0".encode())
+        total.update(
+            f"{Path(os.path.relpath(path, root)).as_posix()}\0{content.hexdigest()}\0".encode(errors=BEYOND_UTF8)
+        )
     return total.hexdigest()
 
 
@@ -84,9 +87,9 @@ def without_flat(hashes: Hashes, read: Callable[[int], Pixels]) -> Hashes:
 
 def _content(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return _kept(hashlib.file_digest(file, hashlib.blake2b))
-    except OSError:  # named when it is read
+    except (OSError, UserError):  # named when it is read
         return None
 
 

@@ -22,6 +22,7 @@ from segtrain.data.datasets.pixels import read_coded, read_header
 from segtrain.data.datasets.stamps import stamp
 from segtrain.data.datasets.tables import Table, loaded, parts
 from segtrain.errors import UserError, is_noting
+from segtrain.files import bytes_of
 
 
 class _Row(NamedTuple):
@@ -144,7 +145,7 @@ class HuggingFace:
 
     def _content(self, index: int) -> bytes | None:
         try:
-            content = self._files(index)[0].read_bytes()
+            content = bytes_of(self._files(index)[0])
         except (UserError, OSError):  # named when it is read
             return None
         return hashlib.blake2b(content, digest_size=16).digest()
@@ -181,10 +182,6 @@ class Cell:
 
     def __str__(self) -> str:
         return self._name
-
-    def read_bytes(self) -> bytes:
-        """All of it."""
-        return self._content
 
     def open(self, mode: str) -> io.BytesIO:
         """A file of it; `mode` is "rb"."""

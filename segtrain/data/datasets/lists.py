@@ -8,6 +8,7 @@ from pathlib import Path
 from segtrain.data.datasets.pairs import Pair, Sides
 from segtrain.data.datasets.patterns import SPLITS
 from segtrain.errors import UserError
+from segtrain.files import text_of
 
 
 class Listed:
@@ -100,7 +101,7 @@ def _check_splits(lists: Mapping[str, str]) -> None:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Where each line that is not blank stands, and the line."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = text_of(path, encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(

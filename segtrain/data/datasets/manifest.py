@@ -9,6 +9,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segtrain.errors import UserError
+from segtrain.files import bytes_of, opened, text_opened
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";"}
 STEP = 500  # rows that are Python objects at a time; from 700 the garbage collector starts, and takes half of the time
@@ -72,7 +73,7 @@ class Manifest:
         if delimiter not in (None, *DELIMITERS):
             raise UserError(f"dataset.delimiter is {delimiter!r}; expected {', '.join(DELIMITERS)} or null: found out")
         self.path, self._wanted = path, columns
-        with path.open("rb") as file:
+        with opened(path) as file:
             line = self._decoded(file.readline(), 1)
         tried = [delimiter] if delimiter else [*DELIMITERS]
         headers = {DELIMITERS[name]: _header(line, DELIMITERS[name]) for name in tried}
@@ -129,12 +130,12 @@ class Manifest:
                 'them, a quote inside written twice (""); mend the line'
             ) from error
         except UnicodeDecodeError:
-            for number, line in enumerate(self.path.read_bytes().split(b"\n"), 1):
+            for number, line in enumerate(bytes_of(self.path).split(b"\n"), 1):
                 self._decoded(line, number)
             raise
 
     def _opened(self) -> IO[str]:
-        return self.path.open(encoding="utf-8-sig", newline="")
+        return text_opened(self.path, "utf-8-sig", newline="")
 
     def _reader(self, file: IO[str]) -> Any:  # csv gives its readers no type by a public name
         return csv.reader(file, delimiter=self._delimiter, skipinitialspace=True, strict=True)

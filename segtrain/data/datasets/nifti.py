@@ -13,6 +13,7 @@ from segtrain.data.datasets.nifti_header import require_header
 from segtrain.data.datasets.patterns import way_out
 from segtrain.data.datasets.scans import MAX_VOXELS, Array, Scan, checked_grid
 from segtrain.errors import UserError, remark
+from segtrain.files import opened, require_regular
 
 UNLIKE = 0.01  # share by which two sides of a voxel may differ and be the same: headers round
 DISAGREEING = (
@@ -88,7 +89,8 @@ def _mapped(path: Path) -> Array:
 
 def _unpacked(path: Path) -> Array:
     image = _opened(path)
-    with gzip.open(path) as file:  # not by nibabel: it stops where the voxels end, and so before the checksum
+    # Not by nibabel: it stops where the voxels end, and so before the checksum.
+    with opened(path) as packed, gzip.open(packed) as file:
         content = file.read(_length(image) + 1)
     _check_length(image, len(content))
     stored: Array = type(image).from_bytes(content).dataobj.get_unscaled()
@@ -110,6 +112,7 @@ def _check_length(image: Any, length: int) -> None:
 def _opened(path: Path) -> Any:
     try:
         nibabel = need("nibabel", "medical")
+        require_regular(path)
         require_header(path)
         image = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Pair):

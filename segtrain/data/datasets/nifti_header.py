@@ -8,6 +8,8 @@ from pathlib import Path
 from struct import unpack_from
 from typing import BinaryIO, cast
 
+from segtrain.files import opened
+
 MOST_BEFORE = 1 << 26  # bytes before the voxels: those of extensions, such as a DICOM header, are some thousand
 LEAST_EXTENSION = 16  # bytes
 SINGLE = (b"n+1\0", b"n+2\0")  # magic words of files that hold their voxels
@@ -20,7 +22,7 @@ def require_header(path: Path) -> None:
     Files of other kinds, and of other lengths, are left to nibabel.
     """
     is_packed = path.suffix.lower() == ".gz"
-    with cast(BinaryIO, gzip.open(path)) if is_packed else path.open("rb") as file:
+    with opened(path) as stored, cast(BinaryIO, gzip.open(stored)) if is_packed else stored as file:
         start = file.read(544)
         found = _order(start)
         if found is None:

@@ -14,6 +14,7 @@ from PIL import TiffImagePlugin
 
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.errors import UserError, remark
+from segtrain.files import opened
 
 Pixels = np.ndarray[Any, Any]
 Where = np.ndarray[Any, np.dtype[np.bool_]]
@@ -30,7 +31,7 @@ HUGE = 1e38  # what no measurement reaches; float32 ends at 3.4e38
 
 def read_tags(path: Path) -> Mapping[int, Any]:
     """Returns the tags of a TIFF file's first page, by number, whatever its pixels are; none of another file."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         header = file.read(8)
         if header[:4] not in MAGIC:
             return {}

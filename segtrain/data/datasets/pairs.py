@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, files_below, way_out
+from segtrain.data.datasets.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, way_out
 from segtrain.errors import UserError, refuse, remark
+from segtrain.folders import files_below
 
 __all__ = [
     "SPLITS",

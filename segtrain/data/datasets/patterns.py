@@ -1,8 +1,7 @@
 """Names of files with a part that tells the sample: "images/{id}.png", "{split}annot/{id}.png"."""
 
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from segtrain.errors import UserError
@@ -72,19 +71,6 @@ def weight(pattern: str) -> int:
     return len(re.sub(r"\{\w+\}|\*", "", pattern))
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All files below, links followed, hidden ones left out.
-
-    Raises:
-        UserError: a link leads back to a folder that it lies in.
-    """
-    for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in folders:
-            _refuse_loop(Path(where, name))
-        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
-
-
 def way_out(names: Iterable[str], scans: bool) -> str:
     """Returns what is to be done about files of kinds that are not read here, behind a semicolon; empty where nothing.
 
@@ -95,11 +81,6 @@ def way_out(names: Iterable[str], scans: bool) -> str:
     known = UNREAD | (SCANS if scans else {})
     found = dict.fromkeys(known[suffix] for name in names if (suffix := Path(name).suffix.lower()) in known)
     return "".join(f"; {said}" for said in found)
-
-
-def _refuse_loop(folder: Path) -> None:
-    if folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"the link '{folder}' leads back to a folder that it lies in; expected a tree; remove the link")
 
 
 def _check(text: str, option: str) -> None:

@@ -34,6 +34,7 @@ from segtrain.data.datasets.inverted import SAMPLE_FORMAT, bits_of, is_white_zer
 from segtrain.data.datasets.nodata import NODATA, Where, equals, filled, mean_elsewhere, parsed
 from segtrain.data.datasets.soundness import check
 from segtrain.errors import UserError, is_hearing, remark
+from segtrain.files import bytes_of, opened
 from segtrain.padding import refusal_of_grown
 
 Pixels = np.ndarray[Any, Any]
@@ -80,7 +81,7 @@ def read_header(path: Path, of_mask: bool = False) -> Header:
         UserError: the file cannot be opened as an image, would be larger than `MOST_PIXELS`, or, `of_mask`, is a mask
             whose labels might be inverted.
     """
-    with _named(path), path.open("rb") as file, _opened(path, file, of_mask) as image:
+    with _named(path), opened(path) as file, _opened(path, file, of_mask) as image:
         width, height = image.size
         told = {"exif", "xmp", "XML:com.adobe.xmp"} & image.info.keys()  # else a PNG would be decoded to look for more
         turned = image.format != "TIFF" and told and orientation(image) >= 5  # PIL itself turns a TIFF
@@ -176,7 +177,7 @@ def with_channels(image: Pixels, channels: int) -> Pixels:
 def _decodable(path: Path, of_mask: bool = False) -> Iterator[tuple[ImageFile.ImageFile, bytes]]:
     """The file opened, with its content, once that has been found whole."""
     with _named(path):
-        content = path.read_bytes()
+        content = bytes_of(path)
         with _opened(path, io.BytesIO(content), of_mask) as image:
             check(image, content)
             yield image, content

@@ -16,6 +16,7 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pixels import Pixels
 from segtrain.data.datasets.stamps import stamp
 from segtrain.errors import UserError
+from segtrain.files import bytes_of, require_regular, write_whole
 
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
 ABOUT, INDEX = "segtrain.json", "index.json"
@@ -73,9 +75,7 @@ class Streamed:
         self._fingerprint = hashlib.blake2b(plain, digest_size=16).hexdigest()
         _check_index(_fetched(self._root, INDEX), len(self.ids), self._root)
         local = not REMOTE.match(self._root)
-        self._stamp = (
-            stamp(sorted(Path(self._root).glob("*.bin"))) if local else 0
-        )  # where a sample lies, litdata knows
+        self._stamp = _stamp_of(Path(self._root)) if local else 0  # where a sample lies, litdata knows
         self._open: tuple[int, Any] = (-1, None)
 
     def read(self, index: int) -> Sample:
@@ -157,7 +157,7 @@ def write_stream(
         "content": content.hexdigest(),
         HASHES: _stored(found if hashes is None else hashes),
     }
-    (folder / ABOUT).write_bytes(_written(about))
+    write_whole(folder / ABOUT, _written(about))
 
 
 def _written(about: Mapping[str, Any]) -> bytes:
@@ -215,15 +215,26 @@ def npy(array: Pixels) -> bytes:
     return file.getvalue()
 
 
+def _stamp_of(folder: Path) -> int:
+    """The stamp of the chunks, which litdata opens by their names; raises UserError where one is no file."""
+    chunks = sorted(folder.glob("*.bin"))
+    for chunk in chunks:
+        with suppress(FileNotFoundError):  # told when it is read
+            require_regular(chunk)
+    return stamp(chunks)
+
+
 def _fetched(root: str, name: str) -> bytes:
     """The content of one of the small files."""
     try:
         if not REMOTE.match(root):
-            return Path(root, name).read_bytes()
+            return bytes_of(Path(root, name))
         downloader = need("litdata.streaming.downloader", "stream").get_downloader
         with tempfile.TemporaryDirectory() as folder:
             downloader(root, folder, []).download_file(f"{root.rstrip('/')}/{name}", f"{folder}/{name}")
-            return Path(folder, name).read_bytes()
+            return bytes_of(Path(folder, name))
+    except UserError:
+        raise
     except Exception as error:  # the clients of object stores raise nearly anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         raise UserError(

@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from segtrain.data.datasets.extras import need
 from segtrain.data.datasets.pairs import SPLITS, some
 from segtrain.errors import UserError
+from segtrain.files import require_regular
+from segtrain.folders import files_below
 
 Table = Any  # datasets.Dataset
 STATES = ("state.json", "dataset_dict.json")  # what save_to_disk leaves in a folder
@@ -29,6 +32,8 @@ def loaded(root: str, config: str | None, revision: str | None) -> Any:
             f"there is no folder '{root}'; expected one that save_to_disk wrote, or OWNER/NAME on the hub; relative "
             "paths start from the current directory; give dataset.root as it is"
         )
+    if there:
+        _require_files(folder)
     shown = library.is_progress_bar_enabled()
     library.disable_progress_bars()
     try:
@@ -79,3 +84,13 @@ def parts(dataset: Any, splits: Mapping[str, str] | None) -> dict[str, Table]:
             "each; say which is which by dataset.splits, such as {train: train, val: validation}"
         )
     return {part: have[name] for part, name in named}
+
+
+def _require_files(folder: Path) -> None:
+    """Raises UserError where a pipe, a device or a socket lies in the folder, or links without end: the library hangs.
+
+    Its own readers walk the folder, and open by name.
+    """
+    for path in files_below(folder):
+        with suppress(FileNotFoundError):  # a link that leads nowhere, which the library names where it is read
+            require_regular(path)

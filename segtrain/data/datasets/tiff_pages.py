@@ -25,6 +25,7 @@ from segtrain.data.datasets.pixels import (
 )
 from segtrain.data.datasets.tiff_places import count_pages, require_page
 from segtrain.errors import UserError
+from segtrain.files import require_regular
 from segtrain.padding import refusal_of_grown
 
 SUFFIXES = (".tif", ".tiff")
@@ -113,6 +114,7 @@ def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
     """The one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
     try:  # _multifile: the text of an OME-TIFF may name any other file as the place of its pixels
+        require_regular(path)
         count_pages(path)
         with _heeded(), tifffile.TiffFile(path, _multifile=False) as file:
             _check(file.series, path, of_mask)

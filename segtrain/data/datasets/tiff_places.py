@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.files import opened
+
 MOST_PAGES = 1 << 16
 MOST_TILE = 1 << 24  # pixels of a strip or tile, unless the image has more: 4096 x 4096
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -60,7 +62,7 @@ def count_pages(path: Path) -> int:
     Raises:
         ValueError: more than `MOST_PAGES`, a chain without end, or one that is cut off.
     """
-    with path.open("rb") as file:
+    with opened(path) as file:
         start = file.read(16)
         order = "<" if start[:2] == b"II" else ">"
         is_big = unpack_from(f"{order}H", start, 2)[0] == 43

@@ -257,7 +257,7 @@ def _scan(path: Path) -> Scan | UserError:
 
 def _stand_in(path: Path, grid: Grid, error: UserError) -> Scan:
     """A scan that raises the error when it is loaded; of how many channels nobody knows."""
-    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    files = sorted(one for one in path.iterdir() if not one.is_dir()) if path.is_dir() else [path]
     return Scan(str(path), grid, 0, 1.0, 0.0, functools.partial(_raise, error), tuple(files))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from segtrain.data.guessing.files import Found
+from segtrain.errors import UserError
+from segtrain.files import text_of
 
 COLOUR = 1 << 24  # from here on a code is a colour; below it is a value
 LARGEST = 1_000_000  # bytes of a file of names that is read
@@ -60,10 +62,10 @@ def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> Names:
         return known
     for path in sorted(found.others, key=lambda path: (path.count("/"), path)):
         read = _reader(PurePosixPath(path).name.lower())
-        if read and (root / path).stat().st_size <= LARGEST:
+        if read:
             try:
-                names = dict(read((root / path).read_text("utf-8-sig")))
-            except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+                names = dict(read(text_of(root / path, LARGEST, "utf-8-sig")))
+            except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
                 continue
             if len(names) > 1 and len({*names.values()}) == len(names):
                 return Names(names, frozenset(code for code, name in names.items() if VOID.fullmatch(name)), path)
@@ -73,10 +75,10 @@ def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> Names:
 def dataset_json(root: Path, found: Found) -> dict[str, Any]:
     """Returns what the dataset.json of Medical Decathlon and nnU-Net says; empty without one."""
     for path in found.others:
-        if PurePosixPath(path).name == "dataset.json" and (root / path).stat().st_size <= LARGEST:
+        if PurePosixPath(path).name == "dataset.json":
             try:
-                content = json.loads((root / path).read_text("utf-8"))
-            except ValueError:
+                content = json.loads(text_of(root / path, LARGEST))
+            except (UserError, OSError, ValueError, RecursionError):
                 continue
             if isinstance(content, dict):
                 return content

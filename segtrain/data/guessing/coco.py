@@ -11,6 +11,8 @@ from segtrain.counted import counted
 from segtrain.data.datasets.coco_mask import OUTSIDE, is_numbers, is_shapeless
 from segtrain.data.guessing.files import SPLITS, Found, taken_apart
 from segtrain.data.guessing.yaml import Guess, Line, entry
+from segtrain.errors import UserError
+from segtrain.files import text_of
 from segtrain.spread import spread
 
 LARGEST = 500_000_000  # bytes of a file that is read
@@ -141,11 +143,9 @@ def _last(name: str) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """The content, when it has objects with outlines."""
-    if path.stat().st_size > LARGEST:
-        return None
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError):
+        content = json.loads(text_of(path, LARGEST))
+    except (UserError, OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
         return None

@@ -1,6 +1,5 @@
 """The files below a folder, and their names taken apart."""
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from segtrain.errors import UserError
+from segtrain.folders import walk_folders
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 OF_TRAIN, OF_VAL, OF_TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
@@ -50,7 +50,7 @@ def find_files(root: Path) -> Found:
     """The files below root, links followed, hidden ones left out.
 
     Raises:
-        UserError: there is no such folder, or no file in it.
+        UserError: there is no such folder, no file in it, or links in it that lead on without end.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
@@ -60,12 +60,10 @@ def find_files(root: Path) -> Found:
         )
     pictures: list[str] = []
     others: list[str] = []
-    for folder, below, names in os.walk(root, followlinks=True):
-        below[:] = sorted(name for name in below if name[0] != "." and name != "__MACOSX")
-        where = Path(folder).relative_to(root)
-        for name in names:
-            if name[0] != ".":
-                (pictures if name.lower().endswith(PICTURES) else others).append((where / name).as_posix())
+    for folder, names in walk_folders(root):
+        where = folder.relative_to(root)
+        for name in names if "__MACOSX" not in where.parts else ():
+            (pictures if name.lower().endswith(PICTURES) else others).append((where / name).as_posix())
     if not pictures and not others:
         raise UserError(f"'{root}' holds no file; expected images with their masks somewhere below it; put them there")
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))

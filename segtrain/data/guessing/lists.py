@@ -1,10 +1,13 @@
 """Text files that say which sample trains, validates and tests."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from segtrain.data.guessing.files import SPLITS
+from segtrain.errors import UserError
+from segtrain.files import text_opened
 
 LINES = 50  # of a list that are compared with the names
 LISTED = 0.9  # share of them that must name a sample
@@ -42,7 +45,7 @@ def find_lists(root: Path, texts: Sequence[str], images: Mapping[str, str]) -> L
 
 def _first_words(path: Path) -> Iterator[str]:
     """The first word of each of the first lines; the whole line where that is the name of a sample with blanks."""
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with suppress(UserError, OSError), text_opened(path, errors="replace") as file:
         for line, _ in zip(file, range(LINES), strict=False):
             if line.strip():
                 yield line.split()[0]

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from segtrain.counted import counted
@@ -11,6 +12,8 @@ from segtrain.data.guessing.looks import FILES, look
 from segtrain.data.guessing.meaning import find_meaning
 from segtrain.data.guessing.readers import PICTURES
 from segtrain.data.guessing.yaml import Guess, Line, entry
+from segtrain.errors import UserError
+from segtrain.files import text_opened
 from segtrain.spread import spread
 
 ROWS = 1_000_000  # read at most
@@ -31,12 +34,13 @@ def guess_manifest(root: Path, found: Found) -> Guess | None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+    with suppress(UserError, OSError, csv.Error), text_opened(path, "utf-8-sig", "replace", newline="") as file:
         line = file.readline()
         delimiter = max("\t;,", key=line.count)
         file.seek(0)
         rows = csv.DictReader(file, delimiter=delimiter)
         return [{str(k): v or "" for k, v in row.items() if k} for row, _ in zip(rows, range(ROWS), strict=False)]
+    return []
 
 
 def _columns(here: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str | None]:

@@ -10,6 +10,7 @@ from PIL import Image
 from segtrain.data.datasets.pixels import FORMATS, Header, Pixels, read_header, read_image, read_mask
 from segtrain.data.datasets.tiff_pages import read_codes, read_layout, read_pixels
 from segtrain.data.datasets.tiff_places import count_pages
+from segtrain.files import opened
 from segtrain.spread import spread
 
 LOOKED = 8  # TIFF files whose tags are read
@@ -42,7 +43,7 @@ def reader_of(root: Path, paths: Sequence[str]) -> Reader:
 def _kind(path: Path) -> str:
     """`pages` or `channels` for what no picture has; empty for pictures."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with opened(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.format == "TIFF" and count_pages(path) > 1:
                 return "pages"
             tags = getattr(image, "tag_v2", {})

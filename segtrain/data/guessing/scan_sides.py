@@ -11,6 +11,7 @@ from segtrain.data.guessing.files import MASK_WORDS, says
 from segtrain.data.guessing.looks import MANY, Pixels
 from segtrain.data.guessing.parts import Part
 from segtrain.errors import UserError
+from segtrain.files import require_regular
 from segtrain.spread import spread
 
 LOOKED = 2  # files of a kind of which it is asked whether they are labels
@@ -160,6 +161,7 @@ def read_voxels(path: Path) -> Pixels:
     """Returns labels flattened to (slices, pixels): whole numbers, or float32 where they are none."""
     nibabel = need("nibabel", "medical")
     try:
+        require_regular(path)
         voxels = np.asarray(nibabel.load(path).dataobj)
     except Exception as error:  # nibabel raises nearly anything on a broken file
         raise UserError(f"'{path}' cannot be read; expected NIfTI; got {type(error).__name__}: {error}") from error

@@ -9,6 +9,8 @@ from typing import Any
 from segtrain.counted import counted
 from segtrain.data.datasets.patterns import UNREAD, way_out
 from segtrain.data.guessing.files import Found
+from segtrain.errors import UserError
+from segtrain.files import text_of, text_opened
 from segtrain.spread import spread
 
 LOOKED = 5  # files of a kind that are opened
@@ -47,8 +49,8 @@ def _of_json(root: Path, found: Found) -> Iterator[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8")) if path.stat().st_size <= LARGEST else None
-    except (ValueError, RecursionError):
+        content = json.loads(text_of(path, LARGEST))
+    except (UserError, OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -105,8 +107,11 @@ def _of_yolo(root: Path, found: Found) -> Iterator[str]:
 
 
 def _beginning(path: Path) -> str:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.read(BEGINNING)
+    try:
+        with text_opened(path, errors="replace") as file:
+            return file.read(BEGINNING)
+    except (UserError, OSError):  # of no kind that is asked for
+        return ""
 
 
 def _of_suffix(root: Path, found: Found) -> Iterator[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from segtrain.counted import counted
 from segtrain.data.datasets.columns import Codes
 from segtrain.data.split.parts import Indices
+from segtrain.files import BEYOND_UTF8
 
 Twins = Sequence[Sequence[int]]  # samples of the same image, which belong into one part
 
@@ -48,7 +49,7 @@ def _order(names: Iterable[str], n: int, seed: int) -> Indices:
     A hash, not a generator: stable over library versions, and a new group leaves the others in order.
     """
     mark = f"{seed}\0"
-    digests = (hashlib.blake2b(f"{mark}{name}".encode(), digest_size=16).digest() for name in names)
+    digests = (hashlib.blake2b(f"{mark}{name}".encode(errors=BEYOND_UTF8), digest_size=16).digest() for name in names)
     halves = np.fromiter(digests, "S16", n).view(">u8").reshape(-1, 2)
     return np.lexsort((halves[:, 1], halves[:, 0]))  # as bytes are ordered: the first eight, then the others
 
