@@ -1,7 +1,9 @@
 """The logger beside metrics.csv, fed from its rows: it goes on after a restart without gaps, doubles or a new run."""
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,6 +12,7 @@ from segtrain.app.sources import where
 from segtrain.config import build
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
+from segtrain.trust import is_trusted
 
 Row = Mapping[str, float | int]
 KNOWN = "logger.json"  # what the run must remember to find its place in the logger again
@@ -42,11 +45,47 @@ PLACES: dict[str, Callable[[RunFolder, dict[str, Any], Sequence[Row]], dict[str,
 }
 
 
+# MLflow's keys that name a folder, a database or a server.
+ADDRESSES = ("tracking_uri", "artifact_location", "save_dir")
+ADDRESS = re.compile(r"(?:(https?):(//.*)|(?:sqlite:///|file://(?=/)|file:(?!//))?([^:?%#]*))", re.DOTALL)
+
+
+def require_places(config: DictConfig, run: RunFolder) -> None:
+    """Raises UserError unless what the logger names to write in is a server, near the user, or beside the runs.
+
+    A config may come from anyone: a database or a folder of its own choice lies below the current folder, or, as
+    conf/logger/mlflow.yaml has it, in the folder of all runs.
+    """
+    node: Any = OmegaConf.to_container(config.logger, resolve=True) if config.logger else {}
+    for key in ADDRESSES if not is_trusted(node.get("_target_")) else ():
+        value = node.get(key)
+        if value is not None and not _is_near(str(value), run):
+            raise UserError(
+                f"{where(config, 'logger')}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER or "
+                f"a path below the current folder, or a file in the folder of all runs, {run.path.parent.parent}; a "
+                "config may come from anyone, so nothing is written elsewhere; if you mean it, say so: "
+                "trust=[lightning]"
+            )
+
+
+def _is_near(address: str, run: RunFolder) -> bool:
+    found = ADDRESS.fullmatch(address)
+    if found is None or found[1]:
+        return found is not None
+    path, runs = Path(found[3]).resolve(), run.path.parent.parent.resolve()
+    return path.is_relative_to(Path.cwd().resolve()) or path.parent == runs
+
+
 class Logbook:
     """At most one of Lightning's loggers; without one every method does nothing."""
 
     def __init__(self, config: DictConfig, run: RunFolder) -> None:
-        """Of the run; nothing is written before it is opened."""
+        """Of the run; nothing is written before it is opened.
+
+        Raises:
+            UserError: a database or folder that the run's config has no business in.
+        """
+        require_places(config, run)
         self.run, self.config = run, config
         self.logger: Any = None
         self._known: dict[str, Any] = run.read_json(KNOWN) if (run.path / KNOWN).exists() else {}
