@@ -97,7 +97,7 @@ SCHEDULERS = (
     *_of("segtrain.model.schedulers", "constant cosine one_cycle plateau poly"),
     *_of(
         "torch.optim.lr_scheduler",
-        """ConstantLR CosineAnnealingLR CosineAnnealingWarmRestarts CyclicLR ExponentialLR LinearLR MultiStepLR
+        """ConstantLR CosineAnnealingLR CosineAnnealingWarmRestarts ExponentialLR LinearLR MultiStepLR
         OneCycleLR PolynomialLR ReduceLROnPlateau StepLR""",
     ),
 )

@@ -197,7 +197,8 @@ def _refusal(target: Any, where: str, key: str, which: str = "") -> UserError:
     told = f"{key + '.' if key else ''}_target_ is {str(target)!r}{which}"
     package = str(target).partition(".")[0]
     way = f"if it is yours, say so: trust=[{package}]" if PACKAGE.fullmatch(package) else "correct it, or leave it out"
-    near = difflib.get_close_matches(str(target), names, 1, 0.8)
+    lasts = {name.rpartition(".")[2]: name for name in names}
+    near = [lasts[last] for last in difflib.get_close_matches(str(target).rpartition(".")[2], lasts, 1, 0.8)]
     return UserError(
         f"{where}: {told}; expected {_listing(names)}; {f'did you mean {near[0]}? ' if near else ''}a config may come "
         f"from anyone, so nothing else is called, or even imported; {way}"

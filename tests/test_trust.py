@@ -51,10 +51,10 @@ def no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("target", DANGEROUS)
 def test_nothing_dangerous_is_called(target: str, role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    sure = {"aug": "segtrain.aug.Policy", "model": "torch.nn.Sequential"}.get(role, target)
+    sure = trust.ROLES[role].itself[0]
     node = {"_target_": target, "_args_": ["made.txt", "w"]}
     for config in (node, {"_target_": sure, "_args_": [[{"deeper": [node]}]]}, {**node, "_partial_": True}):
-        with pytest.raises(UserError, match=r"_target_ is|cannot be imported"):
+        with pytest.raises(UserError, match="_target_ is"):
             build(OmegaConf.create(config), f"{role}/mine.yaml")
     interpolated = OmegaConf.create({"name": target, "node": {"_target_": "${name}", "_args_": ["made.txt", "w"]}})
     with pytest.raises(UserError):
@@ -76,12 +76,12 @@ def test_an_alias_in_an_allowed_package_leads_nowhere(monkeypatch: pytest.Monkey
     alias.Opened = type("Opened", (), {"__module__": "segtrain.model.alias"})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "segtrain.model.alias", alias)
     for name in ("run", "Opened"):  # not at home there; at home, but no network
-        with pytest.raises(UserError, match="expected a class of"):
+        with pytest.raises(UserError, match="nothing else is called"):
             build(OmegaConf.create({"_target_": f"segtrain.model.alias.{name}"}), "model/mine.yaml")
 
 
 def test_a_role_takes_only_its_own() -> None:
-    with pytest.raises(UserError, match=r"derived from torch\.optim"):
+    with pytest.raises(UserError, match="nothing else is called"):
         build(OmegaConf.create({"_target_": "torch.nn.Linear", "in_features": 1}), "optimizer/mine.yaml")
 
 
