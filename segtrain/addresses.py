@@ -13,7 +13,9 @@ from segtrain.errors import UserError
 
 # timm's arguments that read a file or ask a hub, which smp hands on to it, and any that is called alike.
 READING = re.compile(r"(^|_)(cache|checkpoint|cfg|config|dir|file|hub|path|pretrained|ur[il]|weights)(_|$)")
-WORD = re.compile(r"[\w.+-]*")  # what a network is told in: tu-resnet18.a1_in1k, batchnorm, nearest; no path, no address
+WORD = re.compile(
+    r"[\w.+-]*"
+)  # what a network is told in: tu-resnet18.a1_in1k, batchnorm, nearest; no path, no address
 FOLDER = re.compile(r"[\w.=,+@ -]+(/[\w.=,+@ -]+)*")  # below another one
 # What each logger may be told; the rest would write elsewhere, send files, or be handed on to a service unread.
 OF_LOGGERS = {
@@ -31,7 +33,15 @@ OF_LOGGERS = {
     ),
 }
 FOLDERS = ("name", "version", "sub_dir", "filename_suffix")  # of TensorBoard's, below the run's own
-HANDED = ("save_dir", "purge_step", "run_name", "run_id", "name", "id", "resume")  # segtrain's own word is taken instead
+HANDED = (
+    "save_dir",
+    "purge_step",
+    "run_name",
+    "run_id",
+    "name",
+    "id",
+    "resume",
+)  # segtrain's own word is taken instead
 
 
 def require_inside(node: Any, role: str, where: str) -> None:

@@ -14,7 +14,7 @@ from omegaconf.resolvers import oc
 
 from segtrain.errors import UserError
 from segtrain.kinds import is_plain, kinds_of, words
-from segtrain.trust import below, find, require_allowed
+from segtrain.trust import ROLES, below, find, require_allowed
 
 
 def conf_dir() -> Path:
@@ -175,6 +175,23 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
         if isinstance(error, TypeError | AttributeError | IndexError):  # Python's own words say nothing to a user
             raise UserError(_other_kinds(container, where)) from error
         raise UserError(f"{where} is refused: {' '.join(str(error).split())}") from error
+
+
+def require_buildable(config: DictConfig) -> None:
+    """Raises UserError unless all that the config of a run describes may be built; nothing is imported or opened.
+
+    To be asked where all of it will be, before the first part is: `build` asks of each part once more.
+    """
+    for role in (*ROLES, "dataset.split"):
+        choices, node = config.get("choices") or {}, OmegaConf.select(config, role)
+        if not isinstance(node, DictConfig | ListConfig):
+            continue
+        group = role.partition(".")[0]
+        where = f"{group}/{choices.get(group)}.yaml"
+        container: Any = OmegaConf.to_container(node, resolve=True)
+        if role == "dataset" and isinstance(container, dict):
+            container.pop("split", None)
+        require_allowed(container, where if role == group else f"{where} with split={choices.get('split')}")
 
 
 def _made(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") -> Any:

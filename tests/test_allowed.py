@@ -198,6 +198,8 @@ for i, (where, of) in enumerate(places):
         if end[1] not in lasts and len(name) % len(places) != i:
             continue  # each in one place, those that end as a listed one in all
         for is_below, node in enumerate(({"_target_": name}, [{"_target_": name, "_partial_": True}])):
+            if end[1] not in lasts and len(name) // len(places) % 2 != is_below:
+                continue
             try:
                 trust.require_allowed(node, where)
                 assert end in ends[is_below], (name, where)
@@ -288,7 +290,9 @@ def test_a_node_is_built_as_it_was_looked_at() -> None:
         build(OmegaConf.create({"_target_": r"\${oc.decode:os.system}"}), "model/mine.yaml")
 
 
-@pytest.mark.parametrize(("key", "value"), [("_recursive_", False), ("_convert_", "none"), ("_args_", 3), ("_partial_", 1)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("_recursive_", False), ("_convert_", "none"), ("_args_", 3), ("_partial_", 1)]
+)
 def test_how_it_is_called_is_not_for_a_config_to_say(key: str, value: Any) -> None:
     node = {"_target_": "torch.optim.AdamW", "_partial_": True, key: value}
     with pytest.raises(UserError, match=f"{key} is"):

@@ -1,15 +1,18 @@
 """A config is data: whatever its `_target_` names, nothing runs but what the role asks for."""
 
+import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from segtrain import trust
-from segtrain.config import build
+from segtrain.config import build, composed
 from segtrain.errors import UserError
 from tests.conftest import SMALL, CommandLine
 
@@ -137,6 +140,129 @@ def test_a_tampered_run_runs_nothing(segtrain: CommandLine) -> None:
     path.write_text(saved + "\nevil: !!python/object/apply:os.mkdir ['" + str(made) + "']\n")
     assert segtrain(f"resume={results.parent}", "trainer.max_epochs=3") == 2
     assert "config.yaml' is damaged" in segtrain.err and not made.exists()
+
+
+# What a module of the stranger's, beside the run folder, is imported by, were it to be: a node, and where it stands.
+EVIL = "outputs.h.run.evil"
+CANARY = "import os\nopen(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ran'), 'w').close()\n"
+CASES: dict[str, tuple[str, Any]] = {
+    "a function of ours": (
+        "dataset",
+        {"_target_": "segtrain.data.datasets.extras.need", "module": EVIL, "extra": "x"},
+    ),
+    "in classes": (
+        "dataset.classes",
+        {"a": {"_target_": "segtrain.data.datasets.extras.need", "module": EVIL, "extra": "x"}},
+    ),
+    "under an empty key": ("dataset", {"": {"_target_": "segtrain.data.datasets.Shapes"}}),
+    "in the split": ("dataset.split.group", {"_target_": "segtrain.data.datasets.extras.need", "module": EVIL}),
+    "as the split": ("dataset.split", {"_target_": "segtrain.data.split.parts.sides", "_args_": [[], []]}),
+    "a writer of ours": (
+        "dataset",
+        {
+            "_target_": "segtrain.data.datasets.streamed.write_stream",
+            "dataset": {"_target_": "segtrain.data.datasets.Shapes", "n": 3},
+            "folder": "ran",
+            "compress": False,
+        },
+    ),
+    "the module itself": ("dataset", {"_target_": f"{EVIL}.Net"}),
+    "below a name of ours": ("dataset", {"_target_": "segtrain.data.datasets.folder.Path.touch", "_args_": ["ran"]}),
+}
+OF_TRAINING: dict[str, tuple[str, Any]] = {
+    "a command line": (
+        "trainer.profiler",
+        {"_target_": "lightning.pytorch.cli.LightningCLI", "model_class": f"{EVIL}.Net"},
+    ),
+    "a profiler that writes": (
+        "trainer.profiler",
+        {"_target_": "lightning.pytorch.profilers.SimpleProfiler", "dirpath": "ran", "filename": "x"},
+    ),
+    "another logger": ("logger", {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "ran"}),
+    "a checkpoint": ("model.checkpoint_path", "outputs/h/run/evil.pth"),
+    "a folder as a network": ("model.encoder_name", "tu-local-dir:outputs/h/run"),
+    "a loader": ("model", {"_target_": "segmentation_models_pytorch.from_pretrained", "_args_": ["outputs/h/run"]}),
+    "a transform that reads": (
+        "aug.transforms",
+        [{"_target_": "albumentations.FDA", "reference_images": ["x.png"], "read_fn": {"_target_": f"{EVIL}.read"}}],
+    ),
+    "an optimizer's argument": ("optimizer.eps", {"_target_": "segtrain.data.datasets.extras.need", "module": EVIL}),
+}
+
+
+# The others of their kind are looked at once a night: each command takes some tenths of a second.
+QUICK = ("a function of ours", "in classes", "a writer of ours", "a command line", "a checkpoint")
+EACH = [pytest.param(case, marks=[] if case in QUICK else pytest.mark.slow) for case in (*CASES, *OF_TRAINING)]
+
+
+@cache
+def config_of_a_run() -> str:
+    plain: Any = OmegaConf.to_container(composed("train", SMALL), resolve=False)
+    plain["data"]["num_workers"] = 0
+    plain["trainer"]["precision"] = "32-true"
+    return OmegaConf.to_yaml({**plain, "name": "h", "threads": 1})
+
+
+def strangers_run(folder: Path, key: str, value: Any) -> Path:
+    """A run folder as it may come, below the current folder, with code beside it."""
+    run = folder / "outputs" / "h" / "run"
+    run.mkdir(parents=True)
+    config: Any = OmegaConf.create(config_of_a_run())
+    OmegaConf.update(config, key, value, merge=False, force_add=True)
+    if key == "dataset":
+        config.dataset.split = {"_target_": "segtrain.data.split.Ratios", "val": 0.2, "test": 0.2}
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    (run / "overrides.yaml").write_text("[]\n")
+    known = dict.fromkeys(("queued_at", "started_at", "ended_at", "pid", "host", "error"))
+    (run / "status.json").write_text(json.dumps({"state": "interrupted", **known}))
+    (run / "evil.py").write_text(CANARY)
+    return run
+
+
+@pytest.mark.parametrize("case", EACH)
+def test_a_strangers_run_runs_nothing(case: str, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is taken up for: one message, status 2, and no trace."""
+    key, value = (CASES | OF_TRAINING)[case]
+    run = strangers_run(segtrain.folder, key, value)
+    monkeypatch.syspath_prepend(segtrain.folder)
+    there = sorted(segtrain.folder.rglob("*"))
+    of_data = [["preview", f"replay={run}", "sample=0"]] if key in ("dataset", "dataset.classes") else []
+    if case == "a function of ours":
+        of_data += [["evaluate", f"run={run}"], ["predict", f"run={run}", f"input={run}"], ["export", f"run={run}"]]
+    for command in [[f"resume={run}"], *of_data]:
+        assert segtrain(*command) == 2, (command, segtrain.err)
+        assert segtrain.err.startswith("error: ") and segtrain.err.count("\n") < 4 and "Traceback" not in segtrain.err
+        assert sorted(segtrain.folder.rglob("*")) == there, command
+        if command[0] in ("preview", f"resume={run}"):
+            assert "a config may come from anyone" in segtrain.err, segtrain.err
+    assert "outputs.h.run.evil" not in sys.modules
+
+
+@pytest.mark.parametrize("case", EACH)
+def test_a_strangers_choice_runs_nothing(case: str, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in a folder of configs."""
+    key, value = (CASES | OF_TRAINING)[case]
+    (segtrain.folder / "outputs" / "h" / "run").mkdir(parents=True)
+    (segtrain.folder / "outputs" / "h" / "run" / "evil.py").write_text(CANARY)
+    monkeypatch.syspath_prepend(segtrain.folder)
+    group = "split" if key.startswith("dataset.split") else key.partition(".")[0]
+    below = key.partition("dataset.split")[2].lstrip(".") if group == "split" else key.partition(".")[2]
+    base = {"dataset": "shapes", "split": "ratios", "model": "unet_resnet18", "trainer": "cpu", "aug": "none"}
+    node: Any = OmegaConf.create(value if not below else {})
+    if below:
+        OmegaConf.update(node, below, value, force_add=True)
+    elif group == "dataset" and "_target_" in value:
+        base.pop("dataset")
+    defaults = f"defaults: [{base.get(group, 'adamw')}, _self_]\n" if below or "" in value else ""
+    file = segtrain.folder / "my_conf" / group / "evil.yaml"
+    file.parent.mkdir(parents=True)
+    head = "# @package dataset.split\n" if group == "split" else ""
+    file.write_text(head + defaults + OmegaConf.to_yaml(node))
+    there = sorted(segtrain.folder.rglob("*"))
+    typed = [o for o in SMALL if not o.startswith(("dataset", "model", "+model", f"{group}="))]
+    assert segtrain("--config-dir", "my_conf", f"{group}=evil", *typed) == 2, segtrain.out
+    assert segtrain.err.startswith("error: ") and "a config may come from anyone" in segtrain.err, segtrain.err
+    assert sorted(segtrain.folder.rglob("*")) == there and "outputs.h.run.evil" not in sys.modules
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ PLACES: dict[str, Callable[[RunFolder, dict[str, Any], Sequence[Row]], dict[str,
 
 # MLflow's keys that name a folder, a database or a server.
 ADDRESSES = ("tracking_uri", "artifact_location", "save_dir")
-ADDRESS = re.compile(r"(?:(https?):(//.*)|(?:sqlite:///|file://(?=/)|file:(?!//))?([^:?%#]*))", re.DOTALL)
+ADDRESS = re.compile(
+    r"(?:(https?):(//.*)|(?:sqlite:///|file://(?=/)|file:(?!//))?(?!databricks|uc$)([^:?%#]*))", re.DOTALL
+)
 
 
 def require_places(config: DictConfig, run: RunFolder) -> None:

@@ -33,7 +33,10 @@ ABOUT, INDEX = "segtrain.json", "index.json"
 LEAVES = ["bytes", "bytes"]  # of an item: image and mask
 LEAF = {"type": None, "context": None, "children_spec": []}
 TREE = [1, {"type": "builtins.list", "context": "null", "children_spec": [LEAF, LEAF]}]  # an item, as litdata says it
-CHUNK_NAME, VERSION = re.compile(r"[\w-]+\.bin"), re.compile(r"\d+(\.\d+)?")  # of litdata's files, and when it wrote them
+CHUNK_NAME, VERSION = (
+    re.compile(r"[\w-]+\.bin"),
+    re.compile(r"\d+(\.\d+)?"),
+)  # of litdata's files, and when it wrote them
 HASHES = "hashes"  # of the images, hex: the source's own, else of their pixels
 BESIDE = ("groups", "weights")  # what some datasets say of each sample, and others do not
 CHUNK = "64MB"  # a file of chunks: litdata's own default; what one download from an object store brings
