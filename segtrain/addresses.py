@@ -89,7 +89,7 @@ def _require_told(node: dict[str, Any], where: str) -> None:
     known = OF_LOGGERS.get(kind, ())
     for key, value in node.items():
         name = str(key)
-        if name.startswith("_") or name in HANDED and name not in known:
+        if name.startswith("_") or (name in HANDED and name not in known):
             continue
         if name not in known and value is not None:
             raise _outside(where, name, value, f"some of {', '.join(known)}", node)

@@ -63,7 +63,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
 
 
-# Names of what only its owner should read: a config may come from anyone, and is written to the run and sent to loggers.
+# Names of what its owner alone should read: a config may come from anyone; the run's folder and its loggers hold it.
 SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)KEY|KEY($|_)|AUTH|COOKIE|WEBHOOK|DSN|DATABASE_URL")
 
 

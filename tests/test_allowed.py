@@ -300,7 +300,7 @@ def test_how_it_is_called_is_not_for_a_config_to_say(key: str, value: Any) -> No
 
 
 def test_trust_opens_what_lies_below_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not what the package imports, nor modules of others that it would lead to, nor a package of the same beginning."""
+    """Not what the package imports, nor what that would lead to, nor a package whose name begins alike."""
     (tmp_path / "mine_own").mkdir()
     (tmp_path / "mine_own" / "__init__.py").write_text(
         "import os\nimport torch.nn as nn\nfrom segmentation_models_pytorch import Unet\nrun = os.system\n"

@@ -63,8 +63,8 @@ def require_places(config: DictConfig, run: RunFolder) -> None:
         value = node.get(key)
         if value is not None and not _is_near(str(value), run):
             raise UserError(
-                f"{where(config, 'logger')}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER or "
-                f"a path below the current folder, or a file in the folder of all runs, {run.path.parent.parent}; a "
+                f"{where(config, 'logger')}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER or a "
+                f"path below the current folder, or a file in the folder of all runs, {run.path.parent.parent}; a "
                 "config may come from anyone, so nothing is written elsewhere; if you mean it, say so: "
                 "trust=[lightning]"
             )

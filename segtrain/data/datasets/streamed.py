@@ -31,7 +31,7 @@ from segtrain.errors import UserError
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
 ABOUT, INDEX = "segtrain.json", "index.json"
 LEAVES = ["bytes", "bytes"]  # of an item: image and mask
-LEAF = {"type": None, "context": None, "children_spec": []}
+LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
 TREE = [1, {"type": "builtins.list", "context": "null", "children_spec": [LEAF, LEAF]}]  # an item, as litdata says it
 CHUNK_NAME, VERSION = (
     re.compile(r"[\w-]+\.bin"),
