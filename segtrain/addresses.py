@@ -12,7 +12,7 @@ from typing import Any
 from segtrain.errors import UserError
 
 # timm's arguments that read a file or ask a hub, which smp hands on to it, and any that is called alike.
-READING = re.compile(r"(^|_)(cache|checkpoint|cfg|config|dir|file|hub|path|pretrained|ur[il]|weights)(_|$)")
+READING = re.compile(r"(^|_)(cache|checkpoint|dir|file|hub|path|pretrained|ur[il]|weights)(_|$)")
 WORD = re.compile(
     r"[\w.+-]*"
 )  # what a network is told in: tu-resnet18.a1_in1k, batchnorm, nearest; no path, no address

@@ -155,9 +155,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
 @pytest.mark.parametrize("key", ["tracking_uri", "artifact_location", "save_dir"])
 def test_a_database_lies_near_or_beside_the_runs(key: str, run: RunFolder) -> None:
     runs = run.path.parent.parent
-    for value in [*NEAR, f"sqlite:///{runs}/mlflow.db", f"file://{runs}/mlruns", f"{runs}/mlruns", None, ""]:
+    for value in [*NEAR, f"sqlite:///{runs}/mlflow.db", None, ""]:
         require_places(logger_of(**{key: value}), run)
-    for value in [*FAR, f"sqlite:///{runs}/a/x.db", f"{runs.parent}/x"]:
+    beside = [f"file://{runs}/x.db", f"{runs}/mlruns", f"sqlite:///{runs}/a/x.db", f"sqlite:///{runs}/.bashrc"]
+    for value in [*FAR, *beside, f"{runs.parent}/x"]:
         with pytest.raises(UserError, match=f"{key} is "):
             require_places(logger_of(**{key: value}), run)
 
@@ -171,6 +172,12 @@ def test_a_link_leads_to_where_it_leads(run: RunFolder) -> None:
     require_places(logger_of(tracking_uri="sqlite:///outputs/mlflow.db"), RunFolder("outputs/name/run"))
     with pytest.raises(UserError, match="tracking_uri is"):
         require_places(logger_of(tracking_uri="sqlite:///elsewhere/mlflow.db"), run)
+    run.path.mkdir(parents=True)
+    board = OmegaConf.create({"choices": {"logger": "x"}, "logger": {"_target_": TENSORBOARD, "name": "tensorboard"}})
+    require_places(board, run)
+    (run.path / "tensorboard").symlink_to(Path.cwd())
+    with pytest.raises(UserError, match="leads out of the run's folder"):
+        require_places(board, run)
 
 
 @given(st.text(alphabet="ab/.:~$%\\@ \n", min_size=1, max_size=12))

@@ -45,28 +45,37 @@ PLACES: dict[str, Callable[[RunFolder, dict[str, Any], Sequence[Row]], dict[str,
 }
 
 
-# MLflow's keys that name a folder, a database or a server.
+# MLflow's keys that name a folder, a database or a server, and what of them is no network but http.
 ADDRESSES = ("tracking_uri", "artifact_location", "save_dir")
 ADDRESS = re.compile(
-    r"(?:(https?):(//.*)|(?:sqlite:///|file://(?=/)|file:(?!//))?(?!databricks|uc$)([^:?%#]*))", re.DOTALL
+    r"(?:(https?):(//.*)|(sqlite:///|file://(?=/)|file:(?!//))?(?!databricks|uc$)([^:?%#]*))", re.DOTALL
 )
 
 
 def require_places(config: DictConfig, run: RunFolder) -> None:
-    """Raises UserError unless what the logger names to write in is a server, near the user, or beside the runs.
+    """Raises UserError unless what the logger writes in is a server, near the user, or of the run.
 
     A config may come from anyone: a database or a folder of its own choice lies below the current folder, or, as
-    conf/logger/mlflow.yaml has it, in the folder of all runs.
+    conf/logger/mlflow.yaml has it, is a database in the folder of all runs. Links in the run's folder lead nowhere.
     """
     node: Any = OmegaConf.to_container(config.logger, resolve=True) if config.logger else {}
-    for key in ADDRESSES if not is_trusted(node.get("_target_")) else ():
+    if is_trusted(node.get("_target_")):
+        return
+    for key in ADDRESSES:
         value = node.get(key)
         if value is not None and not _is_near(str(value), run):
             raise UserError(
-                f"{where(config, 'logger')}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER or a "
-                f"path below the current folder, or a file in the folder of all runs, {run.path.parent.parent}; a "
-                "config may come from anyone, so nothing is written elsewhere; if you mean it, say so: "
+                f"{where(config, 'logger')}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER "
+                f"or a path below the current folder, or sqlite:///{run.path.parent.parent}/NAME.db, in the folder of "
+                "all runs; a config may come from anyone, so nothing is written elsewhere; if you mean it, say so: "
                 "trust=[lightning]"
+            )
+    inside = [str(node[key]) for key in ("name", "version", "sub_dir") if node.get(key)]
+    for place in (run.path.joinpath(*inside), run.path / "wandb"):
+        if not place.resolve().is_relative_to(run.path.resolve()):
+            raise UserError(
+                f"'{place}' leads out of the run's folder, to {place.resolve()}; expected a folder in it, for the "
+                "logger to write in; take the link away"
             )
 
 
@@ -74,8 +83,9 @@ def _is_near(address: str, run: RunFolder) -> bool:
     found = ADDRESS.fullmatch(address)
     if found is None or found[1]:
         return found is not None
-    path, runs = Path(found[3]).resolve(), run.path.parent.parent.resolve()
-    return path.is_relative_to(Path.cwd().resolve()) or path.parent == runs
+    path = Path(found[4]).resolve()
+    is_beside = path.parent == run.path.parent.parent.resolve() and path.suffix == ".db"
+    return path.is_relative_to(Path.cwd().resolve()) or (is_beside and found[3] == "sqlite:///")
 
 
 class Logbook:
