@@ -32,6 +32,10 @@ OF_LOGGERS = {
         *("anonymous", "log_model", "prefix", "checkpoint_name", "add_file_policy"),
     ),
 }
+OF_TRAINER: dict[str, tuple[Any, str]] = {
+    "model_registry": ("", "null: nothing of a run is sent anywhere"),
+    "num_nodes": (1, "1: a run trains on one device, and waits for no other machine"),
+}
 FOLDERS = ("name", "version", "sub_dir", "filename_suffix")  # of TensorBoard's, below the run's own
 HANDED = (
     "save_dir",
@@ -56,8 +60,10 @@ def require_inside(node: Any, role: str, where: str) -> None:
         return
     if role == "model":
         _require_words(node, where)
-    elif role == "trainer" and node.get("model_registry"):
-        raise _outside(where, "model_registry", node["model_registry"], "null: nothing of a run is sent anywhere", node)
+    elif role == "trainer":
+        for key, (value, why) in OF_TRAINER.items():
+            if node.get(key) not in (None, value):
+                raise _outside(where, key, node[key], why, node)
     elif role == "logger":
         _require_told(node, where)
 

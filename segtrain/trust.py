@@ -41,13 +41,19 @@ def trust(packages: Sequence[str]) -> None:
     _trusted.update(packages)
 
 
-def typed_trust(packages: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """The packages of trust=[…], among the overrides that were typed; from a file it would be the stranger's own word.
+def typed_trust(packages: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """The packages of trust=[…], each of which was typed; from a file it would be the stranger's own word.
+
+    Args:
+        packages: of the composed config.
+        arguments: the command line itself: what Hydra calls overrides, a file or a sweep of a file may add to.
 
     Raises:
-        UserError: they stand in a config file.
+        UserError: one stands in a config file.
     """
-    if packages and not any(override.lstrip("+").startswith("trust=") for override in overrides):
+    typed = [text.lstrip("+").partition("=") for text in arguments]
+    named = {one.strip(" \"'[]") for key, _, value in typed if key == "trust" for one in value.split(",")}
+    if not named >= set(packages):
         raise UserError("trust stands in a config file; expected it on the command line only; leave it out there")
     return list(packages)
 

@@ -114,10 +114,16 @@ def test_trust_is_given_on_the_command_line_only_and_again_at_resume(
 
     experiment = segtrain.folder / "my_conf" / "experiment"
     experiment.mkdir()
-    (experiment / "theirs.yaml").write_text("# @package _global_\ntrust: [os]\n")
-    for sweep in ([], ["-m", "seed=0,1"]):
-        assert segtrain("--config-dir", "my_conf", "experiment=theirs", *small, *sweep) == 2
-        assert "trust stands in a config file" in segtrain.err
+    hidden = "hydra: {overrides: {task: ['trust=[os]']}}\n"  # among what Hydra says was typed
+    axis = segtrain.folder / "my_conf" / "sweep"
+    axis.mkdir()
+    (axis / "theirs.yaml").write_text('# @package hydra.sweeper.params\ntrust: "[os]"\nseed: 0,1\n')
+    for more in ("", hidden):
+        (experiment / "theirs.yaml").write_text("# @package _global_\ntrust: [os]\n" + more)
+        for chosen in (["experiment=theirs"], ["experiment=theirs", "-m", "seed=0,1"], ["sweep=theirs"]):
+            for typed in ([], ["trust=[own_package]"] if chosen == ["sweep=theirs"] else []):
+                assert segtrain("--config-dir", "my_conf", *chosen, *typed, *small) == 2, chosen
+                assert "trust stands in a config file" in segtrain.err or "hydra" in segtrain.err, segtrain.err
 
 
 def test_a_tampered_run_runs_nothing(segtrain: CommandLine) -> None:
