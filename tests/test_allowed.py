@@ -318,7 +318,7 @@ def test_trust_opens_what_lies_below_it_alone(tmp_path: Path, monkeypatch: pytes
         target_of("mine_own_evil.Net", "model/mine.yaml")
 
 
-@pytest.mark.parametrize("package", ["", ".", "a b", "a.", "os;x", "*", "../x"])
-def test_trust_is_the_name_of_a_package(package: str) -> None:
+@pytest.mark.parametrize("package", ["", ".", "a b", "a.", "os;x", "*", "../x", "segtrain", "segtrain.data"])
+def test_trust_is_the_name_of_a_package_that_is_not_ours(package: str) -> None:
     with pytest.raises(UserError, match="trust names"):
         trust.trust([package])

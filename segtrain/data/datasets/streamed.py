@@ -120,10 +120,17 @@ class Streamed:
         """The stream of this process: open files and threads do not survive a fork."""
         process, stream = self._open
         if process != os.getpid():
-            stream = need("litdata", "stream").StreamingDataset(self._root, cache_dir=self._cache)
+            library = need("litdata", "stream")
+            stream = library.StreamingDataset(self._root, cache_dir=self._cache, serializers=_bytes_alone())
             stream[0:0]  # a slice makes litdata keep the chunks it fetches; else each sample would be a request
             self._open = os.getpid(), stream
         return stream
+
+
+def _bytes_alone() -> dict[str, Any]:
+    """Kind of item -> bytes as they are: nothing is unpickled, also of an index that changed since it was looked at."""
+    kinds = need("litdata.streaming.serializers", "stream")
+    return dict.fromkeys(kinds._SERIALIZERS, kinds.BytesSerializer())
 
 
 def write_stream(

@@ -58,6 +58,20 @@ def test_an_index_that_convert_would_not_write_is_refused(case, root, tmp_path):
     assert sorted(tmp_path.rglob("*")) == there and "evil" not in sys.modules
 
 
+def test_nothing_is_unpickled_of_an_index_that_changes_behind_the_look(monkeypatch):
+    """As an object store may: every item is bytes, whatever it is called."""
+    from litdata.streaming import serializers
+
+    file = written() / "index.json"
+    dataset = Streamed("stream")
+    index = json.loads(file.read_text())
+    index["config"]["data_format"] = ["bytes", "pickle"]
+    file.write_text(json.dumps(index))
+    monkeypatch.setattr(serializers.pickle, "loads", lambda *_: pytest.fail("unpickled"))
+    image, mask = dataset.read(3)
+    assert (image == Shapes(12, size=16).read(3).image).all() and (mask == Shapes(12, size=16).read(3).mask).all()
+
+
 class Odd:
     """Five channels, every dtype, sizes that differ from sample to sample, groups and weights."""
 
