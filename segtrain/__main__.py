@@ -183,7 +183,7 @@ def run(verb: str) -> None:
 
     def task(config: DictConfig) -> object:
         try:
-            trust(typed_trust(config.trust, HydraConfig.get().overrides.task))
+            trust(typed_trust(config.trust, sys.argv[1:]))
             require_known(config, verb, choices_of(HydraConfig.get()))
             importlib.import_module("segtrain.app.first_look").require_paths(config, verb)
             return page(verb)(config)

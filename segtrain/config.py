@@ -3,17 +3,18 @@
 import difflib
 import functools
 import inspect
-import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.resolvers import oc
 
 from segtrain.errors import UserError
 from segtrain.kinds import is_plain, kinds_of, words
-from segtrain.trust import require_name, require_object
+from segtrain.trust import ROLES, below, find, require_allowed
 
 
 def conf_dir() -> Path:
@@ -54,11 +55,31 @@ def choices_of(hydra: Any) -> dict[str, str]:
 
 def register_resolvers() -> None:
     """Register `${amount:}`, `${span:}`, `${chance:}`, which scale with aug.strength, `${threads:}`, `${run_name:}`."""
+    OmegaConf.register_new_resolver("oc.env", _env, replace=True)
     OmegaConf.register_new_resolver("amount", _amount, replace=True)
     OmegaConf.register_new_resolver("span", _span, replace=True)
     OmegaConf.register_new_resolver("chance", _chance, replace=True)
     OmegaConf.register_new_resolver("threads", _threads, replace=True)
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
+
+
+# Names of what its owner alone should read: a config may come from anyone; the run's folder and its loggers hold it.
+SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)KEY|KEY($|_)|AUTH|COOKIE|WEBHOOK|DSN|DATABASE_URL")
+
+
+def _env(name: str, *default: Any) -> Any:
+    """An environment variable, as OmegaConf's own resolver has it, unless its name says that it is secret.
+
+    Raises:
+        UserError: it does.
+    """
+    if SECRET.search(str(name).upper()):
+        raise UserError(
+            f"a config asks for the environment variable {name} by ${{oc.env:…}}; expected one that anyone may read: "
+            "what a config says is written to the run's folder, and a config may come from anyone; loggers and stores "
+            "read their own keys from the environment; leave it out"
+        )
+    return oc.env(name, *default)
 
 
 def _strength(root: DictConfig) -> float:
@@ -138,25 +159,58 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
         UserError: a target that is not allowed in its role (`segtrain.trust`) or cannot be imported, an argument that
             its signature lacks, a refused value.
     """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
-    container = OmegaConf.to_container(node, resolve=True)
+    container: Any = OmegaConf.to_container(node, resolve=True)
     if isinstance(container, dict):
         container = {key: value for key, value in container.items() if key not in leave_out}
+    require_allowed(container, where)  # all of it, before the first is imported
     for _, message in unknown_keys(container, where, handed_in):
         raise UserError(message)
     try:
-        return instantiate(container, **handed_in, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        if isinstance(cause, ImportError) and (extra := _missing_extra(where, cause)):
+        return _made(container, where, handed_in)
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, ImportError) and (extra := _missing_extra(where, error)):
             raise UserError(extra) from error
-        if isinstance(cause, TypeError | AttributeError | IndexError):  # Python's own words say nothing to a user
+        if isinstance(error, TypeError | AttributeError | IndexError):  # Python's own words say nothing to a user
             raise UserError(_other_kinds(container, where)) from error
-        raise UserError(f"{where} is refused: {' '.join(str(cause or error).split())}") from error
+        raise UserError(f"{where} is refused: {' '.join(str(error).split())}") from error
+
+
+def require_buildable(config: DictConfig) -> None:
+    """Raises UserError unless all that the config of a run describes may be built; nothing is imported or opened.
+
+    To be asked where all of it will be, before the first part is: `build` asks of each part once more.
+    """
+    for role in (*ROLES, "dataset.split"):
+        choices, node = config.get("choices") or {}, OmegaConf.select(config, role)
+        if not isinstance(node, DictConfig | ListConfig):
+            continue
+        group = role.partition(".")[0]
+        where = f"{group}/{choices.get(group)}.yaml"
+        container: Any = OmegaConf.to_container(node, resolve=True)
+        if role == "dataset" and isinstance(container, dict):
+            container.pop("split", None)
+        require_allowed(container, where if role == group else f"{where} with split={choices.get('split')}")
+
+
+def _made(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") -> Any:
+    """What plain containers describe: each node below with a `_target_` called, or, with `_partial_`, still to be.
+
+    Not by Hydra, which would resolve `${…}` once more, and call what was not looked at.
+    """
+    if isinstance(node, list):
+        return [_made(item, where, {}, f"{key}[{i}]") for i, item in enumerate(node)]
+    if not isinstance(node, dict):
+        return node
+    if "_target_" not in node:
+        return {name: _made(item, where, {}, below(key, name)) for name, item in node.items()}
+    found = target_of(node["_target_"], where, key)
+    places = [_made(item, where, {}, f"{below(key, '_args_')}[{i}]") for i, item in enumerate(node.get("_args_", ()))]
+    said = {name: item for name, item in node.items() if name not in handed_in and not str(name).startswith("_")}
+    arguments = {str(name): _made(item, where, {}, below(key, name)) for name, item in said.items()}
+    call = functools.partial(found, *places, **arguments, **handed_in)
+    return call if node.get("_partial_") else call()
 
 
 def _other_kinds(container: Any, where: str) -> str:
@@ -195,9 +249,26 @@ def unknown_keys(node: Any, where: str, handed_in: Mapping[str, Any], key: str =
     if not isinstance(node, dict):
         return
     if "_target_" in node:
+        yield from _wrong_call(node, where, key)
         yield from _unknown_arguments(node, where, key, handed_in)
     for name, item in node.items():
-        yield from unknown_keys(item, where, {}, f"{key}.{name}" if key else str(name))
+        yield from unknown_keys(item, where, {}, below(key, name))
+
+
+# Keys beside a _target_ that are Hydra's, what they may be, and in which words.
+CALLS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "_partial_": (lambda value: type(value) is bool, "true or false"),
+    "_args_": (lambda value: isinstance(value, list), "a list of values"),
+    "_recursive_": (lambda value: value is True, "true: what stands below is built first"),
+    "_convert_": (lambda value: value == "all", "all: plain lists and mappings"),
+}
+
+
+def _wrong_call(node: dict[str, Any], where: str, key: str) -> Iterator[tuple[str, str]]:
+    for name, (holds, expected) in CALLS.items():
+        if name in node and not holds(node[name]):
+            full = below(key, name)
+            yield full, f"{where}: {full} is {node[name]!r}; expected {expected}; correct it, or leave it out"
 
 
 def _unknown_arguments(
@@ -211,7 +282,7 @@ def _unknown_arguments(
             continue
         near = difflib.get_close_matches(str(name), parameters, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        full = f"{key}.{name}" if key else str(name)
+        full = below(key, name)
         yield (
             full,
             f"{where}: unknown key '{full}' for {node['_target_']}; {hint}its arguments are {', '.join(parameters)}",
@@ -233,24 +304,14 @@ def target_of(target: str, where: str, key: str = "") -> Any:
     Raises:
         UserError: it is not allowed in its role, or cannot be imported.
     """
-    role = where.partition("/")[0]
-    require_name(str(target), role, where)
-    found = _locate(target, where, key)
-    require_object(found, target, role, where)
-    return found
-
-
-@functools.cache
-def _locate(target: str, where: str, key: str) -> Any:
-    from hydra.utils import get_object
-
-    logging.getLogger("hydra.utils").disabled = True  # it logs what the message below says
     try:
-        return get_object(target)
-    except Exception as error:
+        return find(target, where, key)
+    except UserError:
+        raise
+    except Exception as error:  # of a module that is imported
         raise UserError(
             _missing_extra(where, error)
-            or f"{where}: {key + '.' if key else ''}_target_ is '{target}', which cannot be imported; expected the "
+            or f"{where}: {below(key, '_target_')} is '{target}', which cannot be imported; expected the "
             f"dotted name of a class or function on the Python path; got: {' '.join(str(error).split())}"
         ) from error
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from segtrain.app.assembly import build_data, build_network
 from segtrain.app.feeding import Feeding
@@ -63,3 +64,22 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
 
 def test_a_run_names_no_file_of_this_machine(composed: Callable[..., DictConfig]) -> None:
     assert str(conf_dir()) not in OmegaConf.to_yaml(composed())
+
+
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "PGPASSWORD", "db_password", "WANDB_API_KEY"]
+)
+def test_a_config_is_told_no_secret_of_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand in the run's folder and go to its loggers; the rest of the environment is as OmegaConf has it."""
+    monkeypatch.setenv(name, "hush")
+    for text in (f"${{oc.env:{name}}}", f"${{oc.env:{name},x}}", f"a/${{oc.env:{name}}}"):
+        with pytest.raises(OmegaConfBaseException, match="anyone may read"):
+            OmegaConf.to_container(OmegaConf.create({"a": text}), resolve=True)
+
+
+def test_a_config_may_ask_for_a_folder_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_ROOT", "cells")
+    node = OmegaConf.create(
+        {"a": "${oc.env:DATA_ROOT}/x", "b": "${oc.env:NOT_THERE,y}", "c": "${oc.env:NOT_THERE,null}"}
+    )
+    assert OmegaConf.to_container(node, resolve=True) == {"a": "cells/x", "b": "y", "c": None}

@@ -90,7 +90,7 @@ MISTAKES = {
     "weights not to be had": (["model.encoder_weights=imagenet"], ["model.encoder_weights=null", "HF_HOME"]),
     "no such weights": (["model.encoder_weights=imagnet"], ["imagnet"]),
     "misspelt model key": (["+model.decoder_chanels=[8,8,8,8,8]"], ["model/unet_resnet18.yaml", "decoder_chanels"]),
-    "no such target": (["model._target_=segtrain.nothing"], ["segtrain.nothing", "cannot be imported"]),
+    "no such target": (["model._target_=segtrain.nothing"], ["segtrain.nothing", "expected", "Unet"]),
 }
 
 

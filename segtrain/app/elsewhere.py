@@ -70,7 +70,7 @@ def work(config: DictConfig) -> Any:
         UserError: the message of what kept it from them.
     """
     os.chdir(HydraConfig.get().runtime.cwd)  # where the sweep was typed: Ray's processes begin elsewhere
-    trust(typed_trust(config.trust, HydraConfig.get().overrides.task))
+    trust(typed_trust(config.trust, HydraConfig.get().overrides.task))  # `prepared` has held it against what was typed
     run = run_of(config)
     with job.logged(run):
         answer, _ = job.trained(run, config)

@@ -13,7 +13,7 @@ from segtrain.app.finding import find_run, weights_file
 from segtrain.app.inputs import find_inputs
 from segtrain.app.several import runs_of
 from segtrain.app.sources import OpenData, build_splitter, open_data, require_split
-from segtrain.config import choices_of, plain
+from segtrain.config import choices_of, plain, require_buildable
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
@@ -41,6 +41,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     if run.exists and run.status["state"] == "finished":
         return None
     wanted = intended(config, run)
+    require_buildable(wanted)
     OmegaConf.to_container(wanted.aug, resolve=True)  # amounts, which strength scales
     if wanted.init_from is not None and not any(run.checkpoints.glob("*.ckpt")):
         weights_file(str(wanted.init_from), Path(wanted.outputs))

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from segtrain.config import conf_dir, parameters_of, target_of, unknown_keys
 from segtrain.kinds import is_of, kinds_of, same_kind, words
 from segtrain.mistakes import nearest_key
-from segtrain.trust import ROLES
+from segtrain.trust import ROLES, require_allowed, role_of
 
 # Nodes that describe an object: the group of their file, and the keys that segtrain reads beside the object's own.
 NODES = {
@@ -91,7 +91,7 @@ def mistakes_of(
         return
     where = f"{path.partition('.')[0]}/{choices.get(path.partition('.')[0], '…')}.yaml"
     where += f" with split={choices.get(group)}" if group == "split" else ""
-    container = _plain(node)
+    container, is_resolved = _plain(node)
     if "_target_" not in container:
         name = min(str(name) for name in container)
         yield (
@@ -100,6 +100,8 @@ def mistakes_of(
             f"{group}=…, or leave the key out",
         )
         return
+    plain = {name: value for name, value in container.items() if name not in ours}
+    require_allowed(plain, where, is_resolved)
     given = _given(path, container)
     for key in paths(container):
         name = key.rpartition(".")[2]
@@ -110,7 +112,6 @@ def mistakes_of(
     for name, (neutral, why) in CONTRARY.get(path, {}).items() if of_theirs else ():
         if container.get(name, neutral[0]) not in neutral:
             yield f"{path}.{name}", f"{path}.{name} is {container[name]!r}, but {why}; leave it out"
-    plain = {name: value for name, value in container.items() if name not in ours}
     if not _is_shipped(plain, group, choices.get(group, "")):
         _prepare(plain, path)
         yield from _of_call(plain, path, where)
@@ -125,13 +126,14 @@ def _given(path: str, node: Mapping[str, Any]) -> dict[str, str]:
     return dict.fromkeys(names, "the run's folder")
 
 
-def _plain(node: DictConfig) -> dict[str, Any]:
-    """Resolved, where it can be: what cannot is told when it is used."""
+def _plain(node: DictConfig) -> tuple[dict[str, Any], bool]:
+    """The node resolved, where it can be, and whether it is: what cannot is told when it is used."""
+    is_resolved = True
     try:
         found: Any = OmegaConf.to_container(node, resolve=True)
     except OmegaConfBaseException:
-        found = OmegaConf.to_container(node, resolve=False)
-    return {str(key): value for key, value in found.items()}
+        found, is_resolved = OmegaConf.to_container(node, resolve=False), False
+    return {str(key): value for key, value in found.items()}, is_resolved
 
 
 def _of_call(node: dict[str, Any], path: str, where: str) -> Iterator[tuple[str, str]]:
@@ -203,7 +205,8 @@ def _comment(where: str, name: str) -> str:
 def _kinds(node: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     """The annotations of a node's target, which is imported."""
     _prepare(dict(node), key.partition(".")[0])
-    return kinds_of(target_of(str(node["_target_"]), where, key.partition(".")[2]))
+    path = "dataset.split" if role_of(where) == "split" else role_of(where)
+    return kinds_of(target_of(node["_target_"], where, key.removeprefix(path).removeprefix(".")))
 
 
 def _item(node: Any, name: Any) -> Any:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,7 +96,7 @@ def prepared(
             config.hydra.job.id = config.hydra.job.num = first + number
         HydraConfig.instance().set_config(config)
         plain = without_hydra(config)
-        trusted = typed_trust(plain.trust, HydraConfig.get().overrides.task)
+        trusted = typed_trust(plain.trust, sys.argv[1:])
         trust(trusted)
         require_known(plain, "train", choices_of(HydraConfig.get()))
         run = run_of(plain)

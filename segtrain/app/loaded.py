@@ -100,8 +100,8 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
 
 
 def _without_download(config: DictConfig) -> DictConfig:
-    """The config with random weights asked for: those of the run come next."""
+    """The config with random weights asked for: those of the run come next, and smp's default is a download."""
     config = config.copy()
-    if "encoder_weights" in config.model:
+    if "encoder_weights" in config.model or str(config.model._target_).startswith("segmentation_models_pytorch."):
         config.model.encoder_weights = None
     return config

@@ -1,7 +1,9 @@
 """The logger beside metrics.csv, fed from its rows: it goes on after a restart without gaps, doubles or a new run."""
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +13,7 @@ from segtrain.config import build
 from segtrain.errors import UserError
 from segtrain.folders import require_inside
 from segtrain.runs.folder import RunFolder
+from segtrain.trust import is_trusted
 
 Row = Mapping[str, float | int]
 KNOWN = "logger.json"  # what the run must remember to find its place in the logger again
@@ -43,11 +46,59 @@ PLACES: dict[str, Callable[[RunFolder, dict[str, Any], Sequence[Row]], dict[str,
 }
 
 
+# MLflow's keys that name a folder, a database or a server, and what of them is no network but http.
+ADDRESSES = ("tracking_uri", "artifact_location", "save_dir")
+ADDRESS = re.compile(
+    r"(?:(https?):(//.*)|(sqlite:///|file://(?=/)|file:(?!//))?(?!databricks|uc$)([^:?%#]*))", re.DOTALL
+)
+
+
+def require_places(config: DictConfig, run: RunFolder) -> None:
+    """Raises UserError unless what the logger writes in is a server, near the user, or of the run.
+
+    A config may come from anyone: a database or a folder of its own choice lies below the current folder, or, as
+    conf/logger/mlflow.yaml has it, is a database in the folder of all runs. Links in the run's folder lead nowhere.
+    """
+    node: Any = OmegaConf.to_container(config.logger, resolve=True) if config.logger else {}
+    if is_trusted(node.get("_target_")):
+        return
+    for key in ADDRESSES:
+        value = node.get(key)
+        if value is not None and not _is_near(str(value), run):
+            raise UserError(
+                f"{where(config, 'logger')}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER "
+                f"or a path below the current folder, or sqlite:///{run.path.parent.parent}/NAME.db, in the folder of "
+                "all runs; a config may come from anyone, so nothing is written elsewhere; if you mean it, say so: "
+                "trust=[lightning]"
+            )
+    inside = [str(node[key]) for key in ("name", "version", "sub_dir") if node.get(key)]
+    for place in (run.path.joinpath(*inside), run.path / "wandb"):
+        if not place.resolve().is_relative_to(run.path.resolve()):
+            raise UserError(
+                f"'{place}' leads out of the run's folder, to {place.resolve()}; expected a folder in it, for the "
+                "logger to write in; take the link away"
+            )
+
+
+def _is_near(address: str, run: RunFolder) -> bool:
+    found = ADDRESS.fullmatch(address)
+    if found is None or found[1]:
+        return found is not None
+    path = Path(found[4]).resolve()
+    is_beside = path.parent == run.path.parent.parent.resolve() and path.suffix == ".db"
+    return path.is_relative_to(Path.cwd().resolve()) or (is_beside and found[3] == "sqlite:///")
+
+
 class Logbook:
     """At most one of Lightning's loggers; without one every method does nothing."""
 
     def __init__(self, config: DictConfig, run: RunFolder) -> None:
-        """Of the run; nothing is written before it is opened."""
+        """Of the run; nothing is written before it is opened.
+
+        Raises:
+            UserError: a database or folder that the run's config has no business in.
+        """
+        require_places(config, run)
         self.run, self.config = run, config
         self.logger: Any = None
         self._known: dict[str, Any] = run.read_json(KNOWN) if (run.path / KNOWN).exists() else {}

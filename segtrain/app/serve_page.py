@@ -29,6 +29,7 @@ from segtrain.app.look import NONE, Asked, Look, Shown
 from segtrain.app.serve_gate import Gate, refusal
 from segtrain.app.uploads import SUFFIXES, Dropped, Uploads
 from segtrain.errors import UserError
+from segtrain.files import created
 
 GRACE = 1  # seconds for answers under way when the server ends
 OFTEN = 60  # seconds: how often files are looked at for their age
@@ -240,7 +241,7 @@ class Server:
 async def _write(request: Request, path: Path, length: int) -> None:
     """Writes the body of a request to a new file; OSError unless it is as long as it says."""
     written = 0
-    with path.open("xb") as file:
+    with created(path) as file:
         async for chunk in request.stream():
             written += len(chunk)
             if written > length:

@@ -22,7 +22,7 @@ def require_header(path: Path) -> None:
     Files of other kinds, and of other lengths, are left to nibabel.
     """
     is_packed = path.suffix.lower() == ".gz"
-    with opened(path) as stored, cast(BinaryIO, gzip.open(stored)) if is_packed else stored as file:
+    with opened(path) as stored, cast(BinaryIO, gzip.GzipFile(fileobj=stored)) if is_packed else stored as file:
         start = file.read(544)
         found = _order(start)
         if found is None:

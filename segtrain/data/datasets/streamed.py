@@ -33,6 +33,12 @@ from segtrain.files import bytes_of, require_regular, write_whole
 FORMAT = 1  # of segtrain.json and of the items; another number, another layout
 ABOUT, INDEX = "segtrain.json", "index.json"
 LEAVES = ["bytes", "bytes"]  # of an item: image and mask
+LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
+TREE = [1, {"type": "builtins.list", "context": "null", "children_spec": [LEAF, LEAF]}]  # an item, as litdata says it
+CHUNK_NAME, VERSION = (
+    re.compile(r"[\w-]+\.bin"),
+    re.compile(r"\d+(\.\d+)?"),
+)  # of litdata's files, and when it wrote them
 HASHES = "hashes"  # of the images, hex: the source's own, else of their pixels
 BESIDE = ("groups", "weights")  # what some datasets say of each sample, and others do not
 CHUNK = "64MB"  # a file of chunks: litdata's own default; what one download from an object store brings
@@ -114,10 +120,17 @@ class Streamed:
         """The stream of this process: open files and threads do not survive a fork."""
         process, stream = self._open
         if process != os.getpid():
-            stream = need("litdata", "stream").StreamingDataset(self._root, cache_dir=self._cache)
+            library = need("litdata", "stream")
+            stream = library.StreamingDataset(self._root, cache_dir=self._cache, serializers=_bytes_alone())
             stream[0:0]  # a slice makes litdata keep the chunks it fetches; else each sample would be a request
             self._open = os.getpid(), stream
         return stream
+
+
+def _bytes_alone() -> dict[str, Any]:
+    """Kind of item -> bytes as they are: nothing is unpickled, also of an index that changed since it was looked at."""
+    kinds = need("litdata.streaming.serializers", "stream")
+    return dict.fromkeys(kinds._SERIALIZERS, kinds.BytesSerializer())
 
 
 def write_stream(
@@ -284,14 +297,15 @@ def _hashes(stored: Any, root: str) -> Hashes | None:
 def _check_index(text: bytes, samples: int, root: str) -> None:
     """Whether the chunks that index.json names hold our items, as many as there are ids, and are there.
 
-    Asked before litdata reads: an index may name another type of item, "pickle", which would be run.
+    Asked before litdata reads: an index may name another type of item, "pickle", which would be run, a tree of them
+    whose types are imported, or files and a version (`updated_at`, a folder's name in litdata's cache) elsewhere.
     """
     got = "no such list"
     with contextlib.suppress(ValueError, KeyError, TypeError):
         index = json.loads(text)
         leaves, held = index["config"]["data_format"], sum(chunk["chunk_size"] for chunk in index["chunks"])
         got = f"{held} of {leaves}"
-        if leaves == LEAVES and held == samples:
+        if leaves == LEAVES and held == samples and not (got := _strange(index)):
             if not REMOTE.match(root):
                 _check_chunks(Path(root), {chunk["filename"]: chunk["chunk_bytes"] for chunk in index["chunks"]})
             return
@@ -299,6 +313,20 @@ def _check_index(text: bytes, samples: int, root: str) -> None:
         f"'{root}/{INDEX}' does not list what {ABOUT} beside it says; expected {samples} items of image and mask, as "
         f"convert writes them; got {got}; convert the data again, or copy the folder again"
     )
+
+
+def _strange(index: dict[str, Any]) -> str:
+    """What of an index convert never writes; "" where there is nothing."""
+    config, names = index["config"], [chunk["filename"] for chunk in index["chunks"]]
+    if json.loads(config["data_spec"]) != TREE:
+        return f"a data_spec of {str(config['data_spec'])[:200]}"
+    packed_by = {key: config[key] for key in ("compression", "encryption") if config.get(key) is not None}
+    if packed_by:
+        return f"{packed_by}"
+    strange = [name for name in names if not CHUNK_NAME.fullmatch(name)]
+    if strange or not VERSION.fullmatch(index.get("updated_at", "0")):
+        return f"the names {[*strange, index.get('updated_at')]}"
+    return ""
 
 
 def _check_chunks(root: Path, sizes: dict[str, int]) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 import subprocess
@@ -22,6 +23,53 @@ pytest.importorskip("litdata")
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+EVIL_TREE = [1, {"type": "builtins.list", "context": "null", "children_spec": [{"__enum__": 1, "fqn": "evil:X"}] * 2}]
+OTHER_TREE = [1, {"type": "collections.defaultdict", "context": '{"default_factory_module": "evil"}'}]
+STRANGE = {
+    "an enum of a module": ("config", "data_spec", json.dumps(EVIL_TREE)),
+    "another type of a module": ("config", "data_spec", json.dumps(OTHER_TREE)),
+    "no tree": ("config", "data_spec", None),
+    "compression": ("config", "compression", "zstd"),
+    "encryption": ("config", "encryption", {"algorithm": "fernet", "level": "chunk"}),
+    "a version above": ("", "updated_at", ".."),
+    "a version elsewhere": ("", "updated_at", "../../../../elsewhere"),
+    "a version at the root": ("", "updated_at", "/tmp/elsewhere"),
+    "a version that is none": ("", "updated_at", {"a": 1}),
+    "a chunk above": ("chunk", "filename", "../chunk.bin"),
+    "a chunk elsewhere": ("chunk", "filename", "/tmp/chunk.bin"),
+    "a chunk of another kind": ("chunk", "filename", ".bashrc"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+@pytest.mark.parametrize("root", ["stream", "local:{here}/stream"])
+def test_an_index_that_convert_would_not_write_is_refused(case, root, tmp_path):
+    """Of a folder and of an address, before litdata sees it, which would import and write what the index names."""
+    place, key, value = STRANGE[case]
+    file = written() / "index.json"
+    index = json.loads(file.read_text())
+    {"": index, "config": index["config"], "chunk": index["chunks"][0]}[place][key] = value
+    file.write_text(json.dumps(index))
+    there = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match="convert the data again"):
+        Streamed(root.format(here=tmp_path), cache="cache").read(0)
+    assert sorted(tmp_path.rglob("*")) == there and "evil" not in sys.modules
+
+
+def test_nothing_is_unpickled_of_an_index_that_changes_behind_the_look(monkeypatch):
+    """As an object store may: every item is bytes, whatever it is called."""
+    from litdata.streaming import serializers
+
+    file = written() / "index.json"
+    dataset = Streamed("stream")
+    index = json.loads(file.read_text())
+    index["config"]["data_format"] = ["bytes", "pickle"]
+    file.write_text(json.dumps(index))
+    monkeypatch.setattr(serializers.pickle, "loads", lambda *_: pytest.fail("unpickled"))
+    image, mask = dataset.read(3)
+    assert (image == Shapes(12, size=16).read(3).image).all() and (mask == Shapes(12, size=16).read(3).mask).all()
 
 
 class Odd:
