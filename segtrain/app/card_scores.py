@@ -1,6 +1,5 @@
 """What a model card says of the scores of a run, and of how little they rest on."""
 
-import csv
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,12 @@ import numpy as np
 from segtrain.app import empty_images
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import bullets, table
-from segtrain.errors import UserError
+from segtrain.errors import UserError, damaged
 from segtrain.model.bootstrap import LEAST
 from segtrain.model.empties import as_counted
 from segtrain.model.intervals import of_means
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.metrics_csv import read_csv
 
 SCORES = ("dice", "iou", "precision", "recall")
 
@@ -100,18 +100,14 @@ def _means(loaded: Loaded) -> dict[str, str]:
     columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
     groups = _groups(loaded)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        if not rows:
-            raise ValueError("no row")
-        values = np.array([[float(row[key]) if row[key] != "" else np.nan for key in columns] for row in rows])
-        values = as_counted(values, np.array([int(row["pixels"]) for row in rows]))
-        found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
-    except (OSError, LookupError, ValueError, TypeError) as error:
-        raise UserError(
-            f"'{path}' cannot be read; expected a row of scores for each test image, as training wrote it; "
-            f"got: {error}; restore the file, or export without the card: card=false"
-        ) from error
+        rows = read_csv(path)
+        if lacks := [key for key in (*columns, "pixels") if not rows or key not in rows[0]]:
+            raise damaged(path, f"no {lacks[0]}", "a row of scores for each test image, as training wrote it")
+    except UserError as error:
+        raise UserError(f"{error}; or export without the card: card=false") from error
+    values = np.array([[row[key] for key in columns] for row in rows])
+    values = as_counted(values, np.array([int(row["pixels"]) for row in rows]))
+    found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
     means = [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in values.T]
     shown = [
         f"{_shown(m)} [{_shown(i.low)}, {_shown(i.high)}]" if i.low == i.low else _shown(m)

@@ -1,6 +1,5 @@
 """`python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results. Without torch."""
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.metrics_csv import read_csv
 
 USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
 WIDTH = 200  # letters of a line where standard output is no terminal
@@ -112,8 +112,7 @@ def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
 
 def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
     """The test image whose mean Dice differs most, where both runs tested it."""
-    texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in (a, b)]
-    tables = [{row["id"]: _counted(row) for row in csv.DictReader(text.splitlines())} for text in texts]
+    tables = [{row["id"]: _counted(row) for row in read_csv(path)} for path in (a, b)]
     gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
     gaps = {name: gap for name, gap in gaps.items() if gap > 0}
     if not gaps:
@@ -122,10 +121,10 @@ def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
     return f"dice of {name} (differs most of {len(gaps)})", f"{tables[0][name]:.4f}", f"{tables[1][name]:.4f}"
 
 
-def _counted(row: Mapping[str, str]) -> float:
+def _counted(row: Mapping[str, float]) -> float:
     """The image's mean Dice; 1 where it is rightly empty, so that a false positive there is a difference."""
-    dice = float(row["dice"])
-    return 1.0 if math.isnan(dice) and int(row["pixels"]) else dice
+    dice = row.get("dice", math.nan)
+    return 1.0 if math.isnan(dice) and row.get("pixels") else dice
 
 
 def _text(value: Any) -> str:

@@ -19,7 +19,7 @@ from segtrain.files import explained, write_whole
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.sweeps.arms import arms_of
-from segtrain.sweeps.reading import read_runs
+from segtrain.sweeps.reading import read_whole_runs
 
 WIDTH = 120  # letters of a line where standard output is no terminal
 
@@ -57,7 +57,7 @@ def next_of(run: Path, found: Evaluated) -> str:
 
     The report takes runs that were evaluated under the same shifts: those beside it that were not come first.
     """
-    beside = [one for one in read_runs([run.parent]) if one.finished]
+    beside = [one for one in read_whole_runs([run.parent])[0] if one.finished]
     if len(arms_of(beside)) < 2:
         return ""
     if all((one.path / ROBUSTNESS).exists() for one in beside):

@@ -164,7 +164,7 @@ def test_the_command_prints_the_verdict(segtrain: CommandLine) -> None:
 def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     path = made.run(tmp_path, "none", 1.0, 0)
     (path / "config.yaml").write_text("a: [1\n")
-    with pytest.raises(UserError, match=r"config.yaml' cannot be read; expected plain YAML"):
+    with pytest.raises(UserError, match=r"config.yaml' is damaged; expected plain YAML"):
         find([tmp_path])
 
 
