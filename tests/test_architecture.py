@@ -14,12 +14,15 @@ MODULES = {
     for file in ROOT.rglob("*.py")
 }
 
-# What of ours a layer may import, beside itself, errors, files, plain_yaml, counted, spread, area, padding and the
-# version; layers not named, all.
+# What of ours a layer may import, beside itself, errors, files, plain_yaml, plain_json, printable, screen, counted,
+# spread, area, padding and the version; layers not named, all.
 ALLOWED = {
     "segtrain.errors": (),
     "segtrain.files": (),
     "segtrain.plain_yaml": (),
+    "segtrain.plain_json": (),
+    "segtrain.printable": (),
+    "segtrain.screen": (),
     "segtrain.area": (),
     "segtrain.padding": (),
     "segtrain.counted": (),
@@ -100,6 +103,9 @@ def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
         "segtrain.errors",
         "segtrain.files",
         "segtrain.plain_yaml",
+        "segtrain.plain_json",
+        "segtrain.printable",
+        "segtrain.screen",
         "segtrain.counted",
         "segtrain.spread",
         "segtrain.area",

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segtrain.app.changes import completed, differences
@@ -17,6 +15,7 @@ from segtrain.errors import UserError
 from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import read_csv
+from segtrain.screen import Screen
 
 USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
 WIDTH = 200  # letters of a line where standard output is no terminal
@@ -33,13 +32,13 @@ def diff(arguments: Sequence[str]) -> None:
     if len(names) != 2:
         raise UserError(f"diff compares two runs; expected: {USAGE}; got {' '.join(names) or 'nothing'}")
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
-    console = Console(highlight=False)
+    console = Screen()
     console.width = console.width if console.is_terminal else WIDTH
-    console.print(escape(f"a  {one.path}\nb  {other.path}"), soft_wrap=True)
+    console.print(f"a  {one.path}\nb  {other.path}", soft_wrap=True)
     for title, rows in parts(one, other).items():
         table = Table("", "a", "b", title=title, title_justify="left", pad_edge=False)
         for row in rows:
-            table.add_row(*(escape(_text(cell)) for cell in row))
+            table.add_row(*(_text(cell) for cell in row))
         console.print(table if rows else f"{title}: no difference")
 
 

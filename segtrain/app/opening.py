@@ -21,6 +21,7 @@ from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
 from segtrain.data.leaks import refuse_leaks
 from segtrain.errors import UserError
+from segtrain.printable import print_text
 from segtrain.runs import lock
 from segtrain.runs.environment import environment
 from segtrain.runs.folder import RunFolder
@@ -123,7 +124,7 @@ class Opened:
         except UserError as error:
             if not self.keeps_split:
                 raise
-            print(f"warning: {error}")
+            print_text(f"warning: {error}")
 
 
 def clear(folder: Path) -> None:
@@ -219,7 +220,7 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
 
     path, warning = checkpoint.newest(run.checkpoints)
     if warning:
-        print(f"warning: {warning}")
+        print_text(f"warning: {warning}")
     state = checkpoint.read(path)
     done = state["DataModule"]
     _require_more(run, now, done["epoch"] + (done["batches"] > 0), state["callbacks"] if is_finished else {})

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from segtrain.app.several import runs_of
 from segtrain.app.stops import Stopped, Stops
 from segtrain.errors import UserError
+from segtrain.printable import print_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ def serve(config: DictConfig) -> None:
                 _serve(config, ended)
         except Stopped as stop:
             ended.set()
-            print("stopped; what was uploaded is deleted", flush=True)
+            print_text("stopped; what was uploaded is deleted", flush=True)
             if stop.status == INTERRUPTED:
                 raise KeyboardInterrupt from None
 
@@ -56,10 +57,10 @@ def _serve(config: DictConfig, ended: threading.Event) -> None:
         page = serving.page(look, title, config.views, config.shift, config.max_mb)
         port = listener.getsockname()[1]
         shown = f"[{config.host}]" if ":" in config.host else config.host
-        print(f"{title}: http://{shown}:{port}", flush=True)
+        print_text(f"{title}: http://{shown}:{port}", flush=True)
         if not is_local(config.host):
-            print(f"warning: {config.host} is reachable from other machines, without a password", flush=True)
-        print(
+            print_text(f"warning: {config.host} is reachable from other machines, without a password", flush=True)
+        print_text(
             f"takes images of up to {config.max_mb:g} MB and {config.max_pixels:,} pixels; Ctrl-C ends it", flush=True
         )
         serving.run(page, listener, config.host if is_local(config.host) else None, config.max_mb)
