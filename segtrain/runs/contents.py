@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 STATES = ("queued", "running", "finished", "failed", "interrupted")
 SCORES = ("dice", "iou", "precision", "recall")  # whose values lie in 0 to 1
+MOST_CHANNELS = 1 << 16
 SIDES = ("train", "val", "test", "unused")
 MUST = object()  # the default of what every version has written
 LEFT_OUT = object()  # the default of what may be missing, and stays so
@@ -86,6 +87,34 @@ def is_pixels(value: Any) -> bool:
         return False
     lengths = {len(value.get(key, [])) for key, field in PIXELS.items() if field.words == ROW.words}
     return len(lengths - {0}) <= 1 and bool(value["lowest"]) == bool(value["images"])
+
+
+def _is_palette(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(colour, list) and len(colour) == 3 and all(is_whole(one) and 0 <= one <= 255 for one in colour)
+        for colour in value
+    )
+
+
+# What stands beside the weights of a run.
+ABOUT = {
+    "epoch": Field("a whole number of 0 or more", lambda value: is_whole(value) and value >= 0),
+    "classes": Field("a list of different names", lambda value: are_texts(value) and 0 < len({*value}) == len(value)),
+    "palette": Field("a colour a class", _is_palette),
+    "channels": Field("a whole number of 1 or more", lambda value: is_whole(value) and 0 < value <= MOST_CHANNELS),
+    "ignore_index": Field("a whole number", is_whole),
+    "pixels": Field("what the pixels of the training are, or null", is_pixels, None),
+}
+
+
+def about_problem(about: Any) -> str:
+    """Returns what is wrong with what stands beside weights; of versions before the classes it is the epoch alone."""
+    if not isinstance(about, dict):
+        return type(about).__name__
+    is_old = not about.keys() & {"classes", "palette", "channels", "ignore_index", "pixels"}
+    if problem := problem_of(about, {"epoch": ABOUT["epoch"]} if is_old else ABOUT):
+        return problem
+    return "" if is_old or len(about["palette"]) == len(about["classes"]) else "more classes than colours, or fewer"
 
 
 FILES: dict[str, dict[str, Field]] = {

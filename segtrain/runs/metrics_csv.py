@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segtrain.errors import UserError, damaged
+from segtrain.errors import damaged
 from segtrain.files import explained, text_of, to_disk, write_whole
 from segtrain.runs.epochs import FROM_1, index_of, number_of
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from segtrain.counted import counted
 from segtrain.errors import UserError, damaged
-from segtrain.runs.contents import is_number, is_text
+from segtrain.runs.contents import is_number, is_text, is_whole
 from segtrain.runs.folder import UNNAMED, RunFolder
 from segtrain.runs.metrics_csv import read_csv
 
@@ -26,10 +26,13 @@ BLOCKS = "segtrain.data.split.Blocks"  # a split into slabs of neighbours
 
 # Keys that a report reckons with -> what they must be.
 RECKONED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    SEED: ("a whole number", is_whole),
+    "choices.aug": ("a text", is_text),
     "aug.strength": ("a number from 0", lambda value: is_number(value) and value >= 0),
     "data.batch_size": ("a number", is_number),
-    "trainer.accumulate_grad_batches": ("a number", is_number),
-    "dataset.split.group": ("a pattern, or null", lambda value: value is None or is_pattern(value)),
+    "trainer.accumulate_grad_batches": ("a number, or nothing", lambda value: value is None or is_number(value)),
+    **dict.fromkeys((DEAL, FOLD), ("a whole number, or nothing", lambda value: value is None or is_whole(value))),
+    "dataset.split.group": ("a pattern, or nothing", lambda value: value is None or is_pattern(value)),
 }
 
 
@@ -161,8 +164,8 @@ def _config(run: RunFolder) -> dict[str, Any]:
     """
     config = flat(run.plain_config())
     for key, (words, fits) in RECKONED.items():
-        if key in config and not fits(config[key]):
-            raise damaged(run.path / "config.yaml", f"{str(config[key])[:60]!r} under '{key}'", f"{words} there")
+        if not fits(config.get(key)):
+            raise damaged(run.path / "config.yaml", f"{str(config.get(key))[:60]} under '{key}'", f"{words} there")
     return config
 
 
