@@ -9,7 +9,7 @@ from segtrain.printable import printable
 
 
 class Screen(Console):
-    """Rich's console without its markup (`[red]`, `[/b]`), emoji (`:x:`) and highlights, in text and in cells of tables.
+    """Rich's console without its markup (`[red]`, `[/b]`), emoji (`:x:`) and highlights, in text and in tables.
 
     Control characters show as escapes. What is to be bold or coloured is a `Text`, or is printed with a style.
     """
@@ -18,7 +18,7 @@ class Screen(Console):
         """Takes the options of Rich's console."""
         super().__init__(**{"highlight": False, **options}, markup=False, emoji=False)
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """Returns the text as it is shown."""
         return super().render_str(printable(text), **options)
 

@@ -1,7 +1,6 @@
 """serve's page and its server, in Gradio: controls, pictures, events. What is shown is `segtrain.app.look`'s."""
 
 import base64
-import html
 import os
 import socket
 from pathlib import Path
@@ -17,6 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from segtrain.app.look import NONE, Asked, Look, Shown
 from segtrain.errors import UserError
+from segtrain.printable import in_html
 
 SUFFIXES = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".gz"]
 MEGA = 2**20  # bytes
@@ -52,7 +52,7 @@ def page(look: Look, title: str, views: str, shift: str, most_mb: float) -> gr.B
         most_mb: size of a file, for the label; the server holds it.
     """
     with gr.Blocks(title=f"segtrain: {title}", analytics_enabled=False, delete_cache=KEPT) as blocks:
-        gr.HTML(f"<h2>{html.escape(title)}</h2>")
+        gr.HTML(f"<h2>{in_html(title)}</h2>")
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 file = gr.File(label=f"Image, up to {most_mb:g} MB", file_types=SUFFIXES, elem_id="upload", height=180)
@@ -104,7 +104,7 @@ def answers(look: Look) -> Any:
             shown = look.show(Asked(path, number, views, shift, float(strength), int(draw or 0), bool(fires)))
         except UserError as error:
             message = str(error).replace(path, Path(path).name)  # where an upload lies is not the user's concern
-            return _nothing(f'<span class="refusal">{html.escape(message)}</span>')
+            return _nothing(f'<span class="refusal">{in_html(message)}</span>')
         return _something(shown, look.classes.index(name), Path(path).stem)
 
     return answer
@@ -123,7 +123,7 @@ def _nothing(message: str) -> list[Any]:
 def _something(shown: Shown, label: int, stem: str) -> list[Any]:
     """The link holds the file itself: nothing has to be kept for it."""
     source = f"data:image/png;base64,{base64.b64encode(shown.png).decode()}"
-    link = f'<a class="save" download="{html.escape(stem)}.png" href="{source}">Labels as PNG</a>'
+    link = f'<a class="save" download="{in_html(stem)}.png" href="{source}">Labels as PNG</a>'
     pictures = [shown.image, shown.mask, shown.overlay, shown.probabilities[label]]
     return [*pictures, shown.legend, shown.facts, link]
 

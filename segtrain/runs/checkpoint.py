@@ -85,7 +85,7 @@ def _missing(state: Any) -> str:
     """Returns what of a training's checkpoint is not as training writes it; "" for nothing."""
     if not isinstance(state, Mapping):
         return type(state).__name__
-    kinds = {"state_dict": dict, "DataModule": dict, "callbacks": dict, "loops": dict}
+    kinds: dict[str, type] = dict.fromkeys(("state_dict", "DataModule", "callbacks", "loops"), dict)
     kinds |= {"optimizer_states": list, "lr_schedulers": list, "losses": torch.Tensor}
     wrong = [key for key, kind in kinds.items() if not isinstance(state.get(key), kind)]
     weights = {} if "state_dict" in wrong else state["state_dict"]

@@ -13,6 +13,7 @@ STATES = ("queued", "running", "finished", "failed", "interrupted")
 SCORES = ("dice", "iou", "precision", "recall")  # whose values lie in 0 to 1
 MOST_CHANNELS = 1 << 16
 SIDES = ("train", "val", "test", "unused")
+EMPTY = "test/empty_images"  # begins the keys that count images that are empty in truth; later than the other scores
 MUST = object()  # the default of what every version has written
 LEFT_OUT = object()  # the default of what may be missing, and stays so
 
@@ -175,7 +176,9 @@ def checked(name: str, mapping: dict[str, Any]) -> tuple[dict[str, Any], str]:
         The content, and what is wrong with it; "" for nothing.
     """
     fields = FILES.get(name, {})
-    problem = problem_of(mapping, fields) or OF_WHOLE.get(name, lambda _: "")(mapping)
+    problem = problem_of(mapping, fields)
+    if not problem and name in OF_WHOLE:
+        problem = OF_WHOLE[name](mapping)
     defaults = {key: field.default for key, field in fields.items() if field.default not in (MUST, LEFT_OUT)}
     return {**defaults, **mapping}, problem
 
@@ -193,13 +196,19 @@ def _split_problem(split: Mapping[str, Any]) -> str:
 def _results_problem(results: Mapping[str, Any]) -> str:
     if not {"best_epoch", "best_epoch_from_1"} & results.keys():
         return "no key 'best_epoch_from_1'"
+    ends = {key.partition("/")[2].removeprefix("empty_images") for key in results if key.startswith(EMPTY)}
+    for key in (f"test/{kind}{end}" for kind in ("empty_images", "false_positive_images") for end in ends):
+        if key not in results:
+            return f"no key '{key}'"
+    if ends and "test/unscored_images" not in results:
+        return "no key 'test/unscored_images'"
     for key, value in results.items():
         of, _, rest = key.partition("/")
         is_score = of in ("test", "val") and any(rest.startswith((f"{kind}/", f"{kind}_")) for kind in SCORES)
         if is_score or key == "val/dice":
             fits = _is_score(value)
-        elif key.startswith("best_epoch"):
-            fits = is_whole(value) and value >= 0
+        elif key.startswith("best_epoch") or rest.partition("/")[0].endswith("images"):
+            fits = is_number(value) and value >= 0 and value == int(value)
         else:
             fits = value is None or is_number(value)
         if not fits:

@@ -67,7 +67,8 @@ def _looked_up(config: Any, key: str, at: tuple[Any, ...]) -> tuple[Any, tuple[A
     """Returns what a key names, or the text on the way to it that stands for something else, and where that is."""
     dots = len(key) - len(key.lstrip("."))
     way = [*(at[:-dots] if dots else ()), *PARTS.findall(key)]
-    node, place = config, ()
+    place: tuple[Any, ...] = ()
+    node = config
     for part in way:
         if isinstance(node, dict):
             node = node.get(part)
