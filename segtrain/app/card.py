@@ -50,8 +50,8 @@ def _head(loaded: Loaded, file: str) -> str:
     mean, std = (", ".join(f"{v:.4g}" for v in values.flatten()) for values in (loaded.model.mean, loaded.model.std))
     return (
         f"# Model card: {in_markdown(run_name(loaded.run.path))}\n\n"
-        f"{in_code(file)} gives each pixel of an image one of {len(loaded.classes)} classes. It is a {in_markdown(kind + encoder)} "
-        f"({_chosen(config)}) of {parameters / 1e6:.2f} million parameters, trained with segtrain; its "
+        f"{in_code(file)} gives each pixel of an image one of {len(loaded.classes)} classes. It is a "
+        f"{in_markdown(kind + encoder)} ({_chosen(config)}) of {parameters / 1e6:.2f} million parameters, trained with segtrain; its "
         f"weights are those after epoch {number_of(loaded.epoch)}, the best by mean Dice on the validation images.\n\n"
         f"Images have {channels} channel{'s' * (channels > 1)}{' (RGB)' * (channels == 3)} and any size. Pixel values "
         f"go in as stored; those of the training had the mean {mean} and the standard deviation {std}."
@@ -66,8 +66,8 @@ def _pixels(loaded: Loaded) -> str:
     lowest, highest = (", ".join(f"{v:g}" for v in row) for row in (loaded.pixels.lowest, loaded.pixels.highest))
     sizes = "" if loaded.pixels.spacing is None else " and of {:.3g} to {:.3g} mm a side".format(*loaded.pixels.spacing)
     return (
-        f" They were {in_markdown(' or '.join(loaded.pixels.dtypes))}, from {lowest} to {highest}{sizes}; images of another depth "
-        "or range are other images to the network."
+        f" They were {in_markdown(' or '.join(loaded.pixels.dtypes))}, from {lowest} to {highest}{sizes}; images of "
+        "another depth or range are other images to the network."
     )
 
 
@@ -85,10 +85,10 @@ def _data(loaded: Loaded) -> str:
     groups = len(set(split.get("groups", {}).values()))
     several = f" The test images come from {groups} group{'s' * (groups > 1)}, such as patients."
     known = several if 0 < groups < len(split["test"]) else ""
+    named, divided = in_code(f"dataset={config.choices.dataset}"), in_code(f"split={config.choices.get('split')}")
     return (
-        f"## Data\n\n{in_code(f'dataset={config.choices.dataset}')} ({in_code(str(config.dataset._target_))}), "
-        f"fingerprint {in_code(split['fingerprint'])}, divided by {in_code(f'split={config.choices.get("split")}')}: "
-        f"{in_markdown(kind)}, {listed(how)}.{known}\n\n" + table(("side", "images"), sides)
+        f"## Data\n\n{named} ({in_code(str(config.dataset._target_))}), fingerprint {in_code(split['fingerprint'])}, "
+        f"divided by {divided}: {in_markdown(kind)}, {listed(how)}.{known}\n\n" + table(("side", "images"), sides)
     )
 
 
