@@ -208,6 +208,11 @@ def _number(cell: str) -> Number:
 
 
 def _text(table: Sequence[Sequence[str]]) -> str:
+    return "".join(map(_line, table))
+
+
+def _line(cells: Sequence[str]) -> str:
+    """One line of a table; the writer quotes a carriage return only where it ends lines itself."""
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(table)
-    return stream.getvalue()
+    csv.writer(stream, lineterminator="\r\n").writerow(cells)
+    return f"{stream.getvalue()[:-2]}\n"
