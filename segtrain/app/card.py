@@ -52,7 +52,8 @@ def _head(loaded: Loaded, file: str) -> str:
         f"# Model card: {in_markdown(run_name(loaded.run.path))}\n\n"
         f"{in_code(file)} gives each pixel of an image one of {len(loaded.classes)} classes. It is a "
         f"{in_markdown(kind + encoder)} ({_chosen(config)}) of {parameters / 1e6:.2f} million parameters, trained with "
-        f"segtrain; its weights are those after epoch {number_of(loaded.epoch)}, the best by mean Dice on the validation images.\n\n"
+        f"segtrain; its weights are those after epoch {number_of(loaded.epoch)}, the best by mean Dice on the "
+        "validation images.\n\n"
         f"Images have {channels} channel{'s' * (channels > 1)}{' (RGB)' * (channels == 3)} and any size. Pixel values "
         f"go in as stored; those of the training had the mean {mean} and the standard deviation {std}."
         f"{_pixels(loaded)}\n\n" + table(("label", "class", "colour"), labels)

@@ -1,5 +1,6 @@
 """What a run writes is read, of every version; what it does not write is one message that names the file."""
 
+import contextlib
 import copy
 import json
 import math
@@ -11,15 +12,11 @@ from segtrain.errors import UserError
 from segtrain.runs.contents import FILES, about_problem
 from segtrain.runs.folder import PARTS, RunFolder
 
-PIXELS = {
-    "dtypes": ["uint8"],
-    "images": 2,
-    "spacing": None,
-    **dict.fromkeys(("lowest", "highest", "low", "high"), [1.5]),
-}
+PIXELS = {"dtypes": ["uint8"], "images": 1, "spacing": None}
+PIXELS |= {key: [1.5] for key in ("lowest", "highest", "low", "high")}
 SPLIT = {"fingerprint": "f", "train": ["a"], "val": ["b"], "test": ["c"], "unused": []}
 WHOLE = {
-    "status.json": {"state": "finished", "started_at": "2026-11-30T17:00:00+00:00", "pid": 1, "host": "h", "error": None},
+    "status.json": {"state": "finished", "started_at": "2026-11-30T17:00:00+00:00", "pid": 1, "host": "h"},
     "split.json": {**SPLIT, "skipped": {}, "groups": {"c": "c"}, "pixels": PIXELS},
     "results.json": {"test/dice": 0.5, "test/dice/a": None, "test/images": 2, "best_epoch_from_1": 1, "val/dice": 0.4},
     "env.json": {"packages": {"torch": "2"}, "device": "CPU", "precision": "32", "segtrain_commit": None, "seed": 0},
@@ -117,7 +114,8 @@ def test_what_stands_beside_weights_is_asked():
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"5", b"x", b"[[]]", b"{1: 2}", b"a: [1", b"\xff\xfe", b"\x00", b"a: &a [*a]", b"[" * 100_000, b"- {at: 1}", b"- 5",
+        b"", b"5", b"x", b"[[]]", b"{1: 2}", b"a: [1", b"\xff\xfe", b"\x00", b"a: &a [*a]", b"[" * 100_000,
+        b"- {at: 1}", b"- 5",
         b"a: !!python/object/apply:os.getcwd []", b"a: !!set {b}", b"a: 1\na: 2", b"aug: 5", b"a: 0x" + b"f" * 5000,
     ],
 )  # fmt: skip
@@ -149,7 +147,5 @@ def test_bytes_that_went_astray_never_end_in_another_error(run):
             some = copy.copy(whole)
             some[generator.randrange(len(some))] = generator.randrange(256)
             (run.path / name).write_bytes(some)
-            try:
+            with contextlib.suppress(UserError):
                 run.read_json(name)
-            except UserError:
-                pass
