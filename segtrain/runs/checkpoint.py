@@ -26,6 +26,7 @@ from segtrain.runs.contents import is_whole
 from segtrain.runs.folder import BEST as BEST
 from segtrain.runs.folder import WEIGHTS as WEIGHTS
 
+RECORDER = "Recorder"  # the callback that keeps the best epoch and the random states
 PLACE = ("epoch", "batches")  # of the data module: where training goes on
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 PLAIN = (
@@ -94,7 +95,9 @@ def _missing(state: Any) -> str:
     numbers = [state.get("epoch"), *([] if "DataModule" in wrong else map(state["DataModule"].get, PLACE))]
     if not all(is_whole(number) and number >= 0 for number in numbers):
         wrong.append("epoch")
-    if "callbacks" not in wrong and not all(isinstance(one, dict) for one in state["callbacks"].values()):
+    wrong += [key for key in ("optimizer_states", "lr_schedulers") if key not in wrong and len(state[key]) != 1]
+    callbacks = {} if "callbacks" in wrong else state["callbacks"]
+    if RECORDER not in callbacks or not all(isinstance(one, dict) for one in callbacks.values()):
         wrong.append("callbacks")
     return f"another '{wrong[0]}', or none" if wrong else ""
 

@@ -10,10 +10,11 @@ import socket
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from segtrain.errors import UserError
 from segtrain.files import explained
+from segtrain.printable import one_line
 
 try:
     import fcntl
@@ -21,6 +22,7 @@ except ImportError:  # Windows: the sign of life alone
     fcntl = None  # type: ignore[assignment]
 
 NAME = ".lock"
+LONGEST = 1000  # letters of a lock that are read
 TIMEOUT = 60.0  # seconds without a sign of life after which a holder on another host counts as dead
 BEAT = TIMEOUT / 6
 
@@ -87,10 +89,11 @@ class Lock:
         assert self._file is not None
         self._file.seek(0)
         try:
-            holder: dict[str, str] = json.loads(self._file.read())
-        except ValueError:
+            holder: Any = json.loads(self._file.read(LONGEST))
+        except (ValueError, RecursionError):  # UnicodeDecodeError too
             return None
-        return holder
+        known = isinstance(holder, dict) and {"pid", "host"} <= holder.keys()
+        return {key: one_line(str(holder[key]))[:100] for key in ("pid", "host")} if known else None
 
     def _age(self) -> float:
         """Seconds since the last sign of life, by the clock of the file system, which both hosts share."""
