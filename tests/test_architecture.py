@@ -164,3 +164,18 @@ def test_a_wrong_import_is_found(module: str, line: str) -> None:
 def test_torch_is_found_behind_imports_of_ours() -> None:
     assert "torch" not in imports_of("segtrain.lightning")
     assert "torch" in reaches("segtrain.lightning")
+
+
+def unshown(tree: ast.AST) -> list[int]:
+    """Lines that print, or ask rich to, otherwise than by segtrain.printable and segtrain.screen."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call.lineno for call in calls if isinstance(call, ast.Name) and call.id in ("print", "Console")]
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(m for m in MODULES if within(m, ("segtrain.app", "segtrain.sweeps", "segtrain.data", "segtrain.runs"))),
+)
+def test_everything_is_printed_as_text(module: str) -> None:
+    """What stands in a name is never obeyed: neither by the terminal nor by rich."""
+    assert not unshown(ast.parse(MODULES[module].read_text(encoding="utf-8")))
