@@ -134,6 +134,7 @@ FILES: dict[str, dict[str, Field]] = {
     },
     "results.json": {
         "test/dice": Field("a number from 0 to 1, or null", lambda value: _is_score(value)),
+        "val/dice": Field("a number from 0 to 1, or null", lambda value: _is_score(value)),
         "test/images": Field("a whole number of 1 or more", lambda value: is_whole(value) and value > 0),
     },
     "env.json": {

@@ -46,7 +46,7 @@ def test_what_a_run_writes_is_read(run, name):
 def test_what_older_versions_did_not_write_has_a_default(run):
     put(run, "split.json", SPLIT)
     assert run.read_json("split.json") == {**SPLIT, "skipped": {}, "groups": {}, "pixels": None}
-    put(run, "results.json", {"test/dice": None, "test/images": 1, "best_epoch": 0, "seconds": 3.5})
+    put(run, "results.json", {"test/dice": None, "val/dice": 0, "test/images": 1, "best_epoch": 0, "seconds": 3.5})
     put(run, "status.json", {"state": "queued"})
     assert run.read_json("results.json")["best_epoch"] == 0 and run.status["started_at"] is None
 

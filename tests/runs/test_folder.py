@@ -16,7 +16,7 @@ from segtrain.runs.folder import PARTS, RunFolder, folder_name
 WHOLE = {part: {} for part in PARTS}
 CONFIG = f"{json.dumps({**WHOLE, 'aug': {'strength': 0.5}})}  # kept as given\n"
 OTHER = json.dumps({**WHOLE, "other": 1})
-SCORED = {"test/dice": 0.5, "test/images": 2, "best_epoch_from_1": 1}
+SCORED = {"test/dice": 0.5, "val/dice": 0.4, "test/images": 2, "best_epoch_from_1": 1}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine
 
-SCORED = {"test/dice": 0.5, "test/images": 2, "best_epoch_from_1": 1}
+SCORED = {"test/dice": 0.5, "val/dice": 0.4, "test/images": 2, "best_epoch_from_1": 1}
 
 
 def scores(folder: Path) -> dict[str, bytes]:
