@@ -2,6 +2,7 @@
 
 import fnmatch
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -153,7 +154,7 @@ def read_run(path: Path) -> Run:
 
 def _json(run: RunFolder, name: str) -> dict[str, Any]:
     """A JSON file of a run; empty where it is not written yet."""
-    return run.read_json(name) if (run.path / name).exists() else {}
+    return run.read_json(name) if os.path.lexists(run.path / name) else {}  # a link to nowhere is no missing file
 
 
 def _config(run: RunFolder) -> dict[str, Any]:
