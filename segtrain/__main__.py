@@ -15,6 +15,7 @@ from segtrain.files import print_any_name
 from segtrain.help import help_text
 from segtrain.mistakes import CONFIG_DIR, require_readable
 from segtrain.openmp import spin_briefly
+from segtrain.printable import print_text
 from segtrain.trust import trust, typed_trust
 
 VERBS = {
@@ -193,7 +194,7 @@ def run(verb: str) -> None:
         except Exception as error:
             failures.append(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                print(f"failed: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr)
+                print_text(f"failed: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr)
             return None
 
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(task)()
@@ -208,7 +209,7 @@ def report(error: Exception, arguments: list[str], verb: str) -> None:
     message = explain(error, verb)
     if message is None or "debug=true" in [a.lower() for a in arguments]:
         raise error
-    print(f"error: {message}", file=sys.stderr)
+    print_text(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 
 

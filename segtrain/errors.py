@@ -23,6 +23,20 @@ class UserError(Exception):
         self.codes = dict(codes or {})
 
 
+def damaged(where: object, got: str, expected: str) -> UserError:
+    """Returns the error of a file of a run or sweep that is not what it was when it was written.
+
+    Args:
+        where: its name.
+        got: what it holds instead.
+        expected: what a file of its kind holds.
+    """
+    return UserError(
+        f"'{where}' is damaged; expected {expected}; got: {got}; restore the file, or delete the run folder and run "
+        "again"
+    )
+
+
 class Refusal(NamedTuple):
     """What `refuse` was told; `names` are all the files or samples it is about, the message may show a few."""
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from segtrain.area import shrink_labels
 from segtrain.files import write_whole
 from segtrain.runs.epochs import number_of
-from segtrain.sheet import DPI, Row, patch, save, write_sheet
+from segtrain.sheet import DPI, Row, letters_of, patch, save, write_sheet
 
 Image = npt.NDArray[Any]
 Rgb = npt.NDArray[np.uint8]
@@ -194,7 +194,9 @@ def _panel(axis: Axes, title: str, lines: Mapping[str, Points], best: tuple[floa
         if name == "val/dice":
             style = {"color": "black", "linewidth": 2, "zorder": 3}
         epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
-        axis.plot(epochs, values, label=name.removeprefix("val/dice/"), marker=marker, markersize=4, **style)
+        axis.plot(
+            epochs, values, label=letters_of(name.removeprefix("val/dice/")), marker=marker, markersize=4, **style
+        )
     if lines and all(len(points) == 1 for points in lines.values()):  # one epoch has no range of its own
         axis.set_ylim(0, 1.15 * max(points[0][1] for points in lines.values()) or 1)
     if best:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from segtrain.files import write_whole
+from segtrain.printable import one_line
 
 DPI = 100
 GAP = 8  # pixels between tiles
@@ -80,10 +81,19 @@ def save(figure: Figure, path: Path) -> None:
     write_whole(path, stream.getvalue())
 
 
+def letters_of(name: str) -> str:
+    """Returns a name for a figure, in which matplotlib reads $ as mathematics and leaves out labels that begin with _.
+
+    Characters that nothing can draw are shown as escapes, as on a terminal.
+    """
+    text = one_line(name).replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text
+
+
 def patch(label: str, colour: tuple[int, int, int]) -> Patch:
     """A legend entry; colour in 0..255."""
     face = (colour[0] / 255, colour[1] / 255, colour[2] / 255)
-    return Patch(label=label, facecolor=face, edgecolor="0.3", linewidth=0.5)
+    return Patch(label=letters_of(label), facecolor=face, edgecolor="0.3", linewidth=0.5)
 
 
 def _layout(heads: Sequence[str], rows: Sequence[Row], legend: Sequence[Patch]) -> _Layout:
@@ -103,9 +113,9 @@ def _layout(heads: Sequence[str], rows: Sequence[Row], legend: Sequence[Patch]) 
 
 
 def _text(figure: Figure, layout: _Layout, text: str, x: int, y: int, weight: str = "normal") -> None:
-    """Text with its lower edge `y` pixels below the top; '$' is a letter, not mathematics."""
-    style: dict[str, Any] = {"va": "bottom", "fontsize": FONT, "fontweight": weight, "parse_math": False}
-    figure.text(x / layout.width, 1 - y / layout.height, text, **style)
+    """Text with its lower edge `y` pixels below the top."""
+    style: dict[str, Any] = {"va": "bottom", "fontsize": FONT, "fontweight": weight}
+    figure.text(x / layout.width, 1 - y / layout.height, letters_of(text), **style)
 
 
 def _legend(figure: Figure, entries: Sequence[Patch], columns: int) -> None:
@@ -113,6 +123,4 @@ def _legend(figure: Figure, entries: Sequence[Patch], columns: int) -> None:
         return
     style: dict[str, Any] = {"fontsize": FONT, "labelspacing": 0.3, "handlelength": 1.4, "frameon": False}
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 0), "borderaxespad": 0.2}
-    box = figure.legend(handles=list(entries), ncols=columns, **place, **style)
-    for text in box.get_texts():
-        text.set_parse_math(False)
+    figure.legend(handles=list(entries), ncols=columns, **place, **style)

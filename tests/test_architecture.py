@@ -15,13 +15,16 @@ MODULES = {
     for file in ROOT.rglob("*.py")
 }
 
-# What of ours a layer may import, beside itself, errors, files, folders, plain_yaml, counted, spread, area, padding and
-# the version; layers not named, all.
+# What of ours a layer may import, beside itself, errors, files, folders, plain_yaml, plain_json, printable, screen,
+# counted, spread, area, padding and the version; layers not named, all.
 ALLOWED = {
     "segtrain.errors": (),
     "segtrain.files": (),
     "segtrain.folders": (),
     "segtrain.plain_yaml": (),
+    "segtrain.plain_json": (),
+    "segtrain.printable": (),
+    "segtrain.screen": (),
     "segtrain.area": (),
     "segtrain.padding": (),
     "segtrain.counted": (),
@@ -171,6 +174,9 @@ def violations(module: str, imports: set[str] | frozenset[str]) -> list[str]:
         "segtrain.files",
         "segtrain.folders",
         "segtrain.plain_yaml",
+        "segtrain.plain_json",
+        "segtrain.printable",
+        "segtrain.screen",
         "segtrain.counted",
         "segtrain.spread",
         "segtrain.area",
@@ -300,3 +306,18 @@ def test_an_opening_is_found(line: str) -> None:
 @pytest.mark.parametrize("line", ["opened(path)", "Image.open(file)", "require_regular(path)\ntorch.load(path)"])
 def test_an_opening_that_asks_is_let_be(line: str) -> None:
     assert not opening("segtrain.app.any", ast.parse(line))
+
+
+def unshown(tree: ast.AST) -> list[int]:
+    """Lines that print, or ask rich to, otherwise than by segtrain.printable and segtrain.screen."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call.lineno for call in calls if isinstance(call, ast.Name) and call.id in ("print", "Console")]
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(m for m in MODULES if within(m, ("segtrain.app", "segtrain.sweeps", "segtrain.data", "segtrain.runs"))),
+)
+def test_everything_is_printed_as_text(module: str) -> None:
+    """What stands in a name is never obeyed: neither by the terminal nor by rich."""
+    assert not unshown(tree_of(module))

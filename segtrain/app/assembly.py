@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from rich.markup import escape
 from torch import nn
 
 from segtrain.app import device
@@ -75,7 +74,7 @@ def assemble(
     """
     opened = open_data(config) if source is None else source
     for line in opened.lines():
-        terminal.say(escape(line))
+        terminal.say(line)
     feeding = Feeding(config, opened.dataset)
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
@@ -89,9 +88,9 @@ def assemble(
     is_typed = any(override.startswith("data.crop=") for override in run.overrides())
     crop, size = config.data.crop, data.batch_size
     for sentence in cautions(dataset, data.split, groups, crop=crop, is_typed=is_typed, batch_size=size):
-        terminal.say(escape(f"careful: {sentence}"))
+        terminal.say(f"careful: {sentence}")
     if not scales_itself(config) and (scales := feeding.scales(data.split.train)):
-        terminal.say(escape(f"careful: {scales}"))
+        terminal.say(f"careful: {scales}")
     module = build_module(config, feeding, data)
     start(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)

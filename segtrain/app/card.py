@@ -17,6 +17,7 @@ from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import Row, listed, table
 from segtrain.app.sources import named_model
 from segtrain.counted import counted
+from segtrain.printable import in_code, in_markdown
 from segtrain.runs.epochs import number_of
 
 VERSIONS = ("torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
@@ -48,10 +49,11 @@ def _head(loaded: Loaded, file: str) -> str:
     ]
     mean, std = (", ".join(f"{v:.4g}" for v in values.flatten()) for values in (loaded.model.mean, loaded.model.std))
     return (
-        f"# Model card: {run_name(loaded.run.path)}\n\n"
-        f"`{file}` gives each pixel of an image one of {len(loaded.classes)} classes. It is a {kind}{encoder} "
-        f"({_chosen(config)}) of {parameters / 1e6:.2f} million parameters, trained with segtrain; its "
-        f"weights are those after epoch {number_of(loaded.epoch)}, the best by mean Dice on the validation images.\n\n"
+        f"# Model card: {in_markdown(run_name(loaded.run.path))}\n\n"
+        f"{in_code(file)} gives each pixel of an image one of {len(loaded.classes)} classes. It is a "
+        f"{in_markdown(kind + encoder)} ({_chosen(config)}) of {parameters / 1e6:.2f} million parameters, trained with "
+        f"segtrain; its weights are those after epoch {number_of(loaded.epoch)}, the best by mean Dice on the "
+        "validation images.\n\n"
         f"Images have {channels} channel{'s' * (channels > 1)}{' (RGB)' * (channels == 3)} and any size. Pixel values "
         f"go in as stored; those of the training had the mean {mean} and the standard deviation {std}."
         f"{_pixels(loaded)}\n\n" + table(("label", "class", "colour"), labels)
@@ -65,14 +67,14 @@ def _pixels(loaded: Loaded) -> str:
     lowest, highest = (", ".join(f"{v:g}" for v in row) for row in (loaded.pixels.lowest, loaded.pixels.highest))
     sizes = "" if loaded.pixels.spacing is None else " and of {:.3g} to {:.3g} mm a side".format(*loaded.pixels.spacing)
     return (
-        f" They were {' or '.join(loaded.pixels.dtypes)}, from {lowest} to {highest}{sizes}; images of another depth "
-        "or range are other images to the network."
+        f" They were {in_markdown(' or '.join(loaded.pixels.dtypes))}, from {lowest} to {highest}{sizes}; images of "
+        "another depth or range are other images to the network."
     )
 
 
 def _chosen(config: DictConfig) -> str:
     named = named_model(config)
-    return f"`model={named}`" if named == config.choices.model else f"`model._target_={config.model._target_}`"
+    return in_code(f"model={named}" if named == config.choices.model else f"model._target_={config.model._target_}")
 
 
 def _data(loaded: Loaded) -> str:
@@ -84,10 +86,10 @@ def _data(loaded: Loaded) -> str:
     groups = len(set(split.get("groups", {}).values()))
     several = f" The test images come from {groups} group{'s' * (groups > 1)}, such as patients."
     known = several if 0 < groups < len(split["test"]) else ""
+    named, divided = in_code(f"dataset={config.choices.dataset}"), in_code(f"split={config.choices.get('split')}")
     return (
-        f"## Data\n\n`dataset={config.choices.dataset}` (`{config.dataset._target_}`), fingerprint "
-        f"`{split['fingerprint']}`, divided by `split={config.choices.get('split')}`: {kind}, {listed(how)}.{known}\n\n"
-        + table(("side", "images"), sides)
+        f"## Data\n\n{named} ({in_code(str(config.dataset._target_))}), fingerprint {in_code(split['fingerprint'])}, "
+        f"divided by {divided}: {in_markdown(kind)}, {listed(how)}.{known}\n\n" + table(("side", "images"), sides)
     )
 
 
@@ -133,4 +135,5 @@ def _called(config: DictConfig, part: str) -> str:
     """A group's choice, its class and arguments."""
     node: dict[str, Any] = OmegaConf.to_container(config[part], resolve=True)  # type: ignore[assignment]
     arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
-    return f"`{part}={config.choices[part]}`: {str(node['_target_']).rpartition('.')[2]}, {listed(arguments)}"
+    chosen, kind = in_code(f"{part}={config.choices[part]}"), str(node["_target_"]).rpartition(".")[2]
+    return f"{chosen}: {kind}, {listed(arguments)}"

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.app.markdown import table
 from segtrain.aug.ablation import ablated
 from segtrain.aug.trace import OPS
+from segtrain.printable import in_code, in_markdown
 
 READS = {kind.__name__: ops for kind, ops in OPS.items()}
 AFFINE = ("rotate", "scale", "shear", "translate")  # ops that the chance `affine` switches together
@@ -23,7 +24,8 @@ def augmentation(config: DictConfig) -> str:
         nodes = ablated(nodes, without, only)
     crop, schedule = config.data.crop, aug.get("schedule", "constant")
     head = (
-        f"## Augmentation\n\n`aug={config.choices.aug}` at strength {aug['strength']:g}, schedule {schedule}; "
+        f"## Augmentation\n\n{in_code(f'aug={config.choices.aug}')} at strength {aug['strength']:g}, "
+        f"schedule {in_markdown(str(schedule))}; "
         + (f"random crops of {crop} pixels" if crop else "whole images")
         + "."
     )

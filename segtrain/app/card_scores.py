@@ -1,6 +1,5 @@
 """What a model card says of the scores of a run, and of how little they rest on."""
 
-import csv
 from typing import Any
 
 import numpy as np
@@ -8,12 +7,13 @@ import numpy as np
 from segtrain.app import empty_images
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import bullets, table
-from segtrain.errors import UserError
-from segtrain.files import text_opened
+from segtrain.errors import UserError, damaged
 from segtrain.model.bootstrap import LEAST
 from segtrain.model.empties import as_counted
 from segtrain.model.intervals import of_means
+from segtrain.printable import in_code, in_markdown
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.metrics_csv import read_csv
 
 SCORES = ("dice", "iou", "precision", "recall")
 
@@ -29,6 +29,10 @@ def scores(loaded: Loaded, results: Results | None) -> str:
     """The section: of each class the scores over all test pixels, and means over images with intervals."""
     if results is None:
         return "## Scores\n\nThe run has not finished: it was not tested."
+    path = loaded.run.path / "results.json"
+    asked = [f"test/{score}{end}" for score in SCORES for end in ("", *(f"/{name}" for name in loaded.classes))]
+    if lacks := [key for key in (*asked, "test/pixel_accuracy", "val/dice") if key not in results]:
+        raise damaged(path, f"no key '{lacks[0]}'", "the scores of every class")
     means, rows = _means(loaded), []
     for name in (None, *loaded.classes):
         end = f"/{name}" if name else ""
@@ -48,8 +52,9 @@ def scores(loaded: Loaded, results: Results | None) -> str:
 
 def limits(loaded: Loaded, results: Results | None) -> str:
     """The section: where the network was not tried."""
+    data = in_code(f"dataset={loaded.config.choices.dataset}")
     lines = [
-        f"Tried on test images of `dataset={loaded.config.choices.dataset}` alone, not on other devices, sites, "
+        f"Tried on test images of {data} alone, not on other devices, sites, "
         "populations or resolutions: `evaluate run=RUN dataset=…` and `evaluate run=RUN shift=…` do that. Nothing here "
         "speaks for a clinical use.",
         f"Label {loaded.ignore_index} in a mask says nothing: such pixels were neither trained on nor scored, and the "
@@ -58,7 +63,7 @@ def limits(loaded: Loaded, results: Results | None) -> str:
     ]
     precision = str(loaded.config.trainer.precision)
     if precision != "32-true":
-        lines.append(f"Training and scores are in {precision}; the exported file computes in float32.")
+        lines.append(f"Training and scores are in {in_markdown(precision)}; the exported file computes in float32.")
     return "## Limits\n\n" + bullets(lines)
 
 
@@ -68,9 +73,11 @@ def _of_scores(loaded: Loaded, results: Results) -> list[str]:
     known = {name: value for name, value in dice.items() if value is not None}
     if known:
         worst = min(known, key=lambda name: known[name])
-        found.append(f"The weakest class is {worst}, with a Dice of {known[worst]:.3f}.")
+        found.append(f"The weakest class is {in_markdown(worst)}, with a Dice of {known[worst]:.3f}.")
     if absent := [name for name in dice if name not in known]:
-        found.append(f"No test image shows {', '.join(absent)}, and none was predicted: that was not tried.")
+        found.append(
+            f"No test image shows {in_markdown(', '.join(absent))}, and none was predicted: that was not tried."
+        )
     alone = " Images count as independent; where several show one patient or scene, the intervals are too short."
     groups = _groups(loaded)
     kin = alone if len(set(groups.values())) == len(groups) else ""
@@ -101,18 +108,14 @@ def _means(loaded: Loaded) -> dict[str, str]:
     columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
     groups = _groups(loaded)
     try:
-        with text_opened(path, newline="") as file:
-            rows = list(csv.DictReader(file))
-        if not rows:
-            raise ValueError("no row")
-        values = np.array([[float(row[key]) if row[key] != "" else np.nan for key in columns] for row in rows])
-        values = as_counted(values, np.array([int(row["pixels"]) for row in rows]))
-        found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
-    except (OSError, LookupError, ValueError, TypeError) as error:
-        raise UserError(
-            f"'{path}' cannot be read; expected a row of scores for each test image, as training wrote it; "
-            f"got: {error}; restore the file, or export without the card: card=false"
-        ) from error
+        rows = read_csv(path)
+        if lacks := [key for key in (*columns, "pixels") if not rows or key not in rows[0]]:
+            raise damaged(path, f"no {lacks[0]}", "a row of scores for each test image, as training wrote it")
+    except UserError as error:
+        raise UserError(f"{error}; or export without the card: card=false") from error
+    values = np.array([[row[key] for key in columns] for row in rows])
+    values = as_counted(values, np.array([int(row["pixels"]) for row in rows]))
+    found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
     means = [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in values.T]
     shown = [
         f"{_shown(m)} [{_shown(i.low)}, {_shown(i.high)}]" if i.low == i.low else _shown(m)

@@ -1,9 +1,12 @@
 """What a model card says of how to use the file: commands and code that run as they stand."""
 
+import json
+
 from segtrain.app.commands import command
 from segtrain.app.exported import run_name
 from segtrain.app.loaded import Loaded
 from segtrain.app.markdown import block
+from segtrain.printable import one_line
 
 PADDED = """
 height, width = image.shape[:2]
@@ -16,7 +19,7 @@ ONNX = """import json
 import numpy as np
 import onnxruntime
 {imports}
-session = onnxruntime.InferenceSession("{file}")
+session = onnxruntime.InferenceSession({file})
 about = json.loads(session.get_modelmeta().custom_metadata_map["segtrain"])
 {read}{padded}(logits,) = session.run(None, {{"image": images}})
 label = {label}
@@ -27,7 +30,7 @@ import numpy as np
 import torch
 {imports}
 extra = {{"segtrain": ""}}
-network = torch.export.load("{file}", extra_files=extra).module()
+network = torch.export.load({file}, extra_files=extra).module()
 about = json.loads(extra["segtrain"])
 {read}{padded}logits = network(torch.from_numpy(images)).numpy()
 label = {label}
@@ -58,7 +61,7 @@ def snippet(loaded: Loaded, file: str) -> str:
     imports, read = _reading(loaded)
     one = loaded.model(loaded.model.mean.expand(1, -1, 64, 64)).shape[1] == 1
     label = "logits[0, 0, :height, :width] > 0" if one else "logits[0, :, :height, :width].argmax(0)"
-    words = {"imports": imports, "file": file, "read": read, "padded": PADDED, "label": label, "last": LAST}
+    words = {"imports": imports, "file": _quoted(file), "read": read, "padded": PADDED, "label": label, "last": LAST}
     return (ONNX if file.endswith(".onnx") else TORCH).format(**words)
 
 
@@ -66,8 +69,13 @@ def _python(loaded: Loaded, name: str) -> str:
     imports, read = _reading(loaded)
     return (
         f"import numpy as np\n{imports}\nimport segtrain\n\n"
-        f'predictor = segtrain.load("{name}")\n{read}\nlabels, probabilities = predictor.predict(image)'
+        f"predictor = segtrain.load({_quoted(name)})\n{read}\nlabels, probabilities = predictor.predict(image)"
     )
+
+
+def _quoted(name: str) -> str:
+    """Returns the name as a text of Python, on one line."""
+    return json.dumps(one_line(name), ensure_ascii=False)
 
 
 def _reading(loaded: Loaded) -> tuple[str, str]:

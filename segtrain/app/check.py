@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.markup import escape
 
 from segtrain.app.check_data import Data, audit_data
 from segtrain.app.check_page import page
@@ -23,6 +21,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.runs.folder import folder_name
+from segtrain.screen import Screen, styled
 from segtrain.spread import spread
 from segtrain.values import check_values
 
@@ -128,14 +127,14 @@ def _write(
 
 def _print(lines: Sequence[Any], report: dict[str, Any], folder: Path) -> None:
     """What is not ok in full, the rest in a line; the verdict, with the names of what is not ok, comes last."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Screen(soft_wrap=True)
     counts = Counter(line.verdict for line in lines)
     wrong = [line for verdict in ("fail", "warn") for line in lines if line.verdict == verdict]
     rest = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("ok", "unmeasured") if counts[verdict])
-    console.print(f"[bold]{escape(report['title'])}[/bold]")
+    console.print(report["title"], style="bold")
     for line in wrong[:SHOWN]:
-        console.print(f"{_coloured(line.verdict)}  [bold]{escape(line.check)}[/bold]: {escape(line.shown)}")
-        console.print(f"      {escape(_one_line(line.meaning))} [dim](threshold: {escape(line.threshold)})[/dim]")
+        console.print(styled(_coloured(line.verdict), "  ", (line.check, "bold"), f": {line.shown}"))
+        console.print(styled(f"      {_one_line(line.meaning)} ", (f"(threshold: {line.threshold})", "dim")))
     if len(wrong) > SHOWN:
         console.print(f"and {len(wrong) - SHOWN} more that are not ok, in check.html")
     if "samples" in report:
@@ -146,19 +145,15 @@ def _print(lines: Sequence[Any], report: dict[str, Any], folder: Path) -> None:
             f"{report['seed']}; "
             f"{report['seconds']:.0f} s"
         )
-    console.print(
-        f"{rest or 'nothing is ok'}; each value, and pictures, in {escape(str(folder))}/check.html, check.json"
-    )
+    console.print(f"{rest or 'nothing is ok'}; each value, and pictures, in {folder}/check.html, check.json")
     named = Counter(line.check for line in wrong)
     names = ", ".join(f"{name} ({count} times)" if count > 1 else name for name, count in named.items())
-    console.print(
-        f"verdict: {_coloured(report['verdict'])}, {counts['fail']} fail, {counts['warn']} warn"
-        + (f": {escape(names)}" if names else "")
-    )
+    said = f", {counts['fail']} fail, {counts['warn']} warn{f': {names}' if names else ''}"
+    console.print(styled("verdict: ", _coloured(report["verdict"]), said))
 
 
-def _coloured(verdict: str) -> str:
-    return f"[{COLOURS[verdict]}]{verdict}[/{COLOURS[verdict]}]"
+def _coloured(verdict: str) -> tuple[str, str]:
+    return verdict, COLOURS[verdict]
 
 
 def _one_line(text: str) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.progress import track
 
 from segtrain.app.cautions import crop_caution
@@ -32,6 +31,7 @@ from segtrain.data.normalisation import looked_at, normalisation
 from segtrain.data.split import PARTS, Split
 from segtrain.data.survey import survey
 from segtrain.errors import Refusal, UserError, hearing, noting
+from segtrain.screen import Screen
 
 MOST_PASTED = 32  # values outside the classes that are worth pasting; more come of JPEG or of interpolation
 
@@ -149,7 +149,7 @@ def _between(least: int, most: int) -> str:
 
 
 def _bar(total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     return lambda rows: track(
         rows, "reading the data", total, console=console, transient=True, disable=not console.is_terminal
     )

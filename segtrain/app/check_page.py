@@ -1,7 +1,6 @@
 """check.html: the table of the audit, and pictures of the samples that its lines are about, all inside the file."""
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image, ImageFile
 from segtrain.app.check_data import Data
 from segtrain.area import shrink_labels
 from segtrain.files import opened
+from segtrain.printable import in_html
 
 TEMPLATE = Path(__file__).with_name("check.html")
 SIDE = 160  # pixels of a thumbnail
@@ -25,7 +25,7 @@ VERDICTS = ("fail", "warn", "ok", "unmeasured")
 def page(report: Mapping[str, Any], lines: Sequence[Any], data: Data) -> str:
     """The page: what is wrong first, with pictures; then all lines; then pictures of what is worth a look."""
     counts = ", ".join(f"{sum(line.verdict == verdict for line in lines)} {verdict}" for verdict in VERDICTS[:3])
-    parts = [f"<h1>{html.escape(report['title'])}</h1>"]
+    parts = [f"<h1>{in_html(report['title'])}</h1>"]
     parts.append(f'<p class="verdict {report["verdict"]}">Verdict: {report["verdict"]} ({counts}).</p>')
     parts.append('<p class="soft">The same, with every sample that a line is about, stands in check.json.</p>')
     parts += [_section(line, data) for verdict in ("fail", "warn") for line in lines if line.verdict == verdict]
@@ -36,7 +36,7 @@ def page(report: Mapping[str, Any], lines: Sequence[Any], data: Data) -> str:
         if some
     ]
     parts += [_section(line, data) for line in data.lines if line.verdict == "ok" and line.samples]
-    filled = {"title": html.escape(report["title"]), "body": "\n".join(parts)}
+    filled = {"title": in_html(report["title"]), "body": "\n".join(parts)}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(filled)
 
 
@@ -45,7 +45,7 @@ def _table(lines: Sequence[Any]) -> str:
     for line in lines:
         cells = [line.check, line.shown, line.verdict, line.threshold if line.threshold != "none" else "", line.meaning]
         kinds = ["", "", f' class="{line.verdict}"', "", ""]
-        row = "".join(f"<td{kind}>{html.escape(cell)}</td>" for cell, kind in zip(cells, kinds, strict=True))
+        row = "".join(f"<td{kind}>{in_html(cell)}</td>" for cell, kind in zip(cells, kinds, strict=True))
         rows.append(f"<tr>{row}</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("check", "value", "verdict", "threshold", "meaning"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -53,8 +53,8 @@ def _table(lines: Sequence[Any]) -> str:
 
 def _section(line: Any, data: Data) -> str:
     """A line with pictures of the samples that it is about, if it is about any."""
-    head = f'<h2>{html.escape(line.check)} <span class="{line.verdict}">{line.verdict}</span></h2>'
-    words = f'<p>{html.escape(line.shown)}</p><p class="soft">{html.escape(line.meaning)}</p>'
+    head = f'<h2>{in_html(line.check)} <span class="{line.verdict}">{line.verdict}</span></h2>'
+    words = f'<p>{in_html(line.shown)}</p><p class="soft">{in_html(line.meaning)}</p>'
     samples, groups = getattr(line, "samples", ()), getattr(line, "groups", ())
     strips = [_group(group, data) for group in groups[:GROUPS]]
     inner = f'<div class="strip">{"".join(strips)}</div>' if groups else _strip(samples[:SAMPLES], data)
@@ -66,7 +66,7 @@ def _section(line: Any, data: Data) -> str:
 def _group(names: Sequence[str], data: Data) -> str:
     """The samples of a group, and how many of them are not shown."""
     more = len(names) - OF_GROUP
-    rest = f'<p class="soft">and {more} more of this group: {html.escape(", ".join(names[OF_GROUP:]))}</p>'
+    rest = f'<p class="soft">and {more} more of this group: {in_html(", ".join(names[OF_GROUP:]))}</p>'
     return _strip(names[:OF_GROUP], data, " group") + (rest if more > 0 else "")
 
 
@@ -77,16 +77,16 @@ def _strip(names: Sequence[str], data: Data, kind: str = "") -> str:
 def _figure(name: str, data: Data) -> str:
     """Image and labels of a sample side by side; of one that cannot be read its files, as far as they can be shown."""
     if data.facts is None or data.dataset is None:
-        return f'<figure><div class="noimage">{html.escape(name)}</div></figure>'
+        return f'<figure><div class="noimage">{in_html(name)}</div></figure>'
     part = data.facts.part_of.get(name, "")
-    words = html.escape(f"{name} ({part})" if part else name)
+    words = in_html(f"{name} ({part})" if part else name)
     if name in data.facts.seen:
         tiles = _labelled(data, data.dataset.ids.index(name))
         return f'<figure><img alt="{words}" src="{_inline(tiles)}"><figcaption>{words}</figcaption></figure>'
     if name not in data.facts.unread:  # a file that no sample is made of
         return f'<figure><div class="noimage">{words}</div></figure>'
     codes = list(data.facts.unread[name].codes)[:MOST_CODES]
-    words = f"{words}: {html.escape(', '.join(codes))}" if codes else words
+    words = f"{words}: {in_html(', '.join(codes))}" if codes else words
     rest = _raw(data, data.dataset.ids.index(name))
     picture = f'<img alt="{words}" src="{_inline(rest)}">' if rest else '<div class="noimage">no picture</div>'
     return f"<figure>{picture}<figcaption>{words}</figcaption></figure>"

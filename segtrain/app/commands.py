@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from segtrain.printable import one_line
+
 # Verbs that take all they need from a run's folder, a file or the arguments: no config is composed from choices.
 OF_RUN = ("evaluate", "predict", "export", "serve", "report", "compare", "diff")
 PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./…-]+")  # needs no quotes in a shell; … stands for what the user fills in
@@ -43,8 +45,23 @@ def searched_too(conf: str | Path) -> Sequence[str]:
 
 
 def in_shell(argument: str) -> str:
-    """Returns an argument quoted for the shell where it must be; with Hydra's single quotes in it, in double ones."""
+    """Returns an argument quoted for the shell where it must be; with Hydra's single quotes in it, in double ones.
+
+    One with a line feed, or another character that a terminal would obey, is written with escapes ($'…', which bash
+    and zsh read), so that a command stays one line, and does what it shows.
+    """
     if PLAIN.fullmatch(argument):
         return argument
+    if one_line(argument) != argument:
+        return "$'" + "".join(_escaped(character) for character in argument) + "'"
     plain = "'" in argument and not set('"$`!\\') & set(argument)
     return f'"{argument}"' if plain else shlex.quote(argument)
+
+
+def _escaped(character: str) -> str:
+    if character in "'\\":
+        return f"\\{character}"
+    if one_line(character) == character:
+        return character
+    errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "replace"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors=errors))

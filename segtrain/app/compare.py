@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from segtrain.app.finding import find_run
 from segtrain.app.named import named
 from segtrain.errors import UserError
+from segtrain.printable import print_text
+from segtrain.screen import Screen
 from segtrain.sweeps import caution, verdict
 from segtrain.sweeps.arms import BASELINE, Arm, arms_of
 from segtrain.sweeps.contrasts import contrast, judged
@@ -48,10 +49,10 @@ def compare(arguments: Sequence[str]) -> None:
         table.add_row(
             found.score, verdict.points(e.mean), verdict.own_interval(found), wins, verdict.p_value(e.p), found.verdict
         )
-    Console(soft_wrap=True).print(table)
+    Screen(soft_wrap=True).print(table)
     runs = [run for arm in (ours, theirs) for run in arm.runs.values()]
     for warning in caution.warnings(runs, [ours, theirs._replace(policy=BASELINE)], compared):
-        print(f"careful: {warning}")
+        print_text(f"careful: {warning}")
 
 
 def _arms(runs: Sequence[Run]) -> list[Arm]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.progress import track
 
 from segtrain.app.commands import command
@@ -19,6 +18,8 @@ from segtrain.counted import counted
 from segtrain.data.datasets.streamed import write_stream
 from segtrain.errors import UserError
 from segtrain.files import opened
+from segtrain.printable import print_text
+from segtrain.screen import Screen
 from segtrain.values import check_values
 
 
@@ -37,10 +38,10 @@ def convert(config: DictConfig) -> None:
         dataset = build_dataset(config)
         write_stream(dataset, unfinished, config.compress, _watched)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(
+    print_text(
         f"wrote {folder}: {counted(len(dataset.ids), 'sample')} in {len(dataset.classes)} classes, {size / 1e6:.1f} MB"
     )
-    print(f"train from it:  {_command(folder, typed, choices)}")
+    print_text(f"train from it:  {_command(folder, typed, choices)}")
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 def _watched(indices: range) -> Iterable[int]:
     """The indices, with a bar on a terminal."""
-    console = Console()
+    console = Screen()
     return track(indices, "writing", console=console, disable=not console.is_terminal)
 
 

@@ -1,13 +1,10 @@
 """`python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results. Without torch."""
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segtrain.app.changes import completed, differences
@@ -15,9 +12,10 @@ from segtrain.app.finding import find_run
 from segtrain.app.named import named
 from segtrain.counted import counted
 from segtrain.errors import UserError
-from segtrain.files import text_opened
 from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.metrics_csv import read_csv
+from segtrain.screen import Screen
 
 USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
 WIDTH = 200  # letters of a line where standard output is no terminal
@@ -34,13 +32,13 @@ def diff(arguments: Sequence[str]) -> None:
     if len(names) != 2:
         raise UserError(f"diff compares two runs; expected: {USAGE}; got {' '.join(names) or 'nothing'}")
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
-    console = Console(highlight=False)
+    console = Screen()
     console.width = console.width if console.is_terminal else WIDTH
-    console.print(escape(f"a  {one.path}\nb  {other.path}"), soft_wrap=True)
+    console.print(f"a  {one.path}\nb  {other.path}", soft_wrap=True)
     for title, rows in parts(one, other).items():
         table = Table("", "a", "b", title=title, title_justify="left", pad_edge=False)
         for row in rows:
-            table.add_row(*(escape(_text(cell)) for cell in row))
+            table.add_row(*(_text(cell) for cell in row))
         console.print(table if rows else f"{title}: no difference")
 
 
@@ -113,7 +111,7 @@ def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
 
 def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
     """The test image whose mean Dice differs most, where both runs tested it."""
-    tables = [_counts(path) for path in (a, b)]
+    tables = [{row["id"]: _counted(row) for row in read_csv(path)} for path in (a, b)]
     gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
     gaps = {name: gap for name, gap in gaps.items() if gap > 0}
     if not gaps:
@@ -122,18 +120,10 @@ def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
     return f"dice of {name} (differs most of {len(gaps)})", f"{tables[0][name]:.4f}", f"{tables[1][name]:.4f}"
 
 
-def _counts(path: Path) -> dict[str, float]:
-    """Of per_image.csv: image to its Dice; none where the file is not there."""
-    if not path.exists():
-        return {}
-    with text_opened(path, newline="") as file:
-        return {row["id"]: _counted(row) for row in csv.DictReader(file)}
-
-
-def _counted(row: Mapping[str, str]) -> float:
+def _counted(row: Mapping[str, float]) -> float:
     """The image's mean Dice; 1 where it is rightly empty, so that a false positive there is a difference."""
-    dice = float(row["dice"])
-    return 1.0 if math.isnan(dice) and int(row["pixels"]) else dice
+    dice = row.get("dice", math.nan)
+    return 1.0 if math.isnan(dice) and row.get("pixels") else dice
 
 
 def _text(value: Any) -> str:

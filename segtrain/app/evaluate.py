@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from torch import Tensor
 
@@ -34,7 +34,9 @@ from segtrain.model.ensemble import ensembled
 from segtrain.model.views import viewed
 from segtrain.model.windows import Windows, windowed
 from segtrain.padding import largest
+from segtrain.printable import printable
 from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.screen import Screen
 from segtrain.values import check_values
 
 UNNAMED = ("run=", "trust=", "outputs=", "debug=")  # overrides that the path says, or that change no score
@@ -152,9 +154,9 @@ def folder_of(members: Sequence[RunFolder], typed: Sequence[str], outputs: Path)
 
 def watched(given: Iterable[Batch], images: int, words: str) -> Iterator[Batch]:
     """The batches, with a bar of images on a terminal."""
-    console = Console()
+    console = Screen()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(words, total=images)
+        task = bar.add_task(escape(printable(words)), total=images)
         for batch in given:
             yield batch
             bar.advance(task, len(batch["index"]))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segtrain.model.calibration import Curve
-from segtrain.sheet import DPI, save
+from segtrain.sheet import DPI, letters_of, save
 
 WIDTH = 5.6  # inches: two stand side by side on a screen, one can be read on a telephone
 FONT = 8  # points
@@ -30,7 +30,7 @@ def confusion(path: Path, matrix: np.ndarray[Any, Any], classes: Sequence[str]) 
     figure = Figure(figsize=(side, 0.85 * side), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [textwrap.fill(name, LONGEST) for name in classes]
+    names = [textwrap.fill(letters_of(name), LONGEST) for name in classes]
     axes.set_xticks(range(len(classes)), names, fontsize=FONT, rotation=90 if len(classes) > 5 else 0)
     axes.set_yticks(range(len(classes)), names, fontsize=FONT)
     for (row, column), share in np.ndenumerate(shares):
@@ -72,7 +72,7 @@ def degradation(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     for index, name in enumerate(names):
         points = [(row["strength"], row["dice_image_mean"]) for row in rows if row["shift"] == name]
         look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 5}
-        axes.plot([x for x, _ in points], [y for _, y in points], label=name, **look)  # type: ignore[arg-type]
+        axes.plot([x for x, _ in points], [y for _, y in points], label=letters_of(name), **look)  # type: ignore[arg-type]
     axes.set_xlabel("strength of the shift (1 as in training)")
     axes.set_ylabel("Dice, mean over images")
     _quiet(axes)

@@ -4,8 +4,6 @@ import math
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segtrain import plots
@@ -18,8 +16,9 @@ from segtrain.app.evaluate_robustness import ROBUSTNESS, keep
 from segtrain.files import make_own, write_whole
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
+from segtrain.screen import Screen
 from segtrain.sweeps.arms import arms_of
-from segtrain.sweeps.reading import read_runs
+from segtrain.sweeps.reading import read_whole_runs
 
 WIDTH = 120  # letters of a line where standard output is no terminal
 
@@ -56,7 +55,7 @@ def next_of(run: Path, found: Evaluated) -> str:
 
     The report takes runs that were evaluated under the same shifts: those beside it that were not come first.
     """
-    beside = [one for one in read_runs([run.parent]) if one.finished]
+    beside = [one for one in read_whole_runs([run.parent])[0] if one.finished]
     if len(arms_of(beside)) < 2:
         return ""
     if all((one.path / ROBUSTNESS).exists() for one in beside):
@@ -69,14 +68,14 @@ def next_of(run: Path, found: Evaluated) -> str:
 
 def say(found: Evaluated, folder: Path, seconds: float) -> None:
     """The scores a class with their intervals, and where everything is."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Screen(soft_wrap=True)
     if not console.is_terminal:
         console.width = WIDTH
     part, results = found.data.part, found.results
     names = ", ".join(one.run.path.name for one in found.loaded)
-    console.print(f"{names}: {part}, {results[f'{part}/images']} images", markup=False)
+    console.print(f"{names}: {part}, {results[f'{part}/images']} images")
     for warning in found.warnings:
-        console.print(f"careful: {warning}", markup=False)
+        console.print(f"careful: {warning}")
     table = Table()
     surfaces = ("hd95", "surface_dice") if found.details.surfaces else ()
     told = empty_images.are_there(results, part, found.classes)
@@ -90,16 +89,16 @@ def say(found: Evaluated, folder: Path, seconds: float) -> None:
         shown.insert(1, f"{low:.4f} to {high:.4f}" if not math.isnan(low) else "–")
         more = [f"{results[f'{part}/{kind}{key}']:.3f}" for kind in surfaces]
         more += [empty_images.cell(results, part, name)] if told else []
-        table.add_row(escape(name) or "mean of foreground", *shown, *more, end_section=name == found.classes[-1])
+        table.add_row(name or "mean of foreground", *shown, *more, end_section=name == found.classes[-1])
     console.print(table)
     for note in found.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     for row in found.curves:
         where = f"{row['shift']} {row['strength']:g}"
         wrong = f", false positives on {empty_images.of_row(row)} empty images" if row["empty_images"] else ""
         console.print(f"  {where:20s} dice {row['dice']:.4f}, mean over images {row['dice_image_mean']:.4f}{wrong}")
     if found.curves and found.plainly and (following := next_of(found.loaded[0].run.path, found)):
-        console.print(f"next: {following}", markup=False)
+        console.print(f"next: {following}")
     console.print(
         f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, results.json, per_image.csv, …", markup=False
     )

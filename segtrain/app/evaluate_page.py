@@ -1,7 +1,6 @@
 """evaluate.html: scores with their intervals, figures, and the worst, median and best images, all inside the file."""
 
 import base64
-import html
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from segtrain import plots
 from segtrain.app import empty_images
 from segtrain.app.evaluate_found import Evaluated, pictured
 from segtrain.files import bytes_of
+from segtrain.printable import in_html
 
 TEMPLATE = Path(__file__).with_name("evaluate.html")
 SCORES = ("dice", "iou", "precision", "recall")
@@ -45,15 +45,15 @@ def page(found: Evaluated, folder: Path) -> str:
     names = " and ".join(one.run.path.name for one in found.loaded)
     results, part, how = found.results, found.data.part, found.how()
     mean = _cell(found, "dice", "{:.4f}").replace("<small>", " (").replace("</small>", ")")
-    parts = [f"<h1>{html.escape(names)}</h1>"]
+    parts = [f"<h1>{in_html(names)}</h1>"]
     parts.append(
         f'<p class="headline">Dice {mean}, mean of the foreground classes, {results[f"{part}/images"]} images</p>'
     )
-    parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in found.warnings]
-    parts += [f"<p>{html.escape(note)}</p>" for note in found.notes]
-    parts.append(f'<p class="soft">{html.escape(_words(how))}</p>')
+    parts += [f'<p class="warning">{in_html(warning)}</p>' for warning in found.warnings]
+    parts += [f"<p>{in_html(note)}</p>" for note in found.notes]
+    parts.append(f'<p class="soft">{in_html(_words(how))}</p>')
     parts += ["<h2>By class</h2>", _by_class(found), "<h2>Averages</h2>", _averages(found)]
-    parts.append(f'<p class="soft">{html.escape(AVERAGED)}</p>')
+    parts.append(f'<p class="soft">{in_html(AVERAGED)}</p>')
     if found.curves:
         parts += ["<h2>Under shifts</h2>", _shifts(found), _figure(folder / "shifts.png", "Dice as the shift grows")]
     shown = [("confusion.png", "Share of each class's pixels that is predicted as each class; rows are the truth.")]
@@ -61,10 +61,8 @@ def page(found: Evaluated, folder: Path) -> str:
     pair = "".join(_figure(folder / name, words) for name, words in shown)
     parts.append(f'<h2>Confusion and calibration</h2><div class="pair">{pair}</div>')
     parts += ["<h2>Worst, median and best images</h2>", _key(found), *_gallery(found)]
-    parts.append(
-        f'<h2>Method</h2><p>{html.escape(METHOD)}</p><p class="soft">All of it: results.json, per_image.csv.</p>'
-    )
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=html.escape(names), body="\n".join(parts))
+    parts.append(f'<h2>Method</h2><p>{in_html(METHOD)}</p><p class="soft">All of it: results.json, per_image.csv.</p>')
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=in_html(names), body="\n".join(parts))
 
 
 def _words(how: dict[str, Any]) -> str:
@@ -106,7 +104,7 @@ def _by_class(found: Evaluated) -> str:
 
 def _on_empties(found: Evaluated, name: str) -> str:
     """False positives on images without the class, with the interval of their rate below."""
-    shown = html.escape(empty_images.cell(found.results, found.data.part, name))
+    shown = in_html(empty_images.cell(found.results, found.data.part, name))
     rate = found.intervals.get(f"false_positive_rate/{name}" if name else "false_positive_rate")
     return shown if rate is None else f"{shown}<small>{100 * rate.low:.0f} to {100 * rate.high:.0f} %</small>"
 
@@ -139,14 +137,14 @@ def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], last
     body = []
     for number, (name, cells) in enumerate(rows):
         kind = f' class="{last}"' if last and number == len(rows) - 1 else ""
-        body.append(f"<tr{kind}><td>{html.escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
+        body.append(f"<tr{kind}><td>{in_html(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    head = "".join(f"<th>{in_html(name)}</th>" for name in heads)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
 def _figure(path: Path, words: str) -> str:
     data = base64.b64encode(bytes_of(path)).decode()
-    words = html.escape(words)
+    words = in_html(words)
     return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
 
 
@@ -159,7 +157,7 @@ def _key(found: Evaluated) -> str:
 
 
 def _spans(kinds: Iterable[tuple[str, tuple[int, int, int]]]) -> str:
-    return "".join(f'<span style="--c:rgb{tuple(colour)}">{html.escape(name)}</span>' for name, colour in kinds)
+    return "".join(f'<span style="--c:rgb{tuple(colour)}">{in_html(name)}</span>' for name, colour in kinds)
 
 
 def _gallery(found: Evaluated) -> list[str]:
@@ -171,7 +169,7 @@ def _gallery(found: Evaluated) -> list[str]:
         named = zip(("image", "truth", "prediction", "errors"), tiles, strict=True)
         pictures = "".join(f'<img alt="{words}" src="{_inline(tile)}">' for words, tile in named)
         scores = ", ".join(f"{key} {value:.3f}" for key, value in dice.items() if not math.isnan(value))
-        words = html.escape(f"{kind}: {name} | Dice: {scores}")
+        words = in_html(f"{kind}: {name} | Dice: {scores}")
         shown.append(f'<figure><div class="tiles">{pictures}</div><figcaption>{words}</figcaption></figure>')
     return shown
 

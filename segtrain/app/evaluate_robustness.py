@@ -1,6 +1,5 @@
 """Scores under shifts: a row a policy and strength, and for the sweep's report a row an image as well."""
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,9 @@ from segtrain.app.evaluate_data import Data
 from segtrain.app.evaluate_shifts import Shift, Shifted
 from segtrain.app.outcome import per_image
 from segtrain.app.scoring import Scored
-from segtrain.files import text_opened
 from segtrain.model.averages import averages
-from segtrain.runs.metrics_csv import write_csv
+from segtrain.runs.metrics_csv import read_cells, read_csv, write_csv
+from segtrain.sweeps.robustness import TEXTS
 
 ROBUSTNESS = "robustness.csv"  # in a run's folder, where the report finds it
 UNSHIFTED = ("none", 0.0)
@@ -86,7 +85,10 @@ def _text(value: float | int | str) -> str:
 
 
 def _read(path: Path) -> Iterable[Row]:
-    if not path.exists():
-        return []
-    with text_opened(path, newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows as they stand there.
+
+    Raises:
+        UserError: the table is damaged.
+    """
+    read_csv(path, TEXTS)
+    return [{**row} for row in read_cells(path)]

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segtrain.app.agreement import Agreement, agreements
@@ -18,6 +16,7 @@ from segtrain.errors import UserError
 from segtrain.files import changed, followed, make_own, part, put, to_disk, write_whole
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
+from segtrain.screen import Screen
 
 WIDTH = 160  # letters of a line where standard output is no terminal
 
@@ -36,26 +35,26 @@ def export(config: DictConfig) -> Path:
     run = find_run(str(config.run), Path(config.outputs))
     path = _path(config, run, form)
     loaded = load(run)
-    console = Console(highlight=False)
+    console = Screen()
     if not console.is_terminal:
         console.width = WIDTH
     console.print(
-        f"exporting {escape(str(run.path))}: model {escape(named_model(loaded.config))}, "
+        f"exporting {run.path!s}: model {named_model(loaded.config)}, "
         f"epoch {number_of(loaded.epoch)}, "
-        f"{loaded.channels} channels, classes {escape(', '.join(loaded.classes))}, as {config.format}",
+        f"{loaded.channels} channels, classes {', '.join(loaded.classes)}, as {config.format}",
         soft_wrap=True,
     )
     text = card(loaded, path.name) if config.card else None  # first: what it lacks is told at once
     found = _write(form, loaded, path)
     console.print(_table(found))
-    console.print(f"{path.stat().st_size / 1e6:.1f} MB in {escape(str(path))}", soft_wrap=True)
+    console.print(f"{path.stat().st_size / 1e6:.1f} MB in {path!s}", soft_wrap=True)
     if text is not None:
         beside = path.with_name(f"{path.name}.card.md")
         write_whole(beside, text)
-        told = f"look at {escape(str(beside))}: what it is, was trained on, how good it is, and how to use it"
+        told = f"look at {beside!s}: what it is, was trained on, how good it is, and how to use it"
         console.print(told, soft_wrap=True)
     if config.format == "onnx":
-        console.print(f"next: {escape(command('predict', f'model={path}', 'input=…'))}", soft_wrap=True)
+        console.print(f"next: {command('predict', f'model={path}', 'input=…')}", soft_wrap=True)
     return path
 
 

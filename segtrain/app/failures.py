@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 import torch
@@ -23,6 +24,7 @@ NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", 
 OTHER_CHANNELS = re.compile(r"expected input\[.*\] to have (\d+) channels, but got \d+ channels instead")
 # How torch says that a batch norm has one value a channel: behind pooling to one place, of one sample.
 ONE_VALUE = "Expected more than 1 value per channel when training"
+TAKING_UP = "checkpoint_connector.py"  # of Lightning: what goes wrong in it is the checkpoint's fault
 PATIENCE = 5.0  # seconds that a dying process may take
 LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) (.*)", re.DOTALL)
 
@@ -51,6 +53,12 @@ def explained(parts: Parts, stops: Stops) -> Iterator[None]:
 
 def _message(error: Exception, parts: Parts) -> str | None:
     text = str(error)
+    if any(frame.filename.endswith(TAKING_UP) for frame in traceback.extract_tb(error.__traceback__)):
+        return (
+            f"the checkpoint of '{parts.run.path}' cannot be taken up; expected one that this training wrote; got: "
+            f"{type(error).__name__} {' '.join(text.split())[:200]}; restore its checkpoints, or begin a new run with "
+            "name=…"
+        )
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
         return _out_of_memory(text, parts)
     if any(sign in text for sign in NO_SHARED_MEMORY):

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.progress import Progress
 
 from segtrain.data.balance import Counts, class_weights, count, presence, repeats
@@ -22,6 +21,7 @@ from segtrain.data.value_scales import scales_caution
 from segtrain.errors import UserError
 from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
+from segtrain.screen import Screen
 
 WAIT = 0.2  # seconds between two looks at what another process is building
 
@@ -156,7 +156,7 @@ class Feeding:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    console = Console()
+    console = Screen()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("decoding into the cache", total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -42,7 +42,7 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
             with stops.deferred():
                 parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
             begin(opened, parts)  # no step was left
-            best = checkpoint.read(run.checkpoints / checkpoint.BEST)
+            best = checkpoint.read_training(run.checkpoints / checkpoint.BEST)
             parts.module.load_state_dict(best["state_dict"])
             known = about(parts.dataset, best["epoch"], parts.pixels)
             checkpoint.save_weights(run.checkpoints, best["state_dict"], known)

@@ -18,6 +18,7 @@ from segtrain.config import register_resolvers
 from segtrain.errors import UserError
 from segtrain.files import appended, explained, make_own, print_any_name
 from segtrain.mistakes import explain
+from segtrain.printable import print_text
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.lock import InUse
 from segtrain.sweeps.pool import EX_BUSY, Answer
@@ -78,7 +79,7 @@ def trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
         if message is None:
             traceback.print_exc()
             return Answer("failed", f"{type(error).__name__}: {error}"), 1
-        print(f"error: {message}", file=sys.stderr)
+        print_text(f"error: {message}", file=sys.stderr)
         return Answer("refused", message), 2
     return Answer("skipped" if was_finished else "finished", results=results), 0
 

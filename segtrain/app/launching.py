@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
-from rich.console import Console
 from rich.progress import track
 
 from segtrain.app import job
@@ -21,6 +20,7 @@ from segtrain.app.known_keys import require_known
 from segtrain.app.stops import Stops
 from segtrain.config import choices_of, cores
 from segtrain.errors import UserError
+from segtrain.screen import Screen
 from segtrain.sweeps.pool import Outcome, Pool, Running
 from segtrain.sweeps.watch import Watch
 from segtrain.trust import trust, typed_trust
@@ -89,7 +89,7 @@ def prepared(
     """
     tasks: dict[str, job.Task] = {}
     looked_at = set[str]()
-    terminal = Console().is_terminal  # Hydra takes about .1 s for each
+    terminal = Screen().is_terminal  # Hydra takes about .1 s for each
     for number, overrides in enumerate(track(job_overrides, "configs", transient=True, disable=not terminal)):
         config = hydra.context.config_loader.load_sweep_config(hydra.config, list(overrides))
         with open_dict(config):

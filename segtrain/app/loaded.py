@@ -1,6 +1,5 @@
 """A run's network taken up from its folder, without its data: what evaluate, predict, export and serve begin with."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +8,17 @@ import torch
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 
+from segtrain import plain_json
 from segtrain.app.assembly import build_network
 from segtrain.app.sources import build_dataset
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.contract import RGB
 from segtrain.data.pixel_meaning import PixelMeaning
-from segtrain.errors import UserError
+from segtrain.errors import UserError, damaged
 from segtrain.files import require_regular
 from segtrain.model.trained import Trained
 from segtrain.runs import checkpoint
+from segtrain.runs.contents import about_problem
 from segtrain.runs.folder import RunFolder
 
 
@@ -60,6 +61,11 @@ def load(run: RunFolder) -> Loaded:
     state, known = _weights(run, config)
     network = build_network(_without_download(config), known["channels"], len(known["classes"]))
     model = Trained(network, [0.0] * known["channels"], [1.0] * known["channels"])
+    if bad := [name for name, each in state.items() if each.is_floating_point() and not each.isfinite().all()]:
+        raise UserError(
+            f"the weights of '{run.path}' are no finite numbers; expected none such; got {len(bad)} tensors of them, "
+            f"the first {bad[0]}; restore the folder, or train again"
+        )
     mine = {key: value for key, value in state.items() if key in ("mean", "std") or key.startswith("network.")}
     try:
         model.load_state_dict(mine)
@@ -80,13 +86,15 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
         try:
             require_regular(path)
             with safe_open(path, "pt") as file:
-                known = json.loads((file.metadata() or {})["segtrain"])
+                known = plain_json.read((file.metadata() or {})["segtrain"], path)
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise UserError(
                 f"'{path}' cannot be read; expected the weights that segtrain wrote; got: {error}; "
                 "restore the file, or train again"
             ) from error
+        if problem := about_problem(known):
+            raise damaged(path, problem, "what training writes beside the weights")
         return state, known if "classes" in known else about(build_dataset(config), known["epoch"])
     best = run.checkpoints / checkpoint.BEST
     if not best.exists():
@@ -94,7 +102,7 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
             f"'{run.path}' has no weights yet; expected checkpoints/{checkpoint.WEIGHTS}, or {checkpoint.BEST} of a "
             f"run under way; got neither; its status is {run.status['state']}; go on with it: resume='{run.path}'"
         )
-    saved: Mapping[str, Any] = checkpoint.read(best)
+    saved: Mapping[str, Any] = checkpoint.read_training(best)
     pixels = PixelMeaning.from_json(run.read_json("split.json").get("pixels"))
     return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"], pixels)
 

@@ -1,6 +1,5 @@
 """From a file of the user's to what serve's page shows of it: pictures, legend and words. Without a server."""
 
-import html
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from PIL import Image
 from segtrain.app.shifted import Shifts
 from segtrain.area import shrink_labels
 from segtrain.plots import overlay, shown_range, to_rgb
+from segtrain.printable import in_html
 
 Pixels = np.ndarray[Any, Any]
 Rgb = np.ndarray[Any, np.dtype[np.uint8]]
@@ -116,7 +116,7 @@ class Look:
             overlay(small, under, self.palette, self._ignore_index),
             tuple(probability_picture(plane) for plane in prediction.probabilities),
             self._legend(labels),
-            html.escape("; ".join(facts)),
+            in_html("; ".join(facts)),
             self._png(labels),
         )
 
@@ -129,7 +129,7 @@ class Look:
     def _legend(self, labels: Pixels) -> str:
         counts = np.bincount(labels.ravel(), minlength=256)
         rows = [
-            f'<li><span class="swatch" style="background: rgb{colour}"></span>{html.escape(name)}'
+            f'<li><span class="swatch" style="background: rgb{colour}"></span>{in_html(name)}'
             f'<span class="share">{counts[label] / labels.size:.2%}</span></li>'
             for label, (name, colour) in enumerate(zip(self.classes, self.palette, strict=True))
         ]

@@ -1,7 +1,10 @@
-"""Markdown from values."""
+"""Markdown from values: those in tables and lists are text, whatever stands in them."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from segtrain.printable import in_markdown
 
 Row = Sequence[object]
 
@@ -9,7 +12,7 @@ Row = Sequence[object]
 def table(head: Row, rows: Iterable[Row]) -> str:
     """A table; a bar in a cell stays a bar."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(in_markdown(str(cell)) for cell in line) + " |" for line in lines)
 
 
 def bullets(lines: Iterable[str]) -> str:
@@ -19,10 +22,11 @@ def bullets(lines: Iterable[str]) -> str:
 
 def block(language: str, text: str) -> str:
     """Code of a language."""
-    return f"```{language}\n{text}\n```"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def listed(arguments: Mapping[str, Any]) -> str:
     """`key value` of each argument that says something."""
     said = {key: value for key, value in arguments.items() if value is not None}
-    return ", ".join(f"{key} {value}" for key, value in said.items()) or "without arguments"
+    return in_markdown(", ".join(f"{key} {value}" for key, value in said.items()) or "without arguments")

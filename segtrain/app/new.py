@@ -18,6 +18,7 @@ from segtrain.data.guessing.unread import name_unread
 from segtrain.data.guessing.yaml import Guess, written
 from segtrain.errors import UserError
 from segtrain.files import followed, write_whole
+from segtrain.printable import print_text
 
 USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
@@ -63,16 +64,16 @@ def new(arguments: Sequence[str]) -> None:
             "give another with --config-dir"
         ) from error
     write_whole(path, written(guess.lines, _head(asked, check, train)))
-    print(f"{path} is written; found in {asked.root}:")
-    print("".join(f"  {sentence}\n" for sentence in guess.found), end="")
-    print("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")
-    print(f"checking it: {asked.command('check', *asked.checked)}", flush=True)
+    print_text(f"{path} is written; found in {asked.root}:")
+    print_text("".join(f"  {sentence}\n" for sentence in guess.found), end="")
+    print_text("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")
+    print_text(f"checking it: {asked.command('check', *asked.checked)}", flush=True)
     checking = ["check", "--config-dir", str(asked.folder), f"dataset={asked.name}", *asked.checked]
     status = subprocess.run([sys.executable, "-m", "segtrain", *checking]).returncode
     if status:
-        print(f"the check did not pass; mend {path} or the data, and check again: {check}", file=sys.stderr)
+        print_text(f"the check did not pass; mend {path} or the data, and check again: {check}", file=sys.stderr)
         sys.exit(status)
-    print(f"train: {train}")
+    print_text(f"train: {train}")
 
 
 def look_at(root: Path) -> Guess:

@@ -21,7 +21,9 @@ from segtrain.app.stops import Stopped
 from segtrain.config import choices_of, plain
 from segtrain.data.leaks import refuse_leaks
 from segtrain.errors import UserError
+from segtrain.printable import print_text
 from segtrain.runs import lock
+from segtrain.runs.contents import is_whole
 from segtrain.runs.environment import environment
 from segtrain.runs.folder import RunFolder
 from segtrain.values import check_values
@@ -123,7 +125,7 @@ class Opened:
         except UserError as error:
             if not self.keeps_split:
                 raise
-            print(f"warning: {error}")
+            print_text(f"warning: {error}")
 
 
 def clear(folder: Path) -> None:
@@ -219,8 +221,8 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
 
     path, warning = checkpoint.newest(run.checkpoints)
     if warning:
-        print(f"warning: {warning}")
-    state = checkpoint.read(path)
+        print_text(f"warning: {warning}")
+    state = checkpoint.read_training(path)
     done = state["DataModule"]
     _require_more(run, now, done["epoch"] + (done["batches"] > 0), state["callbacks"] if is_finished else {})
     keeps_split = not changes.divides_anew(found)
@@ -241,7 +243,8 @@ def _require_more(run: RunFolder, now: DictConfig, begun: int, finished: Mapping
             f"trainer.max_epochs of {begun} or more; got {now.trainer.max_epochs}; for a shorter training begin a new "
             "run with name=…"
         )
-    waited = max((s["wait_count"] for key, s in finished.items() if key.startswith("EarlyStopping")), default=0)
+    waits = [s.get("wait_count") for key, s in finished.items() if key.startswith("EarlyStopping")]
+    waited = max((count for count in waits if is_whole(count)), default=0)
     if now.early_stopping is not None and waited >= now.early_stopping:
         raise UserError(
             f"{run.path} was ended by early_stopping after {begun} epochs, {waited} of them without a better val/dice, "

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig, ListConfig
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from segtrain.app.done import Done
@@ -28,8 +26,10 @@ from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8, bytes_of, followed, make_own, require_regular
 from segtrain.model.windows import Windows
+from segtrain.printable import print_text
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
+from segtrain.screen import Screen
 from segtrain.spread import spread
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # what the next file would meet too
@@ -56,15 +56,15 @@ def predict(config: DictConfig) -> None:
     failed = job.run(items)
     seconds = time.monotonic() - began
     made = len(items) - len(failed) - job.skipped
-    print(
+    print_text(
         f"{folder}/: {made} of {counted(len(items), 'file')} predicted, {counted(job.images, 'image')} in "
         f"{seconds:.1f} s "
         f"({job.images / max(seconds, 1e-9):.1f} images/s); {job.skipped} "
         f"{'was' if job.skipped == 1 else 'were'} done before, {len(failed)} failed"
     )
     if failed:
-        print("\n".join(f"  {line}" for line in by_reason(failed)))
-        print("the same command tries these again")
+        print_text("\n".join(f"  {line}" for line in by_reason(failed)))
+        print_text("the same command tries these again")
         raise SystemExit(1)
 
 
@@ -141,7 +141,7 @@ class Job:
         """
         self._require_values(items)
         failed: dict[Path, str] = {}
-        console = Console(stderr=True)
+        console = Screen(stderr=True)
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task, began = bar.add_task("", total=len(items), speed=""), time.monotonic()
@@ -153,7 +153,7 @@ class Job:
                         raise
                     failed[item.path] = str(error)
                     if console.is_terminal and len(failed) <= NAMED:  # the others by their reasons, at the end
-                        bar.console.print(f"failed: {escape(str(item.path))}", highlight=False)
+                        bar.console.print(f"failed: {item.path!s}", highlight=False)
                 _told(bar, task, number + 1, self.images / max(time.monotonic() - began, 1e-9))
         return failed
 

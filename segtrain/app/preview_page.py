@@ -14,6 +14,7 @@ from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.files import make_own
+from segtrain.printable import print_text
 from segtrain.runs.epochs import index_of, written
 from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
@@ -56,9 +57,11 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
         sheets,
     )
     page = write_page(folder, title, facts, sheets, dataset)
-    print(f"{title}: {counted(len(indices), 'sample')}, {facts}{refused}")
-    print(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
-    print(f"also in {folder}/: {', '.join(f'{sheet.name}.png' for sheet in sheets)}, draws.json (all drawn parameters)")
+    print_text(f"{title}: {counted(len(indices), 'sample')}, {facts}{refused}")
+    print_text(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
+    print_text(
+        f"also in {folder}/: {', '.join(f'{sheet.name}.png' for sheet in sheets)}, draws.json (all drawn parameters)"
+    )
     return folder
 
 

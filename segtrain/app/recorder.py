@@ -12,9 +12,11 @@ import torch
 from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import EVERY, NonFinite
 from segtrain.app.stops import Stops
+from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.runs import checkpoint
+from segtrain.runs.contents import is_whole
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.writer import Writer
 
@@ -153,7 +155,13 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         return {"best": self.best, "best_epoch": self.best_epoch, "random": _random_states()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint holds; the random states when training starts."""
+        """Take up what a checkpoint holds; the random states when training starts.
+
+        Raises:
+            UserError: it holds something else.
+        """
+        if not _is_state(state_dict):
+            raise UserError("the checkpoint lacks the best epoch so far, or the states of the random generators")
         self.best, self.best_epoch, self._loaded = state_dict["best"], state_dict["best_epoch"], state_dict
 
 
@@ -167,6 +175,18 @@ def _random_states() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": (name, np.asarray(keys).tolist(), *rest),
     }
+
+
+def _is_state(known: dict[str, Any]) -> bool:
+    """Returns whether a checkpoint holds what `Recorder.state_dict` gave: generators of the same kinds take it up."""
+    try:
+        states = known["random"]
+        torch.Generator().set_state(states["torch"])
+        random.Random().setstate(states["python"])
+        np.random.RandomState().set_state(states["numpy"])
+        return isinstance(known["best"], float) and is_whole(known["best_epoch"]) and isinstance(states["cuda"], list)
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError):
+        return False
 
 
 def _set_random_states(states: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
+from segtrain.printable import print_text
 from segtrain.runs.epochs import index_of, number_of
 from segtrain.runs.folder import RunFolder, folder_name
 
@@ -72,8 +73,12 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
     write_sheets(folder, [sheet], dataset)
     write_json(folder, {"run": run.path.as_posix(), "key": list(key)}, [sheet])
     page = write_page(folder, title, facts, [sheet], dataset)
-    print(f"look at {page}: the sample as stored, and as the network of {run.path} saw it; class contours in colour")
-    print(f"also in {folder}/: image.npy and mask.npy (its very arrays), replay.png, draws.json (drawn parameters)")
+    print_text(
+        f"look at {page}: the sample as stored, and as the network of {run.path} saw it; class contours in colour"
+    )
+    print_text(
+        f"also in {folder}/: image.npy and mask.npy (its very arrays), replay.png, draws.json (drawn parameters)"
+    )
     return folder
 
 

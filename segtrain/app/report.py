@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segtrain.app.named import named, unread
 from segtrain.errors import UserError
+from segtrain.printable import print_text
 from segtrain.sweeps import verdict
 from segtrain.sweeps.report import write_report
 
@@ -33,9 +34,9 @@ def report(arguments: Sequence[str]) -> None:
     to = Path(options["to"]) if "to" in options else folders[0] if len(folders) == 1 else Path("outputs/report")
     found = write_report(folders, to, times)
     for warning in found.warnings:
-        print(f"careful: {warning}")
+        print_text(f"careful: {warning}")
     for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
-        print(sentence)
+        print_text(sentence)
     for step in verdict.next_steps(found.choice, found.contrasts):
-        print(f"next: {step}")
-    print(f"the whole report: {to / 'report.html'} (also report.md, runs.csv, figures/)")
+        print_text(f"next: {step}")
+    print_text(f"the whole report: {to / 'report.html'} (also report.md, runs.csv, figures/)")

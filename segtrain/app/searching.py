@@ -13,6 +13,7 @@ from segtrain.app.commands import command, searched_too
 from segtrain.app.job import Task
 from segtrain.config import conf_dir
 from segtrain.errors import UserError
+from segtrain.printable import print_text
 from segtrain.sweeps import plan, searched
 from segtrain.sweeps.search import GOAL, Settings, Space, space_of
 from segtrain.sweeps.sharing import Member
@@ -53,7 +54,7 @@ def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | No
     with Member(study, folder) as member:
         well = _all_run(member, sweeper.settings, space, launcher)
         if others := len(member.elsewhere()):
-            print(f"{others} trials are still at work in other processes, which go on with the search")
+            print_text(f"{others} trials are still at work in other processes, which go on with the search")
     best = _conclude(study, sweeper.settings, folder, space)
     if not well:
         sys.exit(1)
@@ -101,7 +102,7 @@ def _prepared(launcher: "ProcessLauncher", trials: Sequence[Trial]) -> list[Task
         except UserError as error:
             if not any(key in str(error) for key in trial.trial.params):
                 raise
-            print(f"failed: {' '.join(overrides)}: {error}", file=sys.stderr)
+            print_text(f"failed: {' '.join(overrides)}: {error}", file=sys.stderr)
     return tasks
 
 
@@ -109,16 +110,16 @@ def _conclude(study: "optuna.Study", settings: Settings, folder: Path, space: Sp
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
     best = searched.write_best(study, groups, space.fixed, folder / "conf")
     if best is None:
-        print(f"no trial of {study.study_name} has a score")
+        print_text(f"no trial of {study.study_name} has a score")
         return None
     searched.write_figures(study, folder / "figures")
     trial = study.best_trial
     chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
-    print(f"best of {done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")
-    print(f"  {searched.FLATTERED}")
+    print_text(f"best of {done(study)} trials: {GOAL} {trial.value:.4f} with {chosen}")
+    print_text(f"  {searched.FLATTERED}")
     conf = folder / "conf"
-    print(f"  train with it:  {command('', *searched_too(conf), 'experiment=best', conf=conf)}")
-    print(
+    print_text(f"  train with it:  {command('', *searched_too(conf), 'experiment=best', conf=conf)}")
+    print_text(
         f"  {folder / 'figures'}: history.png, importance.png; live: optuna-dashboard {place(settings.storage, folder)}"
     )
     return float(trial.value or 0.0)

@@ -19,6 +19,7 @@ from segtrain.app.stops import Stopped, Stops
 from segtrain.app.uploads import MEGA, Uploads
 from segtrain.counted import counted
 from segtrain.errors import UserError
+from segtrain.printable import print_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,7 @@ def serve(config: DictConfig) -> None:
                 _serve(config, Path(uploads), patience, secret)
         except Stopped as stop:
             patience.ended.set()
-            print("stopped; what was uploaded is deleted", flush=True)
+            print_text("stopped; what was uploaded is deleted", flush=True)
             if stop.status == INTERRUPTED:
                 raise KeyboardInterrupt from None
 
@@ -59,14 +60,14 @@ def _serve(config: DictConfig, folder: Path, patience: Patience, secret: str | N
     with listening(config.host, config.port) as listener:  # before the network is loaded, which takes seconds
         look, title = look_of(config, patience)
         server = _server(config, serving, look, title, folder, patience, secret, listener)
-        print(f"{title}: {address(config, listener, secret)}", flush=True)
+        print_text(f"{title}: {address(config, listener, secret)}", flush=True)
         if not is_local(config.host):
-            print(
+            print_text(
                 f"warning: {config.host} is reachable from other machines, and the connection is not encrypted; who "
                 "reads it reads the password and the images",
                 flush=True,
             )
-        print(
+        print_text(
             f"takes images of up to {config.max_mb:g} MB and {config.max_pixels:,} pixels; Ctrl-C ends it", flush=True
         )
         serving.run(server, listener)

@@ -6,7 +6,6 @@ that its upload was answered with.
 
 import asyncio
 import base64
-import html
 import json
 import math
 import socket
@@ -30,6 +29,7 @@ from segtrain.app.serve_gate import Gate, refusal
 from segtrain.app.uploads import SUFFIXES, Dropped, Uploads
 from segtrain.errors import UserError
 from segtrain.files import created
+from segtrain.printable import in_html
 
 GRACE = 1  # seconds for answers under way when the server ends
 OFTEN = 60  # seconds: how often files are looked at for their age
@@ -58,7 +58,7 @@ class Page:
         """
         self.look, self.title = look, title
         words = {
-            "title": html.escape(title),
+            "title": in_html(title),
             "most": f"{most_mb:g}",
             "accept": ",".join((*SUFFIXES, ".gz")),
             "views": "".join(_radio(name, name == views) for name in look.predict),
@@ -116,11 +116,11 @@ class Page:
 
 def _radio(name: str, is_chosen: bool) -> str:
     checked = " checked" if is_chosen else ""
-    return f'<label><input type="radio" name="views" value="{html.escape(name)}"{checked}> {html.escape(name)}</label>'
+    return f'<label><input type="radio" name="views" value="{in_html(name)}"{checked}> {in_html(name)}</label>'
 
 
 def _options(names: Any, chosen: str) -> str:
-    return "".join(f"<option{' selected' if one == chosen else ''}>{html.escape(one)}</option>" for one in names)
+    return "".join(f"<option{' selected' if one == chosen else ''}>{in_html(one)}</option>" for one in names)
 
 
 def _told(shown: Shown, label: int, stem: str) -> dict[str, Any]:
@@ -272,7 +272,7 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 def _login_page(message: str) -> str:
     text = own_file("login.html")
-    return text.replace("<!--message-->", html.escape(message))
+    return text.replace("<!--message-->", in_html(message))
 
 
 def run(server: Server, listener: socket.socket) -> None:

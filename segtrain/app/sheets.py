@@ -1,7 +1,6 @@
 """What a preview leaves behind: contact sheets as PNG, one HTML page that needs nothing else, and the draws as JSON."""
 
 import base64
-import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from segtrain.aug.policy import Pair
 from segtrain.aug.trace import OPS, Drawn
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.files import write_whole
+from segtrain.printable import in_html
 
 LARGEST = 320  # pixels, longest side of a picture in the page
 SMALLEST = 160  # smaller ones are enlarged by whole pixels, so that no browser blurs them
@@ -82,14 +82,14 @@ def write_json(folder: Path, about: Mapping[str, Any], sheets: Sequence[Sheet]) 
 def write_page(folder: Path, title: str, facts: str, sheets: Sequence[Sheet], dataset: SegmentationDataset) -> Path:
     """preview.html, pictures inside, for any width of screen; returns its path."""
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>",
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{in_html(title)}</title>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1><p>{html.escape(facts)}</p>{_legend(dataset)}",
+        f"<style>{STYLE}</style><h1>{in_html(title)}</h1><p>{in_html(facts)}</p>{_legend(dataset)}",
     ]
     for sheet in sheets:
-        parts.append(f"<h2>{html.escape(sheet.title)}</h2><p>{html.escape(sheet.text)}</p>")
+        parts.append(f"<h2>{in_html(sheet.title)}</h2><p>{in_html(sheet.text)}</p>")
         for strip in sheet.strips:
-            parts += [f"<h3>{html.escape(strip.name)}</h3><div class=grid>", *_figures(strip, dataset), "</div>"]
+            parts += [f"<h3>{in_html(strip.name)}</h3><div class=grid>", *_figures(strip, dataset), "</div>"]
             parts.append(_table(strip))
     path = folder / "preview.html"
     write_whole(path, "\n".join(parts) + "\n")
@@ -99,7 +99,7 @@ def write_page(folder: Path, title: str, facts: str, sheets: Sequence[Sheet], da
 def _legend(dataset: SegmentationDataset) -> str:
     """Colours of the classes that overlays draw; hatching is explained in words."""
     drawn = [
-        f"<span><i class=swatch style='background:rgb{tuple(colour)}'></i>{html.escape(name)}</span>"
+        f"<span><i class=swatch style='background:rgb{tuple(colour)}'></i>{in_html(name)}</span>"
         for i, (name, colour) in enumerate(zip(dataset.classes, dataset.palette, strict=True))
         if i or tuple(colour) != plots.BLACK
     ]
@@ -117,7 +117,7 @@ def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
         whole = max(mask.shape) <= LARGEST
         rgb, mask = _sized(plots.to_rgb(image, limits), mask)
         drawn = plots.overlay(rgb, mask, dataset.palette, dataset.ignore_index)
-        yield f"<figure><figcaption><b>{html.escape(cell.head)}</b>{note}</figcaption>"
+        yield f"<figure><figcaption><b>{in_html(cell.head)}</b>{note}</figcaption>"
         yield _picture(rgb, cell.head, whole)
         yield _picture(drawn, f"{cell.head}, mask drawn", whole)
         yield "</figure>"
@@ -138,7 +138,7 @@ def _picture(rgb: np.ndarray, words: str, whole: bool) -> str:
     """PNG of whole pixels, JPEG of averaged ones: a page of large pictures is then a quarter as large."""
     kind, options = ("png", []) if whole else ("jpeg", SHRUNK)
     data = cv2.imencode(f".{kind}", np.ascontiguousarray(rgb[..., ::-1]), options)[1].tobytes()
-    return f"<img alt='{html.escape(words)}' src='data:image/{kind};base64,{base64.b64encode(data).decode()}'>"
+    return f"<img alt='{in_html(words)}' src='data:image/{kind};base64,{base64.b64encode(data).decode()}'>"
 
 
 def _table(strip: Strip) -> str:
@@ -149,9 +149,9 @@ def _table(strip: Strip) -> str:
     shown = [i for i, column in enumerate(columns) if column]
     if not names:
         return ""
-    heads = "".join(f"<th>{html.escape(strip.cells[i].head)}" for i in shown)
+    heads = "".join(f"<th>{in_html(strip.cells[i].head)}" for i in shown)
     rows = "".join(
-        f"<tr><th>{html.escape(name)}" + "".join(f"<td>{html.escape(columns[i].get(name, ''))}" for i in shown)
+        f"<tr><th>{in_html(name)}" + "".join(f"<td>{in_html(columns[i].get(name, ''))}" for i in shown)
         for name in names
     )
     return (

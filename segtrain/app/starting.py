@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import safetensors.torch
 import torch
 from omegaconf import DictConfig
-from rich.markup import escape
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -139,7 +138,7 @@ def _lines(path: Path, network: nn.Module, taken: Taken) -> Iterable[str]:
     """What matched, what was adapted, left random and not used."""
     own = network.state_dict()
     share = sum(own[name].numel() for name in taken.taken) / sum(tensor.numel() for tensor in own.values())
-    yield escape(f"init_from '{path}': {len(taken.taken)} of {len(own)} tensors, {share:.1%} of the network's numbers")
+    yield f"init_from '{path}': {len(taken.taken)} of {len(own)} tensors, {share:.1%} of the network's numbers"
     listed = {
         "adapted": [f"{name} ({how})" for name, how in taken.adapted.items()],
         "left random": [f"{name} ({why})" for name, why in taken.random.items()],
@@ -148,4 +147,4 @@ def _lines(path: Path, network: nn.Module, taken: Taken) -> Iterable[str]:
     for kind, names in listed.items():
         more = f", and {len(names) - SHOWN} more (all in {INIT})" if len(names) > SHOWN else ""
         if names:
-            yield escape(f"  {kind}: {', '.join(names[:SHOWN])}{more}")
+            yield f"  {kind}: {', '.join(names[:SHOWN])}{more}"

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.segtrain_plugins import ProcessLauncher
 from segtrain.app import elsewhere, job, launching
 from segtrain.errors import UserError
+from segtrain.printable import print_text
 from segtrain.sweeps import duration, plan, report, verdict
 from segtrain.sweeps.findings import write_plan
 
@@ -38,7 +39,7 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
             "seed=0,1,2, or sweep=strength; give some, or leave -m out for one run"
         )
     if len(jobs) == 1:
-        print(
+        print_text(
             "careful: nothing is swept, this is one run: no key has several values; expected such as aug=none,flips "
             "seed=0,1,2, or sweep=strength; without -m it is the same run, shown as it goes",
             flush=True,
@@ -49,7 +50,7 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
         plans.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
     for folder, planned_there in plans.items():
         write_plan(folder, planned_there)
-    print(expected(launcher, tasks), flush=True)
+    print_text(expected(launcher, tasks), flush=True)
     outcomes = (
         launching.ran(launcher, tasks) if isinstance(launcher, ProcessLauncher) else elsewhere.ran(launcher, tasks)
     )
@@ -76,8 +77,8 @@ def conclude(folder: Path) -> None:
     """Write the report of a sweep's folder, and print its verdict."""
     found = report.write_report([folder], folder)
     for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
-        print(sentence)
-    print(f"the whole report: {folder / 'report.html'}")
+        print_text(sentence)
+    print_text(f"the whole report: {folder / 'report.html'}")
 
 
 def planned(

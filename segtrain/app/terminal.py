@@ -7,8 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
-from rich.markup import escape
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -21,8 +20,10 @@ from segtrain.config import cores
 from segtrain.counted import counted
 from segtrain.files import BEYOND_UTF8, appended, explained
 from segtrain.lightning import L
+from segtrain.printable import one_line
 from segtrain.runs.epochs import FROM_1, number_of
 from segtrain.runs.folder import RunFolder
+from segtrain.screen import Screen, styled
 from segtrain.sweeps.duration import by_one_run
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ class Terminal:
     def __init__(self, log: Path) -> None:
         """Append to `log`."""
         self.goes_on = False  # then the command saw a part of the run alone
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Screen(soft_wrap=True)
         with explained(log):
             self._file = io.TextIOWrapper(io.BufferedWriter(appended(log)), "utf-8", BEYOND_UTF8)
-        self._log = Console(file=self._file, highlight=False, soft_wrap=True, width=120)
+        self._log = Screen(file=self._file, soft_wrap=True, width=120)
 
     def __enter__(self) -> "Terminal":
         return self
@@ -51,11 +52,12 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._log.print(f"ended by {type(error).__name__}: {error}", markup=False)
+            self._log.print(one_line(f"ended by {type(error).__name__}: {error}"))
         self._file.close()
 
     def say(self, what: RenderableType) -> None:
-        """Print to both."""
+        """Print to both; a text is one line of the log, whatever names are in it."""
+        what = one_line(what) if isinstance(what, str) else what
         self.console.print(what)
         self._log.print(what)
         self._file.flush()
@@ -90,7 +92,7 @@ class Terminal:
             f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
         }
         for name, value in rows.items():
-            self.say(f"[bold]{name:9s}[/bold]{escape(value)}")
+            self.say(styled((f"{name:9s}", "bold"), one_line(value)))
 
     def summary(self, parts: "Parts", run: RunFolder, results: Mapping[str, float], seconds: float) -> None:
         """The scores a class, where everything is, what to try next."""
@@ -109,7 +111,7 @@ class Terminal:
         self.say(table)
         for sentence in empty_images.sentences(results, "test"):
             self.say(sentence)
-        self.say(escape(f"took {seconds:.0f} s; all of it is in {run.path}/"))
+        self.say(f"took {seconds:.0f} s; all of it is in {run.path}/")
         self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
         self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.safetensors")
         arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
@@ -121,7 +123,7 @@ class Terminal:
         took = by_one_run(RUNS, seconds, config.threads, each, at_once)
         long = "" if self.goes_on else f" ({took} by what this one took)"
         self.say(f"next: is it better than no augmentation, or half of it? Compare over seeds{long}:")
-        self.say(escape(f"  {command('', '-m', *same, *arms)}"))
+        self.say(f"  {command('', '-m', *same, *arms)}")
 
 
 class Progress(L.Callback):

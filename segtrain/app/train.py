@@ -9,6 +9,7 @@ from segtrain.app.finding import run_of
 from segtrain.app.first_look import look_first
 from segtrain.app.opening import leaving_nothing, open_run
 from segtrain.app.stops import Stops
+from segtrain.printable import print_text
 from segtrain.runs.lock import Lock
 
 
@@ -25,7 +26,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     with Stops() as stops, leaving_nothing(run), Lock(run.path):
         opened = open_run(config, run)
         if opened.finished:
-            print(f"{run.path} is finished already; nothing was run, its results are as they were")
+            print_text(f"{run.path} is finished already; nothing was run, its results are as they were")
             return run.read_json("results.json")
         from segtrain.app.fit import fit  # torch, which takes seconds: mistakes are told by now
 

@@ -10,7 +10,6 @@ renames leaves a file that verifies:
 import hashlib
 import json
 import os
-import pickle
 import shutil
 import zipfile
 from collections import Counter, OrderedDict
@@ -21,11 +20,14 @@ from typing import IO, Any, cast
 import safetensors.torch
 import torch
 
-from segtrain.errors import UserError
+from segtrain.errors import UserError, damaged
 from segtrain.files import created, opened, part, put, text_of, to_disk, write_whole
+from segtrain.runs.contents import is_whole
 from segtrain.runs.folder import BEST as BEST
 from segtrain.runs.folder import WEIGHTS as WEIGHTS
 
+RECORDER = "Recorder"  # the callback that keeps the best epoch and the random states
+PLACE = ("epoch", "batches")  # of the data module: where training goes on
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 PLAIN = (
     *(bool, int, float, complex, str, bytes, type(None)),
@@ -57,13 +59,47 @@ def read(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]
         raise UserError(f"{problem}; give a checkpoint that segtrain wrote, with its .sha256 file beside it")
     try:
         loaded: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # whatever torch makes of bytes that it did not write
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"checkpoint '{path}' was not loaded; expected tensors and plain values; got: {reason}; "
             "give a checkpoint that segtrain wrote"
         ) from error
     return loaded
+
+
+def read_training(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """The checkpoint of a training, as `read`: its weights, its epoch, and where its training stands.
+
+    Raises:
+        UserError: as `read`; or it lacks one of these.
+    """
+    state: Any = read(path, map_location)
+    problem = _missing(state)
+    if problem:
+        raise damaged(path, problem, "a checkpoint that training wrote")
+    found: dict[str, Any] = state
+    return found
+
+
+def _missing(state: Any) -> str:
+    """Returns what of a training's checkpoint is not as training writes it; "" for nothing."""
+    if not isinstance(state, Mapping):
+        return type(state).__name__
+    kinds: dict[str, type] = dict.fromkeys(("state_dict", "DataModule", "callbacks", "loops"), dict)
+    kinds |= {"optimizer_states": list, "lr_schedulers": list, "losses": torch.Tensor}
+    wrong = [key for key, kind in kinds.items() if not isinstance(state.get(key), kind)]
+    weights = {} if "state_dict" in wrong else state["state_dict"]
+    if not weights or not all(isinstance(weight, torch.Tensor) for weight in weights.values()):
+        wrong.append("state_dict")
+    numbers = [state.get("epoch"), *([] if "DataModule" in wrong else map(state["DataModule"].get, PLACE))]
+    if not all(is_whole(number) and number >= 0 for number in numbers):
+        wrong.append("epoch")
+    wrong += [key for key in ("optimizer_states", "lr_schedulers") if key not in wrong and len(state[key]) != 1]
+    callbacks = {} if "callbacks" in wrong else state["callbacks"]
+    if RECORDER not in callbacks or not all(isinstance(one, dict) for one in callbacks.values()):
+        wrong.append("callbacks")
+    return f"another '{wrong[0]}', or none" if wrong else ""
 
 
 def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:

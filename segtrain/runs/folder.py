@@ -14,9 +14,12 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.errors import UserError
+from segtrain import plain_json, plain_yaml
+from segtrain.errors import UserError, damaged
 from segtrain.files import clear_parts, explained, in_utf8, make_own, text_of, write_whole
-from segtrain.runs.epochs import read, written
+from segtrain.runs import contents
+from segtrain.runs.epochs import FROM_1, read, written
+from segtrain.runs.interpolations import require_own
 from segtrain.runs.metrics_csv import MetricsTable
 
 State = Literal["queued", "running", "finished", "failed", "interrupted"]
@@ -25,6 +28,7 @@ State = Literal["queued", "running", "finished", "failed", "interrupted"]
 UNNAMED = re.compile(
     r"(name|outputs|debug|resume|sweep|trust|checkpoint\..*|data\.(num_workers|cache)|logger.*|hydra([./].*)?)(@.*)?"
 )
+PARTS = ("choices", "dataset", "aug", "data", "model", "loss", "optimizer", "scheduler", "trainer")  # of a config
 BEST, WEIGHTS = "best.ckpt", "best.safetensors"  # in checkpoints/
 LONGEST = 120  # characters of a folder name: leaves room for the path before it on every file system
 LONGEST_BYTES = 200  # file systems allow 255 bytes a name; a temporary file adds to it
@@ -77,10 +81,10 @@ class RunFolder:
         `epoch` and `batch`, from 0, are the first that are trained with the new config.
         results.json of a run that goes on is renamed to results-before-N.json: its presence means finished.
         """
-        path = self.path / "changes.yaml"
         since = written("epoch", epoch) | written("batch", batch)
         entry = {"at": _now(), **since, "changed": dict(differences)}
-        before = text_of(path) if path.exists() else ""
+        path = self.path / "changes.yaml"
+        before = self._text(path.name) if path.exists() else ""
         write_whole(path, before + OmegaConf.to_yaml(OmegaConf.create([entry])))
         write_whole(self.path / "config.yaml", config)
         results = self.path / "results.json"
@@ -96,28 +100,54 @@ class RunFolder:
         """
         if not os.path.lexists(self.path / "changes.yaml"):
             return []
-        entries: Any = OmegaConf.to_container(OmegaConf.create(self._text("changes.yaml")), resolve=False)
+        entries = self._yaml("changes.yaml")
+        if not isinstance(entries, list) or not all(map(_is_change, entries)):
+            raise damaged(self.path / "changes.yaml", _kind(entries), "a list of what was changed, and when")
         for entry in entries:
+            require_own(entry, self.path / "changes.yaml")
             known = {name: read(entry, name) for name in ("epoch", "batch")}
             entry |= {name: index for name, index in known.items() if index is not None}
-        return list(entries)
+        return entries
 
-    def config(self) -> DictConfig:
-        """The run's own config.yaml, read as data: plain values and interpolations, no other YAML tags.
+    def plain_config(self) -> dict[str, Any]:
+        """The run's own config.yaml, read as data: plain values, amounts that scale with the strength as they stand.
 
         Raises:
-            UserError: not a run folder, or no such YAML.
+            UserError: not a run folder, no YAML, not a config, or one that reads more than itself.
         """
-        text = self._text("config.yaml")
+        config = self._yaml("config.yaml")
+        if not isinstance(config, dict):
+            raise damaged(self.path / "config.yaml", _kind(config), "plain YAML, a mapping of the run's keys")
+        for part in PARTS:
+            if not isinstance(config.get(part, {}), dict):
+                raise damaged(self.path / "config.yaml", f"{_kind(config.get(part))} under '{part}'", "a mapping there")
+        require_own(config, self.path / "config.yaml")
+        return config
+
+    def config(self) -> DictConfig:
+        """The same as OmegaConf holds it.
+
+        Raises:
+            UserError: as of `plain_config`.
+        """
+        plain = self.plain_config()
+        if missing := [part for part in PARTS if part not in plain]:
+            raise damaged(self.path / "config.yaml", f"nothing under '{missing[0]}'", "the whole config of a run")
         try:
-            return DictConfig(OmegaConf.create(text))
-        except Exception as error:  # of the YAML parser or of OmegaConf
-            raise self._damaged("config.yaml", " ".join(str(error).split())) from error
+            return DictConfig(plain)
+        except Exception as error:  # of OmegaConf's own grammar
+            raise damaged(self.path / "config.yaml", " ".join(str(error).split()), "plain YAML") from error
 
     def overrides(self) -> list[str]:
-        """What was typed, from overrides.yaml."""
-        typed = OmegaConf.to_container(OmegaConf.create(self._text("overrides.yaml")), resolve=False)
-        return [str(override) for override in typed] if isinstance(typed, list) else []
+        """What was typed, from overrides.yaml.
+
+        Raises:
+            UserError: not a run folder, or no such list.
+        """
+        typed = self._yaml("overrides.yaml")
+        if not contents.are_texts(typed):
+            raise damaged(self.path / "overrides.yaml", _kind(typed), "a list of what was typed")
+        return list(typed)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -158,13 +188,16 @@ class RunFolder:
         Raises:
             UserError: the file is missing or damaged.
         """
-        try:
-            mapping = json.loads(self._text(name))
-        except ValueError as error:
-            raise self._damaged(name, str(error)) from error
+        mapping = plain_json.read(self._text(name), self.path / name)
         if not isinstance(mapping, dict):
-            raise self._damaged(name, type(mapping).__name__)
-        return mapping
+            raise damaged(self.path / name, _kind(mapping), "a JSON object")
+        found, problem = contents.checked(name, mapping)
+        if problem:
+            raise damaged(self.path / name, problem, "what a run writes there")
+        return found
+
+    def _yaml(self, name: str) -> Any:
+        return plain_yaml.read(self._text(name), self.path / name)
 
     def _text(self, name: str) -> str:
         try:
@@ -174,13 +207,6 @@ class RunFolder:
                 f"'{self.path}' cannot be read as a run folder; expected {name} in it; "
                 f"got: {error.strerror}; give the folder of a run, outputs/NAME/RUN"
             ) from error
-
-    def _damaged(self, name: str, got: str) -> UserError:
-        expected = "plain YAML" if name.endswith("yaml") else "a JSON object"
-        return UserError(
-            f"'{self.path / name}' is damaged; expected {expected}; got: {got}; "
-            "restore the file, or delete the run folder and run again"
-        )
 
     def _refuse_to_replace(self) -> None:
         status = self.status
@@ -194,6 +220,20 @@ class RunFolder:
         raise UserError(
             f"a run is here already: '{self.path}'; expected no run there; got one {state}, begun {since}; {way_out}"
         )
+
+
+def _is_change(entry: Any) -> bool:
+    """Returns whether an entry of changes.yaml is one: keys, each with what was there and what is now."""
+    changed = entry.get("changed") if isinstance(entry, dict) else None
+    if not isinstance(changed, dict) or not all(isinstance(key, str) for key in changed):
+        return False
+    numbers = [entry.get(f"{name}{end}", 0) for name in ("epoch", "batch") for end in ("", FROM_1)]
+    pairs = changed.values()
+    return all(map(contents.is_whole, numbers)) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else type(value).__name__
 
 
 def _now() -> str:

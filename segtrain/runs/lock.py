@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from segtrain.errors import UserError
 from segtrain.files import appended, created, explained, make_own
+from segtrain.printable import one_line, print_text
 
 try:
     import fcntl
@@ -111,7 +112,7 @@ class Lock:
             return None
         if not isinstance(said, dict) or type(said.get("pid")) is not int or type(said.get("host")) is not str:
             return None
-        return Holder(said["pid"], said["host"])
+        return Holder(said["pid"], one_line(said["host"])[:100])
 
     def _require_dead(self) -> None:
         """Raises InUse where the holder is on another host, and shows life."""
@@ -138,7 +139,7 @@ class Lock:
         The same is done with a time that no clock has given, as of a copy.
         """
         before, end = self._touched(), time.monotonic() + TIMEOUT
-        print(f"'{self.path}' was touched in the future; looking {TIMEOUT:.0f} s for a sign of life", flush=True)
+        print_text(f"'{self.path}' was touched in the future; looking {TIMEOUT:.0f} s for a sign of life", flush=True)
         while time.monotonic() < end:
             time.sleep(LOOK)
             if self._touched() != before:

@@ -1,22 +1,87 @@
-"""Tables of numbers as CSV: metrics.csv, one row an epoch, and tables written once."""
+"""Tables of numbers as CSV: metrics.csv, one row an epoch, and tables written once; and how both are read back.
+
+A text that a spreadsheet would run as a formula (it begins with = + - @ and is no number) is written behind an
+apostrophe, which reading takes off again.
+"""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from segtrain.errors import UserError
+from segtrain.errors import damaged
 from segtrain.files import append_whole, text_of, write_whole
 from segtrain.runs.epochs import FROM_1, index_of, number_of
 
 Number = float | int
+RUN_BY_SPREADSHEETS = re.compile(r"'*[=+\-@＝＋－＠\t\r\n]")  # noqa: RUF001  # the wide ones are run too
+NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?(e[+-]?[0-9]{1,3})?|inf|nan)", re.ASCII)
+SHARES = ("dice", "iou")  # columns, alone or before a class's name, of numbers from 0 to 1
 EPOCH = "epoch"  # counts from 0: the column of earlier versions, and the key of a row in the code
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Number | str]]) -> None:
     """Writes a table whole; columns in first-seen order, a missing cell blank, NaN as `nan`, floats exact."""
     columns = _columns((), rows)
-    write_whole(path, _text([columns, *_cells(columns, rows)]))
+    write_whole(path, _text([list(map(written_text, columns)), *_cells(columns, rows)]))
+
+
+def read_csv(path: Path, texts: Collection[str] = ("id",)) -> list[dict[str, Any]]:
+    """Returns the rows of a table that `write_csv` wrote, a blank cell as NaN; empty where the file does not exist.
+
+    Args:
+        path: of the file.
+        texts: columns that hold texts; all must be there, the others hold numbers.
+
+    Raises:
+        UserError: it is cut off, or a cell is not what its column holds.
+    """
+    rows: list[dict[str, Any]] = [{**cells} for cells in read_cells(path)]
+    for number, row in enumerate(rows, start=2):
+        if lacks := [name for name in texts if not row.get(name)]:
+            raise damaged(path, f"no {lacks[0]} in line {number}", f"{' and '.join(texts)} in every line")
+        for name in row.keys() - {*texts}:
+            row[name] = _number_of(row[name])
+            if row[name] is None or (name.partition("/")[0] in SHARES and abs(row[name] - 0.5) > 0.5):
+                raise damaged(path, f"another value under '{name}' in line {number}", "a number there, of Dice 0 to 1")
+    return rows
+
+
+def read_cells(path: Path) -> list[dict[str, str]]:
+    """Returns the same rows with every cell as its text.
+
+    Raises:
+        UserError: it is cut off, or its lines are not of one length.
+    """
+    if not path.exists():
+        return []
+    text = text_of(path)
+    table = _table(path, text)
+    if not text.endswith("\n") or len(table) < 2 or any(len(cells) != len(table[0]) for cells in table):
+        raise damaged(path, "another, or one that is cut off", "a table of whole lines")
+    if len({*table[0]}) < len(table[0]):
+        raise damaged(path, "a column that stands twice", "columns of different names")
+    return [dict(zip(table[0], cells, strict=True)) for cells in table[1:]]
+
+
+def _table(path: Path, text: str) -> list[list[str]]:
+    try:
+        table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise damaged(path, str(error), "a table (CSV)") from error
+    return [[unquoted(cell) for cell in cells] for cells in table]
+
+
+def _number_of(cell: str) -> float | None:
+    """Returns the number in a cell, NaN for a blank one; None where it holds another text."""
+    try:
+        value = float(cell) if cell else math.nan
+    except ValueError:
+        return None
+    return None if math.isinf(value) else value
 
 
 class MetricsTable:
@@ -73,13 +138,23 @@ class MetricsTable:
         """The header and the whole lines as text, and whether a cut-off line follows them."""
         text = text_of(self.path) if self.path.exists() else ""
         whole, newline, torn = text.rpartition("\n")
-        table = list(csv.reader(io.StringIO(whole + newline)))
-        if any(len(cells) != len(table[0]) or not cells[0].isdigit() for cells in table[1:]):
-            raise UserError(
-                f"'{self.path}' is damaged: expected {len(table[0])} cells a line and a whole epoch in the "
-                "first; got another line; restore it, or delete the run folder and run again"
+        table = _table(self.path, whole + newline)
+        heads = table[0] if table else []
+        if text and (not heads or heads[0] not in (EPOCH, EPOCH + FROM_1) or len({*heads}) < len(heads)):
+            raise damaged(self.path, "another first line", f"the columns, {EPOCH + FROM_1} first")
+        if any(len(cells) != len(heads) or not _is_row(cells) for cells in table[1:]):
+            raise damaged(
+                self.path, "another line", f"{len(heads)} cells a line, a whole epoch in the first, numbers in the rest"
             )
+        epochs = [int(cells[0]) for cells in table[1:]]
+        if epochs != sorted({*epochs}):
+            raise damaged(self.path, "an epoch that stands twice, or too late", "one line an epoch, in their order")
         return table, bool(torn)
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    """Returns whether the cells of a line are a whole epoch and numbers; infinity and NaN are of a diverged loss."""
+    return all(NUMBER.fullmatch(cell) for cell in cells if cell) and len(cells[0]) < 10 and cells[0].isdigit()
 
 
 def _epoch(header: Sequence[str], cells: Sequence[str]) -> int:
@@ -97,7 +172,17 @@ def _cells(columns: list[str], rows: Sequence[Mapping[str, Number | str]]) -> li
 
 def _cell(value: Number | str) -> str:
     """Text that reads back as the same number: repr of a float is exact, also of NumPy's float64."""
-    return float.__repr__(value) if isinstance(value, float) else str(value)
+    return float.__repr__(value) if isinstance(value, float) else written_text(str(value))
+
+
+def written_text(text: str) -> str:
+    """Returns a text as a cell holds it: behind an apostrophe where a spreadsheet would run it."""
+    return f"'{text}" if RUN_BY_SPREADSHEETS.match(text) and _number_of(text) is None else text
+
+
+def unquoted(cell: str) -> str:
+    """Returns the text that `written_text` made a cell of."""
+    return cell[1:] if cell.startswith("'") and RUN_BY_SPREADSHEETS.match(cell) else cell
 
 
 def _number(cell: str) -> Number:
@@ -108,7 +193,11 @@ def _number(cell: str) -> Number:
 
 
 def _text(table: Sequence[Sequence[str]]) -> str:
+    return "".join(map(_line, table))
+
+
+def _line(cells: Sequence[str]) -> str:
+    """One line of a table; the writer quotes a carriage return only where it ends lines itself."""
     stream = io.StringIO()
-    returns = any("\r" in cell for cells in table for cell in cells)  # Python before 3.13 does not quote them by itself
-    csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerows(table)
-    return stream.getvalue()
+    csv.writer(stream, lineterminator="\r\n").writerow(cells)
+    return f"{stream.getvalue()[:-2]}\n"

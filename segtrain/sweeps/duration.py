@@ -7,15 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from segtrain.counted import counted
 from segtrain.errors import UserError
-from segtrain.files import text_of
 from segtrain.runs.folder import RunFolder
 
 LOOKED_AT = 200  # newest runs: reading a config takes some ms
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Planned(NamedTuple):
@@ -77,7 +73,7 @@ def threads_seconds(jobs: Sequence[Planned], outputs: Path) -> dict[str, list[fl
     found: dict[str, list[float]] = {}
     for folder in (file.parent for file in files):
         try:
-            config = yaml.load(text_of(folder / "config.yaml"), LOADER)
+            config = RunFolder(folder).plain_config()
             seconds = duration(RunFolder(folder).status)
             if seconds is None:
                 continue
@@ -85,7 +81,7 @@ def threads_seconds(jobs: Sequence[Planned], outputs: Path) -> dict[str, list[fl
             of = kind(Planned(str(folder), config, on_gpu))
             if of in wanted:
                 found.setdefault(of, []).append(seconds * int(config["threads"]))
-        except (UserError, OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # a damaged folder, or one of something else, says nothing
     return found
 

@@ -1,6 +1,8 @@
 """The figures of a report: dose-response, the arms' differences, learning curves, images that win and lose."""
 
+import hashlib
 import io
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from segtrain.counted import counted
 from segtrain.files import write_whole
 from segtrain.runs.epochs import number_of
+from segtrain.sheet import letters_of
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
 
@@ -22,6 +25,7 @@ DPI = 160
 FONT = 8  # points, of names
 LETTER, HANDLE = 4.4, 32  # points that an average letter takes at FONT, and a legend's line with the space around
 LINE = 0.16  # inches that a line of text takes at FONT
+LONGEST_NAME = 100  # bytes of a file's name
 LONGEST = 40  # letters in a line of an arm's name at an axis
 # Source: Okabe and Ito, Color Universal Design, without yellow, which a white ground swallows; then markers tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -69,11 +73,11 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
         x = [0.0] + [strength for strength, _ in points]
         kept = [e for _, e in points]
         mean, low, high = ([0.0] + [POINTS * getattr(e, k) for e in kept] for k in ("mean", "low", "high"))
-        axes.plot(x, mean, label=policy, markersize=5, **look)
+        axes.plot(x, mean, label=letters_of(policy), markersize=5, **look)
         axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0)
     axes.set_xlabel("aug.strength")
     axes.set_ylabel("Dice points against no augmentation")
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_title(letters_of(title), fontsize=10, loc="left")
     legend(figure)
     caption = "Mean paired difference over seeds and test images, with its 95 % interval. Strength 0 is the baseline."
     return Drawn(name, caption, figure)
@@ -82,7 +86,7 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
 def differences(contrasts: Sequence[Contrast]) -> Drawn:
     """Every arm's paired difference to its baseline, largest first, with its interval and each seed's own."""
     ordered = sorted(contrasts, key=lambda c: c.estimate.mean)
-    names = [textwrap.fill(c.arm.name, LONGEST) for c in ordered]
+    names = [textwrap.fill(letters_of(c.arm.name), LONGEST) for c in ordered]
     figure, axes = _figure(0.9 + 0.26 * len(ordered) + LINE * sum(name.count("\n") for name in names))
     axes.axvline(0, color="0.4", linewidth=1)
     for row, contrast in enumerate(ordered):
@@ -120,7 +124,7 @@ def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
         axes.plot(
             [number_of(epoch) for epoch in epochs],
             curve,
-            label=arm.name,
+            label=letters_of(arm.name),
             **{"markersize": 3, "linewidth": 1.2, **looks[arm.name]},
         )
     if not axes.lines:
@@ -168,7 +172,7 @@ def importance(shares: Mapping[str, float]) -> Drawn:
     figure, axes = _figure(0.9 + 0.35 * len(shares))
     names = sorted(shares, key=lambda name: shares[name])
     axes.barh(range(len(names)), [shares[name] for name in names], color=COLOURS[0], height=0.6)
-    axes.set_yticks(range(len(names)), names, fontsize=FONT)
+    axes.set_yticks(range(len(names)), list(map(letters_of, names)), fontsize=FONT)
     axes.set_xlabel("importance")
     return Drawn("importance", "Share of each key in what separates good trials from the others.", figure)
 
@@ -192,6 +196,15 @@ def legend(figure: Figure) -> None:
     figure.legend(
         [lines[name] for name in names], names, loc="outside lower center", ncols=columns, frameon=False, fontsize=FONT
     )
+
+
+def file_name(name: str) -> str:
+    """Returns the name as one of a file, with a mark where characters had to be left out: no folder is in it."""
+    plain = re.sub(r"[^\w =.,+%@()-]", "-", name)
+    if plain == name and len(name.encode()) <= LONGEST_NAME:
+        return name
+    mark = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{plain.encode()[:LONGEST_NAME].decode(errors='ignore')}-{mark}"
 
 
 def write(drawn: Drawn, folder: Path) -> str:

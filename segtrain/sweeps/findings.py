@@ -1,18 +1,21 @@
 """What runs say together, before it is set as a page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import yaml
 
+from segtrain import plain_yaml
+from segtrain.errors import damaged
 from segtrain.files import followed, make_own, text_of, write_whole
+from segtrain.runs.contents import are_texts
 from segtrain.sweeps import caution
 from segtrain.sweeps.arms import Arm, Choice, arms_of, choice
 from segtrain.sweeps.contrasts import Contrast, contrasts
-from segtrain.sweeps.reading import Run, read_runs
+from segtrain.sweeps.reading import Run, read_whole_runs
 from segtrain.sweeps.robustness import Robustness, robustness
 from segtrain.sweeps.scores import FalsePositives, empty_images, false_positives, value
 
@@ -38,15 +41,16 @@ def find(folders: Sequence[Path]) -> Findings:
     """Read the runs and compare them.
 
     Raises:
-        UserError: there is no run.
+        UserError: there is no run, or none that can be read; or the plan of a sweep is damaged.
     """
-    runs = read_runs(folders)
+    runs, unread = read_whole_runs(folders)
     arms = arms_of(runs)
     compared = contrasts(arms, SCORE)
     scores = {key for run in runs for row in run.images.values() for key in row if key.startswith(f"{SCORE}/")}
     by_class = {key.partition("/")[2]: contrasts(arms, key) for key in sorted(scores)}
     chosen = choice(arms)
-    warned = caution.warnings(runs, arms, compared, _missing(folders, runs))
+    warned = [f"{path.name} is left out, as it cannot be read: {reason}." for path, reason in unread.items()]
+    warned += caution.warnings(runs, arms, compared, _missing(folders, {run.path for run in runs} | unread.keys()))
     title = " and ".join(folder.resolve().name for folder in folders)
     empty = {key: found for key in [SCORE, *sorted(scores)] if (found := _on_empty(arms, key))}
     return Findings(title, runs, arms, compared, by_class, chosen, warned, robustness(arms), empty)
@@ -59,24 +63,36 @@ def _on_empty(arms: Sequence[Arm], score: str) -> dict[str, FalsePositives]:
     return {name: false_positives(of, score, empty) for name, of in runs.items() if of} if empty else {}
 
 
-def _missing(folders: Sequence[Path], runs: Sequence[Run]) -> list[str]:
+def _missing(folders: Sequence[Path], there: Collection[Path]) -> list[str]:
     """Jobs of the sweeps' plans without a run folder."""
-    there = {run.path for run in runs}
-    plans = [folder / PLAN for folder in folders if (folder / PLAN).exists()]
-    names = [(plan.parent, name) for plan in plans for name in yaml.safe_load(text_of(plan))]
+    names = [(folder, name) for folder in folders for name in read_plan(folder)]
     return [name for parent, name in names if (parent / name).resolve() not in there]
+
+
+def read_plan(folder: Path) -> dict[str, list[str]]:
+    """Returns the jobs of a sweep's folder, run folder's name to overrides; none where it has no plan.
+
+    Raises:
+        UserError: the plan is damaged.
+    """
+    path = folder / PLAN
+    if not path.exists():
+        return {}
+    jobs = plain_yaml.read(text_of(path), path)
+    if not isinstance(jobs, dict) or not all(isinstance(key, str) and are_texts(jobs[key]) for key in jobs):
+        raise damaged(path, "something else", "the jobs of a sweep, each with its overrides")
+    return jobs
 
 
 def write_plan(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
     """Add jobs, run folder's name to overrides, to the plan of a sweep's folder: what is planned and missing is said.
 
     Raises:
-        UserError: the disk does not take it.
+        UserError: the disk does not take it, or the plan that is there is damaged.
     """
     path = followed(folder) / PLAN
     make_own(path.parent)
-    before = yaml.safe_load(text_of(path)) if path.exists() else {}
-    planned = {**before, **{name: list(overrides) for name, overrides in jobs.items()}}
+    planned = {**read_plan(folder), **{name: list(overrides) for name, overrides in jobs.items()}}
     write_whole(path, yaml.safe_dump(planned, sort_keys=False))
 
 

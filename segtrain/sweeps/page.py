@@ -1,11 +1,11 @@
 """A report as a page: Markdown, and HTML in which everything is inside the file."""
 
-import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 
 from segtrain.counted import counted
+from segtrain.printable import in_html, in_markdown
 from segtrain.sweeps import caution, pictures, robustness_page, verdict
 from segtrain.sweeps.figures import POINTS, Drawn
 from segtrain.sweeps.findings import Findings, featured
@@ -89,10 +89,11 @@ def _empty_rows(found: Findings) -> list[list[str]]:
 
 def markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn]) -> str:
     """report.md: the same words and tables, figures by name."""
-    lines = [f"# {found.title}", "", _intro(found), ""]
-    lines += [f"> **Careful:** {warning}\n" for warning in found.warnings]
-    lines += [f"- {sentence}" for sentence in verdict.sentences(found.choice, found.contrasts, found.arms)]
-    lines += ["", "Next:", *(f"- {step}" for step in verdict.next_steps(found.choice, found.contrasts)), ""]
+    said = [*verdict.sentences(found.choice, found.contrasts, found.arms)]
+    lines = [f"# {in_markdown(found.title)}", "", in_markdown(_intro(found)), ""]
+    lines += [f"> **Careful:** {in_markdown(warning)}\n" for warning in found.warnings]
+    lines += _bullets(said)
+    lines += ["", "Next:", *_bullets(verdict.next_steps(found.choice, found.contrasts)), ""]
     lines += _markdown_table(list(rows[0]), [list(row.values()) for row in rows])
     if len(found.by_class) > 1:
         lines += ["", "## By class", "", *_markdown_table(["arm", *found.by_class], _class_rows(found))]
@@ -101,31 +102,41 @@ def markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Dr
     if found.robustness:
         heads, cells = robustness_page.table(found.robustness, found.arms)
         lines += ["", f"## {robustness_page.TITLE}", ""]
-        lines += [f"- {sentence}" for sentence in robustness_page.sentences(found.robustness, found.arms)]
+        lines += _bullets(robustness_page.sentences(found.robustness, found.arms))
         lines += ["", *_markdown_table(heads, cells), "", robustness_page.NOTE]
     for one in drawn:
-        lines += ["", f"![{one.caption}](figures/{one.name}.png)", "", one.caption]
-    lines += ["", "## Conditions", "", *(f"- {line}" for line in _conditions(found)), "", "## Method", "", METHOD, ""]
+        caption = in_markdown(one.caption)
+        lines += [
+            "",
+            f"![{caption}](<figures/{one.name}.png>)" if " " in one.name else f"![{caption}](figures/{one.name}.png)",
+            "",
+            caption,
+        ]
+    lines += ["", "## Conditions", "", *_bullets(_conditions(found)), "", "## Method", "", METHOD, ""]
     return "\n".join(lines)
+
+
+def _bullets(sentences: Iterable[str]) -> list[str]:
+    return [f"- {in_markdown(sentence)}" for sentence in sentences]
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     table = [heads, ["---"] * len(heads), *rows]
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in table]
+    return [f"| {' | '.join(map(in_markdown, row))} |" for row in table]
 
 
 def html_page(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn], svgs: dict[str, str]) -> str:
     """report.html."""
-    filled = {"title": html.escape(found.title), "body": _body(found, rows, drawn, svgs)}
+    filled = {"title": in_html(found.title), "body": _body(found, rows, drawn, svgs)}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(filled)
 
 
 def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn], svgs: dict[str, str]) -> str:
     said = verdict.sentences(found.choice, found.contrasts, found.arms)
-    parts = [f"<h1>{html.escape(found.title)}</h1>", f'<p class="soft">{html.escape(_intro(found))}</p>']
-    parts += [f'<p class="warning">{html.escape(warning)}</p>' for warning in found.warnings]
-    parts += [f'<p class="verdict">{html.escape(sentence)}</p>' for sentence in said]
-    steps = "".join(f"<li>{html.escape(step)}</li>" for step in verdict.next_steps(found.choice, found.contrasts))
+    parts = [f"<h1>{in_html(found.title)}</h1>", f'<p class="soft">{in_html(_intro(found))}</p>']
+    parts += [f'<p class="warning">{in_html(warning)}</p>' for warning in found.warnings]
+    parts += [f'<p class="verdict">{in_html(sentence)}</p>' for sentence in said]
+    steps = "".join(f"<li>{in_html(step)}</li>" for step in verdict.next_steps(found.choice, found.contrasts))
     parts += [f"<h2>What to do next</h2><ul>{steps}</ul>", "<h2>The arms</h2>"]
     parts.append(pictures.table(list(rows[0]), [list(row.values()) for row in rows]))
     shown = [pictures.figure(svgs[d.name], d.caption) for d in drawn if d.name in ("dose-response", "differences")]
@@ -138,21 +149,21 @@ def _body(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn
         parts.append(pictures.side_by_side(shown))
     if rows_of_empty := _empty_rows(found):
         parts += [f"<h2>{EMPTY}</h2>", pictures.table(["arm", *_empty_heads(found)], rows_of_empty)]
-        parts.append(f'<p class="soft">{html.escape(EMPTY_NOTE)}</p>')
+        parts.append(f'<p class="soft">{in_html(EMPTY_NOTE)}</p>')
     parts.append(pictures.images_section(featured(found), svgs.get("images"), POINTS))
     parts += ["<h2>What the networks saw</h2>", pictures.sheets(found.arms)]
     parts += [f"<h2>Learning</h2>{pictures.figure(svgs[d.name], d.caption)}" for d in drawn if d.name == "learning"]
-    conditions = "".join(f"<li>{html.escape(line)}</li>" for line in _conditions(found))
-    parts.append(f"<h2>Conditions</h2><ul>{conditions}</ul><h2>Method</h2><p>{html.escape(METHOD)}</p>")
+    conditions = "".join(f"<li>{in_html(line)}</li>" for line in _conditions(found))
+    parts.append(f"<h2>Conditions</h2><ul>{conditions}</ul><h2>Method</h2><p>{in_html(METHOD)}</p>")
     return "\n".join(parts)
 
 
 def _robustness(found: Findings, robust: Robustness, drawn: Sequence[Drawn], svgs: dict[str, str]) -> list[str]:
-    said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in robustness_page.sentences(robust, found.arms))
+    said = "".join(f"<li>{in_html(sentence)}</li>" for sentence in robustness_page.sentences(robust, found.arms))
     shown = [pictures.figure(svgs[one.name], one.caption) for one in drawn if one.name.startswith("robustness")]
     return [
         f"<h2>{robustness_page.TITLE}</h2><ul>{said}</ul>",
         pictures.side_by_side(shown),
         pictures.table(*robustness_page.table(robust, found.arms)),
-        f'<p class="soft">{html.escape(robustness_page.NOTE)}</p>',
+        f'<p class="soft">{in_html(robustness_page.NOTE)}</p>',
     ]

@@ -1,26 +1,28 @@
 """The parts of a report's page: tables, figures, thumbnails and contact sheets, all inside the file."""
 
 import base64
-import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
+from segtrain.errors import UserError
 from segtrain.files import opened
 from segtrain.plots import THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS, thumbnailed
+from segtrain.printable import in_html
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
 
 SHOWN = 4  # images that gain most, and that lose most
+MOST_PIXELS = 1 << 26  # of a sheet: a run's own have a tenth of it
 WIDE = 900  # pixels of a contact sheet in the page
 CLASSES = {"better": "better", "worse": "worse"}
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table that sorts by a click on a head."""
-    head = "".join(f'<th data-sort="none">{html.escape(text)}</th>' for text in heads)
+    head = "".join(f'<th data-sort="none">{in_html(text)}</th>' for text in heads)
     body = "".join(f"<tr>{''.join(_cell(text) for text in row)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -32,7 +34,7 @@ def _cell(text: str) -> str:
     except ValueError:
         value = ""
     kind = f' class="{CLASSES[text]}"' if text in CLASSES else ""
-    return f"<td{kind}{value}>{html.escape(text)}</td>"
+    return f"<td{kind}{value}>{in_html(text)}</td>"
 
 
 def figure(svg: str, caption: str) -> str:
@@ -47,7 +49,7 @@ def side_by_side(figures: Sequence[str]) -> str:
 
 
 def _figure(source: str, caption: str) -> str:
-    words = html.escape(caption)
+    words = in_html(caption)
     return f'<figure><img alt="{words}" src="{source}"><figcaption>{words}</figcaption></figure>'
 
 
@@ -76,12 +78,14 @@ def _thumbnail(contrast: Contrast, name: str, unit: float) -> str:
     for run in (theirs[first], ours[first]):
         sheet = run.path / THUMBNAILS
         shown = thumbnailed(list(run.images))
-        if name not in shown or not sheet.exists():
+        if name not in shown:
             return ""
         row, column = divmod(shown.index(name), THUMBNAIL_COLUMNS)
         left, top = 2 * THUMBNAIL * column, THUMBNAIL * row
-        with opened(sheet) as file, Image.open(file) as picture:
-            tiles.append(picture.crop((left, top, left + 2 * THUMBNAIL, top + THUMBNAIL)))
+        picture = _picture_of(sheet)
+        if picture is None:
+            return ""
+        tiles.append(picture.crop((left, top, left + 2 * THUMBNAIL, top + THUMBNAIL)))
     both = Image.new("RGB", (tiles[0].width, 2 * tiles[0].height))
     for i, cut in enumerate(tiles):
         both.paste(cut, (0, i * tiles[0].height))
@@ -93,14 +97,22 @@ def sheets(arms: Sequence[Arm]) -> str:
     parts = []
     for arm in arms:
         path = next((run.path / "augmented.png" for run in arm.runs.values()), Path())
-        if not path.is_file():
+        picture = _picture_of(path)
+        if picture is None:
             continue
-        with opened(path) as file, Image.open(file) as stored:
-            picture = stored.convert("RGB")
         picture.thumbnail((WIDE, 10 * WIDE))
-        words = html.escape(arm.name)
+        words = in_html(arm.name)
         parts.append(f"<details><summary>{words}</summary>{_figure(_inline(picture), arm.name)}</details>")
     return "".join(parts)
+
+
+def _picture_of(path: Path) -> Image.Image | None:
+    """Returns a picture that a run has drawn; None where there is none, or something else in its place."""
+    try:
+        with opened(path) as file, Image.open(file, formats=("PNG", "JPEG")) as picture:
+            return picture.convert("RGB") if picture.width * picture.height <= MOST_PIXELS else None
+    except (OSError, ValueError, SyntaxError, UserError, Image.DecompressionBombError):
+        return None
 
 
 def _inline(picture: Image.Image) -> str:

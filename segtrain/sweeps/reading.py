@@ -1,21 +1,20 @@
 """Runs as the report sees them: read from their folders alone, without torch and without the data."""
 
-import csv
 import fnmatch
 import math
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from segtrain.errors import UserError
-from segtrain.files import text_of, text_opened
+from segtrain.counted import counted
+from segtrain.errors import UserError, damaged
+from segtrain.runs.contents import is_number, is_text, is_whole
 from segtrain.runs.folder import UNNAMED, RunFolder
+from segtrain.runs.metrics_csv import read_csv
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a config in a tenth of the time
 SEED, DEAL, FOLD = "seed", "dataset.split.seed", "dataset.split.fold"
 # Keys that may differ between runs of one arm without changing a result.
 HARMLESS = (
@@ -24,6 +23,18 @@ HARMLESS = (
     *("dataset.split.seed", "dataset.split.fold"),
 )
 BLOCKS = "segtrain.data.split.Blocks"  # a split into slabs of neighbours
+
+
+# Keys that a report reckons with -> what they must be.
+RECKONED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    SEED: ("a whole number", is_whole),
+    "choices.aug": ("a text", is_text),
+    "aug.strength": ("a number from 0", lambda value: is_number(value) and value >= 0),
+    "data.batch_size": ("a number", is_number),
+    "trainer.accumulate_grad_batches": ("a number, or nothing", lambda value: value is None or is_number(value)),
+    **dict.fromkeys((DEAL, FOLD), ("a whole number, or nothing", lambda value: value is None or is_whole(value))),
+    "dataset.split.group": ("a pattern, or nothing", lambda value: value is None or is_pattern(value)),
+}
 
 
 class Repetition(NamedTuple):
@@ -69,6 +80,33 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     """Every run in or below the folders, each once, in the order of their paths.
 
     Raises:
+        UserError: there is none, or a file of one is damaged.
+    """
+    return [read_run(path) for path in find_runs(folders)]
+
+
+def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]]:
+    """The runs that can be read, and what is wrong with each of the others.
+
+    Raises:
+        UserError: there is none, or none that can be read.
+    """
+    runs, unread = list[Run](), dict[Path, str]()
+    for path in find_runs(folders):
+        try:
+            runs.append(read_run(path))
+        except UserError as error:
+            unread[path] = str(error)
+    if not runs:
+        more = f" ({counted(len(unread), 'run')}, none of which can be read)" if len(unread) > 1 else ""
+        raise UserError(f"{next(iter(unread.values()))}{more}")
+    return runs, unread
+
+
+def find_runs(folders: Sequence[Path]) -> list[Path]:
+    """Returns the run folders in or below the folders, each once, in their order.
+
+    Raises:
         UserError: there is none.
     """
     found = sorted({path.parent.resolve() for folder in folders for path in _statuses(folder)})
@@ -77,7 +115,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
             f"no run in {', '.join(map(str, folders))}; expected run folders (with a status.json) in it or one level "
             "below; give outputs/NAME, the folder of a sweep"
         )
-    return [read_run(path) for path in found]
+    return found
 
 
 def _statuses(folder: Path) -> Iterable[Path]:
@@ -91,9 +129,9 @@ def read_run(path: Path) -> Run:
         UserError: a file of it is damaged.
     """
     run = RunFolder(path)
-    status, config = run.status, flat(_yaml(path / "config.yaml"))
-    typed = [o.lstrip("+") for o in _yaml(path / "overrides.yaml")]
-    split = run.read_json("split.json") if (path / "split.json").exists() else {}
+    status, config = run.status, _config(run)
+    typed = [o.lstrip("+") for o in run.overrides()]
+    split, results = _json(run, "split.json"), _json(run, "results.json")
     return Run(
         path=path,
         state=status["state"],
@@ -102,10 +140,10 @@ def read_run(path: Path) -> Run:
         strength=float(config.get("aug.strength", 1.0)),
         typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) not in (SEED, DEAL, FOLD)),
         config=config,
-        results=run.read_json("results.json") if (path / "results.json").exists() else {},
-        images=_images(path / "per_image.csv"),
+        results=results,
+        images=_images(path / "per_image.csv", results),
         epochs=[dict(row) for row in run.metrics.rows()],
-        versions=run.read_json("env.json") if (path / "env.json").exists() else {},
+        versions=_json(run, "env.json"),
         fingerprint=split.get("fingerprint", ""),
         test=tuple(split.get("test", ())),
         groups=split.get("groups", {}),
@@ -114,9 +152,35 @@ def read_run(path: Path) -> Run:
     )
 
 
+def _json(run: RunFolder, name: str) -> dict[str, Any]:
+    """A JSON file of a run; empty where it is not written yet."""
+    return run.read_json(name) if os.path.lexists(run.path / name) else {}  # a link to nowhere is no missing file
+
+
+def _config(run: RunFolder) -> dict[str, Any]:
+    """The leaves of a run's config.
+
+    Raises:
+        UserError: it cannot be read, or a value that a report reckons with is no such value.
+    """
+    config = flat(run.plain_config())
+    for key, (words, fits) in RECKONED.items():
+        if not fits(config.get(key)):
+            raise damaged(run.path / "config.yaml", f"{str(config.get(key))[:60]} under '{key}'", f"{words} there")
+    return config
+
+
 def is_harmless(key: str) -> bool:
     """Whether runs of one arm may differ in a key."""
     return any(fnmatch.fnmatchcase(name, pattern) for name in (key, f"choices.{key}") for pattern in HARMLESS)
+
+
+def is_pattern(value: Any) -> bool:
+    """Returns whether a value is a regular expression."""
+    try:
+        return is_text(value) and bool(re.compile(value))
+    except (re.error, RecursionError, OverflowError):
+        return False
 
 
 def _whole(value: Any) -> int:
@@ -162,28 +226,19 @@ def groups_of(run: Run) -> dict[str, str]:
     return groups
 
 
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.load(text_of(path), LOADER)
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(
-            f"'{path}' cannot be read; expected plain YAML; got: {' '.join(str(error).split())}; restore the file, or "
-            "delete the run folder and run again"
-        ) from error
+def _images(path: Path, results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Test image to its scores; none before the end.
 
-
-def _images(path: Path) -> dict[str, dict[str, float]]:
-    if not path.exists():
-        return {}
-    with text_opened(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    try:
-        return {row["id"]: {k: float(v) if v else math.nan for k, v in row.items() if k != "id"} for row in rows}
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(
-            f"'{path}' is damaged: {error}; expected an id and numbers in every line; evaluate the run again, or "
-            "delete its folder and run again"
-        ) from error
+    Raises:
+        UserError: the table is damaged, or is not of the results.
+    """
+    rows = read_csv(path)
+    images = {row["id"]: {key: value for key, value in row.items() if key != "id"} for row in rows}
+    if len(images) < len(rows):
+        raise damaged(path, "an image that stands twice", "a line an image")
+    if results and len(images) != results["test/images"]:
+        raise damaged(path, counted(len(images), "image"), f"the {results['test/images']} of results.json")
+    return images
 
 
 def _minutes(status: Mapping[str, Any]) -> float:

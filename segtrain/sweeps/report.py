@@ -54,7 +54,11 @@ def _drawn(found: Findings) -> list[Drawn]:
     wanted = [
         figures.dose_response(found.contrasts, "mean of the foreground classes", "dose-response"),
         figures.differences(found.contrasts),
-        *(figures.dose_response(of, name, f"dose-response-{name}") for name, of in found.by_class.items() if many),
+        *(
+            figures.dose_response(of, name, f"dose-response-{figures.file_name(name)}")
+            for name, of in found.by_class.items()
+            if many
+        ),
         figures.learning_curves(found.arms),
     ]
     if found.robustness:

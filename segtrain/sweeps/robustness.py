@@ -1,18 +1,19 @@
 """Which augmentation buys which robustness: the arms on shifted test images, as `evaluate shift=…` scored them."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.files import text_opened
+from segtrain.errors import damaged
+from segtrain.runs.metrics_csv import read_csv
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast, contrasts
 from segtrain.sweeps.reading import Run
 from segtrain.sweeps.scores import PIXELS, TRUTH
 
 FILE = "robustness.csv"  # in a run's folder: a row a shift, strength and image
+TEXTS = ("shift", "id", "seed")  # its columns that hold no numbers
 SCORE = "dice"
 UNSHIFTED = ("none", 0.0)
 
@@ -97,14 +98,18 @@ def _same(unshifted: Images, run: Run) -> bool:
 
 def _read(path: Path) -> tuple[str, dict[Shift, Images]]:
     """The seed of the draws, and the images' scores by shift."""
-    with text_opened(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path, TEXTS)
+    keys = [tuple(row[name] for name in (*TEXTS[:2], "strength")) for row in rows if _is_whole(row)]
+    if len({*keys}) < len(rows) or len({row["seed"] for row in rows}) > 1 or not all(map(_is_whole, rows)):
+        raise damaged(path, "another", "a line an image, shift and strength, of one seed")
     found: dict[Shift, Images] = {}
     for row in rows:
-        scores = {
-            key: float(value) if value else math.nan
-            for key, value in row.items()
-            if key.partition("/")[0] in (SCORE, TRUTH[:-1])
-        }
-        found.setdefault((row["shift"], float(row["strength"])), {})[row["id"]] = scores
+        scores = {key: value for key, value in row.items() if key.partition("/")[0] in (SCORE, TRUTH[:-1])}
+        found.setdefault((row["shift"], row["strength"]), {})[row["id"]] = scores
     return rows[0]["seed"] if rows else "", found
+
+
+def _is_whole(row: Mapping[str, object]) -> bool:
+    """Returns whether a row has its score and the strength of its shift."""
+    strength = row.get("strength")
+    return SCORE in row and isinstance(strength, float) and not math.isnan(strength)

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from segtrain.sheet import letters_of
 from segtrain.sweeps import figures
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
@@ -86,8 +87,8 @@ def _degradation(found: Robustness, arms: Sequence[Arm]) -> Drawn:
             points_of += [(s, mean(one)) for s in found.strengths(name) if (one := _named(found.arms[name, s], arm))]
             if len(points_of) > 1:
                 x, y = zip(*points_of, strict=True)
-                axes.plot(x, y, label=arm.name, **{"markersize": 3, "linewidth": 1.2, **looks[arm.name]})
-        axes.set_title(name, fontsize=10, loc="left")
+                axes.plot(x, y, label=letters_of(arm.name), **{"markersize": 3, "linewidth": 1.2, **looks[arm.name]})
+        axes.set_title(letters_of(name), fontsize=10, loc="left")
     _along(panels, len(found.shifts), "strength of the shift")
     figure.supylabel("Dice, mean over images and seeds", fontsize=figures.FONT)
     figures.legend(figure)
@@ -113,8 +114,8 @@ def _doses(found: Robustness, clean: Sequence[Contrast]) -> Drawn | None:
             look = {"color": "0.1", "linewidth": 2.0} if not index else {"color": figures.COLOURS[(index - 1) % 6]}
             marker = figures.MARKERS[index % len(figures.MARKERS)]
             x, y = [dot[0] for dot in dots], [figures.POINTS * dot[1] for dot in dots]
-            axes.plot(x, y, label=label, marker=marker, markersize=4, **look)
-        axes.set_title(kind, fontsize=10, loc="left")
+            axes.plot(x, y, label=letters_of(label), marker=marker, markersize=4, **look)
+        axes.set_title(letters_of(kind), fontsize=10, loc="left")
     _along(panels, len(several), "aug.strength of the training")
     figure.supylabel("Dice points against no augmentation", fontsize=figures.FONT)
     figures.legend(figure)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from segtrain import plain_yaml
 from segtrain.files import make_own, write_whole
 from segtrain.sweeps import figures
 from segtrain.sweeps.search import GOAL, needed
@@ -29,7 +30,7 @@ def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str
     tree: dict[str, Any] = {"defaults": [*defaults, "_self_"]}
     for key, value in chosen.items():
         if key not in groups:
-            _put(tree, key.lstrip("+").split("."), yaml.safe_load(str(value)))
+            _put(tree, key.lstrip("+").split("."), plain_yaml.read(str(value), key))
     said = f"{GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}"
     head = f"# @package _global_\n# {said}\n# {FLATTERED}\n"
     path = to / "experiment" / "best.yaml"

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from segtrain.files import text_of
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import MetricsTable
+from segtrain.screen import Screen
 from segtrain.sweeps.duration import words
 from segtrain.sweeps.pool import Outcome
 
@@ -44,14 +44,14 @@ class Watch:
 
     def __init__(self, names: Mapping[str, str], slots: int | None) -> None:
         """Of jobs, by folder, with what each is called here; so many run at a time, None where others say."""
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Screen(soft_wrap=True)
         self.names, self.total, self.slots = names, len(names), slots
         self.began, self.told = time.monotonic(), 0
         self.foretold = False  # how long the others take, by the first that ended
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         parents = sorted({str(Path(folder).parent) for folder in names})
         self.console.print(
-            escape(f"{counted(self.total, 'job')}{f', {slots} at a time' if slots else ''}, in {', '.join(parents)}/")
+            f"{counted(self.total, 'job')}{f', {slots} at a time' if slots else ''}, in {', '.join(parents)}/"
         )
 
     def __enter__(self) -> "Watch":
@@ -85,9 +85,9 @@ class Watch:
         said = f": {message}" if message else ""
         head = f"[{self.told}/{self.total}] {self.names[outcome.name]}: {state}{score}, {outcome.seconds:.0f} s{said}"
         bad = state in BAD
-        self.console.print(escape(head), style="red" if bad else None)
+        self.console.print(head, style="red" if bad else None)
         if state == "failed":
-            self.console.print(escape(tail(Path(outcome.name) / LOG)), style="dim")
+            self.console.print(tail(Path(outcome.name) / LOG), style="dim")
 
     def _summary(self, ended: Sequence[Outcome]) -> str:
         counts = Counter(outcome.answer.state for outcome in ended)
@@ -113,7 +113,7 @@ class Watch:
             epoch = f"{number_of(int(row['epoch']))}/{_epochs(Path(job.name))}" if row else "-"
             dice = f"{row['val/dice']:.4f}" if "val/dice" in row else "-"
             minutes = f"{(time.monotonic() - job.began) / 60:.1f}"
-            table.add_row(escape(self.names[job.name]), epoch, dice, minutes)
+            table.add_row(self.names[job.name], epoch, dice, minutes)
         return table
 
 

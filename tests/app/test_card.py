@@ -178,7 +178,7 @@ def test_damaged_scores_are_told(run: Path, content: str | None) -> None:
     path.unlink()
     if content is not None:
         path.write_text(content)
-    with pytest.raises(UserError, match=r"per_image\.csv' cannot be read.*card=false"):
+    with pytest.raises(UserError, match=r"per_image\.csv' is damaged.*card=false"):
         card_of(run)
 
 

@@ -1,6 +1,7 @@
 """Printed commands can be pasted as they stand: one line, quoted, with the folder of configs in force."""
 
 import shlex
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -72,3 +73,11 @@ def test_shifts_of_a_run_alone_propose_no_report(cells: CommandLine) -> None:
     assert cells(*following, "surface=false", "bootstrap=0", "seed=1") == 0, cells.err
     *_, last = printed(cells.out)
     assert last == ["report", str(alone.parent)] and cells(*last) == 0, cells.err
+
+
+@pytest.mark.parametrize("value", ["a\nb", "x\rrm -rf", "\x1b[2J", "it's\t\\", "\u202ea"])
+def test_a_command_is_one_line_and_means_what_it_shows(value: str) -> None:
+    shown = in_shell(f"name={value}")
+    assert shown.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf %s {shown}"], capture_output=True, check=True)
+    assert done.stdout.decode() == f"name={value}"

@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segtrain.errors import UserError
-from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.runs.folder import PARTS, RunFolder, folder_name
 
-CONFIG = "aug:\n  strength: 0.5  # kept as given\n"
+WHOLE = {part: {} for part in PARTS}
+CONFIG = f"{json.dumps({**WHOLE, 'aug': {'strength': 0.5}})}  # kept as given\n"
+OTHER = json.dumps({**WHOLE, "other": 1})
+SCORED = {"test/dice": 0.5, "val/dice": 0.4, "test/images": 2, "best_epoch_from_1": 1}
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def run(tmp_path):
 
 def test_created_run_holds_what_it_was_given(run):
     assert run.exists and run.checkpoints.is_dir()
-    assert run.config() == {"aug": {"strength": 0.5}}
+    assert run.config() == {**WHOLE, "aug": {"strength": 0.5}}
     assert run.overrides() == ["aug=none", "+x='${y}'"]
     assert run.status["state"] == "queued"
     assert not list(run.path.rglob("*.part"))
@@ -54,11 +57,11 @@ def test_running_clears_what_a_killed_process_left(run):
 
 
 def test_json_keeps_order_and_writes_no_nan(run):
-    run.write_json("results.json", {"test/dice": 0.5, "a": math.nan, "b": [math.inf, {"c": -math.inf}], "é": 1})
-    text = (run.path / "results.json").read_text(encoding="utf-8")
+    run.write_json("drawn.json", {"dice": 0.5, "a": math.nan, "b": [math.inf, {"c": -math.inf}], "é": 1})
+    text = (run.path / "drawn.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=pytest.fail)
-    assert run.read_json("results.json") == {"test/dice": 0.5, "a": None, "b": [None, {"c": None}], "é": 1}
-    assert list(run.read_json("results.json")) == ["test/dice", "a", "b", "é"]
+    assert run.read_json("drawn.json") == {"dice": 0.5, "a": None, "b": [None, {"c": None}], "é": 1}
+    assert list(run.read_json("drawn.json")) == ["dice", "a", "b", "é"]
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", "\x00"])
@@ -77,23 +80,23 @@ def test_folder_of_something_else_is_named(tmp_path):
 def test_finished_run_is_not_replaced(run):
     run.set_status("finished")
     with pytest.raises(UserError, match=r"one finished.*another name="):
-        run.create("other: 1\n", [])
-    assert run.config() == {"aug": {"strength": 0.5}}
+        run.create(OTHER, [])
+    assert run.config() == {**WHOLE, "aug": {"strength": 0.5}}
 
 
 def test_run_with_a_checkpoint_is_not_thrown_away(run):
     run.set_status("interrupted")
     (run.checkpoints / "last.ckpt").write_text("x")
     with pytest.raises(UserError, match=r"resume='.*aug=none'"):
-        run.create("other: 1\n", [])
+        run.create(OTHER, [])
 
 
 @pytest.mark.parametrize("state", ["failed", "running", "interrupted"])  # running: its process was killed
 def test_run_without_a_checkpoint_starts_over(run, state):
     run.metrics.append({"epoch": 0, "step": 1})
     run.set_status(state, error="x")
-    run.create("other: 1\n", [])
-    assert run.config() == {"other": 1} and run.overrides() == [] and run.metrics.rows() == []
+    run.create(OTHER, [])
+    assert run.config() == {**WHOLE, "other": 1} and run.overrides() == [] and run.metrics.rows() == []
     assert run.status["error"] is None
 
 
@@ -102,13 +105,13 @@ def test_a_run_without_changes_has_none(run):
 
 
 def test_a_change_is_recorded_and_keeps_old_results(run):
-    run.write_json("results.json", {"test/dice": 0.5})
-    run.change("a: 2\n", {"a": [1, 2]}, 3, 0)
-    run.change("a: 3\n", {"a": [2, 3], "b": ["${x}", None]}, 5, 7)
+    run.write_json("results.json", SCORED)
+    run.change(json.dumps({**WHOLE, "a": 2}), {"a": [1, 2]}, 3, 0)
+    run.change(json.dumps({**WHOLE, "a": 3}), {"a": [2, 3], "b": ["${x}", None]}, 5, 7)
     entries = run.changes()
     assert [(entry["epoch"], entry["batch"]) for entry in entries] == [(3, 0), (5, 7)]
     assert [entry["changed"] for entry in entries] == [{"a": [1, 2]}, {"a": [2, 3], "b": ["${x}", None]}]
-    assert run.config() == {"a": 3} and run.read_json("results-before-1.json") == {"test/dice": 0.5}
+    assert run.config() == {**WHOLE, "a": 3} and run.read_json("results-before-1.json") == SCORED
     assert not (run.path / "results.json").exists()
 
 

@@ -48,9 +48,10 @@ def run(
     made.create(OmegaConf.to_yaml(OmegaConf.create(whole)), typed)
     made.set_status("running")
     made.write_json(
-        "env.json", {"segtrain_commit": "abc", "packages": {"torch": "2.13.0"}, "device": "CPU", "threads": 1}
+        "env.json",
+        {"segtrain_commit": "abc", "packages": {"torch": "2.13.0"}, "device": "CPU", "threads": 1, "precision": "32"},
     )
-    made.write_json("split.json", {"fingerprint": "f1", "train": ["t"], "val": ["v"], "test": IMAGES})
+    made.write_json("split.json", {"fingerprint": "f1", "train": ["t"], "val": ["v"], "test": IMAGES, "unused": []})
     rng = np.random.default_rng([1, seed, sum(policy.encode()), int(100 * strength)])
     mean = 0.7 + gain(policy, strength) + 0.01 * np.random.default_rng(seed).normal() + 0.004 * rng.normal()
     for epoch in range(3):
@@ -66,7 +67,8 @@ def run(
     for name in ("augmented.png", THUMBNAILS) if pictures else ():
         noise = rng.integers(0, 255, (3 * THUMBNAIL, 2 * THUMBNAIL * THUMBNAIL_COLUMNS, 3), dtype=np.uint8)
         Image.fromarray(noise).save(made.path / name)
-    made.write_json("results.json", {"test/dice": float(of_images.mean()), "val/dice": float(mean), "best_epoch": 2})
+    results = {"test/dice": float(of_images.mean()), "test/images": len(IMAGES)}
+    made.write_json("results.json", {**results, "val/dice": float(mean), "best_epoch": 2})
     made.set_status(state)  # type: ignore[arg-type]
     return made.path
 

@@ -17,6 +17,8 @@ from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine
 
+SCORED = {"test/dice": 0.5, "val/dice": 0.4, "test/images": 2, "best_epoch_from_1": 1}
+
 
 def scores(folder: Path) -> dict[str, bytes]:
     """The policy of each finished run to its table of metrics."""
@@ -71,7 +73,7 @@ def test_a_dead_job_takes_none_of_those_that_finished_with_it(tmp_path: Path) ->
                 run = RunFolder(tmp_path / name)
                 run.create("{}", [])
                 run.set_status("running")
-            RunFolder(tmp_path / "done").write_json("results.json", {"test/dice": 0.5})
+            RunFolder(tmp_path / "done").write_json("results.json", SCORED)
             RunFolder(tmp_path / "done").set_status("finished")
             raise RuntimeError("one died")
 
@@ -94,7 +96,7 @@ def test_what_ends_is_told_while_the_others_run(
                 run = RunFolder(tmp_path / name)
                 run.create("{}", [])
                 run.set_status("running")
-                run.write_json("results.json", {"test/dice": 0.5})
+                run.write_json("results.json", SCORED)
                 run.set_status(state, **({"error": "no such thing"} if state == "failed" else {}))
             end = time.monotonic() + 20
             while ("[2/3]" not in seen) and time.monotonic() < end:

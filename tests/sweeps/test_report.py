@@ -97,11 +97,18 @@ def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:
     assert "not begun: aug=flips,aug.strength=1,seed=6" in said
 
 
+def retell(run: Path, told: dict[str, object]) -> None:
+    """Writes other values into a run's results."""
+    path = run / "results.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+
+
 def test_seeds_with_test_sets_of_their_own_are_compared_over_seeds(tmp_path: Path) -> None:
     made.sweep(tmp_path, seeds=5)
     for table in tmp_path.glob("*seed=3/per_image.csv"):
         rows = table.read_text().splitlines()
         table.write_text("\n".join([*rows[:10], ""]))
+        retell(table.parent, {"test/images": 9})
     found = find([tmp_path])
     assert {(c.table.design, c.estimate.rows) for c in found.contrasts} == {(Design.OWN_SETS, 5)}
     assert any("do not all test the same images" in warning for warning in found.warnings)
@@ -164,7 +171,7 @@ def test_the_command_prints_the_verdict(segtrain: CommandLine) -> None:
 def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     path = made.run(tmp_path, "none", 1.0, 0)
     (path / "config.yaml").write_text("a: [1\n")
-    with pytest.raises(UserError, match=r"config.yaml' cannot be read; expected plain YAML"):
+    with pytest.raises(UserError, match=r"config.yaml' is damaged; expected plain YAML"):
         find([tmp_path])
 
 
@@ -208,6 +215,7 @@ def test_false_positives_on_empty_images_stand_in_the_table(tmp_path: Path) -> N
         sees = file.parent.name.startswith("aug=flips")
         dice = "0.0" if sees else ""
         file.write_text("\n".join([*rows, *(f"e{j},{dice},0.99,{dice},{dice}" for j in range(3)), ""]))
+        retell(file.parent, {"test/images": len(rows) + 2})
     write_report([tmp_path], tmp_path)
     (flips,) = (
         line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("| flips × 1 | 2")

@@ -1,0 +1,80 @@
+"""Which `${…}` the config of a run may hold: amounts that scale with aug.strength, and other keys of the same config.
+
+Training writes values, and leaves only what scales with the strength of an augmentation to be worked out. A config that
+came from a stranger could else read the environment (`oc.env`), or grow without end when it is worked out.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from segtrain.errors import damaged
+
+KEY = r"\.*[A-Za-z_][\w@/-]*(?:\.[\w@/-]+|\[\w+\])*"
+REFERENCE = re.compile(rf"\$\{{\s*({KEY})\s*\}}")
+SCALED = re.compile(r"\$\{\s*(?:amount|span|chance)\s*:[^${}]*\}")  # an amount; keys in it are taken out first
+LOOKED_UP = re.compile(rf"\$\{{\s*(?:oc\.select|oc\.dict\.keys|oc\.dict\.values)\s*:\s*({KEY})\s*(?:,[^${{}}]*)?\}}")
+PARTS = re.compile(r"[^.\[\]]+")
+DEEPEST = 10  # keys that name keys that name keys
+MOST = 20_000  # values that the keys named in a config stand for, each repetition counted
+EXPECTED = "plain values, ${amount:…}, ${span:…}, ${chance:…}, or ${…} of another key of the config"
+
+
+def require_own(config: Any, where: object) -> None:
+    """Raises UserError at a `${…}` that leads out of a config, leads back to itself, or stands for too much.
+
+    Args:
+        config: plain mappings, lists and values, as they stand in the file.
+        where: its name, for the message.
+    """
+    found = list(_interpolated(config, ()))
+    for at, text in found:
+        if "${" in LOOKED_UP.sub("0", SCALED.sub("0", REFERENCE.sub("0", text))):
+            raise damaged(where, f"{text[:100]!r} under '{'.'.join(map(str, at))}'", EXPECTED)
+    total = 0
+    for at, text in found:
+        for weight in _reached(config, text, at, DEEPEST):
+            total += weight
+            if total > MOST:
+                raise damaged(
+                    where, f"'{'.'.join(map(str, at))}', which leads to itself or to too many values", EXPECTED
+                )
+
+
+def _interpolated(node: Any, at: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Where each text with an interpolation stands, and the text."""
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in pairs:
+        yield from _interpolated(value, (*at, key))
+    if isinstance(node, str) and "${" in node:
+        yield at, node
+
+
+def _reached(config: Any, node: Any, at: tuple[Any, ...], deep: int) -> Iterator[int]:
+    """Yields what each value weighs that a node stands for, in values of some hundred letters; endless in a circle."""
+    yield MOST + 1 if deep == 0 else 1
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in pairs:
+        yield from _reached(config, value, (*at, key), deep)
+    if isinstance(node, str):
+        yield len(node) // 100
+        for named in [*REFERENCE.findall(node), *LOOKED_UP.findall(node)]:
+            found, place = _looked_up(config, named, at)
+            yield from _reached(config, found, place, deep - 1)
+
+
+def _looked_up(config: Any, key: str, at: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """Returns what a key names, or the text on the way to it that stands for something else, and where that is."""
+    dots = len(key) - len(key.lstrip("."))
+    way = [*(at[:-dots] if dots else ()), *PARTS.findall(key)]
+    place: tuple[Any, ...] = ()
+    node = config
+    for part in way:
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, list):
+            node = node[int(part)] if str(part).isdecimal() and int(part) < len(node) else None
+        else:
+            break
+        place = (*place, part)
+    return node, place
