@@ -13,10 +13,12 @@ from omegaconf import DictConfig
 
 from segtrain import compat, config
 from segtrain.__main__ import main
+from tests.composing import compose_quickly
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 compat.register_torchvision_operators()
 config.register_resolvers()
+compose_quickly()
 settings.register_profile("segtrain", deadline=None)  # a busy machine is no failure
 settings.load_profile("segtrain")
 
