@@ -14,13 +14,17 @@ from omegaconf import DictConfig
 from segtrain import compat, config
 from segtrain.__main__ import main
 from tests.composing import compose_quickly
+from tests.drawing import draw_quickly, laid_out
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 compat.register_torchvision_operators()
 config.register_resolvers()
 compose_quickly()
+draw_quickly()
 settings.register_profile("segtrain", deadline=None)  # a busy machine is no failure
 settings.load_profile("segtrain")
+
+__all__ = ["SMALL", "CommandLine", "composed", "laid_out", "segtrain", "train"]
 
 # A run of seconds: drawn images, a small network, one thread.
 SMALL = [
