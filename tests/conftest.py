@@ -15,6 +15,7 @@ from segtrain import compat, config
 from segtrain.__main__ import main
 from tests.composing import compose_quickly
 from tests.drawing import draw_quickly, laid_out
+from tests.left_out import pytest_collection_modifyitems, pytest_runtest_logreport, pytest_sessionfinish
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 compat.register_torchvision_operators()
@@ -24,7 +25,7 @@ draw_quickly()
 settings.register_profile("segtrain", deadline=None)  # a busy machine is no failure
 settings.load_profile("segtrain")
 
-__all__ = ["SMALL", "CommandLine", "composed", "laid_out", "segtrain", "train"]
+__all__ = ["laid_out", "pytest_collection_modifyitems", "pytest_runtest_logreport", "pytest_sessionfinish"]
 
 # A run of seconds: drawn images, a small network, one thread.
 SMALL = [
