@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run in several processes
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,11 @@ SMALL = [
     "model.encoder_name=tu-test_resnet",
     "+model.decoder_channels=[8,8,8,8,8]",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """From here on no process leaves compiled modules beside a test's own; those of the suite are there by now."""
+    sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
 
 
 @pytest.fixture
