@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run in several processes
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +14,19 @@ from omegaconf import DictConfig
 
 from segtrain import compat, config
 from segtrain.__main__ import main
+from tests.composing import compose_quickly
+from tests.drawing import draw_quickly, laid_out
+from tests.left_out import pytest_collection_modifyitems, pytest_runtest_logreport, pytest_sessionfinish
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 compat.register_torchvision_operators()
 config.register_resolvers()
+compose_quickly()
+draw_quickly()
 settings.register_profile("segtrain", deadline=None)  # a busy machine is no failure
 settings.load_profile("segtrain")
+
+__all__ = ["laid_out", "pytest_collection_modifyitems", "pytest_runtest_logreport", "pytest_sessionfinish"]
 
 # A run of seconds: drawn images, a small network, one thread.
 SMALL = [
@@ -33,6 +41,11 @@ SMALL = [
     "model.encoder_name=tu-test_resnet",
     "+model.decoder_channels=[8,8,8,8,8]",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """From here on no process leaves compiled modules beside a test's own; those of the suite are there by now."""
+    sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
 
 
 @pytest.fixture

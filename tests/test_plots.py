@@ -11,6 +11,8 @@ from PIL import Image
 from segtrain.plots import augmented_sheet, curves, overlay, predictions_sheet, thumbnailed, to_rgb
 from segtrain.sheet import GAP
 
+pytestmark = pytest.mark.usefixtures("laid_out")
+
 PALETTE = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
 NAMES = ("background", "cell", "nucleus")
 IGNORE = 255

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from segtrain.counted import counted
 from segtrain.files import write_whole
 from segtrain.runs.epochs import number_of
-from segtrain.sheet import letters_of
+from segtrain.sheet import letters_of, save
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
 
@@ -213,10 +213,10 @@ def write(drawn: Drawn, folder: Path) -> str:
     Raises:
         UserError: the disk does not take it.
     """
-    png, svg = io.BytesIO(), io.StringIO()
-    drawn.figure.savefig(png, format="png")
+    save(drawn.figure, folder / f"{drawn.name}.png")
+    drawn.figure.set_layout_engine("none")  # what was laid out for the one stays so for the other
+    svg = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": drawn.name}):
         drawn.figure.savefig(svg, format="svg", metadata={"Date": None})
-    write_whole(folder / f"{drawn.name}.png", png.getvalue())
     write_whole(folder / f"{drawn.name}.svg", svg.getvalue())
     return svg.getvalue()

@@ -67,7 +67,7 @@ def loads(folder, said):
 
 def test_a_loader_process_that_dies_names_its_sample(tmp_path):
     told, said = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=loads, args=(tmp_path, said))
+    process = multiprocessing.get_context("fork").Process(target=loads, args=(tmp_path, said))
     process.start()
     assert told.poll(120)
     assert re.search(r"loader process died.*reading the sample 'shape_07'.*data\.num_workers=0", told.recv())

@@ -57,7 +57,7 @@ def test_the_schedule_comes_down_over_the_batches_that_are_trained(wanted: str, 
 
 
 def test_a_replay_knows_the_samples_that_a_limit_left_out(segtrain: CommandLine) -> None:
-    run = run_of(segtrain, "few", "data.steps_per_epoch=4", "+trainer.limit_train_batches=1")
+    run = run_of(segtrain, "few", "dataset.n=8", "data.steps_per_epoch=4", "+trainer.limit_train_batches=1")
     train = json.loads((run / "split.json").read_text())["train"]
     seen = sum(
         segtrain("preview", f"replay={run}", f"sample={name}", f"epoch={epoch}") == 0

@@ -89,7 +89,8 @@ def test_killed_anywhere_it_ends_with_the_same_bits(
             segtrain(*typed, "name=cut")
     assert segtrain(*typed, "name=cut", "data.num_workers=1") == 0, segtrain.err
     whole, cut = run_in(segtrain.folder, "whole"), run_in(segtrain.folder, "cut")
-    assert all(torch.equal(weights(whole)[key], weights(cut)[key]) for key in weights(whole))
+    expected, found = weights(whole), weights(cut)
+    assert all(torch.equal(value, found[key]) for key, value in expected.items())
     for name in SAME:
         assert (whole / name).read_bytes() == (cut / name).read_bytes(), name
     assert not list(cut.rglob("*.part")) and not list(cut.rglob(".lock"))
@@ -224,13 +225,6 @@ def test_every_scheduler_goes_on_for_longer_as_that_length_has_it(
     assert segtrain(*typed, "name=a") == 0, segtrain.err
     run = run_in(segtrain.folder, "a")
     before = left(run)
-    for again, said in (
-        ([], "already finished"),
-        (["trainer.max_epochs=2"], "already finished"),
-        (["trainer.max_epochs=1", "resume_allow=[trainer.max_epochs]"], "already finished"),
-    ):
-        assert segtrain(f"resume={run}", *again) == 2 and said in segtrain.err
-        assert left(run) == before
     assert segtrain(f"resume={run}", "trainer.max_epochs=3") == 0, segtrain.err
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
     assert (run / "results-before-1.json").read_bytes() == before["results.json"]
@@ -340,6 +334,16 @@ def raises(error: BaseException) -> Callable[..., None]:
     return fail
 
 
+@pytest.mark.parametrize(
+    "typed", [[], ["trainer.max_epochs=2"], ["trainer.max_epochs=1", "resume_allow=[trainer.max_epochs]"]]
+)
+def test_a_finished_run_goes_on_for_more_epochs_alone(typed: list[str], trained: Path, segtrain: CommandLine) -> None:
+    run = shutil.copytree(trained, segtrain.folder / "run")
+    before = left(run)
+    assert segtrain(f"resume={run}", *typed) == 2 and "already finished" in segtrain.err
+    assert left(run) == before
+
+
 def test_settings_that_are_allowed_to_change_do(trained: Path, segtrain: CommandLine) -> None:
     run = shutil.copytree(trained, segtrain.folder / "run")
     typed = ["optimizer.lr=0.0005", "optimizer.weight_decay=0.25", "resume_allow=[optimizer]"]
@@ -380,19 +384,14 @@ def test_a_replay_shows_each_epoch_by_the_length_that_the_training_had(segtrain:
     run = run_in(segtrain.folder, "a")
     sample = json.loads((run / "split.json").read_text())["train"]
 
-    def replayed(epoch: int) -> list[bytes]:
-        found = []
-        for name in sample:
-            if segtrain("preview", f"replay={run}", f"sample={name}", f"epoch={epoch}") == 0:
-                found += [
-                    path.read_bytes() for path in segtrain.folder.glob(f"outputs/preview/replay/*/*{name}*/*.npy")
-                ]
-        return found
+    def replayed(name: str) -> list[bytes]:
+        if segtrain("preview", f"replay={run}", f"sample={name}", "epoch=1") != 0:
+            return []
+        return [path.read_bytes() for path in segtrain.folder.glob(f"outputs/preview/replay/*/*{name}*/*.npy")]
 
-    before = replayed(1)
-    assert before
+    seen, before = next((name, found) for name in sample if (found := replayed(name)))
     assert segtrain(f"resume={run}", "trainer.max_epochs=5") == 0, segtrain.err
-    assert replayed(1) == before
+    assert replayed(seen) == before
 
 
 def process(folder: Path, *overrides: str) -> subprocess.Popen[str]:

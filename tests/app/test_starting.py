@@ -113,7 +113,8 @@ def test_a_deeply_supervised_run_is_loaded_as_its_plain_network(segtrain: Comman
     assert any(name.startswith("supervision.") for name in weights(run))
     model = load(RunFolder(run)).model
     assert not [name for name in model.state_dict() if "supervision" in name]
-    assert all(torch.equal(value, weights(run)[name]) for name, value in model.state_dict().items())
+    expected = weights(run)
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
 
 
 def test_the_values_of_a_sweep_are_told_from_a_name_with_commas(tmp_path: Path, monkeypatch) -> None:

@@ -9,6 +9,8 @@ from segtrain.sweeps.findings import Findings, find
 from segtrain.sweeps.report import write_report
 from tests.sweeps import made
 
+pytestmark = pytest.mark.usefixtures("laid_out")
+
 POLICIES = ("flips", "geometric", "medical_elastic", "photometric", "randaugment")
 
 

@@ -18,7 +18,7 @@ WIDTHS = (390, 1400)  # pixels: a phone, a desk
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(tmp_path_factory: pytest.TempPathFactory, laid_out: None) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     made.sweep(folder, seeds=5, pictures=True)
     write_plan(folder, {f"aug=flips,{'a.key.without.a.space=1,' * 5}seed={seed}": [] for seed in range(9)})
