@@ -178,7 +178,9 @@ def run(verb: str) -> None:
     from omegaconf import DictConfig
 
     from segtrain.app.known_keys import require_known
+    from segtrain.config_files import use
 
+    use(conf_dir())
     failures: list[Exception] = []
     stops: list[SystemExit] = []
 

@@ -28,7 +28,10 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    from segtrain.config_files import use
+
     register_resolvers()
+    use(conf_dir())
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose(verb, list(overrides), return_hydra_config=True)

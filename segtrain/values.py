@@ -1,7 +1,11 @@
-"""What the values of the primary configs may be: checked once, where a config comes in and nothing is built yet."""
+"""What the values of the primary configs may be: checked once, where a config comes in and nothing is built yet.
 
+Each has a kind and a range, whose upper end is where a larger value could only take all memory or never end.
+"""
+
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,146 +20,267 @@ class Rule(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-def _is_whole(value: Any, least: int) -> bool:
-    return type(value) is int and value >= least
+LARGE = 2**31 - 1  # of a number that costs nothing
+SEED = 2**32 - 1
+MOST_SIDE, MOST_AREA = 1 << 16, 1 << 28  # pixels of a crop or window: 16384 x 16384 of float32 take a GB a channel
+MOST_PROCESSES = 512  # loaders, readers
+MOST_STRENGTH = 100  # of an augmentation, in multiples of what its file says
+MOST_LIST = 100  # of a list that is gone through
 
 
-def _whole(least: int, *others: Any) -> Rule:
-    """A whole number from `least`, or one of the other values."""
-    words = [f"a whole number from {least}", *("null" if other is None else str(other).lower() for other in others)]
-    return Rule(" or ".join(words), lambda value: value in others or _is_whole(value, least))
+def _is_whole(value: Any, least: int, most: int = LARGE) -> bool:
+    return type(value) is int and least <= value <= most
 
 
-def _is_size(value: Any) -> bool:
+def whole(least: int, most: int, *others: Any, reason: str = "") -> Rule:
+    """Returns the rule of a whole number from `least` to `most`, or one of the other values; what a larger one does."""
+    words = [f"a whole number from {least} to {most}{reason}", *map(_word, others)]
+    return Rule(" or ".join(words), lambda value: _is_one_of(value, others) or _is_whole(value, least, most))
+
+
+def number(told: str, least: float, most: float, *others: Any, above: bool = False, below: bool = False) -> Rule:
+    """Returns the rule of a number from `least` to `most`, or one of the other values.
+
+    Args:
+        told: what it is, in words.
+        least: the smallest; with `above` none is that small.
+        most: the largest; with `below` none is that large.
+        others: further values, such as None.
+        above: see `least`.
+        below: see `most`.
+    """
+
+    def is_within(value: Any) -> bool:
+        if not _is_number(value) or not least <= value <= most:
+            return False
+        return not (above and value == least) and not (below and value == most)
+
+    return Rule(" or ".join([told, *map(_word, others)]), lambda v: _is_one_of(v, others) or is_within(v))
+
+
+def one_of(*values: Any) -> Rule:
+    """Returns the rule of one of some words."""
+    return Rule(" or ".join(map(_word, values)), lambda value: _is_one_of(value, values))
+
+
+def _word(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_one_of(value: Any, others: tuple[Any, ...]) -> bool:
+    """Whether a value is one of them, kind and all: 1 is not true."""
+    return any(value == other and type(value) is type(other) for other in others)
+
+
+def _sides(value: Any, least: int) -> bool:
     sides = list(value) if isinstance(value, list | ListConfig) else [value, value]
-    return len(sides) == 2 and all(_is_whole(side, 1) for side in sides)
+    fits = len(sides) == 2 and all(_is_whole(side, least, MOST_SIDE) for side in sides)
+    return fits and sides[0] * sides[1] <= MOST_AREA
+
+
+def _size(least: int) -> Rule:
+    told = f"null, a side in pixels from {least} to {MOST_AREA**0.5:.0f}, or [height, width]"
+    return Rule(told, lambda value: value is None or _sides(value, least))
 
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < float("inf")
 
 
-def _are_strengths(value: Any) -> bool:
-    if not isinstance(value, list | ListConfig):
-        return False
-    return len(value) > 0 and all(_is_number(n) and n >= 0 for n in value)
+def _are(value: Any, holds: Callable[[Any], bool], least: int = 1) -> bool:
+    """Whether it is a list of such values."""
+    return isinstance(value, list | ListConfig) and least <= len(value) <= MOST_LIST and all(map(holds, value))
+
+
+def _is_strength(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= MOST_STRENGTH
 
 
 def _is_interval(value: Any) -> bool:
-    return value is None or _is_whole(value, 1) or bool(re.fullmatch(r"\d+(\.\d+)?min", str(value)))
+    minutes = re.fullmatch(r"(\d{1,9}(\.\d{1,9})?)min", value) if isinstance(value, str) else None
+    return value is None or _is_whole(value, 1) or (minutes is not None and float(minutes[1]) > 0)
 
 
 def _is_one(value: Any) -> bool:
-    return value in (1, "1") or (isinstance(value, list | ListConfig) and len(value) == 1)
+    return _is_one_of(value, (1, "1")) or (isinstance(value, list | ListConfig) and len(value) == 1)
 
 
 def _are_weights(value: Any) -> bool:
     if not isinstance(value, list | ListConfig):
         return isinstance(value, bool)
-    return len(value) > 1 and all(_is_number(n) and n >= 0 for n in value) and value[0] > 0
+    return len(value) > 1 and _are(value, lambda n: _is_number(n) and 0 <= n <= LARGE) and value[0] > 0
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is text of a line, as long as a path can be."""
+    return isinstance(value, str) and 0 < len(value) <= MOST_TEXT and value.isprintable()
 
 
 def _are_names(value: Any) -> bool:
-    return isinstance(value, list | ListConfig) and all(isinstance(name, str) for name in value)
+    return _are(value, _is_text, 0)
 
 
 def _is_named(value: Any) -> bool:
-    return isinstance(value, str) or _are_names(value)
+    return _is_text(value) or _are_names(value)
 
 
-def _is_spacing(value: Any) -> bool:
-    if value is None:
-        return True
-    return isinstance(value, list | ListConfig) and len(value) == 2 and all(_is_number(n) and n > 0 for n in value)
-
-
-def _are_parts(value: Any) -> bool:
-    return isinstance(value, list | ListConfig) and bool(value) and set(value) <= {"data", "augmentation"}
+def _are_typed(value: Any) -> bool:
+    return isinstance(value, list | ListConfig) and all(isinstance(one, str) for one in value)
 
 
 def _is_limit(value: Any) -> bool:
     return value is None or _is_whole(value, 1) or (type(value) is float and 0 < value <= 1)
 
 
+def _is_name(value: Any) -> bool:
+    """Whether it is a folder below outputs, or some in each other, on every file system."""
+    text = str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int) or not text.isprintable():
+        return False
+    parts = text.split("/")
+    return len(os.fsencode(text)) <= MOST_NAME and all(0 < len(os.fsencode(one)) <= MOST_PART for one in parts) and (
+        not any(one.strip(". ") == "" for one in parts) and "\\" not in text
+    )
+
+
+MOST_SHOWN = 300  # characters of a value in a message
+MOST_TEXT, MOST_NAME, MOST_PART = 4096, 1000, 255  # bytes that systems allow a path, and a folder's name
+FLAG = one_of(True, False)
+TEXT = Rule("text of one line", _is_text)
+TEXT_OR_NULL = Rule("null or text of one line", lambda value: value is None or _is_text(value))
 ABLATED = ("without", "only")
 LIMIT = Rule("a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
+STRENGTHS = Rule(
+    f"a list of numbers from 0 to {MOST_STRENGTH} (0 none, 1 as published), such as [0,0.5,1,2]",
+    lambda value: _are(value, _is_strength),
+)
+PROCESSES = f" (each is a process; more than {MOST_PROCESSES} only take memory)"
 RULES = {
-    "name": Rule("a folder's name", lambda value: isinstance(value, str | int) and not isinstance(value, bool)),
-    "seed": Rule("a whole number from 0 to 4294967295", lambda value: _is_whole(value, 0) and value < 2**32),
-    "deterministic": Rule("true, false or warn", lambda value: value in (True, False, "warn")),
-    "threads": _whole(1),
-    "early_stopping": _whole(1, None),
-    "ema": Rule("null or a decay between 0 and 1, such as 0.99", lambda v: v is None or (_is_number(v) and 0 < v < 1)),
-    "init_from": Rule("null, a run or a file of weights", lambda v: v is None or (isinstance(v, str) and v != "")),
-    "freeze_encoder": _whole(0),
-    "encoder_lr": Rule("a factor above 0 (freeze_encoder holds it still)", lambda v: _is_number(v) and v > 0),
+    "name": Rule("a folder's name below outputs, of one line, without . and ..", _is_name),
+    "outputs": Rule("a folder, as text of one line", _is_text),
+    "debug": FLAG,
+    "seed": whole(0, SEED),
+    "deterministic": one_of(True, False, "warn"),
+    "threads": whole(1, 1024),
+    "early_stopping": whole(1, LARGE, None),
+    "ema": number("null or a decay between 0 and 1, such as 0.99", 0, 1, None, above=True, below=True),
+    "init_from": Rule("null, a run or a file of weights", lambda v: v is None or _is_text(v)),
+    "freeze_encoder": whole(0, LARGE),
+    "encoder_lr": number("a factor above 0 (freeze_encoder holds it still)", 0, LARGE, above=True),
     "deep_supervision": Rule(
         "true, false, or weights ≥ 0 of the network's own output and then of one stage or more, such as [1,0.5]",
         _are_weights,
     ),
     "checkpoint.every": Rule("null, a whole number of steps from 1, or minutes such as 15min", _is_interval),
-    "data.sampling": Rule("uniform, classes or weights", lambda value: value in ("uniform", "classes", "weights")),
-    "data.on_bad": Rule("raise or skip", lambda value: value in ("raise", "skip")),
-    "data.cache": Rule("null, ram or disk", lambda value: value in (None, "ram", "disk")),
-    "checkpoint.keep": Rule("all or best", lambda value: value in ("all", "best")),
-    "resume_allow": Rule("a list of keys, such as [optimizer.lr]", lambda value: isinstance(value, list | ListConfig)),
+    "data.sampling": one_of("uniform", "classes", "weights"),
+    "data.on_bad": one_of("raise", "skip"),
+    "data.cache": one_of(None, "ram", "disk"),
+    "checkpoint.keep": one_of("all", "best"),
+    "resume": Rule("null, a run folder, or its name", lambda v: v is None or _is_text(v)),
+    "resume_allow": Rule("a list of keys, such as [optimizer.lr]", _are_names),
+    "resume_with": Rule("a list of what was typed beside resume", _are_typed),
+    "with": Rule("a list of what was typed of the data", _are_typed),
     "trainer.devices": Rule("1: a run trains on one device; several runs share several", _is_one),
-    "data.batch_size": _whole(1),
-    "data.crop": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
-    "data.padding": Rule("crop or stride", lambda value: value in ("crop", "stride")),
-    "data.crop_class": Rule("a chance in 0..1", lambda value: _is_number(value) and 0 <= value <= 1),
-    "data.steps_per_epoch": _whole(1, None),
-    "data.num_workers": _whole(0, "auto"),
-    "trainer.max_epochs": _whole(1),
-    "trainer.accumulate_grad_batches": _whole(1),
-    "trainer.check_val_every_n_epoch": _whole(1, None),
-    "trainer.gradient_clip_val": Rule("null or a norm from 0", lambda v: v is None or (_is_number(v) and v >= 0)),
-    "optimizer.lr": Rule("a step size from 0", lambda v: _is_number(v) and v >= 0),
-    "aug.strength": Rule("one number ≥ 0 (0 none, 1 as published)", lambda v: _is_number(v) and v >= 0),
-    "aug.schedule": Rule("constant, linear_up, linear_down or off_last_N_epochs", lambda v: isinstance(v, str)),
+    "trainer.num_nodes": Rule("1: a run trains on one machine", lambda value: _is_one_of(value, (1,))),
+    "data.batch_size": whole(1, 1 << 16, reason=" (more than memory holds)"),
+    "data.crop": _size(1),
+    "data.padding": one_of("crop", "stride"),
+    "data.crop_class": number("a chance in 0..1", 0, 1),
+    "data.steps_per_epoch": whole(1, 10**7, None),
+    "data.num_workers": whole(0, MOST_PROCESSES, "auto", reason=PROCESSES),
+    "trainer.max_epochs": whole(1, 10**7),
+    "trainer.accumulate_grad_batches": whole(1, LARGE),
+    "trainer.check_val_every_n_epoch": whole(1, LARGE, None),
+    "trainer.gradient_clip_val": number("null or a norm from 0", 0, float("inf"), None),
+    "optimizer.lr": number("a step size from 0", 0, float("inf")),
+    "aug.strength": number(f"one number from 0 to {MOST_STRENGTH} (0 none, 1 as published)", 0, MOST_STRENGTH),
+    "aug.schedule": Rule("constant, linear_up, linear_down or off_last_N_epochs", _is_text),
     **{f"aug.{key}": Rule("an op's name or a list of them, such as [rotate,noise]", _is_named) for key in ABLATED},
-    "dataset.split.allow_leak": Rule("true or false", lambda value: type(value) is bool),
+    "dataset.split.allow_leak": FLAG,
     "trust": Rule("a list of packages, such as [mypackage]", _are_names),
     **{f"trainer.limit_{part}_batches": LIMIT for part in ("train", "val", "test")},
-    "parts": Rule("[data, augmentation] or one of them, such as [data]", _are_parts),
-    "samples": _whole(1),
-    "seconds": Rule("a number above 0", lambda value: _is_number(value) and value > 0),
-    "draws": _whole(1),
-    "workers": _whole(1),
-    "epoch": _whole(1),
-    "view": _whole(0),
-    "compress": Rule("true or false", lambda value: type(value) is bool),
-    "part": Rule("train, val, test or all", lambda value: value in ("train", "val", "test", "all")),
-    "ensemble": Rule("true, false or unseen", lambda value: type(value) is bool or value == "unseen"),
-    "window": Rule("null, a side in pixels from 1, or [height, width]", lambda v: v is None or _is_size(v)),
-    "overlap": Rule("a share from 0, below 1", lambda value: _is_number(value) and 0 <= value < 1),
+    "parts": Rule(
+        "[data, augmentation] or one of them, such as [data]",
+        lambda value: _are(value, lambda one: one in ("data", "augmentation")),
+    ),
+    "samples": whole(1, LARGE),
+    "sample": Rule("null or the id of a sample", lambda v: v is None or isinstance(v, int) or _is_text(v)),
+    "replay": Rule("null, a run folder, or its name", lambda v: v is None or _is_text(v)),
+    "seconds": number("a number above 0, up to 1000000", 0, 1e6, above=True),
+    "draws": whole(1, 10**5),
+    "workers": whole(1, MOST_PROCESSES, reason=PROCESSES),
+    "epoch": whole(1, 10**7),
+    "view": whole(0, LARGE),
+    "to": Rule("a folder to write, as text of one line", _is_text),
+    "compress": FLAG,
+    "part": one_of("train", "val", "test", "all"),
+    "ensemble": one_of(True, False, "unseen"),
+    "window": _size(1),
+    "overlap": number("a share from 0 to 0.95 (more takes the same pixels over and over)", 0, 0.95),
     "views": Rule("a list of names, such as [flips,scales]", _are_names),
-    "allow_other_pixels": Rule("true or false", lambda value: type(value) is bool),
-    "surface": Rule("true or false", lambda value: type(value) is bool),
-    "tolerance": Rule("a distance from 0", lambda value: _is_number(value) and value >= 0),
-    "spacing": Rule("null or mm a pixel, [vertical, horizontal]", _is_spacing),
-    "bootstrap": _whole(0),
-    "bins": _whole(2),
+    "allow_other_pixels": FLAG,
+    "surface": FLAG,
+    "tolerance": number("a distance from 0", 0, LARGE),
+    "spacing": Rule(
+        "null or mm a pixel, [vertical, horizontal]",
+        lambda value: value is None or (_are(value, lambda n: _is_number(n) and 0 < n <= LARGE, 2) and len(value) == 2),
+    ),
+    "bootstrap": whole(0, 10**6, reason=" (more take memory, and change no digit that is shown)"),
+    "bins": whole(2, 10**4),
     "shift": Rule("a list of policies, such as [photometric,noise]", _are_names),
-    "shift_strength": Rule("a list of numbers ≥ 0, such as [0,0.5,1,2]", _are_strengths),
-    "strengths": Rule("a list of numbers ≥ 0 (0 none, 1 as published), such as [0,0.5,1,2]", _are_strengths),
+    "shift_strength": STRENGTHS,
+    "strengths": STRENGTHS,
+    "device": one_of("auto", "cpu", "gpu"),
+    "format": one_of("onnx", "torch_export", "safetensors"),
+    "output": Rule("null, or a path as text of one line", lambda v: v is None or _is_text(v)),
+    "card": FLAG,
+    "model_file": Rule("null, or an exported file", lambda v: v is None or _is_text(v)),
+    "overlay": FLAG,
+    "probabilities": one_of(None, "tiff", "npz"),
+    "whole": whole(1, MOST_SIDE),
+    "window_batch": whole(1, 4096),
+    "axis": whole(0, 2, None),
+    "pages": one_of(None, "samples", "channels"),
+    "host": TEXT,
+    "port": whole(0, 65535),
+    "shifts": Rule("a list of policies, such as [photometric,noise]", _are_names),
+    "max_mb": number("a number of MB above 0, up to 1000000", 0, 10**6, above=True),
+    "max_pixels": whole(1, 10**10),
 }
 
 
-def check_values(config: DictConfig, defaults: Mapping[str, Any] | None = None) -> None:
+# Keys that mean something else in a verb.
+OF_VERB = {
+    "serve": {"views": one_of("none", "flips", "turns", "scales"), "shift": TEXT},
+    "predict": {"threads": whole(1, 1024, None), "window": _size(32)},
+}
+
+
+def check_values(config: DictConfig, verb: str = "") -> None:
     """Raises UserError unless every value that the config has and a rule knows is what it may be.
 
     Args:
         config: of a verb, or of a run.
-        defaults: what the verb's own file says: a key whose default a rule refuses means something else there.
+        verb: whose config it is.
     """
-    for key, rule in RULES.items():
+    for key, rule in {**RULES, **OF_VERB.get(verb, {})}.items():
         value = OmegaConf.select(config, key, default=rule, throw_on_missing=False)
         if value is rule or rule.holds(value) or (value is None and _is_missing(config, key)):
             continue
-        if defaults is None or rule.holds(defaults.get(key, value)) or key not in defaults:
-            plain = OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value
-            raise UserError(f"{key} is {plain!r}; expected {rule.expected}; give {key}=…")
+        raise UserError(f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…")
+
+
+def require_value(key: str, value: Any) -> None:
+    """Raises UserError unless a value of a key that has a rule is what it may be."""
+    if not RULES[key].holds(value):
+        raise UserError(f"{key} is {shown(value)}; expected {RULES[key].expected}; give {key}=…")
+
+
+def shown(value: Any) -> str:
+    """Returns a value for a message, in one line, of which very long ones are cut."""
+    plain = OmegaConf.to_container(value, resolve=False) if isinstance(value, DictConfig | ListConfig) else value
+    text = repr(plain)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}… ({len(text):,} characters)"
 
 
 def _is_missing(config: DictConfig, key: str) -> bool:

@@ -44,7 +44,7 @@ def require_known(
         if is_asked(key) and not _is_named(config, key):
             raise UserError(_unread(config, key, others, verb))
     if typed is None:
-        check_values(config, _defaults(verb))
+        check_values(config, verb)
         _require_kinds(config, verb)
     nodes: Any = OmegaConf.to_container(config, resolve=False)
     for path, (group, ours) in NODES.items():

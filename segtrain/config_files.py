@@ -1,0 +1,182 @@
+"""How Hydra finds and reads config files here: each is checked as one from a stranger before Hydra acts on it.
+
+Hydra makes objects of its own part of a config, the `hydra` node, before segtrain sees any of it. So its loader is
+replaced by one that asks, of each file and of what was typed, whether it may say that (`segtrain.hydra_keys`), in
+every way in which a config is composed: runs, sweeps and their jobs, --cfg, --info, and `segtrain.config.composed`.
+"""
+
+import functools
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra._internal.hydra
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segtrain.errors import UserError
+from segtrain.files import text_of
+from segtrain.hydra_keys import require_composed, require_in_file, require_search_path, require_typed, trusted_of
+from segtrain.interpolations import require_bounded
+from segtrain.plain_yaml import MOST_BYTES, require_plain
+from segtrain.values import require_value
+
+
+def use(shipped: Path) -> None:
+    """Lets Hydra load configs by the loader of this module from now on; `shipped` is the folder of segtrain's own."""
+    Loader.shipped = str(shipped)
+    hydra._internal.hydra.ConfigLoaderImpl = Loader  # type: ignore[misc]
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader, which refuses what a file or a command line may not say of Hydra."""
+
+    shipped = ""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        """Search there."""
+        self.config_search_path = config_search_path
+        self.repository = Repository(config_search_path)
+        self._own = f"file://{self.shipped}"
+        self._trusted: tuple[str, ...] = ()
+        self._typed: Sequence[Override] = ()
+        self._has_foreign = False
+
+    def _process_config_searchpath(
+        self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository
+    ) -> None:
+        require_typed(parsed_overrides)
+        self._typed, self._trusted = parsed_overrides, trusted_of(parsed_overrides)
+        self._has_foreign = False
+        if config_name is not None and (primary := repo.load_config(config_path=config_name)) is not None:
+            self._require_result(primary, config_name)
+        require_search_path(parsed_overrides)
+        super()._process_config_searchpath(config_name, parsed_overrides, repo)
+
+    def _load_single_config(self, default: ResultDefault, repo: Any) -> ConfigResult:
+        try:
+            result = super()._load_single_config(default, repo)
+        except ConfigCompositionException as error:
+            if "searchpath" not in str(error):
+                raise
+            where = f"the config file '{default.config_path}.yaml'"
+            require_in_file({"searchpath": "…"}, where, ())
+        self._require_result(result, str(default.config_path))
+        return result
+
+    def _require_result(self, result: ConfigResult, path: str) -> None:
+        """Raises UserError where a file says of Hydra what it may not; segtrain's own primary files are asked nothing."""
+        is_own = result.path == self._own
+        if not is_own and (result.path.startswith("file://") or result.provider.startswith(("hydra.search", "main"))):
+            self._has_foreign = True
+        elif not (is_own and "/" in path):
+            return
+        if isinstance(result.config, DictConfig) and result.config._get_node("hydra") is not None:
+            plain: Any = OmegaConf.to_container(result.config, resolve=False)
+            folder = result.path.partition("://")[2]
+            require_in_file(plain["hydra"], os.path.join(folder, f"{path}.yaml"), self._trusted)
+
+    def _load_configuration_impl(self, config_name: str | None, *args: Any, **options: Any) -> DictConfig:
+        config = super()._load_configuration_impl(config_name, *args, **options)
+        if config_name is not None:
+            require_composed(config.hydra, self._typed, self._trusted)
+            self._require_below_outputs(config)
+        if self._has_foreign or any("${" in str(one.input_line) for one in self._typed):
+            require_bounded(config)
+        return config
+
+
+    def _require_below_outputs(self, config: DictConfig) -> None:
+        """Raises UserError where a name leaves `outputs`: Hydra makes a folder of it before a verb begins."""
+        swept = {one.key_or_group for one in self._typed if one.is_sweep_override()}
+        for key in ("name", "outputs"):
+            node = config._get_node(key)
+            if isinstance(node, Node) and not node._is_interpolation() and not node._is_missing() and key not in swept:
+                require_value(key, OmegaConf.select(config, key))
+
+
+class Repository(ConfigRepository):
+    """Hydra's view on the folders that it searches, each of them a `Folder`."""
+
+    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
+        """Makes a source of each path; Hydra's hook."""
+        super().initialize_sources(config_search_path)
+        self.sources = [_checked(source) for source in self.sources]
+
+
+def _checked(source: ConfigSource) -> ConfigSource:
+    if type(source) is FileConfigSource and source.path != Loader.shipped:
+        return Folder(source.provider, f"file://{source.path}")
+    return source
+
+
+class Folder(FileConfigSource):
+    """A folder of configs that may come from a stranger: its files are regular, in it, and as large as can be read."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Returns what a file says; Hydra's hook.
+
+        Raises:
+            UserError: it lies elsewhere, is no regular file, no UTF-8, no YAML, stands for too much, or is no mapping.
+        """
+        name = self._normalize_file_name(config_path)
+        path = os.path.join(self.path, name)
+        text = text_of(path, MOST_BYTES)
+        require_plain(text, path)
+        try:
+            header = self._get_header_dict(text[:512])
+            config = OmegaConf.load(io.StringIO(text))
+        except (ValueError, OSError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
+            raise UserError(
+                f"'{path}' cannot be read: {' '.join(str(error).split())[:500]}; expected a YAML mapping of keys to "
+                "values; correct it, or leave the file out"
+            ) from error
+        if not isinstance(config, DictConfig):
+            raise UserError(f"'{path}' holds a list; expected a YAML mapping, key: value; correct it")
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
+
+    def is_config(self, config_path: str) -> bool:
+        """Returns whether there is such a file; Hydra's hook.
+
+        Raises:
+            UserError: the name leads out of the folder.
+        """
+        return self._is_inside(config_path) and super().is_config(config_path)
+
+    def is_group(self, config_path: str) -> bool:
+        """Returns whether there is such a folder below; Hydra's hook."""
+        return self._is_inside(config_path) and super().is_group(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Returns the names below a group; Hydra's hook."""
+        return super().list(config_path, results_filter) if self._is_inside(config_path) else []
+
+    def _is_inside(self, name: str) -> bool:
+        return is_inside(name, self.path)
+
+
+@functools.cache
+def is_inside(name: str, folder: str) -> bool:
+    """Returns True of a name that stays within its folder.
+
+    Raises:
+        UserError: it leads out of it, by `..` or as an absolute path.
+    """
+    if os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir or "\0" in name:
+        raise UserError(
+            f"the config file {name!r} lies outside of '{folder}'; expected a file below it; copy it there, or name "
+            "its folder with --config-dir"
+        )
+    return True

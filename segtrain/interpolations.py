@@ -1,0 +1,74 @@
+"""How much the `${…}` of a config stand for: counted before they are put in, as a few lines can stand for too much.
+
+A value that names another twice, which names a third twice, and so on for forty lines, is more than memory holds.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.errors import UserError
+
+MOST = 2_000_000  # characters, keys and values that a config stands for, each repetition counted
+NAMED = re.compile(r"(?=(?:\$\{|[:,\s])\s*['\"]?(\.*)([\w@/-]+(?:[.\[][\w\]@/-]+)*)\s*['\"]?[,}])")  # ${key}, ${..key}, ${f:a,key}
+OF_SHELL = re.compile(r"\$\{oc\.env:[^{}$]*\}")  # what the user's shell says
+# A reference whose name is put together: ${a.${b}}, or handed to what reads text as a reference again.
+COMPOSED = re.compile(r"\$\{[^{}:]*\$\{|\$\{oc\.(decode|select|create|deprecated|dict\.\w+):[^{}]*[$\\]")
+
+
+def require_bounded(config: DictConfig) -> None:
+    """Raises UserError where the references of a config, each replaced by what it names, are more than can be held.
+
+    Circles are told by OmegaConf, where they are resolved.
+    """
+    sizes: dict[tuple[str, ...], int] = {}
+    root: Any = OmegaConf.to_container(config, resolve=False)
+    if (size := _size(root, (), root, sizes)) > MOST:
+        raise UserError(
+            f"the references ${{…}} of the config stand for {size:.2g} characters and values together; expected "
+            f"{MOST:,} at most; name each value where it is used"
+        )
+
+
+def _size(node: Any, path: tuple[str, ...], root: Any, sizes: dict[tuple[str, ...], int]) -> int:
+    """Characters, keys and values of a node, those that it names included, each as often as it is named."""
+    if path in sizes:
+        return sizes[path]
+    sizes[path] = 0  # a circle adds nothing
+    if isinstance(node, dict | list):
+        places = node.items() if isinstance(node, dict) else enumerate(node)
+        found = sum(1 + _size(item, (*path, str(name)), root, sizes) for name, item in places)
+    else:
+        found = 1 + (len(node) if isinstance(node, str) else 0)
+        found += sum(_size(*_at(root, name), root, sizes) for name in _named(node, path))
+    sizes[path] = found
+    return found
+
+
+def _named(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yields the places that a text names, which stands at `path`."""
+    if not isinstance(value, str) or "${" not in value:
+        return
+    if COMPOSED.search(OF_SHELL.sub("", value)):
+        raise UserError(
+            f"{'.'.join(path)} is {value[:200]!r}, a reference whose name is put together of others; expected its "
+            "name, such as ${data.crop}; write it out"
+        )
+    for dots, key in NAMED.findall(value):
+        start = path[: max(0, len(path) - len(dots))] if dots else ()
+        yield (*start, *filter(None, re.split(r"[.\[\]]+", key)))
+
+
+def _at(root: Any, path: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+    """Returns what stands there and its place: the nearest above it where that is a reference itself."""
+    node = root
+    for at, name in enumerate(path):
+        if isinstance(node, str):
+            return node, tuple(path[:at])
+        if isinstance(node, list):
+            node = node[int(name)] if name.isdigit() and int(name) < len(node) else None
+        else:
+            node = node.get(name) if isinstance(node, dict) else None
+    return node, tuple(path)
