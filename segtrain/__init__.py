@@ -4,9 +4,29 @@ conf ─▶ app/train ─▶ dataset ─▶ aug ─▶ datamodule ─▶ module(
 """
 
 import importlib
+import os
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
+
+
+def _here_last() -> str:
+    """Moves the current folder, which `python -m segtrain` puts before all others, behind them, and returns it.
+
+    It may be a data folder of a stranger's, whose yaml.py would be imported in the place of the library. A package of
+    the user's own there is found as before. Returns "" where it is not first: `python -P`, PYTHONSAFEPATH, `segtrain`.
+    """
+    if sys.argv[:1] != ["-m"] or getattr(sys.flags, "safe_path", False) or not sys.path:
+        return ""
+    here = sys.path.pop(0)
+    sys.path.append(here)
+    if os.path.realpath(here) != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
+        os.environ["PYTHONSAFEPATH"] = "1"  # of the processes that this one starts, which are told this path
+    return here
+
+
+HERE = _here_last()
 
 
 def load(run: Any, **options: Any) -> Any:

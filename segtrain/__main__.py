@@ -13,7 +13,7 @@ from segtrain.config import choices_of, conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.files import print_any_name
 from segtrain.help import help_text
-from segtrain.mistakes import CONFIG_DIR, require_readable
+from segtrain.mistakes import CONFIG_DIR, INFO, require_flags, require_readable
 from segtrain.openmp import spin_briefly
 from segtrain.printable import print_text
 from segtrain.trust import trust, typed_trust
@@ -64,6 +64,7 @@ def main() -> None:
         arguments = [plain_list(a) for a in arguments] if verb in ("evaluate", "predict") else arguments
         arguments = [of_file(a) for a in arguments] if verb in OF_FILE else arguments
         arguments = swept(overrides_first([quoted(argument) for argument in arguments]))
+        require_flags(arguments)
         arguments = of_data(arguments) if verb == "evaluate" else arguments
         sys.argv = [f"segtrain {verb}", *(beside_resume(arguments) if verb == "train" else arguments)]
         run(verb)
@@ -125,7 +126,7 @@ def of_file(argument: str) -> str:
 def overrides_first(arguments: list[str]) -> list[str]:
     """Overrides before flags: Hydra's parser refuses `aug=none -m seed=0,1`, and users type any order."""
     flags = [a.startswith("-") or not ("=" in a or a[:1] in ("~", "+")) for a in arguments]
-    flags = [flag or before in VALUED for flag, before in zip(flags, ["", *arguments], strict=False)]
+    flags = [flag or before in (*VALUED, *INFO) for flag, before in zip(flags, ["", *arguments], strict=False)]
     return [a for _, a in sorted(zip(flags, arguments, strict=True), key=lambda pair: pair[0])]
 
 

@@ -6,8 +6,10 @@ every way in which a config is composed: runs, sweeps and their jobs, --cfg, --i
 """
 
 import functools
+import importlib
 import io
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import segtrain
 from segtrain.errors import UserError
 from segtrain.files import text_of
 from segtrain.hydra_keys import require_composed, require_in_file, require_search_path, require_typed, trusted_of
@@ -36,8 +39,25 @@ from segtrain.values import require_value
 
 def use(shipped: Path) -> None:
     """Lets Hydra load configs by the loader of this module from now on; `shipped` is the folder of segtrain's own."""
+    _require_installed_plugins()
     Loader.shipped = str(shipped)
     hydra._internal.hydra.ConfigLoaderImpl = Loader  # type: ignore[misc]
+
+
+@functools.cache
+def _require_installed_plugins() -> None:
+    """Has Hydra find its plug-ins where packages are installed: it imports all that lies in a folder of that name.
+
+    The current folder, which may be a stranger's, counts only where segtrain itself lies in it, or PYTHONPATH names it.
+    """
+    before, own = list(sys.path), Path(__file__).parents[1]
+    if segtrain.HERE and sys.path[-1:] == [segtrain.HERE] and Path(segtrain.HERE).resolve() != own:
+        sys.path.pop()
+    try:
+        plugins = importlib.import_module("hydra_plugins")
+        plugins.__path__ = list(plugins.__path__)  # fixed: that of a namespace follows sys.path
+    finally:
+        sys.path[:] = before
 
 
 class Loader(ConfigLoaderImpl):
@@ -63,7 +83,19 @@ class Loader(ConfigLoaderImpl):
         if config_name is not None and (primary := repo.load_config(config_path=config_name)) is not None:
             self._require_result(primary, config_name)
         require_search_path(parsed_overrides)
+        for override in parsed_overrides:
+            self._require_choice(override, repo)
         super()._process_config_searchpath(config_name, parsed_overrides, repo)
+
+    def _require_choice(self, override: Override, repo: CachingConfigRepository) -> None:
+        """Raises UserError where a group is given what is no choice's name."""
+        key, value = override.key_or_group, override.value()
+        if override.is_sweep_override() or override.is_delete() or isinstance(value, str | list):
+            return
+        if key == "" or ("." not in key and repo.group_exists(key)):
+            listed = ", ".join(repo.get_group_options(key)) if key else "key=value"
+            way = f"; leave {key}=null out" if value is None and key else ""
+            raise UserError(f"{override.input_line!r} names no choice of {key or 'a key'}; expected {listed}{way}")
 
     def _load_single_config(self, default: ResultDefault, repo: Any) -> ConfigResult:
         try:
@@ -97,12 +129,11 @@ class Loader(ConfigLoaderImpl):
             require_bounded(config)
         return config
 
-
     def _require_below_outputs(self, config: DictConfig) -> None:
         """Raises UserError where a name leaves `outputs`: Hydra makes a folder of it before a verb begins."""
         swept = {one.key_or_group for one in self._typed if one.is_sweep_override()}
         for key in ("name", "outputs"):
-            node = config._get_node(key)
+            node = config._get_node(key, validate_access=False)
             if isinstance(node, Node) and not node._is_interpolation() and not node._is_missing() and key not in swept:
                 require_value(key, OmegaConf.select(config, key))
 

@@ -5,6 +5,7 @@ how many jobs run, and what a cluster is asked for. What is typed is the user's 
 other packages are made for neither, unless trust=[package] is typed.
 """
 
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,7 @@ AS_SHIPPED: dict[str, tuple[Any, ...]] = {
 }
 BELOW_OUTPUTS = re.compile(r"\$\{outputs\}(/([\w-]+|\$\{name\}))*")  # of sweep.dir
 SIMPLE = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
+TYPED_OR_FILE = "the command line or a config file"
 GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging", "hydra/env")
 TYPED = ("launcher", "sweeper", "searchpath", "mode", "verbose")
 SILENT = {"version": 1, "root": None, "disable_existing_loggers": False}
@@ -195,6 +197,8 @@ def require_search_path(typed: Sequence[Override]) -> None:
         folders = override.value()
         for one in folders if isinstance(folders, list) else [folders]:
             if isinstance(one, str) and one.startswith("pkg://"):
+                name = one.removeprefix("pkg://").replace("/", ".")
+                _require(_is_package(name), "the command line", "searchpath", one, "a package that can be imported")
                 continue
             path = str(one).removeprefix("file://")
             fits = isinstance(one, str) and "://" not in path and os.path.isdir(path)
@@ -214,7 +218,7 @@ def require_composed(node: DictConfig, typed: Sequence[Override], trusted: Seque
     for name in names:
         child = node._get_node(name)
         plain[name] = OmegaConf.to_container(child, resolve=False) if OmegaConf.is_config(child) else None
-    where = "the command line or a config file"
+    where = TYPED_OR_FILE
     groups = {one.key_or_group for one in typed}
     for name in ("job_logging", "hydra_logging"):
         if f"hydra/{name}" not in groups:
@@ -235,7 +239,7 @@ def _require_own_engine(node: Any, name: str, where: str, trusted: Sequence[str]
     _require(_are_trusted(below, trusted), where, name, below, "no _target_ below it")
     for key, rule in RULES.get(target, {}).items():
         value = node.get(key)
-        _require(rule.holds(value) or "${" in str(value), "the command line or a config file", f"{name}.{key}", value,
+        _require(rule.holds(value) or "${" in str(value), TYPED_OR_FILE, f"{name}.{key}", value,
                  rule.expected)  # fmt: skip
 
 
@@ -265,6 +269,13 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
 
 
+def _is_package(name: str) -> bool:
+    try:
+        return bool(name) and importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict) and node:
         for name, item in node.items():
@@ -280,7 +291,9 @@ def _require(fits: bool, where: str, key: str, value: Any, expected: str) -> Non
 
 def _refusal(where: str, key: str, value: Any, expected: str) -> UserError:
     way = WAYS.get(key.partition(".")[0], "leave it out")
+    if where == TYPED_OR_FILE:
+        way = "correct it, or leave it out"
     return UserError(
-        f"{where} says {'.'.join(filter(None, ('hydra', key)))}: {str(value)[:200]!r}, and a config does not tell Hydra "
-        f"what to run or where to write; expected {expected}; {way}"
+        f"{where} says {'.'.join(filter(None, ('hydra', key)))}: {str(value)[:200]!r}; of Hydra, which runs and writes "
+        f"what it is told, a config says only what segtrain lists; expected {expected}; {way}"
     )

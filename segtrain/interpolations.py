@@ -12,10 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.errors import UserError
 
 MOST = 2_000_000  # characters, keys and values that a config stands for, each repetition counted
-NAMED = re.compile(r"(?=(?:\$\{|[:,\s])\s*['\"]?(\.*)([\w@/-]+(?:[.\[][\w\]@/-]+)*)\s*['\"]?[,}])")  # ${key}, ${..key}, ${f:a,key}
+NAMED = re.compile(
+    r"(?=(?:\$\{|[:,\s])\s*['\"]?(\.*)([\w@/-]+(?:[.\[][\w\]@/-]+)*)\s*['\"]?[,}])"
+)  # ${key}, ${..key}, ${f:a,key}
 OF_SHELL = re.compile(r"\$\{oc\.env:[^{}$]*\}")  # what the user's shell says
 # A reference whose name is put together: ${a.${b}}, or handed to what reads text as a reference again.
-COMPOSED = re.compile(r"\$\{[^{}:]*\$\{|\$\{oc\.(decode|select|create|deprecated|dict\.\w+):[^{}]*[$\\]")
+READ_AGAIN = r"oc\.(?:decode|select|create|deprecated|dict\.\w+):[^{}]*"
+COMPOSED = re.compile(r"\$\{[^{}:]*\$\{|\$\{[^{}:]*\\|\$\{" + READ_AGAIN + r"[$\\]")
+INNER = re.compile(r"(\$\{(?:[^{}:]*|" + READ_AGAIN + r"))\$\{(\.*)([^{}$:.][^{}$:]*)\}")
 
 
 def require_bounded(config: DictConfig) -> None:
@@ -25,6 +29,8 @@ def require_bounded(config: DictConfig) -> None:
     """
     sizes: dict[tuple[str, ...], int] = {}
     root: Any = OmegaConf.to_container(config, resolve=False)
+    for key in ("overrides", "job"):  # what was typed, as text
+        root.get("hydra", {}).pop(key, None)
     if (size := _size(root, (), root, sizes)) > MOST:
         raise UserError(
             f"the references ${{…}} of the config stand for {size:.2g} characters and values together; expected "
@@ -42,23 +48,44 @@ def _size(node: Any, path: tuple[str, ...], root: Any, sizes: dict[tuple[str, ..
         found = sum(1 + _size(item, (*path, str(name)), root, sizes) for name, item in places)
     else:
         found = 1 + (len(node) if isinstance(node, str) else 0)
-        found += sum(_size(*_at(root, name), root, sizes) for name in _named(node, path))
+        found += sum(_size(*_at(root, name), root, sizes) for name in _named(node, path, root))
     sizes[path] = found
     return found
 
 
-def _named(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yields the places that a text names, which stands at `path`."""
+def _named(value: Any, path: tuple[str, ...], root: Any) -> Iterator[tuple[str, ...]]:
+    """Yields the places that a text names, which stands at `path`.
+
+    Raises:
+        UserError: a name that is put together of others than plain words, so that what it names cannot be told.
+    """
     if not isinstance(value, str) or "${" not in value:
         return
-    if COMPOSED.search(OF_SHELL.sub("", value)):
+    text = OF_SHELL.sub("", value).replace("${hydra:", "${hydra.")
+    for _ in range(text.count("${")):  # each time one that is within another
+        text = INNER.sub(lambda match: match[1] + _word(root, _place(match[2], match[3], path)), text)
+    if COMPOSED.search(text):
         raise UserError(
             f"{'.'.join(path)} is {value[:200]!r}, a reference whose name is put together of others; expected its "
             "name, such as ${data.crop}; write it out"
         )
-    for dots, key in NAMED.findall(value):
-        start = path[: max(0, len(path) - len(dots))] if dots else ()
-        yield (*start, *filter(None, re.split(r"[.\[\]]+", key)))
+    for dots, key in NAMED.findall(text):
+        yield _place(dots, key, path)
+
+
+def _place(dots: str, key: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The place that a reference names: from the root, or relative to the place where it stands."""
+    start = path[: max(0, len(path) - len(dots))] if dots else ()
+    return (*start, *filter(None, re.split(r"[.\[\]]+", key.strip())))
+
+
+def _word(root: Any, place: tuple[str, ...]) -> str:
+    """What stands there, where it is a plain value; else what no name can hold."""
+    value, _ = _at(root, place)
+    if value is None:  # nothing: OmegaConf tells it, where it is resolved
+        return "null"
+    plain = isinstance(value, str | int | float) and re.fullmatch(r"[\w.@/-]{0,100}", str(value))
+    return str(value) if plain else "\\"
 
 
 def _at(root: Any, path: Sequence[str]) -> tuple[Any, tuple[str, ...]]:

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from segtrain.errors import UserError
 
@@ -17,6 +18,7 @@ PLUGINS = {
     ("hydra/launcher", "ray"): "ray",
 }
 
+INFO, OF_INFO = ("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 CONFIG_DIR = ("--config-dir", "-cd")
 ALIKE, CANDIDATES = 0.6, 5  # the ratio of difflib from which on a word may be meant, and how many such are looked at
 
@@ -68,7 +70,7 @@ def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str
     flags = {flag for action in get_args_parser()._actions for flag in action.option_strings}
     for at, (before, argument) in enumerate(zip(["", *arguments], arguments, strict=False)):
         flag, equals, value = argument.partition("=")
-        if before in valued:
+        if before in valued or (before in INFO and argument in OF_INFO):
             continue
         if flag in valued:
             _require_value(flag, value if equals else next(iter(arguments[at + 1 : at + 2]), ""))
@@ -84,6 +86,38 @@ def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str
             raise UserError(
                 f"'{argument}' is neither key=value nor a flag; {_as_key(argument, '', verb)}; a verb comes first"
             )
+
+
+def require_flags(arguments: Sequence[str]) -> None:
+    """Raises UserError at flags of Hydra that do not go together, that it cannot read, or that do nothing here.
+
+    Args:
+        arguments: overrides first, then flags with their values.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    def refused(message: str) -> NoReturn:
+        raise UserError(f"the flags are not understood: {message}; Hydra's own flags are shown by --hydra-help")
+
+    parser = get_args_parser()
+    parser.error = refused  # type: ignore[method-assign]
+    given = parser.parse_args(list(arguments))
+    if given.shell_completion:
+        refused("there is no completion for shells; leave --shell-completion out")
+    if given.config_path is not None:
+        refused(
+            f"--config-path takes segtrain's own choices away; yours are found beside them by {CONFIG_DIR[0]} FOLDER"
+        )
+    actions = [
+        f"--{name}"
+        for name in ("run", "multirun", "cfg", "info", "hydra_help")
+        if getattr(given, name) not in (None, False)
+    ]
+    if len(actions) > 1:
+        refused(f"{' and '.join(actions).replace('_', '-')} are given; expected one of them")
+    for name in ("resolve", "package"):
+        if getattr(given, name) and given.cfg is None:
+            refused(f"--{name} goes with --cfg job, which shows the config; give that too, or leave --{name} out")
 
 
 def _require_value(flag: str, value: str) -> None:

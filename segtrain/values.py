@@ -72,7 +72,8 @@ def _is_one_of(value: Any, others: tuple[Any, ...]) -> bool:
     return any(value == other and type(value) is type(other) for other in others)
 
 
-def _sides(value: Any, least: int) -> bool:
+def is_size(value: Any, least: int) -> bool:
+    """Returns whether it is a side in pixels from `least`, or [height, width], that memory can hold."""
     sides = list(value) if isinstance(value, list | ListConfig) else [value, value]
     fits = len(sides) == 2 and all(_is_whole(side, least, MOST_SIDE) for side in sides)
     return fits and sides[0] * sides[1] <= MOST_AREA
@@ -80,7 +81,7 @@ def _sides(value: Any, least: int) -> bool:
 
 def _size(least: int) -> Rule:
     told = f"null, a side in pixels from {least} to {MOST_AREA**0.5:.0f}, or [height, width]"
-    return Rule(told, lambda value: value is None or _sides(value, least))
+    return Rule(told, lambda value: value is None or is_size(value, least))
 
 
 def _is_number(value: Any) -> bool:
@@ -138,8 +139,10 @@ def _is_name(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, str | int) or not text.isprintable():
         return False
     parts = text.split("/")
-    return len(os.fsencode(text)) <= MOST_NAME and all(0 < len(os.fsencode(one)) <= MOST_PART for one in parts) and (
-        not any(one.strip(". ") == "" for one in parts) and "\\" not in text
+    return (
+        len(os.fsencode(text)) <= MOST_NAME
+        and all(0 < len(os.fsencode(one)) <= MOST_PART for one in parts)
+        and (not any(one.strip(". ") == "" for one in parts) and "\\" not in text)
     )
 
 
@@ -151,7 +154,7 @@ TEXT_OR_NULL = Rule("null or text of one line", lambda value: value is None or _
 ABLATED = ("without", "only")
 LIMIT = Rule("a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
 STRENGTHS = Rule(
-    f"a list of numbers from 0 to {MOST_STRENGTH} (0 none, 1 as published), such as [0,0.5,1,2]",
+    f"a list of numbers ≥ 0, up to {MOST_STRENGTH} (0 none, 1 as published), such as [0,0.5,1,2]",
     lambda value: _are(value, _is_strength),
 )
 PROCESSES = f" (each is a process; more than {MOST_PROCESSES} only take memory)"
@@ -193,7 +196,7 @@ RULES = {
     "trainer.check_val_every_n_epoch": whole(1, LARGE, None),
     "trainer.gradient_clip_val": number("null or a norm from 0", 0, float("inf"), None),
     "optimizer.lr": number("a step size from 0", 0, float("inf")),
-    "aug.strength": number(f"one number from 0 to {MOST_STRENGTH} (0 none, 1 as published)", 0, MOST_STRENGTH),
+    "aug.strength": number(f"one number ≥ 0, up to {MOST_STRENGTH} (0 none, 1 as published)", 0, MOST_STRENGTH),
     "aug.schedule": Rule("constant, linear_up, linear_down or off_last_N_epochs", _is_text),
     **{f"aug.{key}": Rule("an op's name or a list of them, such as [rotate,noise]", _is_named) for key in ABLATED},
     "dataset.split.allow_leak": FLAG,

@@ -1,6 +1,7 @@
 """The jobs of a sweep on engines that others wrote: submitit (Slurm, or processes here), Ray, Hydra's own."""
 
 import os
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -70,6 +71,8 @@ def work(config: DictConfig) -> Any:
         UserError: the message of what kept it from them.
     """
     os.chdir(HydraConfig.get().runtime.cwd)  # where the sweep was typed: Ray's processes begin elsewhere
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # behind all others, as in the command: packages of the user's own
     trust(typed_trust(config.trust, HydraConfig.get().overrides.task))  # `prepared` has held it against what was typed
     run = run_of(config)
     with job.logged(run):

@@ -30,6 +30,8 @@ def find_inputs(given: str | Sequence[str], output: Path) -> list[Item]:
         UserError: nothing there, or nothing of a kind that is read.
     """
     found = [_found(text) for text in _listed(given)]
+    if not found:
+        raise UserError("input is an empty list; expected files, folders or patterns; give input=PATH")
     base = found[0][0] if len(found) == 1 else Path(os.path.commonpath([os.path.abspath(base) for base, _ in found]))
     mine = output.resolve()
     paths = [path for _, paths in found for path in paths if mine not in path.resolve().parents]

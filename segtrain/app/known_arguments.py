@@ -9,10 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segtrain.app.known_ranges import out_of_range
 from segtrain.config import conf_dir, parameters_of, target_of, unknown_keys
 from segtrain.kinds import is_of, kinds_of, same_kind, words
 from segtrain.mistakes import nearest_key
 from segtrain.trust import ROLES, require_allowed, role_of
+from segtrain.values import shown
 
 # Nodes that describe an object: the group of their file, and the keys that segtrain reads beside the object's own.
 NODES = {
@@ -115,6 +117,7 @@ def mistakes_of(
     if not _is_shipped(plain, group, choices.get(group, "")):
         _prepare(plain, path)
         yield from _of_call(plain, path, where)
+    yield from out_of_range(plain, path)
     raw: Any = OmegaConf.to_container(node, resolve=False)
     yield from _of_kinds(plain, raw, _shipped(group, choices.get(group, "")), path, where)
 
@@ -190,7 +193,7 @@ def wrong_kind(key: str, value: Any, expected: str, where: str) -> str:
     """Returns the message for a value of another kind; `where` is the file whose comment says more of the key."""
     comment = _comment(where, key.rpartition(".")[2])
     told = f"; {where} says: {comment}" if comment else ""
-    return f"{key} is {value!r}; expected {expected}{told}; give {key}=…"
+    return f"{key} is {shown(value)}; expected {expected}{told}; give {key}=…"
 
 
 @functools.cache

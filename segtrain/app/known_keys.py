@@ -44,6 +44,7 @@ def require_known(
         if is_asked(key) and not _is_named(config, key):
             raise UserError(_unread(config, key, others, verb))
     if typed is None:
+        _require_there(config, known, groups)
         check_values(config, verb)
         _require_kinds(config, verb)
     nodes: Any = OmegaConf.to_container(config, resolve=False)
@@ -92,6 +93,16 @@ def _misshapen(
             others = [other for other in (*known, *groups) if other != key]
             way = f"{nearest(key, others)}give one of {', '.join(below)}"
         yield key, f"{key} is {_plain(node)!r}, and it has keys below it; expected them to stay; {way}"
+
+
+def _require_there(config: DictConfig, known: Mapping[str, Sequence[str]], groups: Sequence[str]) -> None:
+    """Raises UserError where a key that the verb reads is not there: `~key` takes it away."""
+    wanted = [*known, *(f"{key}.{name}" for key, below in known.items() for name in below)]
+    for key in (*wanted, *(group for group in groups if group != "logger")):
+        parent, _, name = key.rpartition(".")
+        node = config._get_node(parent) if parent else config
+        if isinstance(node, DictConfig) and name not in node._content:  # type: ignore[operator]
+            raise UserError(f"{key} is left out; expected a value, as the verb reads it; leave ~{key} out")
 
 
 def _plain(value: Any) -> Any:
