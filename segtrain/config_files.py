@@ -41,7 +41,7 @@ def use(shipped: Path) -> None:
     """Lets Hydra load configs by the loader of this module from now on; `shipped` is the folder of segtrain's own."""
     _require_installed_plugins()
     Loader.shipped = str(shipped)
-    hydra._internal.hydra.ConfigLoaderImpl = Loader  # type: ignore[misc]
+    hydra._internal.hydra.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]
 
 
 @functools.cache
@@ -109,7 +109,7 @@ class Loader(ConfigLoaderImpl):
         return result
 
     def _require_result(self, result: ConfigResult, path: str) -> None:
-        """Raises UserError where a file says of Hydra what it may not; segtrain's own primary files are asked nothing."""
+        """Raises UserError where a file says of Hydra what it may not; segtrain's primary files are asked nothing."""
         is_own = result.path == self._own
         if not is_own and (result.path.startswith("file://") or result.provider.startswith(("hydra.search", "main"))):
             self._has_foreign = True

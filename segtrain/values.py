@@ -133,10 +133,20 @@ def _is_limit(value: Any) -> bool:
     return value is None or _is_whole(value, 1) or (type(value) is float and 0 < value <= 1)
 
 
+def _is_path(value: Any) -> bool:
+    """Whether it is a path or an id; one of digits alone comes as a number."""
+    return _is_text(value) or (type(value) is int and 0 <= value <= MOST_ID)
+
+
+def _are_paths(value: Any) -> bool:
+    of_list = isinstance(value, list | ListConfig) and all(map(_is_path, value))
+    return _is_path(value) or of_list
+
+
 def _is_name(value: Any) -> bool:
     """Whether it is a folder below outputs, or some in each other, on every file system."""
     text = str(value)
-    if isinstance(value, bool) or not isinstance(value, str | int) or not text.isprintable():
+    if not (isinstance(value, str) or (type(value) is int and abs(value) <= MOST_ID)) or not text.isprintable():
         return False
     parts = text.split("/")
     return (
@@ -146,6 +156,7 @@ def _is_name(value: Any) -> bool:
     )
 
 
+MOST_ID = 10**18  # a name of digits alone
 MOST_SHOWN = 300  # characters of a value in a message
 MOST_TEXT, MOST_NAME, MOST_PART = 4096, 1000, 255  # bytes that systems allow a path, and a folder's name
 FLAG = one_of(True, False)
@@ -207,8 +218,10 @@ RULES = {
         lambda value: _are(value, lambda one: one in ("data", "augmentation")),
     ),
     "samples": whole(1, LARGE),
-    "sample": Rule("null or the id of a sample", lambda v: v is None or isinstance(v, int) or _is_text(v)),
+    "sample": Rule("null or the id of a sample", lambda v: v is None or _is_path(v)),
     "replay": Rule("null, a run folder, or its name", lambda v: v is None or _is_text(v)),
+    "run": Rule("null, a run folder, its name, or a list of them", lambda v: v is None or _are_paths(v)),
+    "input": Rule("a file, a folder, or a list of them", _are_paths),
     "seconds": number("a number above 0, up to 1000000", 0, 1e6, above=True),
     "draws": whole(1, 10**5),
     "workers": whole(1, MOST_PROCESSES, reason=PROCESSES),

@@ -14,7 +14,7 @@ from segtrain.config import conf_dir
 from segtrain.errors import UserError
 from segtrain.mistakes import synonym
 from segtrain.trust import ROLES
-from segtrain.values import check_values, expected_of, is_like
+from segtrain.values import check_values, expected_of, is_like, shown
 
 LISTED = 12  # keys that a message lists; of more it says where they are shown
 # Keys of an object's node that are hydra's own; of others that begin with _ it makes nothing.
@@ -92,7 +92,7 @@ def _misshapen(
             below = [f"{key}.{name}" for name in known[key]]
             others = [other for other in (*known, *groups) if other != key]
             way = f"{nearest(key, others)}give one of {', '.join(below)}"
-        yield key, f"{key} is {_plain(node)!r}, and it has keys below it; expected them to stay; {way}"
+        yield key, f"{key} is {shown(node)}, and it has keys below it; expected them to stay; {way}"
 
 
 def _require_there(config: DictConfig, known: Mapping[str, Sequence[str]], groups: Sequence[str]) -> None:
