@@ -140,7 +140,11 @@ def test_a_plain_name_is_taken(name: Any) -> None:
 LARGE = [
     *("dataset=shapes dataset.n=1000000000000", "dataset=shapes dataset.size=100000", "scheduler.warmup=.nan"),
     *("model.decoder_channels=[10000000,1,1,1,1]", "aug=geometric aug.transforms.0.rotate=1e300"),
-    *("aug=albumentations_basic aug.transforms.2.height=1000000000", "optimizer.weight_decay=inf", "+trainer.num_nodes=2"),
+    *(
+        "aug=albumentations_basic aug.transforms.2.height=1000000000",
+        "optimizer.weight_decay=inf",
+        "+trainer.num_nodes=2",
+    ),
     *("aug=randaugment aug.transforms.1.n=100000", "split=folds dataset.split.k=100000000"),
 ]
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Job = list[str]  # overrides, such as ["aug=flips", "seed=0"]
 SEED, STRENGTH = "seed", "aug.strength"
+MOST_VALUES = 10_000  # of a range
 ARMS = "arms"  # the key of a sweep file that lists what varies together
 
 
@@ -71,6 +72,7 @@ def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:
         elif not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
+            _require_countable(override)
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise UserError(
@@ -78,3 +80,13 @@ def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:
                 "for an interval search with hydra/sweeper=optuna"
             )
     return axes
+
+
+def _require_countable(override: "Override") -> None:
+    """Raises UserError for a range of more values than anyone runs: each is a job whose config is held."""
+    value: Any = override.value()
+    if override.is_range_sweep() and not abs(value.stop - value.start) <= MOST_VALUES * abs(value.step):
+        raise UserError(
+            f"'{override.input_line}' has more than {MOST_VALUES:,} values; expected that many at most, as each is a "
+            "run; give fewer"
+        )
