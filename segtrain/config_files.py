@@ -148,7 +148,7 @@ class Repository(ConfigRepository):
 
 
 def _checked(source: ConfigSource) -> ConfigSource:
-    if type(source) is FileConfigSource and source.path != Loader.shipped:
+    if source.scheme() == "file" and source.path != Loader.shipped:  # its class: Hydra imports its plug-ins anew
         return Folder(source.provider, f"file://{source.path}")
     return source
 

@@ -31,7 +31,10 @@ ALLOWED = {
     "segtrain.spread": (),
     "segtrain.compat": (),
     "segtrain.lightning": ("segtrain.compat",),
-    "segtrain.config": ("segtrain.trust", "segtrain.kinds"),
+    "segtrain.config": ("segtrain.trust", "segtrain.kinds", "segtrain.config_files"),
+    "segtrain.config_files": ("segtrain.hydra_keys", "segtrain.interpolations", "segtrain.values"),
+    "segtrain.hydra_keys": ("segtrain.values",),
+    "segtrain.interpolations": (),
     "segtrain.kinds": (),
     "segtrain.trust": ("segtrain.allowed", "segtrain.addresses"),
     "segtrain.allowed": (),
@@ -49,7 +52,10 @@ ALLOWED = {
 }
 # Packages that only these layers may import.
 ONLY_IN = {
-    "hydra": ("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.sweeps"),
+    "hydra": (
+        *("segtrain.app", "segtrain.config", "segtrain.config_files", "segtrain.hydra_keys", "segtrain.__main__"),
+        *("segtrain.mistakes", "segtrain.sweeps"),
+    ),
     "albumentations": ("segtrain.aug",),
     "lightning": ("segtrain.lightning",),  # which first makes the import possible beside a foreign torchvision
 }
