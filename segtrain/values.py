@@ -60,7 +60,8 @@ def number(told: str, least: float, most: float, *others: Any, above: bool = Fal
 
 def one_of(*values: Any) -> Rule:
     """Returns the rule of one of some words."""
-    return Rule(" or ".join(map(_word, values)), lambda value: _is_one_of(value, values))
+    *first, last = map(_word, values)
+    return Rule(f"{', '.join(first)} or {last}", lambda value: _is_one_of(value, values))
 
 
 def _word(value: Any) -> str:

@@ -82,7 +82,8 @@ TAKEN: dict[str, dict[str, Any]] = {
     "a search": {"defaults": [{"override /hydra/sweeper": "optuna"}],
                  **of_hydra(sweeper={"n_trials": 5, "sampler": "random", "pruner": "median", "seed": 1})},
     "a sweep of one file": of_hydra(mode="MULTIRUN"),
-    "what conf/ says": of_hydra(run={"dir": "."}, sweep={"dir": "${outputs}/${name}", "subdir": "."}, output_subdir=None,
+    "what conf/ says": of_hydra(run={"dir": "."}, sweep={"dir": "${outputs}/${name}", "subdir": "."},
+                                output_subdir=None,
                                 job={"name": "segtrain"}, job_logging={"version": 1, "root": None}),
 }  # fmt: skip
 
