@@ -34,8 +34,11 @@ def _is_whole(value: Any, least: int, most: int = LARGE) -> bool:
 
 def whole(least: int, most: int, *others: Any, reason: str = "") -> Rule:
     """Returns the rule of a whole number from `least` to `most`, or one of the other values; what a larger one does."""
-    words = [f"a whole number from {least} to {most}{reason}", *map(_word, others)]
-    return Rule(" or ".join(words), lambda value: _is_one_of(value, others) or _is_whole(value, least, most))
+    told = f"a whole number from {least}" + (f" to {most}{reason}" if most != LARGE else "")
+    return Rule(
+        " or ".join([told, *map(_word, others)]),
+        lambda value: _is_one_of(value, others) or _is_whole(value, least, most),
+    )
 
 
 def number(told: str, least: float, most: float, *others: Any, above: bool = False, below: bool = False) -> Rule:
@@ -262,7 +265,11 @@ RULES = {
     "port": whole(0, 65535),
     "shifts": Rule("a list of policies, such as [photometric,noise]", _are_names),
     "max_mb": number("a number of MB above 0, up to 1000000", 0, 10**6, above=True),
-    "max_pixels": whole(1, 10**10),
+    "max_uploads_mb": number("a number of MB above 0, up to 1000000", 0, 10**6, above=True),
+    "max_pixels": whole(1, 10**12),
+    "max_gb": number("a number of GB above 0, up to 1000000", 0, 10**6, above=True),
+    "max_seconds": number("a number of seconds above 0, up to 1000000", 0, 10**6, above=True),
+    "password": Rule("null or text of one line", lambda v: v is None or _is_path(v)),
 }
 
 

@@ -80,7 +80,7 @@ MISTAKES = {
     "empty batch": (["data.batch_size=0"], ["data.batch_size is 0"]),
     "empty crop": (["data.crop=[32,0]"], ["data.crop is [32, 0]; expected null, a side in pixels from 1"]),
     "half a step": (["data.steps_per_epoch=0.5"], ["data.steps_per_epoch is 0.5"]),
-    "negative workers": (["data.num_workers=-1"], ["data.num_workers is -1; expected a whole number from 0 or auto"]),
+    "negative workers": (["data.num_workers=-1"], ["data.num_workers is -1; expected a whole number from 0 to 512"]),
     "no epoch": (["trainer.max_epochs=0"], ["trainer.max_epochs is 0"]),
     "missing value": (["dataset=folder"], ["dataset.classes has no value", "dataset.classes=…"]),
     "refused value": (["optimizer.lr=fast"], ["optimizer.lr is 'fast'"]),
