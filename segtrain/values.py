@@ -262,13 +262,13 @@ RULES = {
     "axis": whole(0, 2, None),
     "pages": one_of(None, "samples", "channels"),
     "host": TEXT,
-    "port": whole(0, 65535),
+    "port": Rule("a whole number from 0, any free one, to 65535", lambda value: _is_whole(value, 0, 65535)),
     "shifts": Rule("a list of policies, such as [photometric,noise]", _are_names),
-    "max_mb": number("a number of MB above 0, up to 1000000", 0, 10**6, above=True),
-    "max_uploads_mb": number("a number of MB above 0, up to 1000000", 0, 10**6, above=True),
+    "max_mb": number("a number above 0, up to 1000000 MB", 0, 10**6, above=True),
+    "max_uploads_mb": number("a number above 0, up to 1000000 MB", 0, 10**6, above=True),
     "max_pixels": whole(1, 10**12),
-    "max_gb": number("a number of GB above 0, up to 1000000", 0, 10**6, above=True),
-    "max_seconds": number("a number of seconds above 0, up to 1000000", 0, 10**6, above=True),
+    "max_gb": number("a number above 0, up to 1000000 GB", 0, 10**6, above=True),
+    "max_seconds": number("a number above 0, up to 1000000 seconds", 0, 10**6, above=True),
     "password": Rule("null or text of one line", lambda v: v is None or _is_path(v)),
 }
 

@@ -76,7 +76,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     "axes": of_hydra(sweeper={"params": {"aug": "none,flips", "seed": "range(3)", "arms": [{"data.crop": 32}]}}),
     "a list as an axis": of_hydra(sweeper={"params": {"seed": [0, 1], "optimizer.lr": 0.1}}),
     "jobs at a time": of_hydra(launcher={"n_jobs": 2, "timeout": 30, "retries": 1}),
-    "the launcher itself": of_hydra(launcher={"_target_": "hydra_plugins.segtrain_plugins.ProcessLauncher", "n_jobs": 2}),
+    "the launcher": of_hydra(launcher={"_target_": "hydra_plugins.segtrain_plugins.ProcessLauncher", "n_jobs": 2}),
     "a cluster": {"defaults": [{"override /hydra/launcher": "submitit_slurm"}],
                   **of_hydra(launcher={"partition": "gpu,cpu", "mem_gb": 32, "qos": "x", "array_parallelism": 8})},
     "a search": {"defaults": [{"override /hydra/sweeper": "optuna"}],
