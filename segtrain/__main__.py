@@ -180,6 +180,7 @@ def run(verb: str) -> None:
 
     from segtrain.app.known_keys import require_known
     from segtrain.config_files import use
+    from segtrain.values import require_value
 
     use(conf_dir())
     failures: list[Exception] = []
@@ -187,6 +188,7 @@ def run(verb: str) -> None:
 
     def task(config: DictConfig) -> object:
         try:
+            require_value("trust", config.trust)
             trust(typed_trust(config.trust, sys.argv[1:]))
             require_known(config, verb, choices_of(HydraConfig.get()))
             importlib.import_module("segtrain.app.first_look").require_paths(config, verb)

@@ -7,7 +7,6 @@ every way in which a config is composed: runs, sweeps and their jobs, --cfg, --i
 
 import functools
 import importlib
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -168,7 +167,7 @@ class Folder(FileConfigSource):
         require_plain(text, path)
         try:
             header = self._get_header_dict(text[:512])
-            config = OmegaConf.load(io.StringIO(text))
+            config = OmegaConf.create(text)
         except (ValueError, OSError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
             raise UserError(
                 f"'{path}' cannot be read: {' '.join(str(error).split())[:500]}; expected a YAML mapping of keys to "
