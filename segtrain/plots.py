@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from segtrain.area import shrink_labels
 from segtrain.files import write_whole
 from segtrain.runs.epochs import number_of
-from segtrain.sheet import DPI, Row, letters_of, patch, save, write_sheet
+from segtrain.sheet import DPI, Row, letters_of, patch, write_figure, write_sheet
 
 Image = npt.NDArray[Any]
 Rgb = npt.NDArray[np.uint8]
@@ -183,7 +183,7 @@ def curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     for axis, (title, names) in zip(axes, drawn.items(), strict=True):
         _panel(axis, title, {name: _points(rows, name) for name in names}, best)
     axes[-1].set_xlabel("epoch")
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def _panel(axis: Axes, title: str, lines: Mapping[str, Points], best: tuple[float, float] | None) -> None:

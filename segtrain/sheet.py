@@ -71,7 +71,7 @@ def _drawn(figure: Figure, layout: _Layout) -> npt.NDArray[np.uint8]:
     return canvas
 
 
-def save(figure: Figure, path: Path) -> None:
+def write_figure(figure: Figure, path: Path) -> None:
     """Writes the figure as PNG, whole; laid out and drawn once, where matplotlib's savefig does both twice."""
     written = cv2.imencode(".png", _pixels(figure)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 6])[1]
     write_whole(path, written.tobytes())

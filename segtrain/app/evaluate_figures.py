@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segtrain.model.calibration import Curve
-from segtrain.sheet import DPI, letters_of, save
+from segtrain.sheet import DPI, letters_of, write_figure
 
 WIDTH = 5.6  # inches: two stand side by side on a screen, one can be read on a telephone
 FONT = 8  # points
@@ -40,7 +40,7 @@ def confusion(path: Path, matrix: np.ndarray[Any, Any], classes: Sequence[str]) 
             axes.text(column, row, shown, ha="center", va="center", fontsize=FONT, color=colour)
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def reliability(path: Path, curve: Curve, error: float) -> None:
@@ -61,7 +61,7 @@ def reliability(path: Path, curve: Curve, error: float) -> None:
     for axes in (upper, lower):
         _quiet(axes)
         axes.set_xlim(0, 1)
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def degradation(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -77,7 +77,7 @@ def degradation(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_ylabel("Dice, mean over images")
     _quiet(axes)
     figure.legend(loc="outside lower center", ncols=PANELS, frameon=False, fontsize=FONT)
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def _quiet(axes: Axes) -> None:

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from segtrain.counted import counted
 from segtrain.files import write_whole
 from segtrain.runs.epochs import number_of
-from segtrain.sheet import letters_of, save
+from segtrain.sheet import letters_of, write_figure
 from segtrain.sweeps.arms import Arm
 from segtrain.sweeps.contrasts import Contrast
 
@@ -213,7 +213,7 @@ def write(drawn: Drawn, folder: Path) -> str:
     Raises:
         UserError: the disk does not take it.
     """
-    save(drawn.figure, folder / f"{drawn.name}.png")
+    write_figure(drawn.figure, folder / f"{drawn.name}.png")
     drawn.figure.set_layout_engine("none")  # what was laid out for the one stays so for the other
     svg = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": drawn.name}):
