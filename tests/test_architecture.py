@@ -123,8 +123,6 @@ EXCEPTIONS = {  # module -> calls, as they stand there, and why
     "segtrain.app.large_tiff": {"np.fromfile": "of a file that the constructor asks for"},
     "segtrain.app.outputs": {"tifffile.imwrite": "of the name that `part` has cleared"},
     "segtrain.app.onnx_writer": {"translated.save": "of the name that `part` has cleared"},
-    "segtrain.app.evaluate_figures": {"save": "plots.save, which writes whole"},
-    "segtrain.plots": {"save": "sheet.save, which writes whole"},
     "segtrain.app.exported": {
         "torch.export.load": "of an open file",
         "torch.export.save": "into memory",
