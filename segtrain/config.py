@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.resolvers import oc
 
 from segtrain.errors import UserError
+from segtrain.interpolations import settled
 from segtrain.kinds import is_plain, kinds_of, words
 from segtrain.trust import ROLES, below, find, require_allowed
 
@@ -146,7 +147,7 @@ def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
         )
     container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if "aug" in config:
-        container["aug"] = OmegaConf.to_container(config.aug, resolve=False)
+        container["aug"] = settled(OmegaConf.to_container(config.aug, resolve=False), container["aug"])
     return container
 
 

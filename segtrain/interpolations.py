@@ -16,6 +16,9 @@ NAMED = re.compile(
     r"(?=(?:\$\{|[:,\s])\s*['\"]?(\.*)([\w@/-]+(?:[.\[][\w\]@/-]+)*)\s*['\"]?[,}])"
 )  # ${key}, ${..key}, ${f:a,key}
 OF_SHELL = re.compile(r"\$\{oc\.env:[^{}$]*\}")  # what the user's shell says
+OF_ONCE = re.compile(
+    r"\$\{\s*(oc\.(?!select|dict)|hydra:|threads:|run_name:)"
+)  # what another moment may answer otherwise
 # A reference whose name is put together: ${a.${b}}, or handed to what reads text as a reference again.
 READ_AGAIN = r"oc\.(?:decode|select|create|deprecated|dict\.\w+):[^{}]*"
 COMPOSED = re.compile(r"\$\{[^{}:]*\$\{|\$\{[^{}:]*\\|\$\{" + READ_AGAIN + r"[$\\]")
@@ -99,3 +102,19 @@ def _at(root: Any, path: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
         else:
             node = node.get(name) if isinstance(node, dict) else None
     return node, tuple(path)
+
+
+def settled(raw: Any, resolved: Any) -> Any:
+    """Returns a node as a run keeps it: what is asked of the shell, or put together otherwise, as it was found.
+
+    Keys of the config, and amounts that scale with aug.strength, stay as they stand.
+
+    Args:
+        raw: plain containers with their references.
+        resolved: the same, each reference replaced by what it names.
+    """
+    if isinstance(raw, dict):
+        return {key: settled(value, resolved[key]) for key, value in raw.items()}
+    if isinstance(raw, list):
+        return [settled(one, other) for one, other in zip(raw, resolved, strict=True)]
+    return resolved if isinstance(raw, str) and OF_ONCE.search(raw) else raw

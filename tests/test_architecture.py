@@ -31,7 +31,7 @@ ALLOWED = {
     "segtrain.spread": (),
     "segtrain.compat": (),
     "segtrain.lightning": ("segtrain.compat",),
-    "segtrain.config": ("segtrain.trust", "segtrain.kinds", "segtrain.config_files"),
+    "segtrain.config": ("segtrain.interpolations", "segtrain.trust", "segtrain.kinds", "segtrain.config_files"),
     "segtrain.config_files": ("segtrain.hydra_keys", "segtrain.interpolations", "segtrain.values"),
     "segtrain.hydra_keys": ("segtrain.values",),
     "segtrain.interpolations": (),

@@ -1,7 +1,7 @@
 """Which `${…}` the config of a run may hold: amounts that scale with aug.strength, and other keys of the same config.
 
 Training writes values, and leaves only what scales with the strength of an augmentation to be worked out. A config that
-came from a stranger could else read the environment (`oc.env`), or grow without end when it is worked out.
+came from a stranger could else be anything when it is worked out, or grow without end.
 """
 
 import re
@@ -14,6 +14,7 @@ KEY = r"\.*[A-Za-z_][\w@/-]*(?:\.[\w@/-]+|\[\w+\])*"
 REFERENCE = re.compile(rf"\$\{{\s*({KEY})\s*\}}")
 SCALED = re.compile(r"\$\{\s*(?:amount|span|chance)\s*:[^${}]*\}")  # an amount; keys in it are taken out first
 LOOKED_UP = re.compile(rf"\$\{{\s*(?:oc\.select|oc\.dict\.keys|oc\.dict\.values)\s*:\s*({KEY})\s*(?:,[^${{}}]*)?\}}")
+OF_SHELL = re.compile(r"\$\{\s*oc\.env\s*:\s*\w+\s*(?:,[^${}]*)?\}")  # of aug, where earlier versions kept it
 PARTS = re.compile(r"[^.\[\]]+")
 DEEPEST = 10  # keys that name keys that name keys
 MOST = 20_000  # values that the keys named in a config stand for, each repetition counted
@@ -29,7 +30,8 @@ def require_own(config: Any, where: object) -> None:
     """
     found = list(_interpolated(config, ()))
     for at, text in found:
-        if "${" in LOOKED_UP.sub("0", SCALED.sub("0", REFERENCE.sub("0", text))):
+        known = REFERENCE.sub("0", OF_SHELL.sub("0", text) if at[0] == "aug" else text)
+        if "${" in LOOKED_UP.sub("0", SCALED.sub("0", known)):
             raise damaged(where, f"{text[:100]!r} under '{'.'.join(map(str, at))}'", EXPECTED)
     total = 0
     for at, text in found:

@@ -37,9 +37,16 @@ def test_what_training_writes_is_read(text):
     ],
 )  # fmt: skip
 def test_what_reads_anything_else_is_refused(text):
-    for config in ({"name": text}, {"aug": {"ops": [{"p": text}]}}, {"a": {"b": [[text]]}}):
+    for config in ({"name": text}, {"loss": {"ops": [{"p": text}]}}, {"a": {"b": [[text]]}}):
         with pytest.raises(UserError, match=r"config\.yaml' is damaged"):
             require_own(config, "config.yaml")
+
+
+def test_an_augmentation_of_earlier_versions_may_ask_the_shell_for_a_value():
+    require_own({"aug": {"ops": [{"p": "${oc.env:MY_P,0.5}", "limit": "${amount:${oc.env:MY_LIMIT}}"}]}}, "config.yaml")
+    for text in ("${oc.env:${x}}", "${oc.decode:${oc.env:MY_P}}", "${oc.create:'{}'}"):
+        with pytest.raises(UserError, match="is damaged"):
+            require_own({"aug": {"ops": [{"p": text}]}}, "config.yaml")
 
 
 @pytest.mark.parametrize(
