@@ -141,7 +141,7 @@ def text_of(path: str | Path, most: int = MOST_TEXT, encoding: str = "utf-8", er
         return content.decode(encoding, errors)
     except UnicodeDecodeError as error:
         raise UserError(
-            f"'{path}' is damaged; expected text ({encoding}); got byte 0x{content[error.start]:02x} at {error.start}; "
+            f"'{path}' is damaged; expected text in {encoding.upper().removesuffix('-SIG')}; got byte 0x{content[error.start]:02x} at {error.start}; "
             "save it as UTF-8, or restore it"
         ) from error
 

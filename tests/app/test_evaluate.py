@@ -285,7 +285,7 @@ def test_other_data(evaluate: Any, segtrain: CommandLine, trained: Path) -> None
         (["bootstrap=-1"], "bootstrap is -1; expected a whole number from 0"),
         (["views=flip"], "views has 'flip'"),
         (["window=50"], "multiples of 32"),
-        (["overlap=1"], "expected a share from 0, below 1"),
+        (["overlap=1"], "expected a share from 0 to 0.95"),
         (["spacing=2"], "expected null or mm a pixel"),
         (["device=tpu"], "expected auto, cpu or gpu"),
         (["windw=64"], "there is no key 'windw'"),

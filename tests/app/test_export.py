@@ -244,7 +244,7 @@ def test_another_run_s_export_is_not_overwritten(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["format=tflite"], "expected one of onnx, torch_export, safetensors"),
+        (["format=tflite"], "expected onnx, torch_export or safetensors"),
         (["format=safetensors", "output=model.onnx"], "ends in .safetensors"),
         (["format=safetensors", "output=."], "ends in .safetensors"),
         (["card=perhaps"], "expected true or false"),

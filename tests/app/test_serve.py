@@ -93,6 +93,8 @@ def test_model_is_a_file_for_this_verb(segtrain: CommandLine) -> None:
 def test_without_its_packages_the_extra_is_named(
     package: str, run: Path, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "segtrain.app.serve_page", raising=False)
     assert segtrain("serve", f"run={run}") == 2 and 'pip install "segtrain[serve]"' in segtrain.err

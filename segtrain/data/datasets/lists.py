@@ -102,10 +102,9 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Where each line that is not blank stands, and the line."""
     try:
         lines = text_of(path, encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except OSError as error:
         raise UserError(
-            f"the list '{path}' cannot be read: {reason}; expected a text file in UTF-8, a sample a line; mend "
+            f"the list '{path}' cannot be read: {error.strerror}; expected a text file in UTF-8, a sample a line; mend "
             "dataset.lists, whose paths begin at dataset.root"
         ) from error
     if not any(line.strip() for line in lines):
