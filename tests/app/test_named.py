@@ -13,7 +13,7 @@ FOLDER = (["--config-dir", "my_conf"], ["--config-dir=my_conf"], ["-cd", "my_con
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_what_else_is_typed(verb: str, segtrain: CommandLine) -> None:
     for policy in ("elastic", "flips"):
-        run(segtrain.folder / "outputs/s", policy, 1.0, seed=0)
+        run(segtrain.folder / "outputs/s", policy, 1.0, seed=0, model={}, loss={}, optimizer={}, scheduler={})
     names = COMMANDS[verb]
     assert segtrain(verb, *names) == 0, segtrain.err
     plain = segtrain.out

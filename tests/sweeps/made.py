@@ -43,7 +43,6 @@ def run(
         "dataset": {"split": {"group": group}},
         "trainer": {"max_epochs": 3, "accumulate_grad_batches": 1},
         "data": {"batch_size": 4},
-        **{part: {} for part in ("model", "loss", "optimizer", "scheduler")},
         **config,
     }
     made.create(OmegaConf.to_yaml(OmegaConf.create(whole)), typed)
