@@ -53,7 +53,7 @@ def main() -> int:
         bases.make(root / "base")
         numbers = [arguments.only] if arguments.only is not None else range(arguments.cases)
         found = Counter[str]()
-        answers: dict[tuple[str, ...], str] = {}
+        answers: dict[tuple[str, ...], tuple[str, str]] = {}
         ahead, running = list(numbers)[::-1], list[Running]()
         while ahead or running:
             if ahead and len(running) < arguments.jobs:
@@ -97,7 +97,9 @@ def started(number: int, root: Path, arguments: argparse.Namespace) -> Running:
     return Running(number, case, folder, begin(case.arguments, folder), time.monotonic())
 
 
-def judged(one: Running, ended: Ended, root: Path, answers: dict[tuple[str, ...], str], limit: float) -> str:
+def judged(
+    one: Running, ended: Ended, root: Path, answers: dict[tuple[str, ...], tuple[str, str]], limit: float
+) -> str:
     """Returns what is wrong with how a case ended, in a word; nothing where all is right."""
     case = one.case
     if ended.hung:
@@ -114,21 +116,22 @@ def judged(one: Running, ended: Ended, root: Path, answers: dict[tuple[str, ...]
         return "" if len(re.findall(r"^error: ", ended.text, re.MULTILINE)) == 1 else "messages"
     if case.refused:
         return "silence"
-    if case.answer and ended.status == 0 and not named(case, ended.text):
+    if case.answer and ended.status == 0 and case.damaged not in ended.text:
         key = tuple(case.arguments)
         if key not in answers:
             answers[key] = undamaged(case, root, limit)
-        return "" if answer(one.folder, case.answer) == answers[key] else "silence"
+        told = cautions(ended.text) - cautions(answers[key][1])
+        return "" if told or answer(one.folder, case.answer) == answers[key][0] else "silence"
     return ""
 
 
-def named(case: Case, text: str) -> bool:
-    """Whether the command spoke of the damaged file: then whoever reads it knows."""
-    return case.damaged in text or "warning" in text.lower()
+def cautions(text: str) -> set[str]:
+    """Returns the lines that warn: of the damaged file, where the undamaged one has them not."""
+    return {line for line in text.splitlines() if line.lower().startswith(("careful:", "warning:"))}
 
 
-def undamaged(case: Case, root: Path, limit: float) -> str:
-    """Returns the answer of the same command over the undamaged base."""
+def undamaged(case: Case, root: Path, limit: float) -> tuple[str, str]:
+    """Returns the answer of the same command over the undamaged base, and what it printed."""
     folder = root / "plain" / "base"
     shutil.copytree(root / "base", folder, symlinks=True)
     (folder / OUT).unlink(missing_ok=True)
@@ -137,7 +140,7 @@ def undamaged(case: Case, root: Path, limit: float) -> str:
     shutil.rmtree(root / "plain")
     if ended.status not in (0, 1):
         raise SystemExit(f"segtrain {' '.join(case.arguments)} over sound inputs: {ended.status}\n{ended.text[-2000:]}")
-    return found
+    return found, ended.text
 
 
 def answer(folder: Path, pattern: str) -> str:

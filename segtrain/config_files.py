@@ -175,6 +175,7 @@ class Folder(FileConfigSource):
             ) from error
         if not isinstance(config, DictConfig):
             raise UserError(f"'{path}' holds a list; expected a YAML mapping, key: value; correct it")
+        _require_defaults(OmegaConf.to_container(config, resolve=False), path)
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 
     def is_config(self, config_path: str) -> bool:
@@ -195,6 +196,20 @@ class Folder(FileConfigSource):
 
     def _is_inside(self, name: str) -> bool:
         return is_inside(name, self.path)
+
+
+def _require_defaults(config: Any, path: str) -> None:
+    """Raises UserError unless what a file begins with is a list of choices, as Hydra takes them."""
+    defaults = config.get("defaults", [])
+    for entry in defaults if isinstance(defaults, list) else [defaults]:
+        (key, value), *more = entry.items() if isinstance(entry, dict) and entry else [("", entry)]
+        chosen = value if isinstance(value, list) and key else [value]
+        fits = isinstance(key, str) and all(isinstance(one, str) or (one is None and key) for one in chosen)
+        if more or not fits or not isinstance(defaults, list):
+            raise UserError(
+                f"'{path}' begins with {str(entry)[:100]!r} in its defaults; expected a list of files such as "
+                "- folder, or - model: unet_resnet18; correct it"
+            )
 
 
 @functools.cache

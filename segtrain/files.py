@@ -140,8 +140,9 @@ def text_of(path: str | Path, most: int = MOST_TEXT, encoding: str = "utf-8", er
     try:
         return content.decode(encoding, errors)
     except UnicodeDecodeError as error:
+        name, byte = encoding.upper().removesuffix("-SIG"), content[error.start]
         raise UserError(
-            f"'{path}' is damaged; expected text in {encoding.upper().removesuffix('-SIG')}; got byte 0x{content[error.start]:02x} at {error.start}; "
+            f"'{path}' is damaged; expected text in {name}; got byte 0x{byte:02x} at {error.start}; "
             "save it as UTF-8, or restore it"
         ) from error
 

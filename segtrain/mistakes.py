@@ -1,6 +1,7 @@
 """Which exceptions are the user's mistakes, and how they read as one message."""
 
 import difflib
+import errno
 import functools
 import glob
 import re
@@ -160,6 +161,10 @@ def synonym(key: str, verb: str) -> str:
     return next((one for one in [*ends[:1], *meant] if one in known or one in of_data), "")
 
 
+# Of an OSError: what is typed as a path is none, or leads where nobody may go. Others may be a fault of ours.
+OF_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR, errno.EIO, errno.ESTALE, errno.EMFILE)
+
+
 def explain(error: BaseException, verb: str = "train") -> str | None:
     """The message of a user's mistake in a command of the verb; None when it is no such thing but a fault of ours."""
     from hydra.errors import (
@@ -188,6 +193,11 @@ def explain(error: BaseException, verb: str = "train") -> str | None:
     if isinstance(error, HydraException | OmegaConfBaseException):
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         return f"the command line or a config file is refused: {_one_line(str(error) + cause)}"
+    if isinstance(error, OSError) and error.errno in OF_PATH:
+        return (
+            f"{_one_line(str(error.filename))[:200]!r} cannot be used: {error.strerror}; expected a path that can be "
+            "read; correct what was typed, or change what is in the way"
+        )
     return None
 
 

