@@ -12,11 +12,9 @@ from typing import Any
 from segtrain.errors import UserError
 
 # timm's arguments that read a file or ask a hub, which smp hands on to it, and any that is called alike.
-READING = re.compile(r"(^|_)(cache|checkpoint|dir|file|hub|path|pretrained|ur[il]|weights)(_|$)")
-WORD = re.compile(
-    r"[\w.+-]*"
-)  # what a network is told in: tu-resnet18.a1_in1k, batchnorm, nearest; no path, no address
-FOLDER = re.compile(r"[\w.=,+@ -]+(/[\w.=,+@ -]+)*")  # below another one
+READING = r"(^|_)(cache|checkpoint|dir|file|hub|path|pretrained|ur[il]|weights)(_|$)"
+WORD = r"[\w.+-]*"  # what a network is told in: tu-resnet18.a1_in1k, batchnorm, nearest; no path, no address
+FOLDER = r"[\w.=,+@ -]+(/[\w.=,+@ -]+)*"  # below another one
 # What each logger may be told; the rest would write elsewhere, send files, or be handed on to a service unread.
 OF_LOGGERS = {
     "TensorBoardLogger": (
@@ -70,8 +68,8 @@ def require_inside(node: Any, role: str, where: str) -> None:
 
 def _require_words(node: dict[str, Any], where: str) -> None:
     for key, name, value in _values(node):
-        reads = READING.search(name) is not None and name != "encoder_weights"
-        if isinstance(value, str) and value != "???" and not WORD.fullmatch(value):
+        reads = re.search(READING, name) is not None and name != "encoder_weights"
+        if isinstance(value, str) and value != "???" and not re.fullmatch(WORD, value):
             expected = "a plain name, such as resnet18 or tu-resnet18, and no path, file or address of a hub"
             raise _outside(where, key, value, expected, node)
         if reads and (isinstance(value, str | dict | list) or name == "pretrained") and value:
@@ -105,7 +103,7 @@ def _require_told(node: dict[str, Any], where: str) -> None:
 
 
 def _is_folder(name: str) -> bool:
-    return FOLDER.fullmatch(name) is not None and not {"..", "."} & {*name.split("/")}
+    return re.fullmatch(FOLDER, name) is not None and not {"..", "."} & {*name.split("/")}
 
 
 def _outside(where: str, key: str, value: Any, expected: str, node: dict[str, Any]) -> UserError:

@@ -68,7 +68,7 @@ def register_resolvers() -> None:
 
 
 # Names of what its owner alone should read: a config may come from anyone; the run's folder and its loggers hold it.
-SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)KEY|KEY($|_)|AUTH|COOKIE|WEBHOOK|DSN|DATABASE_URL")
+SECRET = r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)KEY|KEY($|_)|AUTH|COOKIE|WEBHOOK|DSN|DATABASE_URL"
 
 
 def _env(name: str, *default: Any) -> Any:
@@ -77,7 +77,7 @@ def _env(name: str, *default: Any) -> Any:
     Raises:
         UserError: it does.
     """
-    if SECRET.search(str(name).upper()):
+    if re.search(SECRET, str(name).upper()):
         raise UserError(
             f"a config asks for the environment variable {name} by ${{oc.env:…}}; expected one that anyone may read: "
             "what a config says is written to the run's folder, and a config may come from anyone; loggers and stores "

@@ -32,7 +32,7 @@ KINDS = {
     stat.S_IFDIR: "a folder",
 }
 BEYOND_UTF8 = "segtrain.bytes"  # the name by which streams know how what is no UTF-8 is written
-HALVES, BYTES = re.compile("[\ud800-\udfff]"), range(0xDC80, 0xDD00)  # no characters; what Python has bytes as
+HALVES, BYTES = "[\ud800-\udfff]", range(0xDC80, 0xDD00)  # no characters; what Python has bytes as
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag, and makes links only for administrators
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a pipe that nobody writes to does not wait
 WAYS_OUT = {
@@ -49,7 +49,7 @@ WAYS_OUT = {
 
 def in_utf8(text: str) -> str:
     """Returns the text with what is no character, such as a byte of a name that is no UTF-8, as its escape."""
-    return HALVES.sub(lambda found: _escape(found[0]), text)
+    return re.sub(HALVES, lambda found: _escape(found[0]), text)
 
 
 def _escape(half: str) -> str:

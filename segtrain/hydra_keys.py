@@ -33,8 +33,8 @@ OF_CLUSTER = (
     *("partition", "qos", "comment", "constraint", "exclude", "gres", "account", "name", "mem_per_gpu", "mem_per_cpu"),
 )
 OF_ENGINE = ("ray", "init", "remote")  # mappings of Ray's launcher that hold numbers
-WORD = re.compile(r"[\w .,:;=@%+&|()\[\]*/-]{1,200}", re.ASCII)
-KEY = re.compile(r"\w[\w-]{0,63}", re.ASCII)
+WORD = r"(?a)[\w .,:;=@%+&|()\[\]*/-]{1,200}"
+KEY = r"(?a)\w[\w-]{0,63}"
 # What segtrain's own files say, which a copy of them may repeat: another value would do nothing, or write elsewhere.
 AS_SHIPPED: dict[str, tuple[Any, ...]] = {
     "run.dir": (".",),
@@ -43,8 +43,8 @@ AS_SHIPPED: dict[str, tuple[Any, ...]] = {
     "job.chdir": (None, False),
     "callbacks": (None,),
 }
-BELOW_OUTPUTS = re.compile(r"\$\{outputs\}(/([\w-]+|\$\{name\}))*")  # of sweep.dir
-SIMPLE = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
+BELOW_OUTPUTS = r"\$\{outputs\}(/([\w-]+|\$\{name\}))*"  # of sweep.dir
+SIMPLE = r"(?a)\w[\w.-]{0,99}"
 TYPED_OR_FILE = "the command line or a config file"
 GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging", "hydra/env")
 TYPED = ("launcher", "sweeper", "searchpath", "mode", "verbose")
@@ -105,9 +105,11 @@ def require_in_file(node: Any, where: str, trusted: Sequence[str]) -> None:
 def _require_as_shipped(path: str, value: Any, where: str) -> None:
     known = AS_SHIPPED.get(path, ())
     if path == "sweep.dir":
-        _require(BELOW_OUTPUTS.fullmatch(str(value)) is not None, where, path, value, "${outputs} or a folder below it")
+        _require(
+            re.fullmatch(BELOW_OUTPUTS, str(value)) is not None, where, path, value, "${outputs} or a folder below it"
+        )
     elif path == "job.name":
-        _require(SIMPLE.fullmatch(str(value)) is not None, where, path, value, "a plain word")
+        _require(re.fullmatch(SIMPLE, str(value)) is not None, where, path, value, "a plain word")
     elif path.startswith(("job_logging", "hydra_logging")):
         kind, _, name = path.partition(".")
         _require(value == SILENT.get(name, ...), where, path, value, f"what conf/ says: {kind} none")
@@ -122,7 +124,7 @@ def _require_engine(node: Any, key: str, where: str, trusted: Sequence[str]) -> 
     _require(isinstance(node, dict), where, key, node, "its keys")
     for name, value in node.items():
         path, known = f"{key}.{name}", LAUNCHERS if key == "launcher" else SWEEPERS
-        _require(isinstance(name, str) and KEY.fullmatch(name) is not None, where, path, value, "a plain key")
+        _require(isinstance(name, str) and re.fullmatch(KEY, name) is not None, where, path, value, "a plain key")
         if name == "_target_":
             fits = isinstance(value, str) and (value in known or _is_within(value, trusted))
             _require(fits, where, path, value, f"one of {', '.join(known)}, or trust=[…] on the command line")
@@ -133,7 +135,7 @@ def _require_engine(node: Any, key: str, where: str, trusted: Sequence[str]) -> 
         elif name in OF_ENGINE or name == "additional_parameters":
             _require_numbers(value, path, where)
         elif isinstance(value, str) and not _is_number(value):
-            fits = name in (*OF_CLUSTER, "sampler", "pruner") and WORD.fullmatch(value) is not None
+            fits = name in (*OF_CLUSTER, "sampler", "pruner") and re.fullmatch(WORD, value) is not None
             _require(fits, where, path, value, "a number, true, false or null")
         else:
             _require(value is None or isinstance(value, bool | int | float | str), where, path, value, "a single value")
@@ -142,7 +144,7 @@ def _require_engine(node: Any, key: str, where: str, trusted: Sequence[str]) -> 
 def _require_numbers(value: Any, path: str, where: str) -> None:
     _require(isinstance(value, dict), where, path, value, "keys with numbers")
     for name, item in value.items():
-        _require(isinstance(name, str) and KEY.fullmatch(name) is not None, where, path, name, "plain keys")
+        _require(isinstance(name, str) and re.fullmatch(KEY, name) is not None, where, path, name, "plain keys")
         if name in OF_ENGINE:
             _require_numbers(item, f"{path}.{name}", where)
         else:
@@ -181,7 +183,7 @@ def require_typed(typed: Sequence[Override]) -> None:
                 _require(fits, "the command line", "verbose", value, "true, false, or names of loggers")
             continue
         plain = str(value) if value is not None else None
-        if name == "job.name" and SIMPLE.fullmatch(str(plain)):
+        if name == "job.name" and re.fullmatch(SIMPLE, str(plain)):
             continue
         known = AS_SHIPPED.get(name, ())
         if value in known and known and not override.is_delete():

@@ -12,17 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.errors import UserError
 
 MOST = 2_000_000  # characters, keys and values that a config stands for, each repetition counted
-NAMED = re.compile(
-    r"(?=(?:\$\{|[:,\s])\s*['\"]?(\.*)([\w@/-]+(?:[.\[][\w\]@/-]+)*)\s*['\"]?[,}])"
-)  # ${key}, ${..key}, ${f:a,key}
-OF_SHELL = re.compile(r"\$\{oc\.env:[^{}$]*\}")  # what the user's shell says
-OF_ONCE = re.compile(
-    r"\$\{\s*(oc\.(?!select|dict)|hydra:|threads:|run_name:)"
-)  # what another moment may answer otherwise
+NAMED = r"(?=(?:\$\{|[:,\s])\s*['\"]?(\.*)([\w@/-]+(?:[.\[][\w\]@/-]+)*)\s*['\"]?[,}])"  # ${key}, ${..key}, ${f:a,key}
+OF_SHELL = r"\$\{oc\.env:[^{}$]*\}"  # what the user's shell says
+OF_ONCE = r"\$\{\s*(oc\.(?!select|dict)|hydra:|threads:|run_name:)"  # what another moment may answer otherwise
 # A reference whose name is put together: ${a.${b}}, or handed to what reads text as a reference again.
 READ_AGAIN = r"oc\.(?:decode|select|create|deprecated|dict\.\w+):[^{}]*"
-COMPOSED = re.compile(r"\$\{[^{}:]*\$\{|\$\{[^{}:]*\\|\$\{" + READ_AGAIN + r"[$\\]")
-INNER = re.compile(r"(\$\{(?:[^{}:]*|" + READ_AGAIN + r"))\$\{(\.*)([^{}$:.][^{}$:]*)\}")
+COMPOSED = r"\$\{[^{}:]*\$\{|\$\{[^{}:]*\\|\$\{" + READ_AGAIN + r"[$\\]"
+INNER = r"(\$\{(?:[^{}:]*|" + READ_AGAIN + r"))\$\{(\.*)([^{}$:.][^{}$:]*)\}"
 
 
 def require_bounded(config: DictConfig) -> None:
@@ -64,15 +60,15 @@ def _named(value: Any, path: tuple[str, ...], root: Any) -> Iterator[tuple[str, 
     """
     if not isinstance(value, str) or "${" not in value:
         return
-    text = OF_SHELL.sub("", value).replace("${hydra:", "${hydra.")
+    text = re.sub(OF_SHELL, "", value).replace("${hydra:", "${hydra.")
     for _ in range(text.count("${")):  # each time one that is within another
-        text = INNER.sub(lambda match: match[1] + _word(root, _place(match[2], match[3], path)), text)
-    if COMPOSED.search(text):
+        text = re.sub(INNER, lambda match: match[1] + _word(root, _place(match[2], match[3], path)), text)
+    if re.search(COMPOSED, text):
         raise UserError(
             f"{'.'.join(path)} is {value[:200]!r}, a reference whose name is put together of others; expected its "
             "name, such as ${data.crop}; write it out"
         )
-    for dots, key in NAMED.findall(text):
+    for dots, key in re.findall(NAMED, text):
         yield _place(dots, key, path)
 
 
@@ -117,4 +113,4 @@ def settled(raw: Any, resolved: Any) -> Any:
         return {key: settled(value, resolved[key]) for key, value in raw.items()}
     if isinstance(raw, list):
         return [settled(one, other) for one, other in zip(raw, resolved, strict=True)]
-    return resolved if isinstance(raw, str) and OF_ONCE.search(raw) else raw
+    return resolved if isinstance(raw, str) and re.search(OF_ONCE, raw) else raw

@@ -1,21 +1,18 @@
 """Text for a terminal or a log, with nothing in it that a terminal would obey: names may come from strangers."""
 
-import html
 import re
 import sys
 from typing import TextIO
 
 # Control characters but for tab and line feed, marks that turn the direction of writing, separators of lines, halves of
 # characters (bytes of a file's name that are no UTF-8).
-OBEYED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
+OBEYED = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 BYTES = 0xDC00  # what Python adds to a byte of a name that is no UTF-8
 
 
 def printable(text: str) -> str:
     """Returns the text with every character that a terminal would obey as its escape (ESC as x1b); lines stay."""
-    return OBEYED.sub(lambda found: _escape(found[0]), text)
+    return re.sub(OBEYED, lambda found: _escape(found[0]), text)
 
 
 def one_line(text: str) -> str:
@@ -25,6 +22,8 @@ def one_line(text: str) -> str:
 
 def in_html(text: str) -> str:
     """Returns the text for a page, in an element or in a quoted attribute of one."""
+    import html  # here: --help starts without its table of names
+
     return html.escape(printable(text))
 
 

@@ -22,7 +22,7 @@ from segtrain.errors import UserError
 __all__ = ["ROLES", "below", "find", "is_trusted", "require_allowed", "role_of", "targets", "trust", "typed_trust"]
 SHOWN = 12  # names that a message lists; of more it says from which packages they are
 OWN = "segtrain"
-PACKAGE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+PACKAGE = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 _trusted: set[str] = set()
 
@@ -39,7 +39,7 @@ def trust(packages: Sequence[str]) -> None:
                 f"trust names {package!r}; expected a package of your own: segtrain's choices need no trust, and what "
                 "else a config names of it is no choice, but would run; leave it out"
             )
-        if not PACKAGE.fullmatch(package):
+        if not re.fullmatch(PACKAGE, package):
             raise UserError(
                 f"trust names {package!r}; expected the dotted name of a package or module, such as trust=[mypackage]"
             )
@@ -208,7 +208,7 @@ def _refusal(target: Any, where: str, key: str, which: str = "") -> UserError:
     names = list(_by_ends(*_role(where, key)).values())
     told = f"{key + '.' if key else ''}_target_ is {str(target)!r}{which}"
     package = str(target).partition(".")[0]
-    may_be_theirs = package != OWN and PACKAGE.fullmatch(package)
+    may_be_theirs = package != OWN and re.fullmatch(PACKAGE, package)
     way = f"if it is yours, say so: trust=[{package}]" if may_be_theirs else "correct it, or leave it out"
     lasts = {name.rpartition(".")[2]: name for name in names}
     near = [lasts[last] for last in difflib.get_close_matches(str(target).rpartition(".")[2], lasts, 1, 0.8)]
