@@ -62,7 +62,7 @@ def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:
     """Key to its overrides, a value each; a later axis of the same key takes the place of an earlier one.
 
     Raises:
-        UserError: a range without steps, which only a search can draw from.
+        UserError: a range without steps, which only a search can draw from; one without values.
     """
     axes: dict[str, list[str]] = {}
     for override in overrides:
@@ -74,6 +74,7 @@ def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:
         elif override.is_discrete_sweep():
             _require_countable(override)
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            require_values(override, axes[key])
         else:
             raise UserError(
                 f"'{override.input_line}' has no countable values; expected a list, choice(…), range(…) or glob(…); "
@@ -89,4 +90,13 @@ def _require_countable(override: "Override") -> None:
         raise UserError(
             f"'{override.input_line}' has more than {MOST_VALUES:,} values; expected that many at most, as each is a "
             "run; give fewer"
+        )
+
+
+def require_values(override: "Override", values: Sequence[str]) -> None:
+    """Raises UserError for an axis without values: a sweep of no runs."""
+    if not values:
+        raise UserError(
+            f"'{override.input_line}' has no values, so that nothing would be run; expected one or more, such as 0,1,2 "
+            "or range(3), or a glob(…) that fits choices of a group, such as aug=glob(medical*); give some"
         )

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from segtrain.errors import UserError
+from segtrain.sweeps.plan import require_values
 
 if TYPE_CHECKING:
     import optuna
     from hydra.core.override_parser.types import Override
 
 GOAL = "val/dice"  # of the best epoch
+MOST = 1e15  # of a bound: a number that is drawn below it is exact, and so is what Optuna makes of it
 
 
 class Settings(NamedTuple):
@@ -33,7 +35,7 @@ def space_of(overrides: "Sequence[Override]") -> Space:
     """Hydra's syntax as Optuna's: choice(…) and lists, range(…), interval(…), tag(log, …).
 
     Raises:
-        UserError: nothing has several values.
+        UserError: nothing has several values, or one has none.
     """
     found: dict[str, Any] = {}
     fixed: dict[str, str] = {}
@@ -60,6 +62,7 @@ def _distribution(override: "Override") -> Any:
     if override.is_interval_sweep():
         low, high, step = value.start, value.end, None
     elif override.is_range_sweep():
+        _require_steps(override)
         last = value.stop - value.start  # the end is not in a range
         low, high, step = (
             value.start,
@@ -67,11 +70,35 @@ def _distribution(override: "Override") -> Any:
             value.step,
         )
     else:
-        return d.CategoricalDistribution(list(override.sweep_string_iterator()))
+        values = list(override.sweep_string_iterator())
+        require_values(override, values)
+        return d.CategoricalDistribution(values)
     log = "log" in value.tags
+    _require_drawn(override, low, high, log)
     if all(isinstance(number, int) for number in (low, high)) and isinstance(step, int | None):
         return d.IntDistribution(low, high, log=log, step=1 if log else step or 1)
     return d.FloatDistribution(low, high, log=log, step=None if log else step)
+
+
+def _require_steps(override: "Override") -> None:
+    """Raises UserError unless a range goes up by steps from its beginning to its end."""
+    value = cast(Any, override.value())
+    numbers = (value.start, value.stop, value.step)
+    if not all(abs(one) <= MOST for one in numbers) or value.step <= 0 or value.stop <= value.start:
+        raise UserError(
+            f"'{override.input_line}' has nothing to draw; expected range(FIRST,END,STEP) with numbers up to "
+            f"{MOST:,.0f}, an END above FIRST and a STEP above 0, such as range(32,97,32); correct it"
+        )
+
+
+def _require_drawn(override: "Override", low: float, high: float, log: bool) -> None:
+    """Raises UserError unless there are numbers from `low` to `high`, which a logarithm takes if it is asked for."""
+    if not (abs(low) <= MOST and abs(high) <= MOST and low <= high and (low > 0 or not log)):
+        least = ", the lower above 0, as tag(log, …) asks for" if log else ""
+        raise UserError(
+            f"'{override.input_line}' has nothing to draw; expected interval(LOW,HIGH) with LOW up to HIGH{least}, "
+            f"numbers up to {MOST:,.0f}; got {low} to {high}; correct it, such as interval(0.5,2)"
+        )
 
 
 def needed() -> Any:

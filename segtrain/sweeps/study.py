@@ -8,6 +8,7 @@ import numpy as np
 
 from segtrain.errors import UserError
 from segtrain.files import require_own
+from segtrain.sweeps.plan import MOST_VALUES
 from segtrain.sweeps.search import Settings, Space, needed
 from segtrain.sweeps.sharing import turn
 
@@ -100,6 +101,11 @@ def _values(key: str, distribution: Any) -> list[Any]:
     if not distribution.step:
         raise UserError(f"sampler=grid needs countable values; {key} is an interval; give range(…) or a list")
     count = round((distribution.high - distribution.low) / distribution.step) + 1
+    if count > MOST_VALUES:
+        raise UserError(
+            f"sampler=grid would try {count:,} values of {key}; expected {MOST_VALUES:,} at most; give a larger step, "
+            "or another sampler, such as hydra.sweeper.sampler=tpe"
+        )
     return [distribution.low + i * distribution.step for i in range(count)]
 
 

@@ -1,7 +1,10 @@
 """The jobs of a sweep and their order."""
 
+from types import SimpleNamespace
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 
 from segtrain.errors import UserError
 from segtrain.sweeps import plan
@@ -62,3 +65,14 @@ def test_a_key_of_the_arms_cannot_be_typed_too() -> None:
 def test_an_interval_needs_a_search() -> None:
     with pytest.raises(UserError, match=r"no countable values.*hydra/sweeper=optuna"):
         planned("optimizer.lr=interval(1e-4,1e-2)")
+
+
+@pytest.mark.parametrize("typed", ["seed=range(0)", "seed=range(3,1)", "seed=choice()", "seed=glob(*)", "aug=glob(x*)"])
+def test_an_axis_without_values_is_refused(typed: str) -> None:
+    loader = SimpleNamespace(get_group_options=lambda *_, **__: [])
+    try:
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides([typed])  # type: ignore[arg-type]
+    except OverrideParseException:  # Hydra knows the empty choice
+        return
+    with pytest.raises(UserError, match="has no values"):
+        plan.axes_of(parsed)
