@@ -13,7 +13,7 @@ from segtrain.config import choices_of, conf_dir, register_resolvers
 from segtrain.errors import UserError
 from segtrain.files import print_any_name
 from segtrain.help import help_text
-from segtrain.mistakes import CONFIG_DIR, INFO, require_flags, require_readable
+from segtrain.mistakes import CONFIG_DIR, INFO, package_told, require_flags, require_readable
 from segtrain.openmp import spin_briefly
 from segtrain.printable import print_text
 from segtrain.trust import trust, typed_trust
@@ -202,7 +202,8 @@ def run(verb: str) -> None:
                 print_text(f"failed: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr)
             return None
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(task)()
+    with package_told(sys.argv[1:]):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(task)()
     if failures or stops:
         raise (failures or stops)[0]
 

@@ -28,9 +28,17 @@ from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import segtrain
+from segtrain.allowed import ROLES
 from segtrain.errors import UserError
 from segtrain.files import text_of
-from segtrain.hydra_keys import require_composed, require_in_file, require_search_path, require_typed, trusted_of
+from segtrain.hydra_keys import (
+    GROUPS,
+    require_composed,
+    require_in_file,
+    require_search_path,
+    require_typed,
+    trusted_of,
+)
 from segtrain.interpolations import require_bounded
 from segtrain.plain_yaml import MOST_BYTES, require_plain
 from segtrain.values import require_value
@@ -89,7 +97,12 @@ class Loader(ConfigLoaderImpl):
     def _require_choice(self, override: Override, repo: CachingConfigRepository) -> None:
         """Raises UserError where a group is given what is no choice's name."""
         key, value = override.key_or_group, override.value()
-        if override.is_sweep_override() or override.is_delete() or isinstance(value, str | list):
+        if override.is_sweep_override() or override.is_delete():
+            return
+        group = key.partition("@")[0]
+        if isinstance(value, str | list):
+            if "." not in key and repo.group_exists(group):
+                _require_names(override, group, repo.get_group_options(group))
             return
         if key == "" or ("." not in key and repo.group_exists(key)):
             listed = ", ".join(repo.get_group_options(key)) if key else "key=value"
@@ -135,6 +148,20 @@ class Loader(ConfigLoaderImpl):
             node = config._get_node(key, validate_access=False)
             if isinstance(node, Node) and not node._is_interpolation() and not node._is_missing() and key not in swept:
                 require_value(key, OmegaConf.select(config, key))
+
+
+def _require_names(override: Override, group: str, listed: Sequence[str]) -> None:
+    """Raises UserError unless a group is given the name of one choice, or several where it may have some."""
+    value: Any = override.value()
+    names = value if isinstance(value, list) else [value]
+    told = f"expected one of {', '.join(listed)}; give {group}=NAME"
+    if isinstance(value, list) and group in (*ROLES, "split", *GROUPS):
+        raise UserError(f"{override.input_line!r} names a list of choices, and {group} has one; {told}")
+    if bad := [name for name in names if {"..", ".", ""} & set(str(name).split("/"))]:
+        raise UserError(
+            f"{override.input_line!r} names the choice {bad[0]!r}, which is a path out of the group; {told}, or name "
+            "the folder of your own with --config-dir"
+        )
 
 
 class Repository(ConfigRepository):

@@ -66,7 +66,7 @@ WAYS = {
     "run": "outputs=FOLDER and name=NAME say where runs go",
     "sweep": "outputs=FOLDER and name=NAME say where runs go",
     "output_subdir": "the run folder holds the config: config.yaml and overrides.yaml",
-    "job": "set variables in the shell, before the command",
+    "job.env_set": "set variables in the shell, before the command",
     "searchpath": "name a folder with --config-dir, or type hydra.searchpath",
     "launcher": "type it, as hydra.launcher.KEY=VALUE",
     "sweeper": "type it, as hydra.sweeper.KEY=VALUE",
@@ -188,7 +188,9 @@ def require_typed(typed: Sequence[Override]) -> None:
         known = AS_SHIPPED.get(name, ())
         if value in known and known and not override.is_delete():
             continue
-        raise _refusal("the command line", name, value, f"{', '.join(TYPED)} of hydra's keys")
+        told = WAYS["job.env_set"] if name.startswith("job.env_set") else "leave it out"
+        way = WAYS[first] if first in ("run", "sweep", "output_subdir") else told
+        raise _refusal("the command line", name, value, f"{', '.join(TYPED)} of hydra's keys", way)
 
 
 def require_search_path(typed: Sequence[Override]) -> None:
@@ -291,8 +293,9 @@ def _require(fits: bool, where: str, key: str, value: Any, expected: str) -> Non
         raise _refusal(where, key, value, expected)
 
 
-def _refusal(where: str, key: str, value: Any, expected: str) -> UserError:
-    way = WAYS.get(key.partition(".")[0], "leave it out")
+def _refusal(where: str, key: str, value: Any, expected: str, way: str = "") -> UserError:
+    first, _, rest = key.partition(".")
+    way = way or WAYS.get(f"{first}.{rest.partition('.')[0]}") or WAYS.get(first, "leave it out")
     if where == TYPED_OR_FILE:
         way = "correct it, or leave it out"
     return UserError(

@@ -1,12 +1,15 @@
 """Which exceptions are the user's mistakes, and how they read as one message."""
 
+import contextlib
 import difflib
 import errno
 import functools
 import glob
+import io
 import re
 import shlex
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -119,6 +122,30 @@ def require_flags(arguments: Sequence[str]) -> None:
     for name in ("resolve", "package"):
         if getattr(given, name) and given.cfg is None:
             refused(f"--{name} goes with --cfg job, which shows the config; give that too, or leave --{name} out")
+
+
+@contextlib.contextmanager
+def package_told(arguments: Sequence[str]) -> Iterator[None]:
+    """Raises UserError where Hydra leaves in the block, as the part of the config that --package names is not there."""
+    from hydra._internal.utils import get_args_parser
+
+    package, said = get_args_parser().parse_args(list(arguments)).package, io.StringIO()
+    if package is None:
+        yield
+        return
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    except SystemExit as stop:
+        if stop.code == 1 and "not found in config" in said.getvalue():
+            raise UserError(
+                f"--package shows the part of the config that is named {package!r}, and there is none; expected a key "
+                "with keys below it, such as model or data; leave --package out to see them all"
+            ) from None
+        raise
+    finally:
+        if "not found in config" not in said.getvalue():
+            sys.stderr.write(said.getvalue())
 
 
 def _require_value(flag: str, value: str) -> None:
@@ -265,6 +292,12 @@ def _unknown_key(error: BaseException) -> str | None:
 
 
 def _no_such_key(key: str, verb: str) -> str:
+    parent = key.partition(".")[0]
+    if key in _keys(verb):
+        return (
+            f"the key '{key}' is gone, as another override takes {parent} or what is below it away; expected them to "
+            f"stay; leave out {parent}=… or ~{parent}, or give {parent}.KEY=VALUE alone"
+        )
     meant = synonym(key, verb) or nearest_key(key, _keys(verb))
     hint = f"did you mean {meant}? " if meant else ""
     shown = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"

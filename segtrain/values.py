@@ -34,7 +34,7 @@ def _is_whole(value: Any, least: int, most: int = LARGE) -> bool:
 
 def whole(least: int, most: int, *others: Any, reason: str = "") -> Rule:
     """Returns the rule of a whole number from `least` to `most`, or one of the other values; what a larger one does."""
-    told = f"a whole number from {least}" + (f" to {most}{reason}" if most != LARGE else "")
+    told = f"a whole number from {least} to {most}{reason}"
     return Rule(
         " or ".join([told, *map(_word, others)]),
         lambda value: _is_one_of(value, others) or _is_whole(value, least, most),
@@ -167,7 +167,7 @@ FLAG = one_of(True, False)
 TEXT = Rule("text of one line", _is_text)
 TEXT_OR_NULL = Rule("null or text of one line", lambda value: value is None or _is_text(value))
 ABLATED = ("without", "only")
-LIMIT = Rule("a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
+LIMIT = Rule("null, a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
 STRENGTHS = Rule(
     f"a list of numbers ≥ 0, up to {MOST_STRENGTH} (0 none, 1 as published), such as [0,0.5,1,2]",
     lambda value: _are(value, _is_strength),
@@ -181,7 +181,7 @@ RULES = {
     "deterministic": one_of(True, False, "warn"),
     "threads": whole(1, 1024),
     "early_stopping": whole(1, LARGE, None),
-    "ema": number("null or a decay between 0 and 1, such as 0.99", 0, 1, None, above=True, below=True),
+    "ema": number("a decay between 0 and 1, such as 0.99", 0, 1, None, above=True, below=True),
     "init_from": Rule("null, a run or a file of weights", lambda v: v is None or _is_text(v)),
     "freeze_encoder": whole(0, LARGE),
     "encoder_lr": number("a factor above 0 (freeze_encoder holds it still)", 0, LARGE, above=True),
@@ -209,7 +209,7 @@ RULES = {
     "trainer.max_epochs": whole(1, 10**7),
     "trainer.accumulate_grad_batches": whole(1, LARGE),
     "trainer.check_val_every_n_epoch": whole(1, LARGE, None),
-    "trainer.gradient_clip_val": number("null or a norm from 0", 0, float("inf"), None),
+    "trainer.gradient_clip_val": number("a norm from 0", 0, float("inf"), None),
     "optimizer.lr": number("a step size from 0", 0, float("inf")),
     "aug.strength": number(f"one number ≥ 0, up to {MOST_STRENGTH} (0 none, 1 as published)", 0, MOST_STRENGTH),
     "aug.schedule": Rule("constant, linear_up, linear_down or off_last_N_epochs", _is_text),
@@ -217,6 +217,10 @@ RULES = {
     "dataset.split.allow_leak": FLAG,
     "trust": Rule("a list of packages, such as [mypackage]", _are_names),
     **{f"trainer.limit_{part}_batches": LIMIT for part in ("train", "val", "test")},
+    "trainer.val_check_interval": LIMIT,
+    "trainer.gradient_clip_algorithm": one_of("norm", "value", None),
+    **{f"trainer.{key}": whole(0, LARGE, None) for key in ("min_epochs", "min_steps")},
+    "trainer.reload_dataloaders_every_n_epochs": whole(0, LARGE),
     "parts": Rule(
         "[data, augmentation] or one of them, such as [data]",
         lambda value: _are(value, lambda one: one in ("data", "augmentation")),

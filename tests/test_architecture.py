@@ -32,7 +32,7 @@ ALLOWED = {
     "segtrain.compat": (),
     "segtrain.lightning": ("segtrain.compat",),
     "segtrain.config": ("segtrain.interpolations", "segtrain.trust", "segtrain.kinds", "segtrain.config_files"),
-    "segtrain.config_files": ("segtrain.hydra_keys", "segtrain.interpolations", "segtrain.values"),
+    "segtrain.config_files": ("segtrain.allowed", "segtrain.hydra_keys", "segtrain.interpolations", "segtrain.values"),
     "segtrain.hydra_keys": ("segtrain.values",),
     "segtrain.interpolations": (),
     "segtrain.kinds": (),

@@ -75,7 +75,7 @@ MISTAKES = {
     "no such determinism": (["deterministic=maybe"], ["expected true, false or warn"]),
     "patience in words": (
         ["early_stopping=soon"],
-        ["early_stopping is 'soon'; expected a whole number from 1 or null"],
+        ["early_stopping is 'soon'; expected a whole number from 1 to 2147483647 or null"],
     ),
     "empty batch": (["data.batch_size=0"], ["data.batch_size is 0"]),
     "empty crop": (["data.crop=[32,0]"], ["data.crop is [32, 0]; expected null, a side in pixels from 1"]),

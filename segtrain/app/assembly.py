@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from segtrain.app import device
 from segtrain.app.cautions import cautions
 from segtrain.app.feeding import Feeding
+from segtrain.app.known_arguments import shipped
 from segtrain.app.limits import optimizer_steps, require_batches
 from segtrain.app.logbook import Logbook
 from segtrain.app.nonfinite import NonFinite
@@ -20,6 +21,7 @@ from segtrain.app.sources import (
     OpenData,
     build_schedule,
     build_split,
+    crop_size,
     least_size,
     open_data,
     recorded_split,
@@ -30,6 +32,7 @@ from segtrain.app.sources import (
 from segtrain.app.starting import start, supervision_of
 from segtrain.app.stops import Stops, leave_to_parent
 from segtrain.app.terminal import Progress, Terminal
+from segtrain.app.try_network import is_tried, try_network
 from segtrain.aug.tail import training_alone
 from segtrain.config import build
 from segtrain.data.datamodule import DataModule
@@ -169,6 +172,10 @@ def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segm
     mean, std = feeding.statistics(train)
     optimizer, scheduler = build_descent(config)
     network = build_network(config, dataset.channels, len(dataset.classes))
+    node: Any = OmegaConf.to_container(config.model, resolve=True)
+    if is_tried(node, shipped("model", str(config.choices.model))):
+        size = crop_size(config) or dataset.read(train[0])[0].shape[:2]
+        try_network(network, dataset.channels, size, where(config, "model"))
     return Segmentation(
         network,
         build_loss(config, feeding, train),

@@ -24,6 +24,7 @@ GIVEN = {
     "input": ("what is predicted: a file, a folder, or a list of them", "FOLDER"),
     "to": ("a folder to write, which is not there yet", "FOLDER"),
 }
+NEVER_NULL = (("evaluate", "run"), ("export", "run"))  # elsewhere an exported file may stand for the run
 LOOKED_AT = ["dataset", "aug", "init_from", "resume", "resume_with"]  # keys that a look depends on
 
 
@@ -66,8 +67,10 @@ def require_paths(config: DictConfig, verb: str) -> None:
     """Raises UserError unless what a verb cannot do without is given, and the runs and files that it names exist."""
     missing = OmegaConf.missing_keys(config)
     for key, (what, example) in GIVEN.items():
-        if key in missing:
-            raise UserError(f"{verb} wants {what}; expected {key}=…; got none; give it, as {key}={example}")
+        is_null = (verb, key) in NEVER_NULL and key not in missing and config[key] is None
+        if key in missing or is_null:
+            got = "null" if is_null else "none"
+            raise UserError(f"{verb} wants {what}; expected {key}=…; got {got}; give it, as {key}={example}")
     require = OF_VERB.get(verb)
     if require is not None:
         require(config, Path(config.outputs))

@@ -53,6 +53,7 @@ CONTRARY: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
             (None,),
             "a training predicts nothing beside its test; see trainer.limit_test_batches",
         ),
+        "log_every_n_steps": ((None, 50), "what is logged is logged once an epoch, whatever stands there"),
         "barebones": ((False,), "without scores nothing could choose the best epoch"),
     },
     "model": {
@@ -117,9 +118,11 @@ def mistakes_of(
     if not _is_shipped(plain, group, choices.get(group, "")):
         _prepare(plain, path)
         yield from _of_call(plain, path, where)
+    if path == "model" and of_theirs:
+        yield from _of_weights(plain)
     yield from out_of_range(plain, path)
     raw: Any = OmegaConf.to_container(node, resolve=False)
-    yield from _of_kinds(plain, raw, _shipped(group, choices.get(group, "")), path, where)
+    yield from _of_kinds(plain, raw, shipped(group, choices.get(group, "")), path, where)
 
 
 def _given(path: str, node: Mapping[str, Any]) -> dict[str, str]:
@@ -236,20 +239,41 @@ def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
             )
 
 
+def _of_weights(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Weights that there are none of for an encoder, told before a download is tried; imagenet is not looked up."""
+    value, encoder = node.get("encoder_weights"), node.get("encoder_name")
+    if value in (None, "imagenet") or not isinstance(encoder, str):
+        return
+    _prepare(dict(node), "model")
+    encoders = importlib.import_module("segmentation_models_pytorch.encoders")
+    known, way = ["imagenet"], "of a timm encoder its name says which, as encoder_name=tu-NAME.TAG; "
+    if not encoder.startswith("tu-"):
+        if encoder not in encoders.encoders:
+            return  # which is told where it is built
+        known, way = list(encoders.encoders[encoder]["pretrained_settings"]), ""
+    if value not in known:
+        key = "model.encoder_weights"
+        yield (
+            key,
+            f"{key} is {shown(value)}; expected null, for random weights, or {' or '.join(known)} of {encoder}; {way}"
+            f"give {key}=…",
+        )
+
+
 def _is_shipped(node: Mapping[str, Any], group: str, choice: str) -> bool:
     """Whether every key of a node stands in the file of its choice in conf/, so that it need not be looked up."""
-    return _shape(node) <= _shape(_shipped(group, choice))
+    return _shape(node) <= _shape(shipped(group, choice))
 
 
 @functools.cache
-def _shipped(group: str, choice: str) -> dict[str, Any]:
-    """What the file of a choice in conf/ and those that it begins with say, unresolved; nothing without a file."""
+def shipped(group: str, choice: str) -> dict[str, Any]:
+    """Returns what the file of a choice in conf/ and those that it begins with say, unresolved; {} without one."""
     path = conf_dir() / group / f"{choice}.yaml"
     if not path.is_file():
         return {}
     node: Any = OmegaConf.to_container(OmegaConf.load(path))
     bases = [entry for entry in node.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    found: Any = OmegaConf.to_container(OmegaConf.merge({}, *(_shipped(group, base) for base in bases), node))
+    found: Any = OmegaConf.to_container(OmegaConf.merge({}, *(shipped(group, base) for base in bases), node))
     return {str(key): value for key, value in found.items()}
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from segtrain.values import SEED, Rule, is_size, number, shown, whole
+from segtrain.values import SEED, Rule, is_size, number, one_of, shown, whole
 
 # Of a number that nothing below says more of; classes of the user's own say themselves what they take.
 MOST = 2**31 - 1
@@ -12,9 +12,11 @@ OURS = ("segtrain.", "segmentation_models_pytorch.", "albumentations.", "torchvi
 SIDE = number("pixels up to 65536, or null", -(1 << 16), 1 << 16, None)
 # Of arguments by the node that they are in: each feature map, pixel and op is computed.
 OF_ROLE: Mapping[str, float] = {"model": 1 << 16, "aug": 1e7, "loss": 1e7, "scheduler": 1e7}
+SHARE = number("a share from 0 to 1", 0, 1)
 OF_NAME: Mapping[tuple[str, str], Rule] = {
     **{("aug", name): SIDE for name in ("height", "width", "kernel", "min_height", "min_width", "max_size")},
     ("aug", "n"): whole(0, 100),
+    ("model", "decoder_interpolation"): one_of("nearest", "nearest-exact", "bilinear", "bicubic", "area"),
 }
 OF_CLASS: Mapping[str, Mapping[str, Rule]] = {
     "Shapes": {
@@ -25,9 +27,13 @@ OF_CLASS: Mapping[str, Mapping[str, Rule]] = {
         "noise": number("grey levels from 0 to 1000", 0, 1000),
     },
     "BrainScanners": {**dict.fromkeys(("train", "val", "test"), whole(1, 10**5)), "seed": whole(0, SEED)},
-    "Folds": {"k": whole(2, 10**6), "fold": whole(0, 10**6), "seed": whole(0, SEED)},
-    "Ratios": {"seed": whole(0, SEED)},
-    "Stratified": {"seed": whole(0, SEED)},
+    "Folds": {
+        **{"k": whole(2, 10**6), "fold": whole(0, 10**6), "seed": whole(0, SEED)},
+        "val": number("a share from 0 to 1", 0, 1, None),
+    },
+    "Ratios": {"val": SHARE, "test": SHARE, "seed": whole(0, SEED)},
+    "Stratified": {"val": SHARE, "test": SHARE, "seed": whole(0, SEED)},
+    "Blocks": {"val": SHARE, "test": SHARE},
     "Instances": {"border": whole(0, 1 << 16)},
 }
 
@@ -48,10 +54,16 @@ def out_of_range(node: Any, path: str) -> Iterator[tuple[str, str]]:
     for name, value in items:
         rule = rules.get(name) or OF_NAME.get((role, str(name)))
         key = f"{path}.{name}"
-        if rule is not None and not rule.holds(value) and isinstance(value, int | float | list):
+        if rule is not None and not rule.holds(value) and _is_judged(value, role):
             yield key, f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…"
         elif type(value) in (int, float) and not abs(value) <= OF_ROLE.get(role, math.inf):
-            yield key, f"{key} is {shown(value)}; expected a number up to {OF_ROLE.get(role, MOST):,.0f}; give {key}=…"
+            most = f"{OF_ROLE.get(role, MOST):,.0f}"
+            yield key, f"{key} is {shown(value)}; expected a finite number up to {most}; give {key}=…"
         elif (type(value) is int and abs(value) > MOST) or (type(value) is float and not math.isfinite(value)):
-            yield key, f"{key} is {shown(value)}; expected a number, up to {MOST:,}; give {key}=…"
+            yield key, f"{key} is {shown(value)}; expected a finite number up to {MOST:,}; give {key}=…"
         yield from out_of_range(value, key)
+
+
+def _is_judged(value: Any, role: str) -> bool:
+    """Whether a rule is asked of such a value; of others the kind is."""
+    return isinstance(value, int | float | list) or (role == "model" and isinstance(value, str) and "${" not in value)
