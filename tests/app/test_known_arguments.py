@@ -222,3 +222,60 @@ def test_what_newcomers_type(typed: str, words: str, segtrain: CommandLine) -> N
 def test_classes_as_a_list(segtrain: CommandLine) -> None:
     assert segtrain("dataset=folder", "dataset.root=x", "dataset.classes=[a,b]") == 2
     assert "dataset.classes is ['a', 'b']" in segtrain.err and "name: value in the mask" in segtrain.err
+
+
+@pytest.mark.parametrize("value", ["foo", "linear", "", 3])
+def test_an_interpolation_that_torch_has_not_is_refused(value: Any) -> None:
+    said = told(overridden(base("model", "unet_resnet18"), "model.decoder_interpolation", value))
+    assert said.startswith("model.decoder_interpolation is "), said
+
+
+@pytest.mark.parametrize("value", ["nearest", "bilinear", "bicubic"])
+def test_an_interpolation_that_torch_has_is_taken(value: str) -> None:
+    assert told(overridden(base("model", "unet_resnet18"), "model.decoder_interpolation", value)) == ""
+
+
+@pytest.mark.parametrize(
+    ("encoder", "weights", "words"),
+    [
+        ("resnet18", "foo", "ssl or swsl"),
+        ("resnet18", "advprop", "imagenet"),
+        ("tu-test_resnet", "foo", "tu-NAME.TAG"),
+        *[("resnet18", known, "") for known in ("imagenet", "ssl", None)],
+        *[("tu-test_resnet", known, "") for known in ("imagenet", None)],
+    ],
+)
+def test_weights_that_an_encoder_has_not_are_told_before_a_download(
+    encoder: str, weights: str | None, words: str
+) -> None:
+    config = overridden(base("model", "unet_resnet18"), "model.encoder_name", encoder)
+    said = told(overridden(config, "model.encoder_weights", weights))
+    assert (said == "") == (words == "") and words in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        *[("trainer.val_check_interval", value, "a share above 0") for value in (0, -1, 1.5, float("nan"), "10h")],
+        *[("trainer.log_every_n_steps", value, "leave it out") for value in (0, -1, 10)],
+        *[(f"trainer.limit_{part}_batches", 0, "from 1") for part in ("train", "val", "test")],
+        ("trainer.limit_predict_batches", 0, "leave it out"),
+        *[(f"trainer.{key}", -1, "from 0") for key in ("min_epochs", "min_steps", "reload_dataloaders_every_n_epochs")],
+        *[(f"trainer.{key}", 1, "leave it out") for key in ("max_steps", "overfit_batches", "num_sanity_val_steps")],
+        ("trainer.gradient_clip_algorithm", "foo", "norm, value or null"),
+        ("trainer.gradient_clip_val", -1, "expected a norm from 0 or null"),
+        ("trainer.accumulate_grad_batches", 10**13, "from 1 to 2147483647"),
+        ("optimizer.weight_decay", float("nan"), "a finite number"),
+        ("loss.dice_weight", float("nan"), "a finite number"),
+        *[("dataset.split.val", value, "a share from 0 to 1") for value in (float("nan"), 1.5, -0.1)],
+    ],
+)
+def test_a_number_out_of_its_range_is_told(key: str, value: Any, words: str) -> None:
+    said = told(overridden(base("dataset", "shapes"), key, value))
+    assert said.startswith(f"{key} is ") and words in said, said
+    assert said.count("or null") <= 1
+
+
+@pytest.mark.parametrize(("key", "value"), [("val_check_interval", 2), ("val_check_interval", 0.5), ("min_epochs", 1)])
+def test_a_number_in_its_range_is_taken(key: str, value: Any) -> None:
+    assert told(overridden(base("dataset", "shapes"), f"trainer.{key}", value)) == ""
