@@ -21,7 +21,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "no scans": (["dataset=volume", "dataset.root=nowhere", "dataset.classes={a:0,b:1}"], "nowhere"),
     "negative strength": (["aug=flips", "aug.strength=-1"], "one number ≥ 0"),
     "no value": (["dataset=folder"], "dataset.classes has no value"),
-    "a share that is none": (["dataset=shapes", "dataset.split.val=2"], "dataset.split.val 2"),
+    "a share that is none": (["dataset=shapes", "dataset.split.val=2"], "expected a share from 0 to 1"),
     "batches in words": (["data.batch_size=many"], "data.batch_size is 'many'"),
     "no epoch": (["trainer.max_epochs=0"], "trainer.max_epochs is 0"),
     "unknown key": (["aug.strenght=2"], "did you mean aug.strength?"),
