@@ -57,8 +57,10 @@ def renamed(folder: Path, names: list[str]) -> Path:
         rows = read_csv(run / "per_image.csv")
         for row, name in zip(rows, names * len(rows), strict=False):
             row["id"] += name
-            row |= {f"dice/{one}": row["dice/cell"] for one in names}
+            row |= {f"dice/{one}": row["dice/cell"] for one in names}  # whose mean is the same
         write_csv(run / "per_image.csv", rows)
+        split = json.loads((run / "split.json").read_text())
+        (run / "split.json").write_text(json.dumps({**split, "test": [row["id"] for row in rows]}))
         config = (run / "config.yaml").read_text()
         (run / "config.yaml").write_text(config.replace("aug: flips", f"aug: {json.dumps(''.join(names))}"))
         told = json.loads((run / "env.json").read_text())
