@@ -124,7 +124,7 @@ def _bounds(rows: Iterable[Scores], name: str) -> tuple[float, float]:
 
 
 def _extreme(found: Sequence[tuple[float, float, float]], lower: bool) -> float:
-    """Returns the least, or the largest, weighted mean; each step weighs by the mean before it until none is further."""
+    """Returns the least, or the largest, mean; each step weighs by the mean before, until none is further."""
     mean = sum(score for score, _, _ in found) / len(found)
     for _ in range(len(found) + 2):
         weights = [most if (score < mean) == lower else least for score, least, most in found]

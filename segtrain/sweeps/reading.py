@@ -237,7 +237,7 @@ def _tests_all(config: Mapping[str, Any]) -> bool:
 
 
 def _minutes(status: Mapping[str, Any]) -> float:
-    """Minutes of the last start; NaN before the end, and where the times are none of a run: a clock that was set back."""
+    """Minutes of the last start; NaN before the end, and where the times are none of a run."""
     if not (status.get("started_at") and status.get("ended_at")):
         return math.nan
     began, ended = (datetime.fromisoformat(status[key]) for key in ("started_at", "ended_at"))
