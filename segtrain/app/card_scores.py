@@ -107,7 +107,8 @@ def _means(loaded: Loaded) -> dict[str, str]:
     columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
     groups = _groups(loaded)
     try:
-        rows = read_csv(path)
+        images = read_images(path, {})
+        rows = [*images.values()]
         if lacks := [key for key in (*columns, "pixels") if not rows or key not in rows[0]]:
             raise damaged(path, f"no {lacks[0]}", "a row of scores for each test image, as training wrote it")
     except UserError as error:

@@ -84,7 +84,7 @@ def _problem(row: Scores) -> str:
 
 
 def _apart(rows: Sequence[Scores], results: Mapping[str, Any]) -> str:
-    """Returns what results.json denies: classes, numbers of empty images, pooled scores that the images' cannot give."""
+    """Returns what results.json denies: classes, empty images, pooled scores that no images' give."""
     pooled = {key.removeprefix("test/dice/"): value for key, value in results.items() if key.startswith("test/dice/")}
     classes = _classes(rows[0], "dice")
     if pooled and classes and pooled.keys() != classes.keys():
