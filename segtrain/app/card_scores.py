@@ -13,6 +13,7 @@ from segtrain.model.empties import as_counted
 from segtrain.model.intervals import of_means
 from segtrain.printable import in_code, in_markdown
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.image_table import read_images
 
 SCORES = ("dice", "iou", "precision", "recall")
 
