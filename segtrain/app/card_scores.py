@@ -13,7 +13,7 @@ from segtrain.model.empties import as_counted
 from segtrain.model.intervals import of_means
 from segtrain.printable import in_code, in_markdown
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.metrics_csv import read_csv
+from segtrain.runs.image_table import read_images
 
 SCORES = ("dice", "iou", "precision", "recall")
 
@@ -108,14 +108,15 @@ def _means(loaded: Loaded) -> dict[str, str]:
     columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
     groups = _groups(loaded)
     try:
-        rows = read_csv(path)
+        images = read_images(path, {})
+        rows = [*images.values()]
         if lacks := [key for key in (*columns, "pixels") if not rows or key not in rows[0]]:
             raise damaged(path, f"no {lacks[0]}", "a row of scores for each test image, as training wrote it")
     except UserError as error:
         raise UserError(f"{error}; or export without the card: card=false") from error
     values = np.array([[row[key] for key in columns] for row in rows])
     values = as_counted(values, np.array([int(row["pixels"]) for row in rows]))
-    found = of_means(values, groups=[groups.get(row["id"], row["id"]) for row in rows])
+    found = of_means(values, groups=[groups.get(name, name) for name in images])
     means = [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in values.T]
     shown = [
         f"{_shown(m)} [{_shown(i.low)}, {_shown(i.high)}]" if i.low == i.low else _shown(m)

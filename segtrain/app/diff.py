@@ -1,6 +1,7 @@
 """`python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results. Without torch."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.metrics_csv import read_csv
+from segtrain.runs.image_table import Scores, read_images
 from segtrain.screen import Screen
 
 USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
@@ -44,6 +45,8 @@ def diff(arguments: Sequence[str]) -> None:
 
 def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
     """Title to (what, in a, in b), of what differs."""
+    for run in (one, other):
+        run.require_whole()
     found = differences(completed(one.config()), completed(other.config()))
     return {
         "config": [(key, *pair) for key, pair in found.items()],
@@ -82,15 +85,15 @@ def _only(a: Mapping[str, Any], b: Mapping[str, Any], side: str) -> list[str]:
 
 
 def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]:
-    a, b = (_numbered(run.read_json("results.json")) if _is_finished(run) else {} for run in (one, other))
-    yield from _unequal(a, b)
+    results = [run.read_json("results.json") if _has_results(run) else {} for run in (one, other)]
+    yield from _unequal(*map(_numbered, results))
     rows, others = one.metrics.rows(), other.metrics.rows()
     same = next((number_of(int(x["epoch"])) for x, y in zip(rows, others, strict=False) if not _equal(x, y)), None)
     if same is not None or len(rows) != len(others):
         first = "the same as far as both go" if same is None else f"first differs in epoch {same}"
         yield "metrics.csv", counted(len(rows), "epoch"), f"{counted(len(others), 'epoch')}, {first}"
-    worst = _furthest_image(one.path / "per_image.csv", other.path / "per_image.csv")
-    if worst:
+    tables = [read_images(run.path / "per_image.csv", of) for run, of in zip((one, other), results, strict=True)]
+    if worst := _furthest_image(*tables):
         yield worst
 
 
@@ -101,17 +104,17 @@ def _numbered(results: Mapping[str, Any]) -> dict[str, Any]:
     return rest if best is None else rest | written("best_epoch", best)
 
 
-def _is_finished(run: RunFolder) -> bool:
-    return (run.path / "results.json").exists()
+def _has_results(run: RunFolder) -> bool:
+    return os.path.lexists(run.path / "results.json")  # a link to nowhere is told when it is read
 
 
 def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
     return x.keys() == y.keys() and all(a == y[key] or (math.isnan(a) and math.isnan(y[key])) for key, a in x.items())
 
 
-def _furthest_image(a: Path, b: Path) -> tuple[str, str, str] | None:
+def _furthest_image(a: Mapping[str, Scores], b: Mapping[str, Scores]) -> tuple[str, str, str] | None:
     """The test image whose mean Dice differs most, where both runs tested it."""
-    tables = [{row["id"]: _counted(row) for row in read_csv(path)} for path in (a, b)]
+    tables = [{name: _counted(row) for name, row in table.items()} for table in (a, b)]
     gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
     gaps = {name: gap for name, gap in gaps.items() if gap > 0}
     if not gaps:

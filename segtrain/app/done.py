@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from segtrain.errors import UserError
 from segtrain.files import append_whole, text_of
+from segtrain.runs.metrics_csv import unquoted, written_text
 
 TABLE = "predicted.csv"
 APART = "|"  # between outputs
@@ -70,7 +71,7 @@ class Done:
         elif self._is_cut:
             text.write("\n")
             self._is_cut = False
-        rows.writerow(line)
+        rows.writerow(map(written_text, line))
         append_whole(self._path, text.getvalue().encode())
         self._lines[line.name] = line
         self._mine |= {self._below(path): line.name for path in outputs}
@@ -91,7 +92,7 @@ class Done:
         content = text_of(self._path)
         lines, self._is_cut = content.splitlines()[1:], not content.endswith("\n")
         rows = [row for line in lines for row in csv.reader([line]) if len(row) == len(COLUMNS)]
-        return [_Line(*row) for row in rows]
+        return [_Line(*map(unquoted, row)) for row in rows]
 
 
 def _escaped(name: str) -> str:

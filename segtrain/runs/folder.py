@@ -30,6 +30,7 @@ UNNAMED = re.compile(
 )
 PARTS = ("choices", "dataset", "aug", "data", "model", "loss", "optimizer", "scheduler", "trainer")  # of a config
 BEST, WEIGHTS = "best.ckpt", "best.safetensors"  # in checkpoints/
+FINISHED = ("split.json", "env.json", "metrics.csv", "per_image.csv", "results.json")  # what every version has written
 LONGEST = 120  # characters of a folder name: leaves room for the path before it on every file system
 LONGEST_BYTES = 200  # file systems allow 255 bytes a name; a temporary file adds to it
 
@@ -157,6 +158,18 @@ class RunFolder:
             UserError: not a run folder, or its status.json is damaged.
         """
         return self.read_json("status.json")
+
+    def require_whole(self) -> None:
+        """Nothing, unless the run is finished and a file is missing that a finished run of any version has.
+
+        Raises:
+            UserError: one is missing, or a link that leads nowhere; or status.json is damaged.
+        """
+        if self.status["state"] != "finished":
+            return
+        for name in FINISHED:
+            if not (self.path / name).exists():
+                raise damaged(self.path / name, "no such file", "it, as of every run that has finished")
 
     def set_status(self, state: State, **info: Any) -> None:
         """Records the state and the time it began; `info` (error="…") is added to what is known.

@@ -7,6 +7,7 @@ apostrophe, which reading takes off again.
 import csv
 import io
 import math
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def read_cells(path: Path) -> list[dict[str, str]]:
     Raises:
         UserError: it is cut off, or its lines are not of one length.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     text = text_of(path)
     table = _table(path, text)
@@ -136,7 +137,7 @@ class MetricsTable:
 
     def _read(self) -> tuple[list[list[str]], bool]:
         """The header and the whole lines as text, and whether a cut-off line follows them."""
-        text = text_of(self.path) if self.path.exists() else ""
+        text = text_of(self.path) if os.path.lexists(self.path) else ""
         whole, newline, torn = text.rpartition("\n")
         table = _table(self.path, whole + newline)
         heads = table[0] if table else []

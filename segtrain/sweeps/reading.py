@@ -13,7 +13,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError, damaged
 from segtrain.runs.contents import is_number, is_text, is_whole
 from segtrain.runs.folder import UNNAMED, RunFolder
-from segtrain.runs.metrics_csv import read_csv
+from segtrain.runs.image_table import read_images
 
 SEED, DEAL, FOLD = "seed", "dataset.split.seed", "dataset.split.fold"
 # Keys that may differ between runs of one arm without changing a result.
@@ -22,6 +22,7 @@ HARMLESS = (
     *("choices.logger", "choices.trainer", "choices.sweep", "checkpoint.*", "trainer.accelerator"),
     *("dataset.split.seed", "dataset.split.fold"),
 )
+LONGEST = 60 * 24 * 366  # minutes of a run; what says more is no duration
 BLOCKS = "segtrain.data.split.Blocks"  # a split into slabs of neighbours
 
 
@@ -67,7 +68,7 @@ class Run(NamedTuple):
     fingerprint: str  # of the data
     test: tuple[str, ...]  # ids of the test split
     groups: dict[str, str]  # of test samples (patients), where the data itself says them
-    minutes: float  # of its last start; NaN before the end
+    minutes: float  # of its last start; NaN before the end, or unknown
     error: str
 
     @property
@@ -129,6 +130,7 @@ def read_run(path: Path) -> Run:
         UserError: a file of it is damaged.
     """
     run = RunFolder(path)
+    run.require_whole()
     status, config = run.status, _config(run)
     typed = [o.lstrip("+") for o in run.overrides()]
     split, results = _json(run, "split.json"), _json(run, "results.json")
@@ -141,7 +143,7 @@ def read_run(path: Path) -> Run:
         typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) not in (SEED, DEAL, FOLD)),
         config=config,
         results=results,
-        images=_images(path / "per_image.csv", results),
+        images=read_images(path / "per_image.csv", results, split.get("test", ()), _tests_all(config)),
         epochs=[dict(row) for row in run.metrics.rows()],
         versions=_json(run, "env.json"),
         fingerprint=split.get("fingerprint", ""),
@@ -226,23 +228,18 @@ def groups_of(run: Run) -> dict[str, str]:
     return groups
 
 
-def _images(path: Path, results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Test image to its scores; none before the end.
-
-    Raises:
-        UserError: the table is damaged, or is not of the results.
-    """
-    rows = read_csv(path)
-    images = {row["id"]: {key: value for key, value in row.items() if key != "id"} for row in rows}
-    if len(images) < len(rows):
-        raise damaged(path, "an image that stands twice", "a line an image")
-    if results and len(images) != results["test/images"]:
-        raise damaged(path, counted(len(images), "image"), f"the {results['test/images']} of results.json")
-    return images
+def _tests_all(config: Mapping[str, Any]) -> bool:
+    """Whether a run tests every image of its test split: nothing says that some batches are enough."""
+    limit = config.get("trainer.limit_test_batches")
+    return (limit is None or (isinstance(limit, float) and limit == 1)) and not any(
+        config.get(f"trainer.{key}") for key in ("fast_dev_run", "overfit_batches")
+    )
 
 
 def _minutes(status: Mapping[str, Any]) -> float:
+    """Minutes of the last start; NaN before the end, and where the times are none of a run."""
     if not (status.get("started_at") and status.get("ended_at")):
         return math.nan
     began, ended = (datetime.fromisoformat(status[key]) for key in ("started_at", "ended_at"))
-    return (ended - began).total_seconds() / 60
+    minutes = (ended - began).total_seconds() / 60
+    return minutes if 0 <= minutes <= LONGEST else math.nan

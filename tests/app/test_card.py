@@ -124,10 +124,18 @@ def test_a_narrow_basis_is_told(run: Path) -> None:
 def write_scores(run: Path, dice: list[float], groups: int) -> None:
     """The run as if it had been tested on images with these Dice scores, of so many patients."""
     names = [f"i{i}" for i in range(len(dice))]
-    keys = [f"{score}{end}" for score in ("dice", "iou") for end in ("", "/background", "/disc", "/square")]
+    ends = ("", "/background", "/disc", "/square")
+    columns = [(f"dice{end}", f"iou{end}") for end in ends]
     write_csv(
         run / "per_image.csv",
-        [{"id": n, **dict.fromkeys(keys, d), "pixels": 9} for n, d in zip(names, dice, strict=True)],
+        [
+            {
+                "id": name,
+                **{key: of for pair in columns for key, of in zip(pair, (d, d / (2 - d)), strict=True)},
+                "pixels": 9,
+            }
+            for name, d in zip(names, dice, strict=True)
+        ],
     )
     split = json.loads((run / "split.json").read_text())
     split |= {"test": names, "groups": {name: f"patient {i % groups}" for i, name in enumerate(names)}}

@@ -1,9 +1,12 @@
 """`python -m segtrain diff RUN RUN` says in what two runs differ."""
 
+import json
+import math
 import shutil
 import subprocess
 import sys
 
+from segtrain.runs.metrics_csv import read_csv, write_csv
 from tests.app.test_resume import FEW, run_in
 from tests.conftest import CommandLine
 
@@ -22,12 +25,20 @@ def test_what_differs_is_shown_and_what_does_not_is_said(segtrain: CommandLine) 
         assert shown in segtrain.out, shown
 
     # An image that is rightly empty in one, and has a false positive in the other, differs most.
-    for copy, dice in (("d", "nan"), ("e", "0.0")):
+    for copy, score in (("d", math.nan), ("e", 0.0)):
         shutil.copytree(a, segtrain.folder / "outputs" / copy / "run")
         path = segtrain.folder / "outputs" / copy / "run/per_image.csv"
-        head, first, *rest = path.read_text().splitlines()
-        name, _, *cells = first.split(",")
-        path.write_text("\n".join([head, ",".join([name, dice, *cells]), *rest]) + "\n")
+        first, *rest = read_csv(path)
+        foreground = [key for key in first if key.startswith(("dice", "iou", "truth")) and "background" not in key]
+        gone = sum(int(first[key]) for key in foreground if key.startswith("truth/"))
+        first |= {key: 0 if key.startswith("truth/") else score for key in foreground}
+        name, first["truth/background"] = first["id"], first["truth/background"] + gone
+        write_csv(path, [first, *rest])
+        results = json.loads((path.parent / "results.json").read_text())
+        for key in [key for key in results if key.startswith("test/empty_images/") and "background" not in key]:
+            results[key] += 1
+        pooled = [key for key in results if key.startswith("test/dice/")]  # of the pixels before
+        (path.parent / "results.json").write_text(json.dumps({k: v for k, v in results.items() if k not in pooled}))
     assert segtrain("diff", "d/run", "e/run") == 0, segtrain.err
     assert f"dice of {name} (differs most of 1)" in segtrain.out and "1.0000" in segtrain.out
 

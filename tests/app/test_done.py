@@ -1,5 +1,6 @@
 """What was done, and what is not to be replaced."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -70,6 +71,19 @@ def test_any_name_is_known_again(source: Path, name: str) -> None:
         with pytest.raises(UserError, match="is there already"):
             done.refuse_others("another", [output])
     assert (folder / TABLE).read_bytes().decode().count("\n") == 3
+
+
+@pytest.mark.parametrize("name", ["=cmd", "+1+1", "@SUM(1)", "-rf", "'=1", "'a", "''@x"])
+def test_no_name_is_a_formula_and_each_is_known_again(source: Path, name: str) -> None:
+    folder = source.parent / "out"
+    source = source.rename(source.with_name(f"{name}.png"))
+    (output := folder / f"{name}.png").write_bytes(b"labels")
+    Done(folder, "m").add(name, source, [output])
+    cells = [cell for row in csv.reader((folder / TABLE).read_text().splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "@", "-")]
+    done = Done(folder, "m")
+    assert done.has(name, source)
+    done.refuse_others(name, [output])
 
 
 def test_what_was_done_is_written_through_no_link(source: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import html.parser
 import io
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -57,8 +58,10 @@ def renamed(folder: Path, names: list[str]) -> Path:
         rows = read_csv(run / "per_image.csv")
         for row, name in zip(rows, names * len(rows), strict=False):
             row["id"] += name
-            row |= {f"dice/{one}": row["dice/cell"] for one in names}
+            row |= {f"dice/{one}": row["dice/cell"] for one in names}  # whose mean is the same
         write_csv(run / "per_image.csv", rows)
+        split = json.loads((run / "split.json").read_text())
+        (run / "split.json").write_text(json.dumps({**split, "test": [row["id"] for row in rows]}))
         config = (run / "config.yaml").read_text()
         (run / "config.yaml").write_text(config.replace("aug: flips", f"aug: {json.dumps(''.join(names))}"))
         told = json.loads((run / "env.json").read_text())
@@ -89,6 +92,28 @@ def test_a_damaged_run_is_named_and_left_out(swept: Path, tmp_path: Path, name: 
     assert [warning for warning in found.warnings if run.name in warning and name in warning and "left out" in warning]
     with pytest.raises(UserError, match=re.escape(name)):
         find([run])
+
+
+@pytest.mark.parametrize("name", ["split.json", "env.json", "metrics.csv", "results.json", "per_image.csv"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_finished_run_without_a_file_is_named_and_left_out(
+    swept: Path, tmp_path: Path, name: str, link: bool
+) -> None:
+    folder = copied(swept, tmp_path)
+    run = folder / "aug=flips,aug.strength=1,seed=0"
+    (run / name).unlink()
+    if link:
+        (run / name).symlink_to(run / "nowhere")
+    found = find([folder])
+    assert [warning for warning in found.warnings if run.name in warning and name in warning and "left out" in warning]
+
+
+@pytest.mark.parametrize("ended", ["9999-12-31T00:00:00+00:00", "1970-01-01T00:00:00+00:00"])
+def test_times_that_are_none_of_a_run_are_no_duration(swept: Path, tmp_path: Path, ended: str) -> None:
+    run = copied(swept, tmp_path) / "aug=flips,aug.strength=1,seed=0"
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps({**status, "ended_at": ended}))
+    assert math.isnan(find([run]).runs[0].minutes)
 
 
 @pytest.mark.parametrize("name", ["augmented.png", "thumbnails.jpg"])

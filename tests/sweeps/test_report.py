@@ -97,9 +97,9 @@ def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:
     assert "not begun: aug=flips,aug.strength=1,seed=6" in said
 
 
-def retell(run: Path, told: dict[str, object]) -> None:
-    """Writes other values into a run's results."""
-    path = run / "results.json"
+def retell(run: Path, told: dict[str, object], name: str = "results.json") -> None:
+    """Writes other values into a run's results, or into another JSON file of it."""
+    path = run / name
     path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
 
 
@@ -109,6 +109,7 @@ def test_seeds_with_test_sets_of_their_own_are_compared_over_seeds(tmp_path: Pat
         rows = table.read_text().splitlines()
         table.write_text("\n".join([*rows[:10], ""]))
         retell(table.parent, {"test/images": 9})
+        retell(table.parent, {"test": made.IMAGES[:9]}, "split.json")
     found = find([tmp_path])
     assert {(c.table.design, c.estimate.rows) for c in found.contrasts} == {(Design.OWN_SETS, 5)}
     assert any("do not all test the same images" in warning for warning in found.warnings)
@@ -216,6 +217,7 @@ def test_false_positives_on_empty_images_stand_in_the_table(tmp_path: Path) -> N
         dice = "0.0" if sees else ""
         file.write_text("\n".join([*rows, *(f"e{j},{dice},0.99,{dice},{dice}" for j in range(3)), ""]))
         retell(file.parent, {"test/images": len(rows) + 2})
+        retell(file.parent, {"test": [*made.IMAGES, "e0", "e1", "e2"]}, "split.json")
     write_report([tmp_path], tmp_path)
     (flips,) = (
         line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("| flips × 1 | 2")

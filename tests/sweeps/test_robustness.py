@@ -84,9 +84,8 @@ def test_a_file_of_other_weights_or_draws_is_left_out_and_named(sweep: Path) -> 
     shifted(first, seed=3)
     text = (second / "per_image.csv").read_text().splitlines()
     cells = text[1].split(",")
-    (second / "per_image.csv").write_text(
-        "\n".join([text[0], ",".join([cells[0], "0.5", *cells[2:]]), *text[2:]]) + "\n"
-    )
+    other = ",".join([cells[0], "0.5", cells[2], "0.5", str(1 / 3)])
+    (second / "per_image.csv").write_text("\n".join([text[0], other, *text[2:]]) + "\n")
     found = find([sweep]).robustness
     assert found is not None and sorted(found.left_out) == [first.name, second.name]
     assert all(c.estimate.rows == 4 for c in found.contrasts["noise", 1.0])
