@@ -9,7 +9,7 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,21 @@ class Loader(ConfigLoaderImpl):
             node = config._get_node(key, validate_access=False)
             if isinstance(node, Node) and not node._is_interpolation() and not node._is_missing() and key not in swept:
                 require_value(key, OmegaConf.select(config, key))
+        if self._has_foreign:
+            _require_typed(config, {str(one.key_or_group) for one in self._typed})
+
+
+def _require_typed(config: DictConfig, typed: Collection[str]) -> None:
+    """Raises UserError where a file says which run is changed, or has outputs lead out of the current folder."""
+    for key in ("resume", "resume_with", "resume_allow"):
+        if key not in typed and OmegaConf.select(config, key):
+            raise UserError(f"{key} stands in a config file; expected it on the command line only; leave it out there")
+    outputs = "outputs" if "outputs" in typed else str(OmegaConf.select(config, "outputs", default="outputs"))
+    if os.path.isabs(outputs) or os.path.normpath(outputs).split(os.sep)[0] == os.pardir:
+        raise UserError(
+            f"a config file puts outputs at '{outputs}', outside of the current folder; expected a folder in it, as a "
+            f"file may come from anyone; if it is meant, type it: 'outputs={outputs}'"
+        )
 
 
 def _require_names(override: Override, group: str, listed: Sequence[str]) -> None:
@@ -174,9 +189,31 @@ class Repository(ConfigRepository):
 
 
 def _checked(source: ConfigSource) -> ConfigSource:
-    if source.scheme() == "file" and source.path != Loader.shipped:  # its class: Hydra imports its plug-ins anew
-        return Folder(source.provider, f"file://{source.path}")
-    return source
+    if source.scheme() != "file":  # by its word and not its class: Hydra imports its plug-ins anew
+        return source
+    kind = Shipped if source.path == Loader.shipped else Folder
+    return kind(source.provider, f"file://{source.path}")
+
+
+class Shipped(FileConfigSource):
+    """The folder of segtrain's own configs, out of which no name of another file leads."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Returns what a file says; Hydra's hook."""
+        is_inside(config_path, self.path)
+        return super().load_config(config_path)
+
+    def is_config(self, config_path: str) -> bool:
+        """Returns whether there is such a file; Hydra's hook."""
+        return is_inside(config_path, self.path) and super().is_config(config_path)
+
+    def is_group(self, config_path: str) -> bool:
+        """Returns whether there is such a folder below; Hydra's hook."""
+        return is_inside(config_path, self.path) and super().is_group(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Returns the names below a group; Hydra's hook."""
+        return super().list(config_path, results_filter) if is_inside(config_path, self.path) else []
 
 
 class Folder(FileConfigSource):

@@ -34,7 +34,8 @@ OF_CLUSTER = (
 )
 OF_ENGINE = ("ray", "init", "remote")  # mappings of Ray's launcher that hold numbers
 WORD = r"(?a)[\w .,:;=@%+&|()\[\]*/-]{1,200}"
-KEY = r"(?a)\w[\w-]{0,63}"
+KEY = r"(?a)[a-zA-Z0-9][\w-]{0,63}"  # not one of Hydra's own, which begin with _
+TYPED_ALONE = ("hydra", "trust", "outputs", "resume", "resume_with", "resume_allow", "")
 # What segtrain's own files say, which a copy of them may repeat: another value would do nothing, or write elsewhere.
 AS_SHIPPED: dict[str, tuple[Any, ...]] = {
     "run.dir": (".",),
@@ -124,7 +125,8 @@ def _require_engine(node: Any, key: str, where: str, trusted: Sequence[str]) -> 
     _require(isinstance(node, dict), where, key, node, "its keys")
     for name, value in node.items():
         path, known = f"{key}.{name}", LAUNCHERS if key == "launcher" else SWEEPERS
-        _require(isinstance(name, str) and re.fullmatch(KEY, name) is not None, where, path, value, "a plain key")
+        is_plain = isinstance(name, str) and (name == "_target_" or re.fullmatch(KEY, name) is not None)
+        _require(is_plain, where, path, value, "a plain key")
         if name == "_target_":
             fits = isinstance(value, str) and (value in known or _is_within(value, trusted))
             _require(fits, where, path, value, f"one of {', '.join(known)}, or trust=[…] on the command line")
@@ -160,7 +162,7 @@ def _require_axes(params: Any, where: str) -> None:
     for key, value in [item for arm in (*arms, params) for item in arm.items() if item[0] != "arms"]:
         first = re.split(r"[./@=]", str(key).lstrip("+~ "))[0]
         path = f"sweeper.params.{key}"
-        _require(first not in ("hydra", "trust", ""), where, path, value, "a key of a run; this one is typed")
+        _require(first not in TYPED_ALONE, where, path, value, "a key of a run; this one is typed")
         items = value if isinstance(value, list) else [value]
         plain = all(one is None or isinstance(one, bool | int | float | str) for one in items)
         _require(plain, where, path, value, "values such as 0,1,2 or [0, 1, 2]")

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -16,12 +17,15 @@ from segtrain.app.finding import run_of
 from segtrain.app.following import Following, status
 from segtrain.config import register_resolvers
 from segtrain.errors import UserError
+from segtrain.files import require_own
 from segtrain.mistakes import explain
 from segtrain.openmp import spin_briefly
 from segtrain.runs.folder import RunFolder
 from segtrain.sweeps.pool import Answer, Outcome
 from segtrain.sweeps.watch import Watch
 from segtrain.trust import trust, typed_trust
+
+SUBMITIT = ".submitit"  # in a sweep's folder: what submitit's jobs are handed and say
 
 # An engine's process imports this when it unpickles `work`, and composes the config before it calls that.
 spin_briefly()  # its environment may not be that of the command
@@ -44,6 +48,8 @@ def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
     def outcome(folder: str) -> Outcome:
         return _outcome(folder, folder in finished, messages)
 
+    for folder in {Path(task.folder).parent / SUBMITIT for task in tasks}:
+        require_own(folder)  # the engine writes there, and follows links
     with Watch(job.names(tasks), None) as watch:
         try:
             with Following(watch, folders, outcome) as following:

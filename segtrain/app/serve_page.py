@@ -34,6 +34,7 @@ from segtrain.printable import in_html
 GRACE = 1  # seconds for answers under way when the server ends
 OFTEN = 60  # seconds: how often files are looked at for their age
 LONGEST = 300  # seconds that a file may take to come in
+SOON = 20  # seconds that a question or a password may take to come in
 MOST_ASKED = 10_000  # bytes of a question or a password
 MOST_AT_ONCE = 256  # connections
 STRONGEST = 3  # of the slider
@@ -254,12 +255,14 @@ async def _write(request: Request, path: Path, length: int) -> None:
 async def _content(request: Request) -> bytes:
     """The body of a request, if it is short; else nothing."""
     content = b""
-    with suppress(ClientDisconnect):
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > MOST_ASKED:
-                return b""
-    return content
+    with suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(SOON):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > MOST_ASKED:
+                    return b""
+            return content
+    return b""
 
 
 async def _lost(request: Request, _: Exception) -> Response:

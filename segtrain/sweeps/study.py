@@ -8,6 +8,7 @@ import numpy as np
 
 from segtrain.errors import UserError
 from segtrain.files import require_own
+from segtrain.sweeps.cmaes_state import guarded
 from segtrain.sweeps.plan import MOST_VALUES
 from segtrain.sweeps.search import Settings, Space, needed
 from segtrain.sweeps.sharing import turn
@@ -89,7 +90,7 @@ def sampler(settings: Settings, space: Space, number: int) -> Any:
     samplers, seed = needed().samplers, settings.seed
     if settings.sampler == "grid":  # its seed is the order of the grid, which all must number alike
         return samplers.GridSampler({key: _values(key, d) for key, d in space.distributions.items()}, seed)
-    kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "cmaes": samplers.CmaEsSampler}
+    kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "cmaes": guarded()}
     more = {"constant_liar": True} if settings.sampler == "tpe" else {}  # trials at one time spread out
     own = None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     return kinds[settings.sampler](seed=own, **more)
