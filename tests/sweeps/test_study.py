@@ -1,6 +1,8 @@
 """The study: its settings, its storage, and draws that no process repeats."""
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -8,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from segtrain.errors import UserError
 
 optuna = pytest.importorskip("optuna")
-from segtrain.sweeps import search, study  # noqa: E402  # after the skip
+from segtrain.sweeps import cmaes_state, search, study  # noqa: E402  # after the skip
 
 SETTINGS = search.Settings(n_trials=4, sampler="random", pruner="none", seed=0, storage=None)
 
@@ -41,6 +43,26 @@ def test_other_choices_are_another_study(tmp_path: Path) -> None:
     study.open_study(SETTINGS, space("aug=none,flips"), tmp_path)
     with pytest.raises(UserError, match=r"searches aug in .*none.*flips.*another name="):
         study.open_study(SETTINGS, space("aug=none,photometric"), tmp_path)
+
+
+class Evil:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_nothing_that_lies_in_a_study_is_run(tmp_path: Path) -> None:
+    canary = tmp_path / "ran"
+    with pytest.raises(UserError, match="no part of it"):
+        cmaes_state.loads(pickle.dumps(Evil(canary)))
+    with pytest.raises(UserError, match="cannot be read"):
+        cmaes_state.loads(b"no pickle")
+    assert not canary.exists()
+    assert cmaes_state.guarded() is optuna.samplers.CmaEsSampler and optuna.samplers._cmaes.pickle is cmaes_state
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "cmaes"])
