@@ -107,8 +107,8 @@ def _is_folder(name: str) -> bool:
 
 
 def _outside(where: str, key: str, value: Any, expected: str, node: dict[str, Any]) -> UserError:
-    package = str(node.get("_target_")).partition(".")[0]
+    package, role = str(node.get("_target_")).partition(".")[0], where.partition("/")[0]
     return UserError(
-        f"{where}: {key} is {value!r}; expected {expected}; a config may come from anyone, so nothing that it builds "
-        f"reaches outside; if you mean it, say so: trust=[{package}]"
+        f"{where}: {role}.{key} is {value!r}; expected {expected}; a config may come from anyone, so nothing that it "
+        f"builds reaches outside; if you mean it, say so: trust=[{package}]"
     )

@@ -8,6 +8,7 @@ every way in which a config is composed: runs, sweeps and their jobs, --cfg, --i
 import functools
 import importlib
 import os
+import re
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -239,7 +240,7 @@ class Folder(FileConfigSource):
             ) from error
         if not isinstance(config, DictConfig):
             raise UserError(f"'{path}' holds a list; expected a YAML mapping, key: value; correct it")
-        _require_defaults(OmegaConf.to_container(config, resolve=False), path)
+        _require_defaults(OmegaConf.to_container(config, resolve=False), path, "/" in config_path)
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 
     def is_config(self, config_path: str) -> bool:
@@ -262,8 +263,11 @@ class Folder(FileConfigSource):
         return is_inside(name, self.path)
 
 
-def _require_defaults(config: Any, path: str) -> None:
-    """Raises UserError unless what a file begins with is a list of choices, as Hydra takes them."""
+def _require_defaults(config: Any, path: str, is_choice: bool) -> None:
+    """Raises UserError unless what a file begins with is a list of choices, as Hydra takes them, and none is overruled.
+
+    is_choice: whether it is a file of a group: launcher and sweeper that it names are those of the primary file still.
+    """
     defaults = config.get("defaults", [])
     for entry in defaults if isinstance(defaults, list) else [defaults]:
         (key, value), *more = entry.items() if isinstance(entry, dict) and entry else [("", entry)]
@@ -273,6 +277,11 @@ def _require_defaults(config: Any, path: str) -> None:
             raise UserError(
                 f"'{path}' begins with {str(entry)[:100]!r} in its defaults; expected a list of files such as "
                 "- folder, or - model: unet_resnet18; correct it"
+            )
+        if is_choice and (engine := re.fullmatch(r"override\s+/?(hydra/(?:launcher|sweeper))", key)):
+            raise UserError(
+                f"'{path}' chooses {engine[1]}={value}, which segtrain's own file overrules; expected it on the "
+                f"command line; type {engine[1]}={value}, and leave it out there"
             )
 
 

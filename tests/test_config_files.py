@@ -67,6 +67,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "ours below the launcher": {"defaults": [{"/dataset@hydra.launcher.x": "shapes"}]},
     "a file elsewhere": {"defaults": ["../../elsewhere/x"]},
     "a file elsewhere, by way of ours": {"defaults": [f"/{'../' * 12}etc/x@zz"]},
+    "an engine that would not be taken": {"defaults": [{"override /hydra/launcher": "basic"}]},
     "a run to go on with": {"resume": "outputs/a/b"},
     "what a run may change": {"resume_allow": ["seed"], "resume_with": ["seed=1"]},
     "another place": {"outputs": "/other"},
@@ -87,10 +88,8 @@ TAKEN: dict[str, dict[str, Any]] = {
     "a list as an axis": of_hydra(sweeper={"params": {"seed": [0, 1], "optimizer.lr": 0.1}}),
     "jobs at a time": of_hydra(launcher={"n_jobs": 2, "timeout": 30, "retries": 1}),
     "the launcher": of_hydra(launcher={"_target_": "hydra_plugins.segtrain_plugins.ProcessLauncher", "n_jobs": 2}),
-    "a cluster": {"defaults": [{"override /hydra/launcher": "submitit_slurm"}],
-                  **of_hydra(launcher={"partition": "gpu,cpu", "mem_gb": 32, "qos": "x", "array_parallelism": 8})},
-    "a search": {"defaults": [{"override /hydra/sweeper": "optuna"}],
-                 **of_hydra(sweeper={"n_trials": 5, "sampler": "random", "pruner": "median", "seed": 1})},
+    "a cluster": of_hydra(launcher={"partition": "gpu,cpu", "mem_gb": 32, "qos": "x", "array_parallelism": 8}),
+    "a search": of_hydra(sweeper={"n_trials": 5, "sampler": "random", "pruner": "median", "seed": 1}),
     "a sweep of one file": of_hydra(mode="MULTIRUN"),
     "what conf/ says": of_hydra(run={"dir": "."}, sweep={"dir": "${outputs}/${name}", "subdir": "."},
                                 output_subdir=None,
@@ -165,7 +164,8 @@ def test_a_primary_file_is_asked(segtrain: CommandLine) -> None:
 def test_what_is_ordinary_is_taken(case: str, tmp_path: Path) -> None:
     if case == "a cluster":
         pytest.importorskip("submitit")
-    composed("train", lay(tmp_path, TAKEN[case]))
+    engine = {"a cluster": ["hydra/launcher=submitit_slurm"], "a search": ["hydra/sweeper=optuna"]}
+    composed("train", [*lay(tmp_path, TAKEN[case]), *engine.get(case, [])])
 
 
 def test_an_object_of_a_trusted_package_is_made(tmp_path: Path) -> None:

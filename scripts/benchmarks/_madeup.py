@@ -48,15 +48,28 @@ def _configured(real: Path, run: Path, policy: str, strength: float, seed: int) 
 
 
 def _scored(real: Path, run: Path, gain: float, rng: np.random.Generator) -> None:
-    """Every Dice and IoU of the real run changed: by the arm's gain, and by chance for the run and each image."""
+    """Every score of the real run changed: by the arm's gain, and by chance for the run and each image."""
     change = gain + 0.01 * float(rng.normal())
-
-    def moved(row: Mapping[str, Any], spread: float = 0.0) -> dict[str, Any]:
-        own = {k: v for k, v in row.items() if {"dice", "iou"} & set(k.split("/")) and v not in ("", None)}
-        return {**row, **{k: min(1.0, float(v) + change + spread * float(rng.normal())) for k, v in own.items()}}
-
     with open(real / "per_image.csv", encoding="utf-8", newline="") as file:
-        write_csv(run / "per_image.csv", [moved(row, 0.02) for row in csv.DictReader(file)])
-    write_csv(run / "metrics.csv", [moved(row) for row in MetricsTable(real / "metrics.csv").rows()])
-    results = moved(json.loads((real / "results.json").read_text(encoding="utf-8")))
+        rows = [_moved_image(row, change + 0.02 * float(rng.normal())) for row in csv.DictReader(file)]
+    write_csv(run / "per_image.csv", rows)
+    write_csv(run / "metrics.csv", [_moved(row, change) for row in MetricsTable(real / "metrics.csv").rows()])
+    results = _moved(json.loads((real / "results.json").read_text(encoding="utf-8")), change)
+    results = {key: value for key, value in results.items() if not key.startswith("test/dice/")}  # pooled: unknown
     (run / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _moved(row: Mapping[str, Any], change: float) -> dict[str, Any]:
+    own = {k: v for k, v in row.items() if {"dice", "iou"} & set(k.split("/")) and v not in ("", None)}
+    return {**row, **{k: min(1.0, max(0.0, float(v) + change)) for k, v in own.items()}}
+
+
+def _moved_image(row: Mapping[str, Any], change: float) -> dict[str, Any]:
+    """The line of an image: the Dice of each class moved, and what follows from them."""
+    dice = {k.partition("/")[2]: v for k, v in _moved(row, change).items() if k.startswith("dice/") and v != ""}
+    scores = {"dice": dice, "iou": {name: d / (2 - d) for name, d in dice.items()}}
+    own: dict[str, Any] = {f"{kind}/{name}": v for kind, of in scores.items() for name, v in of.items()}
+    for kind, of in scores.items():
+        known = [value for name, value in of.items() if name != "background"]
+        own[kind] = sum(known) / len(known) if known else ""
+    return {**row, **own}
