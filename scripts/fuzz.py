@@ -1,6 +1,6 @@
 """Runs commands over damaged and hostile inputs and counts those that do not end in a right answer or one message.
 
-    python scripts/fuzz.py                       60 cases, about a minute on 2 cores
+    python scripts/fuzz.py                       40 cases, about a minute on 2 cores
     python scripts/fuzz.py --cases 1000          the long one, about a quarter of an hour
     python scripts/fuzz.py --only 17 --keep DIR  one of them again, its folder kept
 
@@ -75,7 +75,7 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=60)
+    parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="number of one case")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
