@@ -49,12 +49,14 @@ WAYS_OUT = {
 
 def in_utf8(text: str) -> str:
     """Returns the text with what is no character, such as a byte of a name that is no UTF-8, as its escape."""
-    return re.sub(HALVES, lambda found: _escape(found[0]), text)
+    return re.sub(HALVES, lambda found: escaped(found[0]), text)
 
 
-def _escape(half: str) -> str:
-    number = ord(half)
-    return f"\\x{number - 0xDC00:02x}" if number in BYTES else f"\\u{number:04x}"
+def escaped(character: str) -> str:
+    """Returns a character as an escape: x and two digits of a byte, also one held as half a character; else u and four."""
+    number = ord(character)
+    number -= 0xDC00 if number in BYTES else 0
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

@@ -4,15 +4,16 @@ import re
 import sys
 from typing import TextIO
 
+from segtrain.files import escaped
+
 # Control characters but for tab and line feed, marks that turn the direction of writing, separators of lines, halves of
 # characters (bytes of a file's name that are no UTF-8).
 OBEYED = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-BYTES = 0xDC00  # what Python adds to a byte of a name that is no UTF-8
 
 
 def printable(text: str) -> str:
     """Returns the text with every character that a terminal would obey as its escape (ESC as x1b); lines stay."""
-    return re.sub(OBEYED, lambda found: _escape(found[0]), text)
+    return re.sub(OBEYED, lambda found: escaped(found[0]), text)
 
 
 def one_line(text: str) -> str:
@@ -43,9 +44,3 @@ def in_code(text: str) -> str:
 def print_text(text: str, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
     """Prints the text as `printable` gives it; to standard output where no file is given."""
     print(printable(text), file=file or sys.stdout, end=end, flush=flush)
-
-
-def _escape(character: str) -> str:
-    number = ord(character)
-    number -= BYTES if BYTES + 0x80 <= number <= BYTES + 0xFF else 0
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

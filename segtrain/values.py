@@ -165,7 +165,6 @@ MOST_SHOWN = 300  # characters of a value in a message
 MOST_TEXT, MOST_NAME, MOST_PART = 4096, 1000, 255  # bytes that systems allow a path, and a folder's name
 FLAG = one_of(True, False)
 TEXT = Rule("text of one line", _is_text)
-TEXT_OR_NULL = Rule("null or text of one line", lambda value: value is None or _is_text(value))
 ABLATED = ("without", "only")
 LIMIT = Rule("null, a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
 STRENGTHS = Rule(

@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal
@@ -138,8 +137,3 @@ def _host(address: str, part: Literal["hostname", "netloc"]) -> str:
 def refusal(status: int, message: str) -> Response:
     """Returns a message in place of an answer."""
     return JSONResponse({"error": message}, status)
-
-
-def made_up() -> str:
-    """Returns a password that nobody guesses."""
-    return secrets.token_urlsafe(32)
