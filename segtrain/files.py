@@ -53,7 +53,7 @@ def in_utf8(text: str) -> str:
 
 
 def escaped(character: str) -> str:
-    """Returns a character as an escape: x and two digits of a byte, also one held as half a character; else u and four."""
+    """Returns a character as an escape: x and two digits of a byte, or of half a character for one; else u and four."""
     number = ord(character)
     number -= 0xDC00 if number in BYTES else 0
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
