@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ProcessLauncher(Launcher):
-    """Jobs in processes of their own: see `segtrain.app.launching`."""
+    """Jobs in processes of their own: see `segtrain.app.sweep.processes`."""
 
     def __init__(self, n_jobs: int | None = None, timeout: float | None = None, retries: int = 0) -> None:
         """Take the values of conf/hydra/launcher/processes.yaml."""
@@ -25,13 +25,13 @@ class ProcessLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run them, and return when the last one has ended."""
-        from segtrain.app.launching import launch
+        from segtrain.app.sweep.processes import launch
 
         return launch(self, job_overrides, initial_job_idx)
 
 
 class GridSweeper(Sweeper):
-    """Every combination, and zipped arms, all arms of a seed first: see `segtrain.app.sweeping`."""
+    """Every combination, and zipped arms, all arms of a seed first: see `segtrain.app.sweep.sweep`."""
 
     config: "DictConfig"
     launcher: Launcher
@@ -45,7 +45,7 @@ class GridSweeper(Sweeper):
         from hydra.core.hydra_config import HydraConfig
         from hydra.core.plugins import Plugins
 
-        from segtrain.app.elsewhere import work
+        from segtrain.app.sweep.clusters import work
 
         self.context, self.config = hydra_context, config
         HydraConfig.instance().set_config(config)  # a launcher's folder may hold ${name}, which asks for it
@@ -55,13 +55,13 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the jobs that params and arguments describe."""
-        from segtrain.app.sweeping import sweep
+        from segtrain.app.sweep.sweep import sweep
 
         sweep(self, arguments)
 
 
 class OptunaSweeper(GridSweeper):
-    """A search with Optuna: see `segtrain.app.searching`."""
+    """A search with Optuna: see `segtrain.app.sweep.search`."""
 
     def __init__(
         self,
@@ -73,13 +73,13 @@ class OptunaSweeper(GridSweeper):
         storage: str | None = None,
     ) -> None:
         """Take the values of conf/hydra/sweeper/optuna.yaml."""
-        from segtrain.sweeps.search import Settings
+        from segtrain.app.sweep.search_space import Settings
 
         super().__init__(params)
         self.settings = Settings(n_trials, sampler, pruner, seed, storage)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search."""
-        from segtrain.app.searching import run_search
+        from segtrain.app.sweep.search import run_search
 
         return run_search(self, arguments)

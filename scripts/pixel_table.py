@@ -3,7 +3,7 @@
     python scripts/pixel_table.py              about 4 min on 2 CPU cores
     python scripts/pixel_table.py folder csv   prints these rows alone
 
-The rows are made by tests/app/pixel_table.py: a small training a format, then both verbs on changed copies of its data.
+The rows are made by tests/pixel_table.py: a small training a format, then both verbs on changed copies of its data.
 """
 
 import sys
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
-    from tests.app.pixel_table import BEGIN, DOC, END, ROWS, head, line
+    from tests.pixel_table import BEGIN, DOC, END, ROWS, head, line
 
     asked, lines = sys.argv[1:], head()
     for name in asked or ROWS:

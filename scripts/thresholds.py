@@ -10,9 +10,9 @@ import itertools
 
 import numpy as np
 
-from segtrain.app.sources import build_dataset, build_split
-from segtrain.config import composed
+from segtrain.config.objects import composed
 from segtrain.data.duplicates import ALIKE, WITHIN, mark
+from segtrain.parts.data import build_dataset, build_split
 
 GAPS = (0, 2, 4, 6, 9, 12)
 

@@ -5,9 +5,9 @@
 
 A simulated difference of two arms, by seed and image, is gain + effect of the seed + of the training on a fold + of the
 image + rest, times the image's headroom where Dice is skewed: images that are nearly right already move little. It goes
-through `segtrain.sweeps.design.arrange`, as the report's differences do, so that the design is recognised, not told.
-Printed for each: how often no gain is called one at alpha = .05, how often the 95 % interval holds the true gain, how
-often a gain of 2 points is found; beside it the coverage of Student's interval over repetitions and over images, which
+through `segtrain.app.report.design.arrange`, as the report's differences do, so that the design is recognised, not
+told. Printed for each: how often no gain is called one at alpha = .05, how often the 95 % interval holds the true gain,
+how often a gain of 2 points is found; beside it the coverage of Student's interval over repetitions and over images, which
 forget the other source of chance. A second table picks the best of many arms without an effect and asks whether the
 interval of the picked one holds. Exit status 1 when false positives exceed 6 %, or coverage is below 94 % (93 % where
 Dice is skewed or there are fewer than 8 seeds); where the report settles nothing, as with few patients, 10 %.
@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segtrain.sweeps import multiplicity, paired
-from segtrain.sweeps.design import Table, arrange
-from segtrain.sweeps.reading import Repetition
+from segtrain.app.report import multiplicity, paired
+from segtrain.app.report.design import Table, arrange
+from segtrain.app.report.read_runs import Repetition
 
 ALPHA = 0.05
 MOST_FALSE, LEAST, LEAST_SMALL = 0.06, 0.94, 0.93

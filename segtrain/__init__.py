@@ -30,9 +30,9 @@ HERE = _here_last()
 
 
 def load(run: Any, **options: Any) -> Any:
-    """A `segtrain.app.predictor.Predictor` of a run, several, or an exported file: `load("RUN").predict(image)`.
+    """A `segtrain.parts.predictor.Predictor` of a run, several, or an exported file: `load("RUN").predict(image)`.
 
-    See `segtrain.app.predictor.load`; imported here, so that `import segtrain` stays fast. The environment of the
+    See `segtrain.parts.predictor.load`; imported here, so that `import segtrain` stays fast. The environment of the
     process stays as it is: how OpenMP's threads wait (`segtrain.openmp`) only commands decide.
     """
-    return importlib.import_module("segtrain.app.predictor").load(run, **options)
+    return importlib.import_module("segtrain.parts.predictor").load(run, **options)

@@ -8,15 +8,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from segtrain.app.stops import Stopped
-from segtrain.config import choices_of, conf_dir, register_resolvers
+from segtrain.config.objects import choices_of, conf_dir, register_resolvers
+from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import print_any_name
 from segtrain.help import help_text
+from segtrain.interrupts import Stopped
 from segtrain.mistakes import CONFIG_DIR, INFO, package_told, require_flags, require_readable
 from segtrain.openmp import spin_briefly
 from segtrain.printable import print_text
-from segtrain.trust import trust, typed_trust
 
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
@@ -32,6 +32,7 @@ VERBS = {
     "convert": "write a dataset as chunks that stream from a folder or an object store: convert dataset=X to=FOLDER",
     "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
 }
+BELONGS = {"compare": "report", "diff": "report"}  # verbs that have no folder of their own
 WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, not overrides
 QUOTED = ("resume", "init_from", "replay", "sample", "to", "run", "input", "output", "model_file")
 OF_FILE = ("predict", "serve")  # verbs whose model= is an exported file; elsewhere, and to Hydra, it is a group
@@ -163,13 +164,14 @@ def of_data(arguments: list[str]) -> list[str]:
 
 
 def page(verb: str) -> Callable[[Any], object]:
-    """The function of a verb, in the module of its name below segtrain.app."""
-    function: Callable[[Any], object] = getattr(importlib.import_module(f"segtrain.app.{verb}"), verb)
+    """Returns the function of a verb, from the module of its name, in the folder that it belongs to."""
+    module = f"segtrain.app.{BELONGS.get(verb, verb)}.{verb}"
+    function: Callable[[Any], object] = getattr(importlib.import_module(module), verb)
     return function
 
 
 def run(verb: str) -> None:
-    """Hand the command line to Hydra and the composed config to the verb's page, `segtrain.app.<verb>`.
+    """Hand the command line to Hydra and the composed config to the verb's page, `segtrain.app.<verb>.<verb>`.
 
     Of several jobs (-m) every one is tried; the first failure is raised when all are done.
     """
@@ -178,9 +180,9 @@ def run(verb: str) -> None:
     from hydra.types import RunMode
     from omegaconf import DictConfig
 
-    from segtrain.app.known_keys import require_known
-    from segtrain.config_files import use
-    from segtrain.values import require_value
+    from segtrain.config.files import use
+    from segtrain.config.known_keys import require_known
+    from segtrain.config.values import require_value
 
     use(conf_dir())
     failures: list[Exception] = []
@@ -191,7 +193,7 @@ def run(verb: str) -> None:
             require_value("trust", config.trust)
             trust(typed_trust(config.trust, sys.argv[1:]))
             require_known(config, verb, choices_of(HydraConfig.get()))
-            importlib.import_module("segtrain.app.first_look").require_paths(config, verb)
+            importlib.import_module("segtrain.given_paths").require_paths(config, verb)
             return page(verb)(config)
         except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
             stops.append(stop)

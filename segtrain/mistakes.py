@@ -312,7 +312,7 @@ def _keys(verb: str) -> list[str]:
     """Every key of the verb's default config, and the groups."""
     from omegaconf import OmegaConf
 
-    from segtrain.config import composed, conf_dir
+    from segtrain.config.objects import composed, conf_dir
 
     config = OmegaConf.to_container(composed(verb, []), resolve=False)
     groups = [p.name for p in conf_dir().iterdir() if p.is_dir()]

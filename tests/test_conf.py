@@ -7,11 +7,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segtrain.app.assembly import build_data, build_network
-from segtrain.app.feeding import Feeding
-from segtrain.app.sources import build_dataset, build_policy
-from segtrain.app.sweeping import planned
-from segtrain.config import build, conf_dir, plain
+from segtrain.app.sweep.sweep import planned
+from segtrain.config.objects import build, conf_dir, plain
+from segtrain.parts.cached import Feeding
+from segtrain.parts.data import build_dataset, build_policy
+from segtrain.parts.data_module import build_data
+from segtrain.parts.network import build_network
 
 GROUPS = sorted(p for p in conf_dir().iterdir() if p.is_dir() and p.name != "hydra")
 CHOICES = [(group.name, path.stem) for group in GROUPS for path in sorted(group.glob("*.yaml"))]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app.sources import build_policy
-from segtrain.config import conf_dir
+from segtrain.config.objects import conf_dir
 from segtrain.data.datasets.shapes import Shapes
+from segtrain.parts.data import build_policy
 
 PAGE = (Path(__file__).parent.parent / "docs" / "augmentation.md").read_text(encoding="utf-8")
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segtrain.config import composed, conf_dir
+from segtrain.config.objects import composed, conf_dir
 from segtrain.mistakes import SYNONYMS
 from tests.conftest import SMALL, CommandLine
 

@@ -13,7 +13,7 @@ from segtrain.openmp import OF_THE_USER, SPINS
 
 # What libgomp says that it read when it was loaded, in a process that a command begins and in one of an engine's.
 COMMAND = "import sys; from segtrain.__main__ import main; sys.argv = ['segtrain', '--help']; main()"
-ENGINE = "import segtrain.app.elsewhere"
+ENGINE = "import segtrain.app.sweep.clusters"
 LIBRARY = "import segtrain"
 TORCHS = [str(path) for path in (Path(torch.__file__).parent / "lib").glob("libgomp*.so*")]
 THEN = f"; import ctypes; ctypes.CDLL({TORCHS[0]!r})" if TORCHS else "; import torch"  # the same in less time

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, open_dict
 
-from segtrain.app.known_keys import require_known
+from segtrain.config.known_keys import require_known
 from segtrain.help import KEYS
 from tests.conftest import SMALL, CommandLine
 from tests.test_main import folder_data

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app.sources import build_policy
 from segtrain.aug import Partners, Policy
 from segtrain.aug.listed import RESIZING
-from segtrain.config import build
+from segtrain.config.objects import build
 from segtrain.data.datasets import BrainScanners, Sample
+from segtrain.parts.data import build_policy
 from tests.registered_data import WRITTEN, nilearn
 from tests.registration import Array, offset, scene
 

@@ -21,12 +21,12 @@ def start(manifest: str, launched: str, outputs: str) -> list[float]:
     import torch
 
     from benchmarks._product import composed
-    from segtrain.app.assembly import assemble
-    from segtrain.app.finding import run_of
-    from segtrain.app.opening import open_run
-    from segtrain.app.stops import Stops
-    from segtrain.app.terminal import Terminal
+    from segtrain.app.train.assembly import assemble
+    from segtrain.app.train.open_run import open_run
+    from segtrain.app.train.terminal import Terminal
+    from segtrain.interrupts import Stops
     from segtrain.lightning import L
+    from segtrain.runs.find_run import run_of
 
     given = [f"dataset.manifest={manifest}", "dataset.classes={background:0,cell:1}", "data.num_workers=0"]
     config = composed(["dataset=csv", *given, "data.crop=64", f"outputs={outputs}"])

@@ -13,14 +13,14 @@ from omegaconf import DictConfig, open_dict
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from segtrain.app.assembly import Parts, assemble
-from segtrain.app.finding import run_of
-from segtrain.app.opening import open_run
-from segtrain.app.stops import Stops
-from segtrain.app.terminal import Terminal
-from segtrain.config import conf_dir, register_resolvers
+from segtrain.app.train.assembly import Parts, assemble
+from segtrain.app.train.open_run import open_run
+from segtrain.app.train.terminal import Terminal
+from segtrain.config.objects import conf_dir, register_resolvers
+from segtrain.config.trust import trust
+from segtrain.interrupts import Stops
 from segtrain.lightning import L
-from segtrain.trust import trust
+from segtrain.runs.find_run import run_of
 
 DISTINCT_BATCHES = 8  # more would only cost memory: nothing here depends on the pixels
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from segtrain.sweeps.pool import Answer, Pool
+from segtrain.app.sweep.pool import Answer, Pool
 
 
 def work(payload: tuple[float, Any], answer: Connection) -> None:

@@ -18,8 +18,8 @@ from benchmarks import Comparison
 from benchmarks._product import composed
 from benchmarks._starts import Timed, of_job, of_python, work
 from benchmarks.startup import seconds
-from segtrain.app import job
-from segtrain.app.train import train
+from segtrain.app.sweep import job
+from segtrain.app.train.train import train
 
 START_AIM = 0.3  # s later than a Python that imports nothing
 IMPORTS_AIM = 0.1  # times the imports

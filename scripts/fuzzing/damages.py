@@ -38,7 +38,7 @@ ODD: tuple[Any, ...] = (
 )
 TARGETS = (
     *("os.system", "subprocess.Popen", "builtins.eval", "builtins.exec", "numpy.load", "torch.load", "torch.hub.load"),
-    *("segtrain.data.datasets.extras.need", "segtrain.data.datasets.streamed.write_stream", "runpy.run_path"),
+    *("segtrain.data.files.extras.need", "segtrain.data.datasets.streamed.write_stream", "runpy.run_path"),
     *(
         "segtrain.files.write_whole",
         "shutil.rmtree",

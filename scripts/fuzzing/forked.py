@@ -39,10 +39,10 @@ def warm_up() -> None:
     import segmentation_models_pytorch  # noqa: F401
     import torch
 
-    import segtrain.app.evaluate
-    import segtrain.app.predict
-    import segtrain.app.report
-    import segtrain.app.train  # noqa: F401
+    import segtrain.app.evaluate.evaluate
+    import segtrain.app.predict.predict
+    import segtrain.app.report.report
+    import segtrain.app.train.train  # noqa: F401
 
     torch.set_num_threads(1)
 

@@ -1,1 +1,1 @@
-"""One page a verb, and the assembly they share."""
+"""Holds a folder for each verb; the module of the same name is its entry."""

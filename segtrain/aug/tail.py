@@ -11,7 +11,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 
-from segtrain.aug.audit_lines import Line
+from segtrain.aug.audit.lines import Line
 from segtrain.errors import UserError
 
 # Classes of albumentations and of torchvision.transforms.v2, by name, that segtrain's own tail does.

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from segtrain.aug.policy import Key, Pair, Policy, planes
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.reading import Reading
+from segtrain.data.loader_position import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.data.split import Split
 from segtrain.lightning import L

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.datasets.digest import exact, is_flat
+from segtrain.data.files.digest import exact, is_flat
 
 Pixels = np.ndarray[Any, Any]
 

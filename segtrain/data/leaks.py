@@ -5,8 +5,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from segtrain.data.datasets.columns import Codes
 from segtrain.data.duplicates import same
+from segtrain.data.files.columns import Codes
 from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
 

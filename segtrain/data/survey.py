@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.datasets.digest import exact
 from segtrain.data.duplicates import Mark, Pixels, mark
+from segtrain.data.files.digest import exact
 from segtrain.data.normalisation import Moments, moments
 from segtrain.data.pixel_meaning import Span, span_of
 from segtrain.errors import Remark, UserError, hearing

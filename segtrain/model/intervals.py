@@ -2,7 +2,7 @@
 
 `segtrain.model.bootstrap` says how they are made, and of what there is none; here is which sums each score is made of.
 Images of one patient or one scene are not independent: draw them together by `groups`, or the interval is too short.
-Training anew is another source of chance, which one run cannot show: `segtrain.sweeps.paired` has it for sweeps.
+Training anew is another source of chance, which one run cannot show: `segtrain.app.report.paired` has it for sweeps.
 """
 
 from collections.abc import Sequence

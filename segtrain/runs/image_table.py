@@ -13,6 +13,9 @@ from segtrain.counted import counted
 from segtrain.errors import damaged
 from segtrain.runs.metrics_csv import read_csv
 
+ROBUSTNESS = "robustness.csv"  # in a run's folder: a row a shift, strength and image
+ROBUSTNESS_TEXTS = ("shift", "id", "seed")  # its columns that hold no numbers
+
 BACKGROUND = "background"  # the class that is left out of means
 CLOSE = 1e-6  # scores are written exactly; results.json too
 Scores = Mapping[str, float]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
-from segtrain.app.sources import build_dataset, build_policy
 from segtrain.errors import UserError
+from segtrain.parts.data import build_dataset, build_policy
 
 Composed = Callable[..., DictConfig]
 KEY = (0, 1, 2)

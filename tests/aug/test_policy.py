@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from segtrain.app.sources import build_policy
 from segtrain.aug import CopyPaste, Partners, Policy, RandAugment
 from segtrain.aug.policy import stream
 from segtrain.aug.random_policy import GEOMETRIC
-from segtrain.config import conf_dir
+from segtrain.config.objects import conf_dir
 from segtrain.data.datamodule import TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
-from segtrain.data.reading import Reading
+from segtrain.data.loader_position import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.padding import pad_to
+from segtrain.parts.data import build_policy
 
 PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))
 IGNORE = 255

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app.sources import build_policy, build_schedule
 from segtrain.aug import Policy, ScheduledPolicy
 from segtrain.aug.schedule import factor
-from segtrain.config import plain
+from segtrain.config.objects import plain
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.errors import UserError
+from segtrain.parts.data import build_policy, build_schedule
 
 
 def test_the_four_schedules() -> None:

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
-from segtrain import config
-from segtrain.app.sources import build_policy
 from segtrain.aug import Geometry, Partners, Photometry, Policy, RandAugment
-from segtrain.aug.audit_field import measure
-from segtrain.aug.audit_pairs import change
-from segtrain.aug.audit_parts import Op, moves
+from segtrain.aug.audit.field import measure
+from segtrain.aug.audit.pairs import change
+from segtrain.aug.audit.parts import Op, moves
 from segtrain.aug.keys import stream
 from segtrain.aug.photometry import PhotometryDraw
 from segtrain.aug.trace import each_op, only
-from segtrain.config import conf_dir
+from segtrain.config import objects as config
+from segtrain.config.objects import conf_dir
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
+from segtrain.parts.data import build_policy
 from tests.aug.test_geometry import full_map, least_jacobian
 
 PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))

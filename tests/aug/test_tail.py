@@ -8,7 +8,7 @@ import pytest
 from albumentations.pytorch import ToTensorV2
 
 from segtrain.aug import Policy, tail
-from segtrain.aug.audit import audit
+from segtrain.aug.audit.audit import audit
 from segtrain.aug.torchvision import TorchVision
 from segtrain.errors import UserError
 

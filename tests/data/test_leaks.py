@@ -2,7 +2,7 @@
 
 import pytest
 
-from segtrain.data.datasets.columns import coded
+from segtrain.data.files.columns import coded
 from segtrain.data.leaks import leaks, refuse_leaks, refuse_torn, torn
 from segtrain.data.split import Split
 from segtrain.errors import UserError

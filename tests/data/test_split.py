@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from segtrain.data.datasets.columns import Codes, Names, coded
+from segtrain.data.files.columns import Codes, Names, coded
 from segtrain.data.split import Blocks, Folds, Given, Ratios, Split, Stratified
 from segtrain.errors import UserError
 

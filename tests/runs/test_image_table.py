@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.app.empty_images import counts
-from segtrain.app.outcome import per_image
 from segtrain.errors import UserError
 from segtrain.model import metrics
+from segtrain.parts.empty_images import counts
+from segtrain.parts.evaluation import image_rows
 from segtrain.runs.image_table import read_images
 from segtrain.runs.metrics_csv import write_csv
 
@@ -33,7 +33,7 @@ def made(
     scores = metrics.scores(torch.from_numpy(matrices.sum(0)), classes)
     results = {f"test/{key}": None if value != value else value for key, value in scores.items()}
     results |= {f"test/{key}": value for key, value in counts(of, classes).items()} | {"test/images": images}
-    rows = per_image(of, ids, classes)
+    rows = image_rows(of, ids, classes)
     write_csv(folder / "per_image.csv", rows)
     return folder / "per_image.csv", results, rows
 

@@ -7,16 +7,16 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from segtrain.counted import counted
-from segtrain.data.datasets.coco_json import Object, Picture, load
-from segtrain.data.datasets.coco_mask import drawn, region
-from segtrain.data.datasets.coco_mending import Mended, mended, tell
-from segtrain.data.datasets.coding import UNKNOWN, Coding
-from segtrain.data.datasets.colour import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
-from segtrain.data.datasets.extras import need
-from segtrain.data.datasets.nodata import sample_of
-from segtrain.data.datasets.pairs import SPLITS, some
+from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
+from segtrain.data.files.coco_json import Object, Picture, load
+from segtrain.data.files.coco_mask import drawn, region
+from segtrain.data.files.coco_mending import Mended, mended, tell
+from segtrain.data.files.digest import Hashes, digest, hashes_of_files
+from segtrain.data.files.extras import need
+from segtrain.data.files.label_coding import UNKNOWN, Coding
+from segtrain.data.files.nodata import sample_of
+from segtrain.data.files.pairs import SPLITS, some
 from segtrain.errors import UserError
 
 CROWD = ("ignore", "object", "background")

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.counted import counted
-from segtrain.data.datasets.coding import Coding
-from segtrain.data.datasets.colour import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import Hashes, digest, hashes_of_files
-from segtrain.data.datasets.nodata import sample_of
-from segtrain.data.datasets.pairs import SPLITS, SUFFIXES, some
-from segtrain.data.datasets.pixels import read_mask
+from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
+from segtrain.data.files.digest import Hashes, digest, hashes_of_files
+from segtrain.data.files.label_coding import Coding
+from segtrain.data.files.nodata import sample_of
+from segtrain.data.files.pairs import SPLITS, SUFFIXES, some
+from segtrain.data.files.pixels import read_mask
 from segtrain.errors import UserError
 
 Region = NDArray[np.bool_]

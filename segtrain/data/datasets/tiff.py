@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segtrain.data.datasets.coding import Code, Coding
-from segtrain.data.datasets.colour import refuse_depths
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.datasets.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
-from segtrain.data.datasets.extras import need
-from segtrain.data.datasets.nodata import sample_of
-from segtrain.data.datasets.pairs import Pair, find_sides, left_out, paired
-from segtrain.data.datasets.pixels import Picture, Pixels
-from segtrain.data.datasets.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
+from segtrain.data.files.channels import refuse_depths
+from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
+from segtrain.data.files.extras import need
+from segtrain.data.files.label_coding import Code, Coding
+from segtrain.data.files.nodata import sample_of
+from segtrain.data.files.pairs import Pair, find_sides, left_out, paired
+from segtrain.data.files.pixels import Picture, Pixels
+from segtrain.data.files.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
 from segtrain.errors import UserError, is_noting
 
 

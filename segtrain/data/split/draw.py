@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from segtrain.counted import counted
-from segtrain.data.datasets.columns import Codes
+from segtrain.data.files.columns import Codes
 from segtrain.data.split.parts import Indices
 from segtrain.files import BEYOND_UTF8
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from segtrain.counted import counted
-from segtrain.data.datasets.columns import coded
+from segtrain.data.files.columns import coded
 from segtrain.data.split.groups import expression, grouping
 from segtrain.data.split.parts import Split, checked, sides
 from segtrain.errors import UserError

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.datasets.columns import Codes, coded
+from segtrain.data.files.columns import Codes, coded
 from segtrain.data.split.parts import Indices
 from segtrain.errors import UserError
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.data.datasets.columns import coded
+from segtrain.data.files.columns import coded
 from segtrain.errors import UserError
 
 PARTS = ("train", "val", "test")

@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from segtrain.app.sources import build_split
-from segtrain.config import composed
+from segtrain.config.objects import composed
 from segtrain.data.datasets import BrainTissue
 from segtrain.data.duplicates import ALIKE, mark
 from segtrain.errors import UserError
+from segtrain.parts.data import build_split
 
 needs_nilearn = pytest.mark.skipif(
     importlib.util.find_spec("nilearn") is None, reason='needs the extra "demo" (nilearn)'

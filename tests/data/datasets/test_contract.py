@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segtrain.config import build
+from segtrain.config.objects import build
 from segtrain.data.datasets import SegmentationDataset, colours
 from tests.data.datasets import mistakes
 

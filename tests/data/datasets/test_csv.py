@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from segtrain.data.datasets import Csv, csv_manifest, manifest
-from segtrain.data.datasets.columns import Codes, Names, coded
+from segtrain.data.datasets import Csv, csv_manifest
+from segtrain.data.files import manifest
+from segtrain.data.files.columns import Codes, Names, coded
 from segtrain.errors import UserError
 
 CLASSES = {"background": 0, "cell": 255}

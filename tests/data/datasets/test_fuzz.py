@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from segtrain.data.datasets.decoding import ORIENTATION
-from segtrain.data.datasets.pixels import read_header, read_image, read_mask
+from segtrain.data.files.picture_decoding import ORIENTATION
+from segtrain.data.files.pixels import read_header, read_image, read_mask
 from segtrain.errors import UserError
 
 # Files with a checksum over everything that makes a pixel.

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segtrain.app.sources import build_dataset
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.datasets.pixels import read_image
+from segtrain.data.files.pixels import read_image
 from segtrain.errors import UserError, hearing
+from segtrain.parts.data import build_dataset
 from tests.data.datasets.layouts import LAYOUTS, SIDE, Encode, Made, grey_tiff, stacks
 from tests.data.datasets.test_promises import configured
 
@@ -119,7 +119,7 @@ def test_not_a_number_may_be_the_nodata_value_and_is_refused_or_kept_without(nam
     if name == "tiff":
         with pytest.raises(UserError, match="NaN"):
             dataset.read(0)
-    else:  # training ends with a message; see tests/app/test_failures.py
+    else:  # training ends with a message; see tests/app/train/test_failures.py
         assert np.isnan(dataset.read(0).image).any()
 
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app.sources import allows_leak, build_dataset, build_groups, build_split
-from segtrain.config import composed
+from segtrain.config.objects import composed
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
 from segtrain.data.datasets import SegmentationDataset, csv_manifest
 from segtrain.data.duplicates import copies_of, mark, same
 from segtrain.data.leaks import leaks, refuse_leaks, torn
 from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
+from segtrain.parts.data import allows_leak, build_dataset, build_groups, build_split
 from tests.data.datasets.layouts import DRAWN, LAYOUTS, Made, stacks
 
 ROOT = Path(__file__).parents[3]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from segtrain.app.sources import build_dataset
 from segtrain.errors import UserError
+from segtrain.parts.data import build_dataset
 from tests.data.datasets.layouts import LAYOUTS, stacks
 from tests.data.datasets.test_promises import configured
 from tests.test_files import special

@@ -7,8 +7,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from segtrain.data.datasets import nifti as nifti_module
-from segtrain.data.datasets.dicom import open_series
+from segtrain.data.files import nifti as nifti_module
+from segtrain.data.files.dicom import open_series
 from segtrain.errors import UserError, hearing, summed
 from tests.conftest import SMALL
 from tests.data.datasets.mistakes.volume import AFFINE, RAMP, SHAPE, body, good, nifti, opened, pair, scanned, series

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 from PIL import Image
 
-from segtrain.app.new import new
+from segtrain.app.new.new import new
 
 
 def picture(path: str, values: int = 256) -> None:

@@ -1,0 +1,179 @@
+"""evaluate.html: scores with their intervals, figures, and the worst, median and best images, all inside the file."""
+
+import base64
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import cv2
+import numpy as np
+
+from segtrain.app.evaluate.findings import Evaluated, pictured
+from segtrain.draw import pictures as plots
+from segtrain.files import bytes_of
+from segtrain.parts import empty_images
+from segtrain.printable import in_html
+
+TEMPLATE = Path(__file__).with_name("evaluate.html")
+SCORES = ("dice", "iou", "precision", "recall")
+SURFACES = {
+    "hd95": "HD95",
+    "asd": "average surface distance",
+    "surface_dice": "surface Dice",
+    "boundary_iou": "boundary IoU",
+}
+AVERAGES = {"macro": "macro", "micro": "micro", "image_mean": "mean over images"}
+AVERAGED = (
+    "Of the foreground classes. Macro: the mean of the classes' scores, each over the pixels of all images. Micro: one "
+    "score of all those pixels and classes together. Mean over images: of each image's mean over the classes that its "
+    "truth or prediction has; 1 where neither has any."
+)
+METHOD = (
+    "A score of a class counts the pixels of all images together; a class in neither truth nor prediction is left out, "
+    f"one in only one of the two scores 0. {empty_images.RULE} Surface scores are means over images; where only truth "
+    "or prediction has the class, both distances are the image's diagonal and both shares 0; where neither has it no "
+    "distance is counted. Intervals are by a bootstrap-t over images, those of one group (patient) drawn together, and "
+    "reach further down than up, for failures that these images do not show: they say how much the scores would differ "
+    "on other images like these, not with another training. Ignored pixels count nowhere."
+)
+
+
+def page(found: Evaluated, folder: Path) -> str:
+    """The page; figures that lie in `folder` are taken up into it."""
+    names = " and ".join(one.run.path.name for one in found.loaded)
+    results, part, how = found.results, found.data.part, found.how()
+    mean = _cell(found, "dice", "{:.4f}").replace("<small>", " (").replace("</small>", ")")
+    parts = [f"<h1>{in_html(names)}</h1>"]
+    parts.append(
+        f'<p class="headline">Dice {mean}, mean of the foreground classes, {results[f"{part}/images"]} images</p>'
+    )
+    parts += [f'<p class="warning">{in_html(warning)}</p>' for warning in found.warnings]
+    parts += [f"<p>{in_html(note)}</p>" for note in found.notes]
+    parts.append(f'<p class="soft">{in_html(_words(how))}</p>')
+    parts += ["<h2>By class</h2>", _by_class(found), "<h2>Averages</h2>", _averages(found)]
+    parts.append(f'<p class="soft">{in_html(AVERAGED)}</p>')
+    if found.curves:
+        parts += ["<h2>Under shifts</h2>", _shifts(found), _figure(folder / "shifts.png", "Dice as the shift grows")]
+    shown = [("confusion.png", "Share of each class's pixels that is predicted as each class; rows are the truth.")]
+    shown.append(("reliability.png", "How often pixels are right at each confidence; below, how many have it."))
+    pair = "".join(_figure(folder / name, words) for name, words in shown)
+    parts.append(f'<h2>Confusion and calibration</h2><div class="pair">{pair}</div>')
+    parts += ["<h2>Worst, median and best images</h2>", _key(found), *_gallery(found)]
+    parts.append(f'<h2>Method</h2><p>{in_html(METHOD)}</p><p class="soft">All of it: results.json, per_image.csv.</p>')
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=in_html(names), body="\n".join(parts))
+
+
+def _words(how: dict[str, Any]) -> str:
+    window = f"windows of {how['window']}, overlap {how['overlap']}" if how["window"] else "whole images"
+    views = f"views {', '.join(how['views'])}" if how["views"] else "no test-time augmentation"
+    own = "" if how["own_data"] else ", other data than the run was trained on"
+    way = "each image by those that have not seen it" if how["ensemble"] == "unseen" else "their probabilities averaged"
+    runs = f"{len(how['runs'])} runs, {way}; " if len(how["runs"]) > 1 else ""
+    return (
+        f"{runs}dataset {how['dataset']}{own}, part {how['part']}; {window}; {views}; {how['device']}, "
+        f"{how['precision']}; distances in {how['distances_in']}; independent images or groups: {how['independent']}; "
+        f"bootstrap draws of an interval: {how['bootstrap']}"
+    )
+
+
+def _cell(found: Evaluated, key: str, form: str) -> str:
+    """A score with its interval below."""
+    value = found.results[f"{found.data.part}/{key}"]
+    low, high = found.intervals.get(key, (math.nan, math.nan))
+    if value is None or math.isnan(value):
+        return "–"
+    between = "" if math.isnan(low) else f"<small>{form.format(low)} to {form.format(high)}</small>"
+    return f"{form.format(value)}{between}"
+
+
+def _by_class(found: Evaluated) -> str:
+    kinds = {name: (name, "{:.4f}") for name in SCORES}
+    if found.details.surfaces:
+        units = {"hd95": f", {found.details.unit}", "asd": f", {found.details.unit}"}
+        kinds |= {key: (name + units.get(key, ""), "{:.3f}") for key, name in SURFACES.items()}
+    heads, rows = ["class", *(name for name, _ in kinds.values())], []
+    told = empty_images.are_there(found.results, found.data.part, found.classes)
+    for name in (*found.classes, ""):
+        cells = [_cell(found, f"{kind}/{name}" if name else kind, form) for kind, (_, form) in kinds.items()]
+        cells += [_on_empties(found, name)] if told else []
+        rows.append((name or "mean of foreground", cells))
+    return _table([*heads, *([empty_images.HEADING] if told else [])], rows, last="all")
+
+
+def _on_empties(found: Evaluated, name: str) -> str:
+    """False positives on images without the class, with the interval of their rate below."""
+    shown = in_html(empty_images.cell(found.results, found.data.part, name))
+    rate = found.intervals.get(f"false_positive_rate/{name}" if name else "false_positive_rate")
+    return shown if rate is None else f"{shown}<small>{100 * rate.low:.0f} to {100 * rate.high:.0f} %</small>"
+
+
+def _averages(found: Evaluated) -> str:
+    rows = [
+        (words, [_cell(found, f"{score}_{kind}", "{:.4f}") for score in SCORES]) for kind, words in AVERAGES.items()
+    ]
+    return _table(["average", *SCORES], rows)
+
+
+def _shifts(found: Evaluated) -> str:
+    strengths = sorted({row["strength"] for row in found.curves})
+    values = {(row["shift"], row["strength"]): row["dice_image_mean"] for row in found.curves}
+    rows = []
+    for name in dict.fromkeys(row["shift"] for row in found.curves):
+        of = [values.get((name, strength), math.nan) for strength in strengths]
+        rows.append((name, [f"{value:.4f}" for value in of]))
+    heads = [f"{strength:g}" for strength in strengths]
+    shown = _table(["Dice, mean over images, at strength", *heads], rows)
+    if not any(row["empty_images"] for row in found.curves):
+        return shown
+    wrong = {(row["shift"], row["strength"]): empty_images.of_row(row) for row in found.curves}
+    rows = [(name, [wrong.get((name, strength), "") for strength in strengths]) for name, _ in rows]
+    return shown + _table(["false positives, of images without foreground, at strength", *heads], rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], last: str = "") -> str:
+    """A table; cells are HTML, heads and first cells are text."""
+    body = []
+    for number, (name, cells) in enumerate(rows):
+        kind = f' class="{last}"' if last and number == len(rows) - 1 else ""
+        body.append(f"<tr{kind}><td>{in_html(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    head = "".join(f"<th>{in_html(name)}</th>" for name in heads)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+
+
+def _figure(path: Path, words: str) -> str:
+    data = base64.b64encode(bytes_of(path)).decode()
+    words = in_html(words)
+    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+
+
+def _key(found: Evaluated) -> str:
+    colours = list(zip(found.classes, found.loaded[0].palette, strict=True))
+    errors = (("missed", plots.MISSED), ("extra", plots.EXTRA), ("wrong class", plots.CONFUSED))
+    rows = (("In truth and prediction:", colours), ("In the errors, where a colour means another thing:", errors))
+    keys = "".join(f'<p class="key soft">{words} {_spans(kinds)}</p>' for words, kinds in rows)
+    return f'<p class="soft">Image, truth, prediction, errors.</p>{keys}'
+
+
+def _spans(kinds: Iterable[tuple[str, tuple[int, int, int]]]) -> str:
+    return "".join(f'<span style="--c:rgb{tuple(colour)}">{in_html(name)}</span>' for name, colour in kinds)
+
+
+def _gallery(found: Evaluated) -> list[str]:
+    shown = []
+    palette, ignored = found.loaded[0].palette, found.data.dataset.ignore_index
+    for kind, index in found.gallery():
+        name, image, mask, pred, dice = pictured(found, index)
+        tiles = plots.prediction_tiles(image, mask, pred, palette, found.classes, ignored)
+        named = zip(("image", "truth", "prediction", "errors"), tiles, strict=True)
+        pictures = "".join(f'<img alt="{words}" src="{_inline(tile)}">' for words, tile in named)
+        scores = ", ".join(f"{key} {value:.3f}" for key, value in dice.items() if not math.isnan(value))
+        words = in_html(f"{kind}: {name} | Dice: {scores}")
+        shown.append(f'<figure><div class="tiles">{pictures}</div><figcaption>{words}</figcaption></figure>')
+    return shown
+
+
+def _inline(tile: np.ndarray[Any, Any]) -> str:
+    data = cv2.imencode(".webp", tile[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 85])[1].tobytes()
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,137 @@
+"""`python -m segtrain new NAME ROOT`: a config for a folder of unknown layout, then the check on it. Without torch."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.app.new.coco import lost_images
+from segtrain.app.new.folder import guess_folder
+from segtrain.app.new.formats import guess_other
+from segtrain.app.new.unread_labels import name_unread
+from segtrain.app.new.yaml_lines import Guess, written
+from segtrain.commands import command
+from segtrain.config.known_keys import require_keys
+from segtrain.config.objects import conf_dir
+from segtrain.data.files.file_names import find_files
+from segtrain.errors import UserError
+from segtrain.files import followed, write_whole
+from segtrain.printable import print_text
+
+USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
+OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+class Asked(NamedTuple):
+    """What was typed; `checked` are overrides that go to the check alone."""
+
+    name: str
+    root: Path
+    folder: Path
+    force: bool
+    checked: tuple[str, ...]
+
+    def command(self, verb: str, *more: str) -> str:
+        """The command of a verb on the new dataset, to print; of training with ""."""
+        return command(verb, f"dataset={self.name}", *more, conf=self.folder)
+
+
+def new(arguments: Sequence[str]) -> None:
+    """Write my_conf/dataset/NAME.yaml, say what was guessed and what is asked, and run the check.
+
+    Raises:
+        UserError: wrong arguments, a file that is there, or a folder in which nothing is recognised.
+        SystemExit: the check's status, when it is not 0.
+    """
+    asked = _parsed(arguments)
+    path = asked.folder / "dataset" / f"{asked.name}.yaml"
+    if path.exists() and not asked.force:
+        raise UserError(
+            f"'{path}' is there already; expected a new name, for what you changed in it is not to be lost; choose "
+            "another NAME, or write over it with force=true"
+        )
+    guess = look_at(asked.root)
+    check, train = asked.command("check"), asked.command("", *guess.fitting)
+    path = followed(path.parent) / path.name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"could not make the folder '{path.parent}': {error.strerror}; expected a folder for your own configs; "
+            "give another with --config-dir"
+        ) from error
+    write_whole(path, written(guess.lines, _head(asked, check, train)))
+    print_text(f"{path} is written; found in {asked.root}:")
+    print_text("".join(f"  {sentence}\n" for sentence in guess.found), end="")
+    print_text("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")
+    print_text(f"checking it: {asked.command('check', *asked.checked)}", flush=True)
+    checking = ["check", "--config-dir", str(asked.folder), f"dataset={asked.name}", *asked.checked]
+    status = subprocess.run([sys.executable, "-m", "segtrain", *checking]).returncode
+    if status:
+        print_text(f"the check did not pass; mend {path} or the data, and check again: {check}", file=sys.stderr)
+        sys.exit(status)
+    print_text(f"train: {train}")
+
+
+def look_at(root: Path) -> Guess:
+    """What the folder holds, as a config.
+
+    Raises:
+        UserError: nothing that segtrain reads.
+    """
+    found = find_files(root)
+    try:
+        return guess_other(root, found) or guess_folder(root, found)
+    except UserError as error:
+        reason = lost_images(root, found) or name_unread(root, found)
+        if not reason:
+            raise
+        raise UserError(reason) from error
+
+
+def _parsed(arguments: Sequence[str]) -> Asked:
+    folder, names, options = "my_conf", [], {}
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in ("--config-dir", "-cd"):
+            folder = next(rest, "")
+        elif argument.startswith("--config-dir="):
+            folder = argument.partition("=")[2]
+        elif OVERRIDE.fullmatch(argument):
+            options[argument.partition("=")[0]] = argument
+        else:
+            names.append(argument)
+    force = options.pop("force", "force=false").partition("=")[2].lower()
+    wrong = len(names) != 2 or any(name.startswith("-") for name in names) or force not in ("true", "false")
+    if wrong or not folder:
+        got = " ".join(arguments) or "nothing"
+        raise UserError(f"new takes a name and a folder; expected: {USAGE}; got: {got}")
+    _check_name(names[0])
+    require_keys("check", list(options))
+    options.setdefault("parts", "parts=[data]")  # no augmentation is chosen yet, and its audit takes longer
+    return Asked(names[0], Path(names[1]).expanduser(), Path(folder), force == "true", tuple(options.values()))
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"'{name}' is no name for a dataset; expected letters, digits, _ and -, a letter first: it is "
+            "the file NAME.yaml and the choice dataset=NAME"
+        )
+    if (conf_dir() / "dataset" / f"{name}.yaml").exists():
+        raise UserError(
+            f"dataset={name} is one of segtrain's own; expected another name for your data, since that would hide it; "
+            f"choose another, such as my_{name}"
+        )
+
+
+def _head(asked: Asked, check: str, train: str) -> list[str]:
+    return [
+        f"{asked.name}: guessed by `python -m segtrain new` from the names in {asked.root} and a sample of its files.",
+        "Each guess has its reason beside it; mend what is wrong, name what is asked, then",
+        f"  {check}      does it hold for every file",
+        f"  {train}      trains",
+    ]

@@ -1,0 +1,116 @@
+"""The jobs of a sweep on engines that others wrote: submitit (Slurm, or processes here), Ray, Hydra's own."""
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from segtrain.app.sweep import job
+from segtrain.app.sweep.cluster_states import Following, status
+from segtrain.app.sweep.pool import Answer, Outcome
+from segtrain.app.sweep.watch import Watch
+from segtrain.config.objects import register_resolvers
+from segtrain.config.trust import trust, typed_trust
+from segtrain.errors import UserError
+from segtrain.files import require_own
+from segtrain.mistakes import explain
+from segtrain.openmp import spin_briefly
+from segtrain.runs.find_run import run_of
+from segtrain.runs.folder import RunFolder
+
+SUBMITIT = ".submitit"  # in a sweep's folder: what submitit's jobs are handed and say
+
+# An engine's process imports this when it unpickles `work`, and composes the config before it calls that.
+spin_briefly()  # its environment may not be that of the command
+register_resolvers()
+
+
+def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
+    """Hand the jobs over and wait; how each ended is read from its run folder, whatever the engine says.
+
+    Returns:
+        Folder to how its job ended.
+
+    Raises:
+        UserError: the engine began none.
+    """
+    folders = [task.folder for task in tasks]
+    finished = {folder for folder in folders if status(folder).get("state") == "finished"}
+    messages: dict[str, str] = {}
+
+    def outcome(folder: str) -> Outcome:
+        return _outcome(folder, folder in finished, messages)
+
+    for folder in {Path(task.folder).parent / SUBMITIT for task in tasks}:
+        require_own(folder)  # the engine writes there, and follows links
+    with Watch(job.names(tasks), None) as watch:
+        try:
+            with Following(watch, folders, outcome) as following:
+                returned = launcher.launch([list(task.overrides) for task in tasks], initial_job_idx=0)
+            for task, one in zip(tasks, returned, strict=True):
+                if one.status is not JobStatus.COMPLETED:
+                    messages[task.folder] = _said(one._return_value)
+        except Exception as error:  # for the first job that died, when the others have ended
+            if not any(map(status, folders)):
+                raise _not_begun(launcher, error) from error
+            dead = [folder for folder in folders if status(folder).get("state") != "finished"]
+            messages = dict.fromkeys(dead, f"ended without a word; the engine: {error}")
+        outcomes = following.ended | {folder: outcome(folder) for folder in folders if folder not in following.ended}
+        watch([], list(outcomes.values()))
+    return outcomes
+
+
+def work(config: DictConfig) -> Any:
+    """One job, in a process of the engine's; its output goes to the log in its run folder.
+
+    Returns:
+        The flat results, as in results.json.
+
+    Raises:
+        UserError: the message of what kept it from them.
+    """
+    os.chdir(HydraConfig.get().runtime.cwd)  # where the sweep was typed: Ray's processes begin elsewhere
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # behind all others, as in the command: packages of the user's own
+    trust(typed_trust(config.trust, HydraConfig.get().overrides.task))  # `prepared` has held it against what was typed
+    run = run_of(config)
+    with job.logged(run):
+        answer, _ = job.trained(run, config)
+    if answer.state not in ("finished", "skipped"):
+        raise UserError(answer.message)
+    return answer.results
+
+
+def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outcome:
+    now = status(folder)
+    state, seconds = now.get("state"), _seconds(now)
+    if state == "finished" and folder not in messages:
+        results = RunFolder(folder).read_json("results.json")
+        return Outcome(folder, Answer("skipped" if was_finished else "finished", results=results), seconds)
+    message = messages.get(folder) or now.get("error") or f"ended as {state or 'nothing'}"
+    return Outcome(folder, Answer("interrupted" if state == "interrupted" else "failed", message), seconds)
+
+
+def _seconds(status: dict[str, Any]) -> float:
+    """Between the last start and the end."""
+    began, ended = status.get("started_at"), status.get("ended_at")
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds() if began and ended else 0.0
+
+
+def _said(error: Any) -> str:
+    return explain(error) or f"{type(error).__name__}: {error}"
+
+
+def _not_begun(launcher: Launcher, error: Exception) -> UserError:
+    return UserError(
+        f"the launcher {type(launcher).__name__} began no job; expected an engine that answers from here; got: "
+        f"{type(error).__name__}: {' '.join(str(error).split())}; without one, leave hydra/launcher out: jobs then run "
+        "on this machine"
+    )

@@ -1,0 +1,140 @@
+"""The jobs of a sweep, run on this machine: `hydra/launcher=processes`, the default of -m."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.progress import track
+
+from segtrain.app.sweep import job
+from segtrain.app.sweep.pool import Outcome, Pool, Running
+from segtrain.app.sweep.watch import Watch
+from segtrain.app.train.early_checks import LOOKED_AT, look_first
+from segtrain.config.known_keys import require_known
+from segtrain.config.objects import choices_of, cores
+from segtrain.config.trust import trust, typed_trust
+from segtrain.errors import UserError
+from segtrain.interrupts import Stops
+from segtrain.runs.find_run import run_of, without_hydra
+from segtrain.screen import Screen
+
+if TYPE_CHECKING:
+    from hydra_plugins.segtrain_plugins import GridSweeper, ProcessLauncher
+
+Look = Callable[[Sequence[Running], Sequence[Outcome]], None]
+
+
+def launch(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+    """Hydra's launch.
+
+    Returns:
+        For each job, in their order, its results or what kept it from them.
+    """
+    tasks = prepared(launcher, job_overrides, first)
+    outcomes = ran(launcher, tasks)
+    return [_returned(task, outcomes[task.folder]) for task in tasks]
+
+
+def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | None = None) -> dict[str, Outcome]:
+    """Run the jobs, some at a time; every one is tried, whatever becomes of the others.
+
+    Args:
+        launcher: how many at a time, for how long, how often.
+        tasks: the jobs.
+        also: called with what runs and what ended, beside the display.
+
+    Returns:
+        Folder to how its job ended.
+    """
+    slots = slots_of(launcher, tasks[0].config)
+    with Stops() as stops, Watch(job.names(tasks), len(slots)) as watch:
+
+        def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
+            stops.check()
+            watch(running, ended)
+            if also is not None:
+                also(running, ended)
+
+        pool = Pool(
+            job.work,
+            slots,
+            preload=job.PRELOAD,
+            timeout=60 * launcher.timeout if launcher.timeout else None,
+            retries=launcher.retries,
+            look=look,
+        )
+        return {outcome.name: outcome for outcome in pool.run((task.folder, task) for task in tasks)}
+
+
+def prepared(
+    hydra: "ProcessLauncher | GridSweeper", job_overrides: Sequence[Sequence[str]], first: int
+) -> list[job.Task]:
+    """The jobs with their configs, all composed before the first one runs: a mistake in any is told at once.
+
+    Args:
+        hydra: the plug-in that has what Hydra composes from.
+        job_overrides: of each job.
+        first: the first one's number.
+
+    Raises:
+        UserError: a value that cannot be, a key that nothing reads, data or weights that are not there, or two jobs in
+            one folder.
+    """
+    tasks: dict[str, job.Task] = {}
+    looked_at = set[str]()
+    terminal = Screen().is_terminal  # Hydra takes about .1 s for each
+    for number, overrides in enumerate(track(job_overrides, "configs", transient=True, disable=not terminal)):
+        config = hydra.context.config_loader.load_sweep_config(hydra.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = first + number
+        HydraConfig.instance().set_config(config)
+        plain = without_hydra(config)
+        trusted = typed_trust(plain.trust, sys.argv[1:])
+        trust(trusted)
+        require_known(plain, "train", choices_of(HydraConfig.get()))
+        run = run_of(plain)
+        folder, data = str(run.path), OmegaConf.to_yaml(OmegaConf.masked_copy(plain, LOOKED_AT))
+        if data not in looked_at and look_first(plain, run) is not None:
+            looked_at.add(data)  # jobs that differ in nothing that is looked at are one
+        if folder in tasks:
+            raise UserError(
+                f"two jobs of the sweep would use the folder {folder}: {' '.join(tasks[folder].overrides)} and "
+                f"{' '.join(overrides)}; expected a folder each; name the difference by a key that changes results"
+            )
+        tasks[folder] = job.Task(config, folder, tuple(trusted), tuple(overrides))
+    return list(tasks.values())
+
+
+def slots_of(launcher: "ProcessLauncher", config: DictConfig) -> list[str | None]:
+    """A place for each job that runs at a time, and the GPU of the place: dealt out in turn."""
+    gpus = _gpus() if config.trainer.accelerator in ("auto", "gpu", "cuda") else []
+    number = launcher.n_jobs or len(gpus) or max(1, cores() // config.threads)
+    if type(number) is not int or number < 1:
+        raise UserError(f"hydra.launcher.n_jobs is {number!r}; expected a whole number from 1, or null")
+    return [gpus[i % len(gpus)] if gpus else None for i in range(number)]
+
+
+def _gpus() -> list[str]:
+    """The GPUs of this process, by the names that CUDA_VISIBLE_DEVICES takes, without waking CUDA."""
+    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in named.split(",") if name.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
+    return [str(i) for i in range(len(listed.stdout.splitlines()))] if listed.returncode == 0 else []
+
+
+def _returned(task: job.Task, outcome: Outcome) -> JobReturn:
+    done = outcome.answer.state in ("finished", "skipped")
+    folder = str(Path(task.folder).parent)
+    returned = JobReturn(list(task.overrides), without_hydra(task.config), task.config.hydra, folder)
+    returned.status = JobStatus.COMPLETED if done else JobStatus.FAILED
+    returned.return_value = outcome.answer.results if done else RuntimeError(outcome.answer.message)
+    return returned

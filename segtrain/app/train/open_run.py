@@ -1,0 +1,258 @@
+"""Which folder a run gets, and whether it begins, goes on, is there already, or is refused.
+
+Torch is imported where the machine or a checkpoint is asked: what can be refused before that is refused at once.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.config.objects import choices_of, plain
+from segtrain.config.values import check_values
+from segtrain.data.leaks import refuse_leaks
+from segtrain.errors import UserError
+from segtrain.interrupts import Stopped
+from segtrain.parts import config_changes as changes
+from segtrain.parts.config_changes import Differences
+from segtrain.parts.data import allows_leak, build_groups, changed_data
+from segtrain.parts.same_data import is_same
+from segtrain.printable import print_text
+from segtrain.runs import lock
+from segtrain.runs.contents import is_whole
+from segtrain.runs.environment import environment
+from segtrain.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from segtrain.app.train.assembly import Parts
+
+
+@dataclass
+class Opened:
+    """A run folder, its config with every `auto` decided, and the checkpoint to go on from.
+
+    The folder of a run that goes on stays as it is until training has taken up the checkpoint (`begin`): what cannot
+    go on leaves what was there.
+    """
+
+    run: RunFolder
+    config: DictConfig
+    checkpoint: Path | None
+    finished: bool = False  # nothing is left to do
+    keeps_split: bool = False  # it goes on with the split that it recorded, which nobody asked to change
+    changed: Differences | None = None  # in a run that goes on, what of its config is another now; None: a new run
+    epochs: int = 0  # whole epochs that the checkpoint has behind it, and batches of the next one
+    batches: int = 0
+    begun: bool = False
+    is_made: bool = False  # its folder was made for it, and goes with a mistake that is found before it begins
+
+    @contextlib.contextmanager
+    def status(self) -> Iterator[None]:
+        """status.json while the block runs: running, then finished, interrupted or failed with the error.
+
+        Of a run that goes on only from `begin` on.
+        """
+        if self.changed is None:
+            self.run.set_status("running")
+        try:
+            yield
+        except BaseException as error:
+            if self.is_made and not self.begun and isinstance(error, UserError):
+                clear(self.run.path)
+            elif self.begun or self.changed is None:
+                self._record_end(error)
+            raise
+        self.run.set_status("finished")
+
+    def _record_end(self, error: BaseException) -> None:
+        if isinstance(error, Stopped):
+            self.run.set_status("interrupted")
+        else:
+            self.run.set_status("failed", error=f"{type(error).__name__}: {error}")
+
+    def begin(self, parts: "Parts") -> None:
+        """Writes what the run is from now on; does nothing when called again.
+
+        Raises:
+            UserError: a logger that is not installed.
+        """
+        if self.begun:
+            return
+        parts.logbook.open([row for row in self.run.metrics.rows() if row["epoch"] < self.epochs])
+        self.begun = True
+        if self.changed is not None:
+            self.run.set_status("running")
+            self.run.metrics.cut(self.epochs - 1)
+        if self.changed:
+            pairs = {key: list(pair) for key, pair in self.changed.items()}
+            self.run.change(OmegaConf.to_yaml(self.config), pairs, self.epochs, self.batches)
+        self._record(parts)
+
+    def require_same_data(self, parts: "Parts") -> None:
+        """Raises UserError unless the data of a run that goes on are what they were, and its parts share no image."""
+        fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
+        if self.checkpoint is not None:
+            same = is_same(self.run, self.config, parts.dataset, fingerprint)
+            if not same or {*self.run.read_json("split.json")["skipped"]} != {*skipped}:  # why may name a moved path
+                raise changed_data(self.run)
+        self._refuse_leaks(parts)
+
+    def _record(self, parts: "Parts") -> None:
+        """Writes env.json and split.json."""
+        ids, split = parts.dataset.ids, parts.data.split
+        sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
+        fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
+        if self.checkpoint is not None:  # an older version's stays, which the other runs of a sweep hold
+            fingerprint = self.run.read_json("split.json")["fingerprint"]
+        groups = build_groups(self.config, parts.dataset)
+        tested = {ids[i]: groups[i] for i in split.test}
+        facts = {"skipped": skipped, "groups": tested, "pixels": parts.pixels.to_json()}
+        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, **facts})
+        known = {"device": parts.device, "threads": self.config.threads, "precision": self.config.trainer.precision}
+        known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
+        self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))
+
+    def _refuse_leaks(self, parts: "Parts") -> None:
+        """Raises UserError when copies of an image lie in two parts; of a run that goes on it is said only."""
+        hashes = getattr(parts.dataset, "hashes", lambda: None)()
+        try:
+            refuse_leaks(parts.dataset.ids, parts.data.split, hashes or (), allows_leak(self.config))
+        except UserError as error:
+            if not self.keeps_split:
+                raise
+            print_text(f"warning: {error}")
+
+
+def clear(folder: Path) -> None:
+    """Empties the folder of a run, but for the lock that its process holds."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != lock.NAME:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def leaving_nothing(run: RunFolder) -> Iterator[None]:
+    """Takes away the folder that a refused run leaves empty, once its lock is gone from it, and that above likewise."""
+    try:
+        yield
+    except UserError:
+        with contextlib.suppress(OSError):  # of a run that began, or that another process has found meanwhile
+            run.path.rmdir()
+            run.path.parent.rmdir()
+        raise
+
+
+def open_run(config: DictConfig, run: RunFolder) -> Opened:
+    """Begin the run or go on with it; this process must hold the lock of its folder.
+
+    Raises:
+        UserError: resume of a finished run without more to do; a change that would mix two runs into one.
+    """
+    typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # ${…} as it was typed
+    if config.resume is not None:
+        saved = changes.completed(run.config())
+        return _go_on(run, saved, changes.with_typed(saved, config.resume_with, check_values), config)
+    now = DictConfig(decided(config))
+    if not _has_begun(run):
+        is_made = {path.name for path in run.path.iterdir()} <= {lock.NAME}  # not by a sweep, nor by an older run
+        run.create(OmegaConf.to_yaml(now), typed)
+        return Opened(run, now, None, is_made=is_made)
+    saved = changes.completed(run.config())
+    return _go_on(run, saved, changes.keeping_decided(saved, now, typed), config)
+
+
+def decided(config: DictConfig) -> dict[str, Any]:
+    """The config as plain containers with every `auto` replaced by what this machine calls for."""
+    from segtrain.parts import device
+
+    choices = choices_of(HydraConfig.get())
+    container = {**plain(config, choices), "choices": choices}
+    accelerator = container["trainer"]["accelerator"] = device.accelerator(container["trainer"]["accelerator"])
+    if container["trainer"]["precision"] == "auto":
+        container["trainer"]["precision"] = device.precision(accelerator)
+    if container["data"]["num_workers"] == "auto":
+        container["data"]["num_workers"] = 0 if accelerator == "cpu" else min(8, container["threads"])
+    return container
+
+
+def _has_begun(run: RunFolder) -> bool:
+    """Whether there is something to go on with: results or a checkpoint; else a run is begun again."""
+    return run.exists and (run.status["state"] == "finished" or any(run.checkpoints.glob("*.ckpt")))
+
+
+def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfig) -> Opened:
+    found = changes.differences(saved, now)
+    if never := changes.fixed(found, str(saved.scheduler._target_)):
+        raise UserError(
+            f"{run.path} cannot go on with another {' or '.join(never)}, which made what its checkpoints hold; the "
+            f"difference:{changes.shown(never)}\ngo on as it was with resume='{run.path}', or begin a new run with "
+            f"name=… (init_from='{run.path}' gives it these weights)"
+        )
+    if bad := changes.refused(found, config.resume_allow):
+        raise UserError(
+            f"{run.path} was begun with another config, and going on would mix the two; the difference:"
+            f"{changes.shown(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or allow it with "
+            f"resume_allow=[{','.join(bad)}], which the run records"
+        )
+    is_finished = run.status["state"] == "finished"
+    if is_finished and now.trainer.max_epochs <= saved.trainer.max_epochs and "early_stopping" not in found:
+        if config.resume is not None:
+            raise UserError(
+                f"{run.path} is already finished (its results.json is there); nothing was run; to train it longer give "
+                f"trainer.max_epochs above {saved.trainer.max_epochs}; to run again choose another name=… or seed=…"
+            )
+        return Opened(run, saved, None, finished=True)
+    if not any(run.checkpoints.glob("*.ckpt")):
+        if is_finished:
+            raise UserError(
+                f"{run.path} is finished and has no checkpoint to train longer from: checkpoint.keep=best leaves none; "
+                "expected a run with checkpoint.keep=all; train again with another name=… and trainer.max_epochs as "
+                "you want it"
+            )
+        return Opened(run, now, None, changed=found)
+    from segtrain.runs import checkpoint
+
+    path, warning = checkpoint.newest(run.checkpoints)
+    if warning:
+        print_text(f"warning: {warning}")
+    state = checkpoint.read_training(path)
+    done = state["DataModule"]
+    _require_more(run, now, done["epoch"] + (done["batches"] > 0), state["callbacks"] if is_finished else {})
+    keeps_split = not changes.divides_anew(found)
+    return Opened(run, now, path, False, keeps_split, found, epochs=done["epoch"], batches=done["batches"])
+
+
+def _require_more(run: RunFolder, now: DictConfig, begun: int, finished: Mapping[str, Any]) -> None:
+    """Raises UserError when there is nothing to train, or less than was trained.
+
+    Args:
+        run, now: the run, and its config as it is to be.
+        begun: epochs that were trained, the last one perhaps in part.
+        finished: states of the callbacks of a run that is finished.
+    """
+    if now.trainer.max_epochs < begun:
+        raise UserError(
+            f"{run.path} is in its epoch {begun} already, and its weights are of that training; expected "
+            f"trainer.max_epochs of {begun} or more; got {now.trainer.max_epochs}; for a shorter training begin a new "
+            "run with name=…"
+        )
+    waits = [s.get("wait_count") for key, s in finished.items() if key.startswith("EarlyStopping")]
+    waited = max((count for count in waits if is_whole(count)), default=0)
+    if now.early_stopping is not None and waited >= now.early_stopping:
+        raise UserError(
+            f"{run.path} was ended by early_stopping after {begun} epochs, {waited} of them without a better val/dice, "
+            f"and would end at once; expected early_stopping above {waited}, or null; got {now.early_stopping}; give "
+            "early_stopping=null resume_allow=[early_stopping]"
+        )
+    if finished and now.trainer.max_epochs == begun:
+        raise UserError(
+            f"{run.path} is finished, all of its {begun} epochs are trained, and no more are asked for; give "
+            f"trainer.max_epochs above {begun}"
+        )

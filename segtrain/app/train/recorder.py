@@ -1,0 +1,197 @@
+"""What is kept of a training: a row an epoch, and whole checkpoints from which it goes on with the same bits."""
+
+import random
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from segtrain.app.train.logbook import Logbook
+from segtrain.app.train.nonfinite_loss import EVERY, NonFinite
+from segtrain.errors import UserError
+from segtrain.interrupts import Stops
+from segtrain.lightning import L
+from segtrain.model.module import Segmentation
+from segtrain.runs import checkpoint
+from segtrain.runs.contents import is_whole
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.writer import Writer
+
+
+class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
+    """Lightning's checkpoints, written whole with a checksum and read back only if undamaged."""
+
+    def __init__(self, writer: Writer) -> None:
+        """Hand them to `writer`."""
+        self.writer = writer
+
+    def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Begin to make it the newest checkpoint of the writer's folder."""
+        self.writer.last(checkpoint_)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        """The checkpoint at `path`, on the CPU; plain tensors and containers only."""
+        return checkpoint.read(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
+class Every:
+    """When a checkpoint within an epoch is due: each so many steps, or minutes."""
+
+    def __init__(self, interval: int | str | None) -> None:
+        """`interval` is a number of steps, minutes as '15min', or None: only at the end of an epoch."""
+        minutes = re.fullmatch(r"(\d+(?:\.\d+)?)min", str(interval))
+        self.steps = interval if isinstance(interval, int) else None
+        self.seconds = 60 * float(minutes[1]) if minutes else None
+        self._last = time.monotonic()
+
+    def due(self, step: int) -> bool:
+        """Whether one is due after this optimizer step."""
+        if self.steps is not None:
+            return step % self.steps == 0
+        return self.seconds is not None and time.monotonic() - self._last >= self.seconds
+
+    def done(self) -> None:
+        """One was written."""
+        self._last = time.monotonic()
+
+
+class Recorder(L.pytorch.callbacks.Checkpoint):
+    """After each epoch a row in metrics.csv and a checkpoint, kept as best when val/dice is; checkpoints in between.
+
+    A Lightning Checkpoint callback, because those run after the module and every other callback.
+    """
+
+    def __init__(self, run: RunFolder, writer: Writer, every: Every, logbook: Logbook, stops: Stops) -> None:
+        """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
+        self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
+        self.best, self.best_epoch = float("-inf"), -1
+        self.row: dict[str, float | int] = {}  # the newest of metrics.csv
+        self._loaded: dict[str, Any] | None = None
+        self._validated = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """After a resume: take up random states, a stop that was due, and what a crash kept from being written."""
+        self.every.done()
+        if self._loaded is None:
+            return
+        _set_random_states(self._loaded["random"])
+        done = self.run.metrics.rows()
+        self.logbook.catch_up(done)
+        at_epochs_end = trainer.datamodule.batches == 0  # type: ignore[attr-defined]
+        if done and at_epochs_end and self.best_epoch == done[-1]["epoch"]:
+            self.writer.best()  # the crash may have come between last and best
+        stopping = trainer.early_stopping_callbacks
+        trainer.should_stop = any(s.wait_count >= s.patience for s in stopping)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A checkpoint within the epoch when it is due, or the last before a stop."""
+        done = batch_idx + 1
+        stepped = done % trainer.accumulate_grad_batches == 0
+        within = stepped and done < trainer.num_training_batches  # the last batch is followed by the epoch's own
+        if within and (self.stops.asked is not None or self.every.due(trainer.global_step)):
+            self._save(trainer, trainer.current_epoch, done)
+        if stepped:
+            self.stops.check()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """An evaluation is not kept: it is done again after a stop."""
+        self.stops.check()
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        """Neither is the test."""
+        self.stops.check()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remember that this epoch has scores of its own."""
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Record the epoch."""
+        row: dict[str, float | int] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row |= {key: value for key, value in metrics.items() if self._validated or not key.startswith("val/")}
+        is_best = row.get("val/dice", float("nan")) > self.best or self.best_epoch < 0
+        if is_best:
+            self.best, self.best_epoch = row.get("val/dice", float("-inf")), trainer.current_epoch
+        self._validated, self.row = False, row
+        self.run.metrics.append(row)  # first: a row without its checkpoint is cut off when the run goes on
+        self._save(trainer, trainer.current_epoch + 1, 0)
+        if is_best:
+            self.writer.best()
+        self.logbook.log(row)
+        self.stops.check()
+
+    def _save(self, trainer: L.Trainer, epoch: int, batches: int) -> None:
+        """A checkpoint from which training goes on with batch number `batches` of `epoch`."""
+        assert isinstance(trainer.lightning_module, Segmentation)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, NonFinite):
+                callback.look(trainer, trainer.lightning_module, EVERY)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        data.epoch, data.batches = epoch, batches
+        trainer.save_checkpoint(self.run.checkpoints / checkpoint.LAST)
+        self.every.done()
+
+    def on_train_end(self, *_: Any) -> None:
+        """Return when the last checkpoint is on the disk."""
+        self.writer.wait()
+
+    def on_exception(self, *_: Any) -> None:
+        """The same, before the run is left."""
+        self.writer.wait()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best val/dice so far and its epoch, and the state of every random generator."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "random": _random_states()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint holds; the random states when training starts.
+
+        Raises:
+            UserError: it holds something else.
+        """
+        if not _is_state(state_dict):
+            raise UserError("the checkpoint lacks the best epoch so far, or the states of the random generators")
+        self.best, self.best_epoch, self._loaded = state_dict["best"], state_dict["best_epoch"], state_dict
+
+
+def _random_states() -> dict[str, Any]:
+    """Of torch, CUDA, Python and NumPy, as plain values."""
+    name, keys, *rest = np.random.get_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+        "python": random.getstate(),
+        "numpy": (name, np.asarray(keys).tolist(), *rest),
+    }
+
+
+def _is_state(known: dict[str, Any]) -> bool:
+    """Returns whether a checkpoint holds what `Recorder.state_dict` gave: generators of the same kinds take it up."""
+    try:
+        states = known["random"]
+        torch.Generator().set_state(states["torch"])
+        random.Random().setstate(states["python"])
+        np.random.RandomState().set_state(states["numpy"])
+        return isinstance(known["best"], float) and is_whole(known["best_epoch"]) and isinstance(states["cuda"], list)
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError):
+        return False
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["torch"])
+    if len(states["cuda"]) == torch.cuda.device_count():  # another number of devices has other streams
+        torch.cuda.set_rng_state_all(states["cuda"])
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])

@@ -1,0 +1,1 @@
+"""Checks what a config says, and turns its nodes into objects."""

@@ -1,0 +1,237 @@
+"""Which keys of a config something reads: any other, typed or in a file, is refused before anything is built."""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from segtrain.config.known_arguments import NODES, mistakes_of, nearest, paths, wrong_kind
+from segtrain.config.objects import conf_dir
+from segtrain.config.trust import ROLES
+from segtrain.config.values import check_values, expected_of, is_like, shown
+from segtrain.errors import UserError
+from segtrain.mistakes import synonym
+
+LISTED = 12  # keys that a message lists; of more it says where they are shown
+# Keys of an object's node that are hydra's own; of others that begin with _ it makes nothing.
+HYDRAS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
+
+
+def require_known(
+    config: DictConfig, verb: str, choices: Mapping[str, str], typed: Sequence[str] | None = None
+) -> None:
+    """Raises UserError when the config has a key that nothing reads, that another one overrules, or of a wrong kind.
+
+    Args:
+        config: as composed for the verb, or that of a run with what was typed of it.
+        verb: whose config it is.
+        choices: group to the name of its file.
+        typed: the keys that are looked at, with those below them; None: all. An older run's other keys stay.
+    """
+
+    def is_asked(key: str) -> bool:
+        return typed is None or any(_is_below(key, one) or _is_below(one, key) for one in typed)
+
+    known, groups = _own_keys(verb), _groups(verb)
+    for key, message in _misshapen(config, known, groups, choices):
+        if is_asked(key):
+            raise UserError(message)
+    for key, others in _strangers(config, known, groups):
+        if is_asked(key) and not _is_named(config, key):
+            raise UserError(_unread(config, key, others, verb))
+    if typed is None:
+        _require_there(config, known, groups)
+        check_values(config, verb)
+        _require_kinds(config, verb)
+    nodes: Any = OmegaConf.to_container(config, resolve=False)
+    for path, (group, ours) in NODES.items():
+        for key in _hidden(nodes.get(path), path) if path in groups else ():
+            if is_asked(key) and not _is_named(config, key):
+                raise UserError(_unread(config, key, HYDRAS, "hydra"))
+        if path.partition(".")[0] in groups and is_asked(path):
+            for key, message in mistakes_of(config, path, group, ours, choices):
+                if is_asked(key):
+                    raise UserError(message)
+
+
+def require_keys(verb: str, typed: Sequence[str]) -> None:
+    """Raises UserError unless the verb has keys of these beginnings: before its config can be composed.
+
+    Args:
+        verb: whose they are to be.
+        typed: keys as typed, such as data.crop, +aug.x, ~parts.
+    """
+    known, groups = _own_keys(verb), (*_groups(verb), "split", "hydra")
+    for key in (one.lstrip("+~").partition("@")[0].partition("/")[0] for one in typed):
+        first, _, rest = key.partition(".")
+        if first in groups or (first in known and (not rest or rest.partition(".")[0] in known[first])):
+            continue
+        others = [f"{first}.{name}" for name in known.get(first, ())] or [*known, *groups]
+        raise UserError(
+            f"nothing reads the key '{key}'; {nearest(key, others)}{verb} reads {', '.join(others)}; correct it, or "
+            "leave it out"
+        )
+
+
+def _misshapen(
+    config: DictConfig, known: Mapping[str, Sequence[str]], groups: Sequence[str], choices: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Keys that have keys below them, and that something else was put in the place of."""
+    for key in [*(key for key, below in known.items() if below), *groups, "dataset.split"]:
+        node = OmegaConf.select(config, key, default=DictConfig({}), throw_on_missing=False)
+        if isinstance(node, DictConfig) or (node is None and key not in known):
+            continue
+        group = key.rpartition(".")[2]
+        if group in (*groups, "split"):
+            way = f"choose a file of conf/{group} by {group}=…, as {group}={choices.get(group)}"
+        else:
+            below = [f"{key}.{name}" for name in known[key]]
+            others = [other for other in (*known, *groups) if other != key]
+            way = f"{nearest(key, others)}give one of {', '.join(below)}"
+        yield key, f"{key} is {shown(node)}, and it has keys below it; expected them to stay; {way}"
+
+
+def _require_there(config: DictConfig, known: Mapping[str, Sequence[str]], groups: Sequence[str]) -> None:
+    """Raises UserError where a key that the verb reads is not there: `~key` takes it away."""
+    wanted = [*known, *(f"{key}.{name}" for key, below in known.items() for name in below)]
+    for key in (*wanted, *(group for group in groups if group != "logger")):
+        parent, _, name = key.rpartition(".")
+        node = config._get_node(parent) if parent else config
+        if isinstance(node, DictConfig) and name not in node._content:  # type: ignore[operator]
+            raise UserError(f"{key} is left out; expected a value, as the verb reads it; leave ~{key} out")
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value
+
+
+def _require_kinds(config: DictConfig, verb: str) -> None:
+    """Raises UserError unless what no rule knows is of the kind of the value in the verb's own file."""
+    for key, default in _defaults(verb).items():
+        value = OmegaConf.select(config, key, default=default, throw_on_missing=False)
+        if value != default and not is_like(key, value, default):
+            raise UserError(wrong_kind(key, _plain(value), expected_of(default), f"{verb}.yaml"))
+
+
+@functools.cache
+def _defaults(verb: str) -> dict[str, Any]:
+    """What conf/VERB.yaml says of its own keys, dotted, where it is no reference to another; ??? is None."""
+    found: dict[str, Any] = {}
+    plain: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{verb}.yaml"), resolve=False)
+    for key, value in plain.items():
+        if key not in ("defaults", "hydra"):
+            found |= (
+                {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+            )
+    found = {key: None if value == "???" else value for key, value in found.items()}
+    return {key: value for key, value in found.items() if not (isinstance(value, str) and "${" in value)}
+
+
+def _is_below(key: str, parent: str) -> bool:
+    return key == parent or key.startswith((f"{parent}.", f"{parent}["))
+
+
+def _strangers(
+    config: DictConfig, known: Mapping[str, Sequence[str]], groups: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Keys outside the groups that the verb's own file lacks, and those that it has in their place."""
+    for key in map(str, config):
+        if key not in known and key not in groups:
+            yield key, [*known, *groups]
+        node = config._get_node(key)
+        for name in map(str, node) if known.get(key) and isinstance(node, DictConfig) else ():
+            if name not in known[key]:
+                yield f"{key}.{name}", [f"{key}.{other}" for other in known[key]]
+
+
+@functools.cache
+def _own_keys(verb: str) -> dict[str, tuple[str, ...]]:
+    """The keys of conf/VERB.yaml, each with the keys below it."""
+    node = DictConfig(OmegaConf.load(conf_dir() / f"{verb}.yaml"))
+    plain: Any = OmegaConf.to_container(node, resolve=False)
+    return {k: tuple(v) if isinstance(v, dict) else () for k, v in plain.items() if k not in ("defaults", "hydra")}
+
+
+@functools.cache
+def _groups(verb: str) -> tuple[str, ...]:
+    """The groups that put an object into the config of the verb."""
+    defaults: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{verb}.yaml"))["defaults"]  # type: ignore[call-overload,index]
+    return tuple(group for entry in defaults if isinstance(entry, dict) for group in entry if group in ROLES)
+
+
+def _unread(config: DictConfig, key: str, others: Sequence[str], verb: str) -> str:
+    all_keys = paths(OmegaConf.to_container(config, resolve=False))
+    known = [path for path in all_keys if not _is_below(path, key) and not _is_below(key, path)]
+    command = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
+    told = ", ".join(others) if len(others) <= LISTED else f"the keys that `{command}` shows"
+    meant = "" if verb == "hydra" else synonym(key, verb)
+    hint = f"did you mean '{meant}'? " if meant else nearest(key, [*others, *known])
+    return (
+        f"nothing reads the key '{key}'; {hint}{verb} reads {told}, and what another key "
+        f"names by ${{{key}}}; correct it, or leave it out"
+    )
+
+
+def _is_named(config: DictConfig, key: str) -> bool:
+    """Whether another key is what it is by this one: by ${key}, also within ${…:…}, or from hydra's own part.
+
+    It is where the rest is another, or cannot be resolved, without the key, or with other values in its place: a
+    default, ${oc.select:key,1}, may be the value that the key has.
+    """
+    if HydraConfig.initialized():
+        hydra = OmegaConf.to_yaml(HydraConfig.get(), resolve=False)
+        if re.search(rf"\$\{{(?:[^{{}}]*[:,]\s*)?{re.escape(key)}\s*[.\[,}}]", hydra):
+            return True
+    whole = OmegaConf.to_container(config, resolve=True)
+    parent, name = _place(whole, key)
+    del parent[name]
+    for change in (_drop, _mark):
+        other = config.copy()
+        with read_write(other), open_dict(other):
+            change(*_place(other, key))
+        try:
+            left = OmegaConf.to_container(other, resolve=True)
+        except OmegaConfBaseException:
+            return True
+        parent, name = _place(left, key)
+        parent.pop(name, None)
+        if left != whole:
+            return True
+    return False
+
+
+def _place(node: Any, key: str) -> tuple[Any, str]:
+    """What holds the key, and its name there."""
+    *parents, name = key.split(".")
+    for parent in parents:
+        node = node[int(parent) if isinstance(node, list | ListConfig) else parent]
+    return node, name
+
+
+def _drop(parent: Any, name: str) -> None:
+    del parent[name]
+
+
+def _mark(parent: Any, name: str) -> None:
+    """Puts a value that nothing has in the place of each that the key holds."""
+    plain: Any = OmegaConf.to_container(parent, resolve=False)
+    parent[name] = _marked(plain[name])
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, dict) and value:
+        return {key: _marked(item) for key, item in value.items()}
+    return [_marked(item) for item in value] if isinstance(value, list) and value else "\0"
+
+
+def _hidden(node: object, prefix: str) -> Iterator[str]:
+    """Keys beside a _target_ that begin with _ and are not hydra's: hydra drops them, they may serve others alone."""
+    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, item in items:
+        if isinstance(node, dict) and "_target_" in node and str(name).startswith("_") and name not in HYDRAS:
+            yield f"{prefix}.{name}"
+        yield from _hidden(item, f"{prefix}.{name}")

@@ -1,0 +1,227 @@
+"""What a `_target_` may name: a config may come from a stranger, or from a run's folder, and is data, not a program.
+
+A name is decided on before anything is imported: its last part must be that of a class which `segtrain.config.allowed`
+lists for its place, and its first part that class's package. Then the module of the list is imported, never another one, and
+a name that differs from the list's must be, in a module that is loaded already, the very same object. Packages of the
+user's own are added by trust=[mypackage], on the command line only; what is named so must lie in them.
+"""
+
+import difflib
+import functools
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+from segtrain.config.addresses import require_inside
+from segtrain.config.allowed import ROLES, SPLIT, Role
+from segtrain.errors import UserError
+
+__all__ = ["ROLES", "below", "find", "is_trusted", "require_allowed", "role_of", "targets", "trust", "typed_trust"]
+SHOWN = 12  # names that a message lists; of more it says from which packages they are
+OWN = "segtrain"
+PACKAGE = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
+
+_trusted: set[str] = set()
+
+
+def trust(packages: Sequence[str]) -> None:
+    """From now on these packages, of the user's own, count as at home in every role.
+
+    Raises:
+        UserError: one is not the name of a package, or is segtrain's, whose choices are all listed.
+    """
+    for package in packages:
+        if package.partition(".")[0] == OWN:
+            raise UserError(
+                f"trust names {package!r}; expected a package of your own: segtrain's choices need no trust, and what "
+                "else a config names of it is no choice, but would run; leave it out"
+            )
+        if not re.fullmatch(PACKAGE, package):
+            raise UserError(
+                f"trust names {package!r}; expected the dotted name of a package or module, such as trust=[mypackage]"
+            )
+    _trusted.clear()
+    _trusted.update(packages)
+
+
+def typed_trust(packages: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """The packages of trust=[…], each of which was typed; from a file it would be the stranger's own word.
+
+    Args:
+        packages: of the composed config.
+        arguments: the command line itself: what Hydra calls overrides, a file or a sweep of a file may add to.
+
+    Raises:
+        UserError: one stands in a config file.
+    """
+    typed = [text.lstrip("+").partition("=") for text in arguments]
+    named = {one.strip(" \"'[]") for key, _, value in typed if key == "trust" for one in value.split(",")}
+    if not named >= set(packages):
+        raise UserError("trust stands in a config file; expected it on the command line only; leave it out there")
+    return list(packages)
+
+
+def is_trusted(target: object) -> bool:
+    """Returns whether a name lies in a package that the user trusts."""
+    return isinstance(target, str) and _within(target, _trusted)
+
+
+def role_of(where: str) -> str:
+    """Returns the role of a node by what it is called in messages: aug of "aug/flips.yaml"."""
+    return "split" if " with split=" in where else where.partition("/")[0]
+
+
+def targets(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields each `_target_` of a node of plain containers, the outermost first, behind the key of what it stands in.
+
+    Those in lists, in `_args_` and below any other key count too; the outermost node has the key "".
+    """
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield key, node["_target_"]
+        for name, item in node.items():
+            yield from targets(item, below(key, name))
+    elif isinstance(node, list | tuple):
+        for i, item in enumerate(node):
+            yield from targets(item, f"{key}[{i}]")
+
+
+def below(key: str, name: object) -> str:
+    """Returns the key of what stands below another one, never "", which is the outermost's."""
+    return f"{key}.{name}" if key else str(name) or "''"
+
+
+def require_allowed(node: Any, where: str, is_resolved: bool = True) -> None:
+    """Raises UserError unless every name in a node may stand where it does, and its arguments reach nothing outside.
+
+    Nothing is imported.
+
+    Args:
+        node: plain containers.
+        where: what it is called in messages, such as "aug/flips.yaml"; its beginning is its role.
+        is_resolved: whether its values are what they will be; else the names alone are asked.
+    """
+    for key, target in targets(node):
+        _listed(target, where, key)
+    if is_resolved and not (isinstance(node, dict) and is_trusted(node.get("_target_"))):
+        require_inside(node, role_of(where), where)
+
+
+def find(target: str, where: str, key: str = "") -> Any:
+    """Returns the class or function of a name, which is imported when it may be.
+
+    Args:
+        target: the name.
+        where: what its node is called in messages, as in `require_allowed`.
+        key: of what it stands in, below that node; "" for the node itself.
+
+    Raises:
+        UserError: it may not stand there, or is another object than the listed one of that name.
+        ImportError, AttributeError: it is not installed, or not in the installed version.
+    """
+    name = _listed(target, where, key)
+    if name is None:
+        found = _trusted_object(target)
+        home = str(getattr(found, "__module__", ""))
+        if not _within(home, _trusted) and not _is_listed_object(found, where, key):
+            raise _refusal(target, where, key, f", which is {home}.{getattr(found, '__qualname__', found)}")
+        return found
+    found = _imported(name)
+    if target != name and _loaded(target) is not found:
+        raise _refusal(target, where, key, f", which is not the class that is listed as {name}")
+    return found
+
+
+def _listed(target: Any, where: str, key: str) -> str | None:
+    """The name under which the list has what a name may be; None for one in a package that the user trusts."""
+    names = _by_ends(*_role(where, key))
+    known = names.get(_ends(target)) if isinstance(target, str) else None
+    if known is None and not is_trusted(target):
+        raise _refusal(target, where, key)
+    return None if is_trusted(target) else known
+
+
+def _role(where: str, key: str) -> tuple[str, bool]:
+    """The role of a node, and whether it stands below the one that the role is of."""
+    return role_of(where), key != ""
+
+
+@functools.cache
+def _by_ends(role: str, is_below: bool) -> dict[tuple[str, str], str]:
+    """First and last part of each listed name -> the name."""
+    of: Role = SPLIT if role == "split" else ROLES[role]
+    return {_ends(name): name for name in (of.below if is_below else of.itself)}
+
+
+def _ends(name: str) -> tuple[str, str]:
+    return name.partition(".")[0], name.rpartition(".")[2]
+
+
+def _imported(name: str) -> Any:
+    """The object of a listed name."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _loaded(name: str) -> Any:
+    """What a module that is loaded has under this name; None without one. Nothing is imported, also not by a module."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(sys.modules.get(module), "__dict__", {}).get(attribute)
+
+
+def _is_listed_object(found: Any, where: str, key: str) -> bool:
+    """Whether a trusted package hands on, under whatever name, a class that is listed for the place."""
+    home = str(getattr(found, "__module__", "")).partition(".")[0]
+    name = _by_ends(*_role(where, key)).get((home, str(getattr(found, "__name__", ""))))
+    return name is not None and _imported(name) is found
+
+
+def _trusted_object(target: str) -> Any:
+    """The object of a name in a trusted package; no module outside of it is imported, or asked for what it has."""
+    parts = target.split(".")
+    found: Any = importlib.import_module(parts[0])
+    for i, part in enumerate(parts[1:], 2):
+        if isinstance(found, ModuleType) and not _may_lead(found.__name__):
+            raise ImportError(f"{found.__name__} lies in no package that is trusted")
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            if not isinstance(found, ModuleType):
+                raise
+            found = importlib.import_module(".".join(parts[:i]))
+    return found
+
+
+def _may_lead(module: str) -> bool:
+    """Whether a module is trusted, or above one that is."""
+    return _within(module, _trusted) or any(package.startswith(f"{module}.") for package in _trusted)
+
+
+def _within(name: str, packages: Sequence[str] | set[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _refusal(target: Any, where: str, key: str, which: str = "") -> UserError:
+    names = list(_by_ends(*_role(where, key)).values())
+    told = f"{key + '.' if key else ''}_target_ is {str(target)!r}{which}"
+    package = str(target).partition(".")[0]
+    may_be_theirs = package != OWN and re.fullmatch(PACKAGE, package)
+    way = f"if it is yours, say so: trust=[{package}]" if may_be_theirs else "correct it, or leave it out"
+    lasts = {name.rpartition(".")[2]: name for name in names}
+    near = [lasts[last] for last in difflib.get_close_matches(str(target).rpartition(".")[2], lasts, 1, 0.8)]
+    return UserError(
+        f"{where}: {told}; expected {_listing(names)}; {f'did you mean {near[0]}? ' if near else ''}a config may come "
+        f"from anyone, so nothing else is called, or even imported; {way}"
+    )
+
+
+def _listing(names: Sequence[str]) -> str:
+    if not names:
+        return "plain values alone: nothing is built there"
+    packages = dict.fromkeys(name.rpartition(".")[0] for name in names)
+    if len(names) <= SHOWN and len(packages) == 1:
+        return f"of {next(iter(packages))} one of {', '.join(name.rpartition('.')[2] for name in names)}"
+    return f"a class of {', '.join(packages)} that segtrain/config/allowed.py lists"

@@ -1,0 +1,1 @@
+"""Reads files: pictures, scans, tables, and which of them belong together. No torch."""

@@ -1,0 +1,1 @@
+"""Draws figures, contact sheets and pages. No torch."""

@@ -1,0 +1,179 @@
+"""What may change when a run goes on, what differs between two configs, and what is typed beside resume."""
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from segtrain.config.known_keys import require_known
+from segtrain.config.objects import composed, conf_dir, searched
+from segtrain.errors import UserError
+from segtrain.mistakes import synonym
+from segtrain.runs.epochs import number_of
+
+Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
+
+# Keys that change no result, or that another check guards: the data's fingerprint that of its paths.
+HARMLESS = (
+    *("trainer.accelerator", "trainer.devices", "choices.trainer", "data.num_workers", "data.cache", "checkpoint.*"),
+    *("logger", "logger.*", "choices.logger", "dataset.root", "dataset.images", "dataset.masks"),
+    "dataset.manifest",
+    *("resume*", "debug", "outputs", "trust"),
+)
+# Keys that made what a checkpoint holds: the weights that it began with, the parameters and how they are grouped, the
+# moments of the optimizer, what a schedule has seen.
+FIXED = ("init_from", "encoder_lr", "deep_supervision", "optimizer._target_", "scheduler._target_")
+# Keys that say what a training sample looks like, beside the length of a training whose augmentation has a schedule.
+SEEN = (
+    *("aug.", "data.crop", "data.padding", "data.batch_size", "data.steps_per_epoch"),
+    *("data.sampling", "dataset.", "seed", "trainer.limit_train_batches"),
+)
+PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
+# Values that the machine, or the version, decides where they are not typed: a run keeps those it began with.
+DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers", "data.padding")
+BEFORE = {"data.padding": "stride"}  # what runs did that are older than a key whose default is another
+
+
+def completed(config: DictConfig) -> DictConfig:
+    """The config of a run that may be older than some keys of train.yaml: those are at their defaults.
+
+    A key that comes to train.yaml has the default that leaves every run as it was, or stands in `BEFORE`.
+    """
+    newest = DictConfig(OmegaConf.load(conf_dir() / "train.yaml"))
+    del newest["defaults"], newest["hydra"]
+    for key, value in BEFORE.items():
+        OmegaConf.update(newest, key, value)
+    return DictConfig(OmegaConf.merge(newest, config))
+
+
+def differences(there: DictConfig, now: DictConfig) -> Differences:
+    """The leaves in which two configs differ, by dotted key, amounts that depend on aug.strength unresolved."""
+    old, new = _leaves(there), _leaves(now)
+    return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+
+
+def refused(found: Differences, allow: Sequence[str]) -> Differences:
+    """The differences that a run may not go on with: neither harmless, nor more epochs, nor named in `allow`."""
+
+    def is_allowed(key: str, there: Any, now: Any) -> bool:
+        longer = key == "trainer.max_epochs" and isinstance(now, int) and now > there
+        named = any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in allow)
+        return longer or named or any(fnmatch.fnmatchcase(key, pattern) for pattern in HARMLESS)
+
+    return {key: pair for key, pair in found.items() if not is_allowed(key, *pair)}
+
+
+def divides_anew(found: Differences) -> bool:
+    """Returns whether a difference may have samples lie in other parts than before, as was allowed."""
+    return any(key.startswith(("dataset.", "choices.dataset", "choices.split")) for key in refused(found, ()))
+
+
+def fixed(found: Differences, scheduler: str) -> Differences:
+    """The differences that no run can go on with, allowed or not.
+
+    Args:
+        found: the differences.
+        scheduler: the `_target_` of the run's scheduler; the lr of one that follows the scores is in the checkpoint.
+    """
+
+    def is_fixed(key: str, there: Any, now: Any) -> bool:
+        averaged = key == "ema" and None in (there, now)  # the weights of a checkpoint are means, or are not
+        followed = key == "optimizer.lr" and scheduler == "segtrain.model.schedulers.plateau"
+        return averaged or followed or key.partition("[")[0] in FIXED
+
+    return {key: pair for key, pair in found.items() if is_fixed(key, *pair)}
+
+
+def shown(found: Differences) -> str:
+    """The differences, a line each."""
+    return "".join(f"\n  {key}: {there!r} there, {now!r} now" for key, (there, now) in found.items())
+
+
+def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictConfig], None]) -> DictConfig:
+    """The saved config of a run with the overrides that were typed beside resume.
+
+    Raises:
+        UserError: an override that is none, names no key of the run or one that nothing reads, or a value that `check`
+            refuses.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    config, keys = saved.copy(), list[str]()
+    groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        key, value = override.key_or_group, override.value()
+        if override.is_sweep_override() or override.is_delete():
+            raise UserError(f"resume takes single values; got {override.input_line}; give key=value")
+        if key in groups and isinstance(value, str):
+            OmegaConf.update(config, f"choices.{key}", value, force_add=True)
+            typed_only, key = composed("train", [*searched(), f"{key}={value}"]), PLACED.get(key, key)
+            value = OmegaConf.select(typed_only, key)
+            OmegaConf.update(config, key, {}, merge=False)
+        elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
+            hint = f"did you mean {meant}? " if (meant := synonym(key, "train")) else ""
+            raise UserError(
+                f"the run's config has no key '{key}'; {hint}expected one of its config.yaml; +{key}=… adds one"
+            )
+        OmegaConf.update(config, key, value, force_add=True, merge=False)
+        keys.append(key)
+    check(config)
+    require_known(config, "train", config.choices, keys)
+    return config
+
+
+def keeping_decided(saved: DictConfig, now: DictConfig, typed: Sequence[str]) -> DictConfig:
+    """`now` with what its machine decided replaced by what the saved run began with, unless it was typed."""
+    keys = {override.partition("=")[0].lstrip("+") for override in typed}
+    config = now.copy()
+    for key in DECIDED:
+        if not any(key == name or key.startswith(f"{name}.") for name in keys):
+            OmegaConf.update(config, key, OmegaConf.select(saved, key))
+    return config
+
+
+def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) -> DictConfig:
+    """The config of a run as it was in an epoch, as far as it says what a training sample looks like.
+
+    Args:
+        config: the run's, as it is now.
+        entries: of its changes.yaml.
+        epoch: from 0.
+
+    Raises:
+        UserError: it was changed since, and what it was then cannot be told.
+    """
+    config = config.copy()
+    for entry in reversed(entries):
+        since = (entry.get("epoch", float("inf")), entry.get("batch", 0))
+        if since <= (epoch, 0):
+            break
+        scheduled = ("trainer.max_epochs",) if config.aug.schedule != "constant" else ()
+        for key, (there, _) in entry["changed"].items():
+            if not key.startswith((*SEEN, *scheduled)):
+                continue
+            if since[0] in (epoch, float("inf")) or there is None or "[" in key:
+                raise UserError(
+                    f"the run went on with another {key}, so that what its network saw in epoch={number_of(epoch)} "
+                    "cannot be shown any more; expected an epoch since then; its changes.yaml says when; give one"
+                )
+            OmegaConf.update(config, key, there)
+    return config
+
+
+def _leaves(config: DictConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def walk(node: Any, key: str) -> None:
+        if isinstance(node, Mapping) and node:
+            for name, item in node.items():
+                walk(item, f"{key}.{name}" if key else str(name))
+        elif isinstance(node, list) and node:
+            for i, item in enumerate(node):
+                walk(item, f"{key}[{i}]")
+        else:
+            found[key] = node
+
+    plain = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig | ListConfig) else config
+    walk(plain, "")
+    return found

@@ -1,0 +1,309 @@
+"""From config nodes to dataset, split and policy, without torch: what every verb that looks at data needs."""
+
+from __future__ import annotations  # albumentations is imported where a policy is built: it takes seconds
+
+import difflib
+import importlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from segtrain.config.objects import build, conf_dir
+from segtrain.data.cautions import group_caution, more_groups
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.duplicates import copies_of
+from segtrain.data.files.columns import Codes
+from segtrain.data.files.pairs import some
+from segtrain.data.leaks import refuse_torn
+from segtrain.data.split import PARTS, Split, groups_of, joined
+from segtrain.data.split.groups import expression
+from segtrain.data.split.parts import sides
+from segtrain.data.unreadable import Skipping, opened, without
+from segtrain.errors import Remark, UserError, hearing, summed
+from segtrain.files import in_utf8
+from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
+from segtrain.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from segtrain.aug import Partners, Policy, ScheduledPolicy
+    from segtrain.aug.ablation import Node
+
+
+def where(config: DictConfig, group: str) -> str:
+    """The file of a group's choice, for messages: "aug/flips.yaml"."""
+    return f"{group}/{config.choices[group]}.yaml"
+
+
+def named_model(config: DictConfig) -> str:
+    """Returns what the network is called: by its choice, or by its class where that is not the choice's own."""
+    choice, target = str(config.choices.model), str(OmegaConf.select(config, "model._target_"))
+    path = conf_dir() / "model" / f"{choice}.yaml"
+    own = OmegaConf.select(OmegaConf.load(path), "_target_") if path.is_file() else target
+    return choice if own == target else f"{target.rpartition('.')[2]} (model._target_, in place of {choice}'s)"
+
+
+def build_dataset(config: DictConfig) -> SegmentationDataset:
+    """The dataset, without its split."""
+
+    def open_it() -> SegmentationDataset:
+        dataset: SegmentationDataset = build(config.dataset, where(config, "dataset"), leave_out=["split"])
+        _name_in_utf8(dataset)
+        return dataset
+
+    if OmegaConf.select(config, "data.on_bad") == "skip":
+        return cast(SegmentationDataset, Skipping(opened(open_it)))
+    return open_it()
+
+
+def _name_in_utf8(dataset: Any) -> None:
+    """Lets ids and groups be text where names of files are none, as they are written, read back, and drawn.
+
+    Raises:
+        UserError: two are then the same.
+    """
+    ids = [in_utf8(name) for name in dataset.ids]
+    if ids == [*dataset.ids]:
+        return
+    if len({*ids}) < len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise UserError(
+            f"names of files are no UTF-8, and two samples are both called '{twice}' as text; expected names that "
+            "differ; rename the files"
+        )
+    dataset.ids = tuple(ids)
+    if getattr(dataset, "groups", None) is not None:
+        dataset.groups = [one if one is None else in_utf8(one) for one in dataset.groups]
+
+
+class OpenData(NamedTuple):
+    """A dataset, and what its reader does that its user may not expect."""
+
+    dataset: SegmentationDataset
+    heard: Sequence[Remark]
+
+    def lines(self) -> list[str]:
+        """Returns a sentence of each, which names some of the files."""
+        return [
+            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some(one.names)}"
+            for one in self.heard
+        ]
+
+
+def open_data(config: DictConfig) -> OpenData:
+    """Returns the dataset with what was heard while it was built."""
+    with hearing() as heard:
+        dataset = build_dataset(config)
+    return OpenData(dataset, summed(heard))
+
+
+def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
+    """Returns which sample trains, validates and tests.
+
+    Raises:
+        UserError: there is no split in the config, its values are refused, or the data cannot be split so.
+    """
+    splitter = build_splitter(config)
+    groups = getattr(dataset, "groups", None)
+    more: dict[str, Any] = {} if groups is None else {"groups": groups}
+    if getattr(splitter, "keeps_twins", False):
+        more["twins"] = copies_of(dataset)
+    if getattr(splitter, "reads_masks", False):
+        more |= {"read": dataset.read, "ignore_index": dataset.ignore_index}
+    split: Split = splitter.assign(dataset.ids, dataset.splits, **more)
+    judged = given_split(dataset) if getattr(splitter, "cuts_groups", False) else split
+    refuse_torn(groups_of(dataset.ids, groups, _pattern(config)), judged, allows_leak(config))
+    bad = getattr(dataset, "bad", {})
+    return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
+
+
+def scales_itself(config: DictConfig) -> bool:
+    """Returns whether the dataset brings every scan to a range, so that images do not hold what is in the files."""
+    return any(config.dataset.get(key) is not None for key in ("normalise", "window"))
+
+
+def require_split(config: DictConfig, dataset: SegmentationDataset) -> None:
+    """Raises UserError where the data cannot be split so, as far as their names tell: copies and masks are not read."""
+    splitter = build_splitter(config)
+    groups = getattr(dataset, "groups", None)
+    if not getattr(splitter, "reads_masks", False):
+        splitter.assign(dataset.ids, dataset.splits, **({} if groups is None else {"groups": groups}))
+
+
+def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+    """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
+    said = said_groups(config, dataset)
+    return Codes(joined(said.codes, copies_of(dataset)), said.names)
+
+
+def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+    """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
+    cuts = config.dataset.get("split") is not None and getattr(build_splitter(config), "cuts_groups", False)
+    cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
+    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
+
+
+def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Split) -> str:
+    """Returns what is to be said where all test images are of one group, with the way out that these data have."""
+    said = said_groups(config, dataset)
+    if not group_caution(said, split.test):
+        return ""
+    splitter, pool = build_splitter(config), sides(dataset.ids, dataset.splits)[1]
+    way = more_groups(
+        len({*build_groups(config, dataset).codes.tolist()}),
+        is_drawn=len(pool) == len(dataset.ids) and not getattr(splitter, "cuts_groups", False),
+        folds=config.dataset.split.get("k"),
+    )
+    return group_caution(said, split.test, way)
+
+
+def allows_leak(config: DictConfig) -> bool:
+    """Returns whether images and groups may lie in two parts."""
+    return bool((config.dataset.get("split") or {}).get("allow_leak", False))
+
+
+def given_split(dataset: SegmentationDataset) -> Split:
+    """Returns what the data itself says, samples of which it says nothing as train."""
+    parts, pool = sides(dataset.ids, dataset.splits)
+    return Split(pool.tolist(), parts["val"].tolist(), parts["test"].tolist(), ())
+
+
+def recorded_split(run: RunFolder, dataset: SegmentationDataset) -> Split:
+    """Returns the split in split.json, whatever this version would draw: what a run is judged on it has not seen.
+
+    Raises:
+        UserError: a sample is gone.
+    """
+    known, index = run.read_json("split.json"), {name: i for i, name in enumerate(dataset.ids)}
+    try:
+        return Split(*(tuple(index[name] for name in known[part]) for part in (*PARTS, "unused")))
+    except KeyError:
+        raise changed_data(run) from None
+
+
+def changed_data(run: RunFolder) -> UserError:
+    """Returns the error that a run cannot go on with these data."""
+    return UserError(
+        f"the data of {run.path} has changed since the run began (another fingerprint, or other samples "
+        "that cannot be read, than in its split.json), or this version of segtrain reads them in another way; going on "
+        "would mix two data sets; restore the data, go on with the version that env.json names, or start a new "
+        "run with name=…"
+    )
+
+
+def _pattern(config: DictConfig) -> re.Pattern[str] | None:
+    return expression((config.dataset.get("split") or {}).get("group"))
+
+
+def build_splitter(config: DictConfig) -> Any:
+    """Returns what assigns samples to the parts, without the data.
+
+    Raises:
+        UserError: there is no split in the config, or its values are refused.
+    """
+    choice = config.choices.get("split")
+    if config.dataset.get("split") is None:
+        raise UserError(
+            f"split={choice} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
+            "first line is `# @package dataset.split`; add that line"
+        )
+    return build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
+
+
+def crop_size(config: DictConfig) -> Size | None:
+    """Returns height and width of the training crop in pixels; None where whole images are trained on."""
+    crop = config.data.crop
+    if crop is None:
+        return None
+    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    if refused := refusal_of_grown(size):
+        raise UserError(f"data.crop {refused}; give a smaller data.crop")
+    return size
+
+
+def grows_to_crop(config: DictConfig) -> bool:
+    """Returns whether images smaller than the crop are grown to it in training and in every use alike.
+
+    Runs of versions that did not know the key did it in training alone, with the image at the top left.
+    """
+    return bool(OmegaConf.select(config, "data.padding", default="stride") == "crop")
+
+
+def least_size(config: DictConfig) -> Size:
+    """Returns height and width in pixels, multiples of the stride, to which a use of the run grows smaller images."""
+    crop = crop_size(config) if grows_to_crop(config) else None
+    return NO_SIZE if crop is None else grown_size(crop)
+
+
+def build_policy(
+    config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None, split: Split | None = None
+) -> Policy:
+    """Returns the augmentation policy at `aug.strength`, with the training crop and, where it mixes samples, partners.
+
+    Partners are samples of the training split only; they are found here where none are handed in, and so is the split.
+    """
+    from segtrain.aug import Partners
+    from segtrain.aug.ablation import ablated
+
+    if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
+        importlib.import_module("segtrain.compat").register_torchvision_operators()
+    handed_in = {
+        "crop": crop_size(config),
+        "crop_class": config.data.crop_class,
+        "ignore_index": dataset.ignore_index,
+        "drawn_margin": grows_to_crop(config),
+    }
+    chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
+    without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
+    if without or only:
+        chosen.transforms = ablated(cast("list[Node]", OmegaConf.to_container(chosen.transforms)), without, only)
+    policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
+    if policy.needs_partner:
+        train = () if partners else (split or build_split(config, dataset)).train
+        policy.partners = partners or Partners(dataset.read, train, dataset.ignore_index)
+        if any(hasattr(transform, "needs_survey") for transform in policy.transforms):
+            policy.partners.survey()
+    return policy
+
+
+def build_schedule(
+    config: DictConfig, dataset: SegmentationDataset, split: Split | None = None
+) -> Policy | ScheduledPolicy:
+    """Returns what training augments with: the policy of each epoch under `aug.schedule`, `.at(epoch)`.
+
+    Raises:
+        UserError: no such schedule, or a schedule without a number of epochs.
+    """
+    from segtrain.aug import ScheduledPolicy
+    from segtrain.aug.schedule import factor
+
+    policy, epochs = build_policy(config, dataset, split=split), config.trainer.max_epochs
+    if config.aug.schedule == "constant":
+        return policy
+    if not isinstance(epochs, int) or epochs < 1:
+        raise UserError(
+            f"aug.schedule={config.aug.schedule} needs the length of the training; expected trainer.max_epochs ≥ 1; "
+            f"got {epochs}; give it, or use aug.schedule=constant"
+        )
+    factors = [factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
+    at = config.copy()
+    built = {1.0: policy}
+    for part in sorted({*factors} - {1.0}):
+        at.aug.strength = config.aug.strength * part
+        built[part] = build_policy(at, dataset, policy.partners)
+    return ScheduledPolicy([built[part] for part in factors])
+
+
+def find_sample(dataset: SegmentationDataset, name: str) -> int:
+    """The index of a sample by its id.
+
+    Raises:
+        UserError: there is none; names the nearest id.
+    """
+    ids = list(dataset.ids)
+    if name in ids:
+        return ids.index(name)
+    near = difflib.get_close_matches(name, ids, 1, 0.0)[0]
+    raise UserError(f"there is no sample '{name}'; expected one of {len(ids)} ids; did you mean sample={near}?")

@@ -1,0 +1,115 @@
+"""A run's network taken up from its folder, without its data: what evaluate, predict, export and serve begin with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from safetensors import SafetensorError, safe_open
+
+from segtrain import plain_json
+from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.datasets.contract import RGB
+from segtrain.data.pixel_meaning import PixelMeaning
+from segtrain.errors import UserError, damaged
+from segtrain.files import require_regular
+from segtrain.model.trained import Trained
+from segtrain.parts.data import build_dataset
+from segtrain.parts.network import build_network
+from segtrain.runs import checkpoint
+from segtrain.runs.contents import about_problem
+from segtrain.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run's best weights in its network, and what its labels mean."""
+
+    run: RunFolder
+    config: DictConfig  # the run's own
+    model: Trained
+    classes: tuple[str, ...]
+    palette: tuple[RGB, ...]
+    channels: int
+    ignore_index: int
+    epoch: int  # of the best checkpoint, from 0
+    pixels: PixelMeaning | None  # of the training images; None: not known, of an earlier version
+
+
+def about(dataset: SegmentationDataset, epoch: int, pixels: PixelMeaning | None = None) -> dict[str, Any]:
+    """Returns what stands beside the weights, so that they can be used where the data is not."""
+    return {
+        "epoch": epoch,
+        "classes": list(dataset.classes),
+        "palette": [list(colour) for colour in dataset.palette],
+        "channels": dataset.channels,
+        "ignore_index": dataset.ignore_index,
+        "pixels": None if pixels is None else pixels.to_json(),
+    }
+
+
+def load(run: RunFolder) -> Loaded:
+    """The best weights of a run in its network, on the CPU, in evaluation mode.
+
+    Of a run that has not finished, those of its best checkpoint so far, for which its data must be there.
+
+    Raises:
+        UserError: no run, no weights, a damaged file, or weights of another network than the config's.
+    """
+    config = run.config()
+    state, known = _weights(run, config)
+    network = build_network(_without_download(config), known["channels"], len(known["classes"]))
+    model = Trained(network, [0.0] * known["channels"], [1.0] * known["channels"])
+    if bad := [name for name, each in state.items() if each.is_floating_point() and not each.isfinite().all()]:
+        raise UserError(
+            f"the weights of '{run.path}' are no finite numbers; expected none such; got {len(bad)} tensors of them, "
+            f"the first {bad[0]}; restore the folder, or train again"
+        )
+    mine = {key: value for key, value in state.items() if key in ("mean", "std") or key.startswith("network.")}
+    try:
+        model.load_state_dict(mine)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights of '{run.path}' do not fit the network of its config.yaml; expected the two as they came out "
+            f"of training; got: {' '.join(str(error).split())[:300]}; restore the folder, or train again"
+        ) from error
+    palette = tuple((int(r), int(g), int(b)) for r, g, b in known["palette"])
+    classes, rest = tuple(known["classes"]), (known["channels"], known["ignore_index"], known["epoch"])
+    return Loaded(run, config, model, classes, palette, *rest, PixelMeaning.from_json(known.get("pixels")))
+
+
+def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights by name, and `about` them."""
+    path = run.checkpoints / checkpoint.WEIGHTS
+    if path.exists():
+        try:
+            require_regular(path)
+            with safe_open(path, "pt") as file:
+                known = plain_json.read((file.metadata() or {})["segtrain"], path)
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise UserError(
+                f"'{path}' cannot be read; expected the weights that segtrain wrote; got: {error}; "
+                "restore the file, or train again"
+            ) from error
+        if problem := about_problem(known):
+            raise damaged(path, problem, "what training writes beside the weights")
+        return state, known if "classes" in known else about(build_dataset(config), known["epoch"])
+    best = run.checkpoints / checkpoint.BEST
+    if not best.exists():
+        raise UserError(
+            f"'{run.path}' has no weights yet; expected checkpoints/{checkpoint.WEIGHTS}, or {checkpoint.BEST} of a "
+            f"run under way; got neither; its status is {run.status['state']}; go on with it: resume='{run.path}'"
+        )
+    saved: Mapping[str, Any] = checkpoint.read_training(best)
+    pixels = PixelMeaning.from_json(run.read_json("split.json").get("pixels"))
+    return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"], pixels)
+
+
+def _without_download(config: DictConfig) -> DictConfig:
+    """The config with random weights asked for: those of the run come next, and smp's default is a download."""
+    config = config.copy()
+    if "encoder_weights" in config.model or str(config.model._target_).startswith("segmentation_models_pytorch."):
+        config.model.encoder_weights = None
+    return config

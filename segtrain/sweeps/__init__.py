@@ -1,1 +1,0 @@
-"""Many runs: in which order they go, how they are run, and what they say together."""

@@ -1,0 +1,296 @@
+"""A run's network as a file: what is in it, that it computes the same, and what is refused."""
+
+import functools
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+from safetensors import safe_open
+
+from segtrain.__main__ import main
+from segtrain.app.export import agreement
+from segtrain.app.export.formats import FORMATS
+from segtrain.app.export.write_onnx import write_onnx
+from segtrain.config.objects import conf_dir
+from segtrain.data.pixel_meaning import PixelMeaning
+from segtrain.model.metrics import prediction
+from segtrain.model.trained import Trained
+from segtrain.parts.data import named_model
+from segtrain.parts.network import build_network
+from segtrain.parts.onnx_file import open_onnx
+from segtrain.parts.predictor import predictor_of
+from segtrain.parts.trained_run import load
+from segtrain.runs.folder import RunFolder
+from tests.conftest import SMALL, CommandLine, train
+
+Export = Callable[..., int]
+
+
+def exported(folder: Path, run: Path, form: str) -> Path:
+    """The file of a format that the command writes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        patch.setattr("sys.argv", ["segtrain", "export", f"run={run}", f"format={form}"])
+        main()
+    return run / "exported" / f"model{FORMATS[form].suffix}"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    kept = [option for option in SMALL if "decoder_channels" not in option]
+    shallow = ["model=unet_shallow", "model.decoder_channels=[8,8,8]", "trainer.max_epochs=1"]
+    return train(tmp_path_factory.mktemp("exported"), *kept, *shallow)
+
+
+@pytest.fixture(scope="module")
+def files(run: Path) -> Callable[[str], Path]:
+    """files("onnx") -> the file of a format; each is written once."""
+    return functools.cache(lambda form: exported(run, run, form))
+
+
+@pytest.fixture(params=["onnx", "safetensors", pytest.param("torch_export", marks=pytest.mark.slow)])
+def file(request: pytest.FixtureRequest, files: Callable[[str], Path]) -> Path:
+    """The file of each format."""
+    return files(request.param)
+
+
+@pytest.fixture
+def onnx_file(files: Callable[[str], Path]) -> Path:
+    return files("onnx")
+
+
+@pytest.fixture
+def export(segtrain: CommandLine, run: Path) -> Export:
+    """export("format=onnx", …) -> exit status."""
+    return lambda *arguments: segtrain("export", f"run={run}", *arguments)
+
+
+def about_in(file: Path) -> dict[str, Any]:
+    (form,) = (form for form in FORMATS.values() if form.suffix == file.suffix)
+    return form.open(file)[1]
+
+
+def images(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 64, 64), (2, 1, 96, 160), (3, 1, 128, 64), (1, 1, 256, 224)])
+def test_the_file_computes_what_the_network_does_for_every_batch_and_size(
+    file: Path, run: Path, shape: tuple[int, ...]
+) -> None:
+    (form,) = (form for form in FORMATS.values() if form.suffix == file.suffix)
+    stored = images(*shape).float()
+    expected, got = load(RunFolder(run)).model(stored), form.open(file)[0](stored)
+    assert got.shape == expected.shape == (shape[0], 3, *shape[2:])
+    assert (got - expected).abs().max() <= 1e-3 * expected.abs().max()
+    assert (prediction(got) == prediction(expected)).double().mean() >= 0.9999
+
+
+def test_the_file_says_what_its_numbers_mean(file: Path, run: Path) -> None:
+    about, loaded = about_in(file), load(RunFolder(run))
+    assert about["classes"] == ["background", "disc", "square"]
+    assert about["palette"] == [list(colour) for colour in loaded.palette]
+    assert (about["channels"], about["ignore_index"], about["stride"]) == (1, 255, 32)
+    assert about["normalisation"]["mean"] == pytest.approx(loaded.model.mean.flatten().tolist())
+    assert about["run"] == f"shapes/{run.name}" and about["epoch_from_1"] == loaded.epoch + 1
+    assert "reflect" in about["padding"] and "float32" in about["input"] and "largest" in about["output"]
+
+
+def test_the_file_refuses_other_pixels_than_the_trainings_as_its_run_does(file: Path, run: Path) -> None:
+    pixels = load(RunFolder(run)).pixels
+    assert pixels is not None and PixelMeaning.from_json(about_in(file)["pixels"]) == pixels
+    if file.suffix == ".onnx":
+        for source in (file, [RunFolder(run)]):
+            assert predictor_of(source).pixels == (pixels,)
+            assert predictor_of(source, allow_other_pixels=True).pixels == ()
+
+
+def test_the_file_names_no_folder_of_this_machine(file: Path, run: Path) -> None:
+    content = file.read_bytes()
+    for name in (str(run.parents[2]), str(Path(torch.__file__).parent), str(Path(__file__).parents[3])):
+        assert name.encode() not in content
+
+
+def test_the_terminal_tells_sizes_and_differences(export: Export, segtrain: CommandLine, run: Path) -> None:
+    assert export("format=safetensors") == 0, segtrain.err
+    for batch, height, width in agreement.sizes(32):
+        assert f"{batch} × 1 × {height} × {width}" in segtrain.out
+    assert "100.0000%" in segtrain.out and str(run / "exported" / "model.safetensors.card.md") in segtrain.out
+    assert not list((run / "exported").glob(".*")), "a temporary file is left"
+
+
+def test_the_smallest_image_and_uint8_go_through_onnx(onnx_file: Path, run: Path) -> None:
+    network, _ = open_onnx(onnx_file)
+    expected = load(RunFolder(run)).model(images(1, 1, 32, 32))
+    torch.testing.assert_close(network(images(1, 1, 32, 32)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_onnx_is_one_sound_file_with_named_axes(onnx_file: Path) -> None:
+    import onnx
+
+    model = onnx.load(onnx_file, load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    for value, channels in ((model.graph.input[0], 1), (model.graph.output[0], 3)):
+        sizes = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        assert sizes == ["batch", channels, "32*rows", "32*columns"]
+    assert {path.name for path in onnx_file.parent.iterdir() if path.name.startswith("model.onnx")} == {
+        "model.onnx",
+        "model.onnx.card.md",
+    }
+
+
+def test_the_python_of_the_card_gives_the_labels_of_predict(onnx_file: Path, tmp_path: Path) -> None:
+    """Without segtrain: an odd size, padded and cut as the metadata says."""
+    import segtrain
+
+    Image.fromarray(images(45, 70).numpy()).save(tmp_path / "image.png")
+    card = onnx_file.with_name("model.onnx.card.md").read_text()
+    with_segtrain, alone = (part.split("```")[0] for part in card.split("```python\n")[1:])
+    assert "segtrain.load" in with_segtrain and "import segtrain" not in alone
+    alone = alone.replace("model.onnx", str(onnx_file)) + '\nnp.save("label.npy", label)\n'
+    subprocess.run([sys.executable, "-c", alone], cwd=tmp_path, check=True, timeout=120)
+    label = np.load(tmp_path / "label.npy")
+    expected = segtrain.load(onnx_file).predict(np.array(Image.open(tmp_path / "image.png"))).labels
+    assert label.shape == (45, 70) and (label == expected).all()
+
+
+@pytest.mark.slow
+def test_the_python_of_a_torch_export_card_runs_on_a_tiny_image(files: Callable[[str], Path], tmp_path: Path) -> None:
+    file = files("torch_export")
+    Image.fromarray(images(20, 70).numpy()).save(tmp_path / "image.png")
+    card = file.with_name("model.pt2.card.md").read_text()
+    alone = card.split("```python\n")[-1].split("```")[0].replace("model.pt2", str(file))
+    done = subprocess.run([sys.executable, "-c", alone], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert sum(eval(done.stdout).values()) == 20 * 70
+
+
+def test_safetensors_have_the_names_of_training(run: Path, files: Callable[[str], Path]) -> None:
+    file = files("safetensors")
+    with safe_open(file, "pt") as ours, safe_open(run / "checkpoints" / "best.safetensors", "pt") as trained:
+        assert set(ours.keys()) == {k for k in trained.keys() if k.startswith(("network.", "mean", "std"))}  # noqa: SIM118
+        for name in ours.keys():  # noqa: SIM118
+            assert torch.equal(ours.get_tensor(name), trained.get_tensor(name)), name
+
+
+def test_a_network_by_its_class_is_called_so(composed: Callable[..., DictConfig]) -> None:
+    assert named_model(composed("model=upernet")) == "upernet"
+    other = composed("model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels")
+    assert named_model(other).startswith("PSPNet ") and "unet_resnet18" in named_model(other)
+
+
+def test_a_file_that_differs_is_not_kept_and_the_old_one_stays(
+    export: Export, segtrain: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "model.safetensors"
+    assert export("format=safetensors", f"output={output}") == 0, segtrain.err
+    before = output.read_bytes()
+    monkeypatch.setattr(agreement, "RELATIVE", -1.0)  # no file can hold that
+    assert export("format=safetensors", f"output={output}") == 2
+    assert "computes something else" in segtrain.err and "was not kept" in segtrain.err
+    assert output.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "model.safetensors.card.md"}
+
+
+def test_another_file_is_not_overwritten(export: Export, segtrain: CommandLine, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    output.write_bytes(b"something else")
+    assert export("format=safetensors", f"output={output}") == 2
+    assert "is there already" in segtrain.err and "a file that is no export" in segtrain.err
+    assert output.read_bytes() == b"something else"
+
+
+@pytest.mark.slow
+def test_a_file_that_is_there_is_not_run(export: Export, files: Callable[[str], Path], tmp_path: Path) -> None:
+    output, canary = tmp_path / "mine.pt2", tmp_path / "ran"
+    with zipfile.ZipFile(files("torch_export")) as ours, zipfile.ZipFile(output, "w") as theirs:
+        for name in ours.namelist():
+            # what torch.export.load unpickles without asking what it is
+            theirs.writestr(name, pickle.dumps(Evil(canary)) if "/data/" in name else ours.read(name))
+    assert export("format=torch_export", f"output={output}") == 0  # an export of this run: replaced
+    assert not canary.exists()
+
+
+class Evil:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_another_run_s_export_is_not_overwritten(
+    export: Export, segtrain: CommandLine, files: Callable[[str], Path], run: Path, tmp_path: Path
+) -> None:
+    about = {**about_in(files("safetensors")), "run": "theirs/seed=1"}
+    output = tmp_path / "theirs.safetensors"
+    FORMATS["safetensors"].write(load(RunFolder(run)).model, about, output)
+    assert export("format=safetensors", f"output={output}") == 2
+    assert "got theirs/seed=1" in segtrain.err and "delete the file" in segtrain.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["format=tflite"], "expected onnx, torch_export or safetensors"),
+        (["format=safetensors", "output=model.onnx"], "ends in .safetensors"),
+        (["format=safetensors", "output=."], "ends in .safetensors"),
+        (["card=perhaps"], "expected true or false"),
+        (["run=nowhere"], "is no run folder"),
+    ],
+)
+def test_a_mistake_is_told(export: Export, segtrain: CommandLine, arguments: list[str], told: str) -> None:
+    assert export(*arguments) == 2
+    assert told in segtrain.err and "Traceback" not in segtrain.err
+
+
+def test_a_run_must_be_named(segtrain: CommandLine) -> None:
+    assert segtrain("export") == 2
+    assert "run" in segtrain.err and "Traceback" not in segtrain.err
+
+
+def test_help_and_cfg_do_not_import_torch(run: Path) -> None:
+    code = (
+        "import sys\nfrom segtrain.__main__ import main\n"
+        "sys.argv = ['segtrain', 'export', 'run=x', '--cfg', 'job']\nmain()\nassert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=run, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "format: onnx" in done.stdout
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_is_told_with_its_extra(
+    export: Export, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert export("format=onnx") == 2
+    assert f"package {package}," in segtrain.err and "segtrain[export]" in segtrain.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")), "PSPNet"])
+def test_architectures_agree_at_every_size(name: str, composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    """As they ship, with random weights; the encoder of most is a small one."""
+    encoder = [] if name in ("segformer", "unet_shallow") else ["model.encoder_name=tu-test_resnet"]
+    other = ["model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels"]
+    torch.manual_seed(0)
+    typed = other if name == "PSPNet" else [f"model={name}"]
+    model = Trained(build_network(composed(*typed, *encoder), 1, 4), [100.0], [50.0])
+    about = {"classes": list("abcd"), "palette": [], "channels": 1, "ignore_index": 255, "stride": 32}
+    write_onnx(model, about, tmp_path / "model.onnx")
+    found = agreement.agreements(model, open_onnx(tmp_path / "model.onnx")[0], 1, 32)
+    assert len(found) == 4
+    assert all(one.relative <= 1e-3 and one.labels >= 0.9999 for one in found), found

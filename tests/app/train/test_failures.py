@@ -1,0 +1,131 @@
+"""Ends of a training that no line of ours is to blame for: each is a message with its way out."""
+
+import multiprocessing
+import os
+import re
+import signal
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from segtrain.app.train.failures import explained
+from segtrain.aug import Policy
+from segtrain.config.objects import conf_dir
+from segtrain.data.datamodule import DataModule
+from segtrain.data.datasets.shapes import Sample, Shapes
+from segtrain.data.split import Split
+from segtrain.errors import UserError
+from segtrain.interrupts import Stopped, Stops
+from segtrain.parts.network import build_network
+
+
+class Deadly(Shapes):
+    """Reading one sample kills the process that reads it, unless that is the training process."""
+
+    def __init__(self) -> None:
+        super().__init__(n=12, size=32)
+        self.parent = os.getpid()
+
+    def read(self, index: int) -> Sample:
+        if index == 7 and os.getpid() != self.parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(index)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    return made_parts(tmp_path)
+
+
+def made_parts(tmp_path):
+    dataset = Deadly()
+    split = Split(tuple(range(8)), (8, 9), (10, 11), ())
+    config = {
+        "choices": {"model": "unet_resnet18"},
+        "data": {"batch_size": 2, "crop": 96, "num_workers": 1},
+        "trainer": {"precision": "32-true"},
+    }
+    data = DataModule(dataset, split, Policy(), seed=0, batch_size=2, num_workers=1)
+    logbook = SimpleNamespace(pause=lambda: None)
+    run = SimpleNamespace(path=tmp_path)
+    return SimpleNamespace(
+        config=OmegaConf.create(config), dataset=dataset, data=data, device="a GPU", logbook=logbook, run=run
+    )
+
+
+def loads(folder, said):
+    """In a process of its own: when a child of it ends torch raises, wherever it is, as long as it has the loader."""
+    parts = made_parts(folder)
+    try:
+        with explained(parts, Stops()):
+            list(parts.data.train_dataloader())
+    except UserError as error:
+        said.send(str(error))
+
+
+def test_a_loader_process_that_dies_names_its_sample(tmp_path):
+    told, said = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=loads, args=(tmp_path, said))
+    process.start()
+    assert told.poll(120)
+    assert re.search(r"loader process died.*reading the sample 'shape_07'.*data\.num_workers=0", told.recv())
+    process.join(60)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            r"a GPU ran out of memory.*batches of 2 with crop 96.*Tried to allocate 2 GiB; lower data\.batch_size",
+        ),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), r"lower data\.batch_size"),
+        (
+            RuntimeError("unable to write to file </torch_1_2>: No space left on device (28)"),
+            r"--shm-size.*num_workers=0",
+        ),
+        (RuntimeError("DataLoader worker (pid 3) is killed by signal: Bus error. out of shared memory"), "--shm-size"),
+    ],
+)
+def test_memory_that_is_too_small_says_what_to_lower(error, message, parts):
+    with pytest.raises(UserError, match=message), explained(parts, Stops()):
+        raise error
+
+
+def test_other_errors_stay_what_they_are(parts):
+    for error in (ValueError("x"), UserError("y")):
+        with pytest.raises(type(error)) as raised, explained(parts, Stops()):
+            raise error
+        assert raised.value is error
+
+
+def test_what_breaks_after_a_signal_is_the_stop(parts):
+    stops = Stops()
+    stops.asked = signal.SIGTERM
+    with pytest.raises(Stopped) as raised, explained(parts, stops):
+        raise RuntimeError("DataLoader worker (pid(s) 3) exited unexpectedly")
+    assert raised.value.status == 143
+
+
+def test_a_process_that_reads_nothing_is_not_blamed_on_a_sample(parts):
+    assert parts.data.reading.of(os.getpid()) is None
+
+
+# Their batch norms see one place an image, behind pooling.
+POOLED = ("deeplabv3plus", "upernet")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")))
+def test_a_batch_of_one_trains_or_is_told_by_its_key(name, parts, composed):
+    parts.config = composed(f"model={name}", "data.batch_size=1", "data.crop=64")
+    network = build_network(parts.config, 1, 2).train()
+    told = ""
+    try:
+        with explained(parts, Stops()):
+            network(torch.rand(1, 1, 64, 64)).mean().backward()
+    except UserError as error:
+        told = str(error)
+    assert (told != "") == (name in POOLED)
+    assert not told or ("data.batch_size=2" in told and name in told)

@@ -1,0 +1,67 @@
+"""One pass over samples: what is counted and handed on, without padding."""
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from segtrain.data.datasets.contract import Sample
+from segtrain.model import metrics
+from segtrain.parts.evaluation import Image, Machine, Scored, batches, score
+
+ON = Machine(torch.device("cpu"), contextlib.nullcontext)
+SIZES = [(5, 40), (32, 32), (33, 7), (5, 40)]
+NAMES = ("background", "one")
+
+
+class Samples:
+    """Images whose right prediction is what they hold."""
+
+    ignore_index = 255
+
+    def read(self, index: int) -> Sample:
+        mask = np.random.default_rng(index).integers(0, 2, SIZES[index]).astype(np.uint8)
+        image = mask[..., None].copy()
+        mask[0, :3] = 255
+        return Sample(image, mask)
+
+
+def predict(image: Tensor) -> Tensor:
+    return torch.cat([0.5 - image.float(), image.float() - 0.5], 1)
+
+
+def config(size: int) -> Any:
+    return OmegaConf.create({"data": {"batch_size": size, "num_workers": 0}})
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_images_come_without_padding_and_count_what_is_not_ignored(size: int) -> None:
+    source, seen = Samples(), list[Image]()
+    found = score(batches(source, [3, 0, 2, 1], config(size)), predict, 2, 255, ON, each=seen.append)
+    assert sorted(found.matrices) == [0, 1, 2, 3] and sorted(image.sample for image in seen) == [0, 1, 2, 3]
+    for image in seen:
+        stored, mask = source.read(image.sample)
+        assert np.array_equal(image.pred, stored[..., 0]) and np.array_equal(image.mask, mask)
+        assert image.logits.shape == (2, *mask.shape)
+        assert int(found.matrices[image.sample].sum()) == (mask != 255).sum()
+    scores = found.scores(NAMES)
+    assert scores["dice"] == 1 and "loss" not in scores
+
+
+def test_the_loss_is_the_mean_over_images_and_scores_those_of_all_pixels() -> None:
+    loss = torch.nn.CrossEntropyLoss(ignore_index=255)
+
+    def mean(logits: Tensor, mask: Tensor) -> Tensor:
+        value: Tensor = loss(logits, mask.long())
+        return value
+
+    parts, whole = Scored(), Scored()
+    for indices, into in (([0], parts), ([1, 2, 3], parts), ([0, 1, 2, 3], whole)):
+        into.add(score(batches(Samples(), indices, config(1)), predict, 2, 255, ON, loss=mean))  # type: ignore[arg-type]
+    assert parts.scores(NAMES) == pytest.approx(whole.scores(NAMES))
+    summed = torch.stack(list(whole.matrices.values())).sum(0)
+    assert {**metrics.scores(summed, NAMES), "loss": whole.scores(NAMES)["loss"]} == whole.scores(NAMES)
