@@ -7,9 +7,9 @@ A simulated difference of two arms, by seed and image, is gain + effect of the s
 image + rest, times the image's headroom where Dice is skewed: images that are nearly right already move little. It goes
 through `segtrain.app.report.design.arrange`, as the report's differences do, so that the design is recognised, not
 told. Printed for each: how often no gain is called one at alpha = .05, how often the 95 % interval holds the true gain,
-how often a gain of 2 points is found; beside it the coverage of Student's interval over repetitions and over images, which
-forget the other source of chance. A second table picks the best of many arms without an effect and asks whether the
-interval of the picked one holds. Exit status 1 when false positives exceed 6 %, or coverage is below 94 % (93 % where
+how often a gain of 2 points is found; beside it the coverage of Student's interval over repetitions and over images,
+which forget the other source of chance. A second table picks the best of many arms without an effect and asks whether
+the interval of the picked one holds. Exit status 1 when false positives exceed 6 %, or coverage is below 94 % (93 % where
 Dice is skewed or there are fewer than 8 seeds); where the report settles nothing, as with few patients, 10 %.
 """
 

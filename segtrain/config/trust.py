@@ -1,9 +1,9 @@
 """What a `_target_` may name: a config may come from a stranger, or from a run's folder, and is data, not a program.
 
 A name is decided on before anything is imported: its last part must be that of a class which `segtrain.config.allowed`
-lists for its place, and its first part that class's package. Then the module of the list is imported, never another one, and
-a name that differs from the list's must be, in a module that is loaded already, the very same object. Packages of the
-user's own are added by trust=[mypackage], on the command line only; what is named so must lie in them.
+lists for its place, and its first part that class's package. Then the module of the list is imported, never another
+one, and a name that differs from the list's must be, in a module that is loaded already, the very same object. Packages
+of the user's own are added by trust=[mypackage], on the command line only; what is named so must lie in them.
 """
 
 import difflib
