@@ -9,8 +9,8 @@ through `segtrain.app.report.design.arrange`, as the report's differences do, so
 told. Printed for each: how often no gain is called one at alpha = .05, how often the 95 % interval holds the true gain,
 how often a gain of 2 points is found; beside it the coverage of Student's interval over repetitions and over images,
 which forget the other source of chance. A second table picks the best of many arms without an effect and asks whether
-the interval of the picked one holds. Exit status 1 when false positives exceed 6 %, or coverage is below 94 % (93 % where
-Dice is skewed or there are fewer than 8 seeds); where the report settles nothing, as with few patients, 10 %.
+the interval of the picked one holds. Exit status 1 when false positives exceed 6 %, or coverage is below 94 % (93 %
+where Dice is skewed or there are fewer than 8 seeds); where the report settles nothing, as with few patients, 10 %.
 """
 
 import argparse
