@@ -1,4 +1,4 @@
-"""What docs/data.md promises of the data, over every format: copies, groups, fingerprint, skipping, cache."""
+"""What docs/formats.md promises of the data, over every format: copies, groups, fingerprint, skipping, cache."""
 
 import contextlib
 import functools
@@ -35,8 +35,8 @@ Opened = tuple[DictConfig, SegmentationDataset]
 
 
 def exceptions() -> set[tuple[str, str]]:
-    """(Format, promise) of the lines of docs/data.md's table of what is not promised."""
-    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8").split("### What is promised")[1].split("\n#")[0]
+    """(Format, promise) of the lines of docs/formats.md's table of what is not promised."""
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").split("## What is promised")[1].split("\n#")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     return {(name, promise) for names, promise, _ in rows[2:] for name in re.findall(r"`([^`]+)`", names)}
 
@@ -344,7 +344,7 @@ def bytes_changed_in_place(name: str, root: Path, monkeypatch: pytest.MonkeyPatc
     assert build_dataset(configured(name, values)).fingerprint() == before
 
 
-# What docs/data.md says is not promised, and what shows it.
+# What docs/formats.md says is not promised, and what shows it.
 EXCEPT: dict[tuple[str, str], Callable[[str, Path, pytest.MonkeyPatch], None]] = {
     ("csv", "copies"): no_copies_of_many,
     ("huggingface", "copies"): no_copies_of_many,
