@@ -18,7 +18,7 @@ Three things keep an interval honest where draws alone do not:
 - Where fewer than LEAST groups carry a score there is no interval. A score that a few images carry, or of which one
   patient holds most, is carried by few groups, however many there are.
 
-`python scripts/validate_intervals.py` prints how often the intervals hold the truth; docs/after_training.md has the
+`python scripts/validate_intervals.py` prints how often the intervals hold the truth; docs/evaluate.md has the
 table.
 """
 
@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 # Shares of sets whose truth may lie below and above, where draws are exact; chosen by simulation, so that of
-# sets of 5 to 120 images, with rare failures and without, some 95 % hold the truth (docs/after_training.md).
+# sets of 5 to 120 images, with rare failures and without, some 95 % hold the truth (docs/evaluate.md).
 LOW, HIGH = 0.003, 0.035
 LEAST = 5.0  # groups that carry a score; of fewer the draws are too alike
 DRAWS = 4000  # LOW of them are 12
