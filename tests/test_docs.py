@@ -64,7 +64,7 @@ def test_the_sweep_of_the_pages_runs(segtrain: CommandLine) -> None:
 
 def commands() -> Iterator[str]:
     """Yields what follows `python -m segtrain` in each line of code of the pages, once."""
-    found = {}
+    found: dict[str, None] = {}
     for text in PAGES.values():
         for line in re.findall(r"^(?:    .*&& |    )?python -m segtrain (.*)$", text, re.MULTILINE):
             found[line.split("  #")[0].strip().replace("$RUN", RUN)] = None
@@ -169,3 +169,17 @@ def test_every_page_that_the_code_names_is_there() -> None:
                 named |= set(re.findall(r"(?<![\w/])docs/[\w/]+\.md", path.read_text(encoding="utf-8")))
     assert not {page for page in named if not (ROOT / page).is_file()}
     assert named
+
+
+def test_the_walks_are_counted() -> None:
+    walks = PAGES["docs/how_it_works.md"].split("## The walks, counted")[1].split("\n### ")[1:]
+    assert len(walks) == 3
+    for walk in walks:
+        files = re.findall(r"^- `([^`]+)`$", walk, re.MULTILINE)
+        assert f"These are {len(files)} files." in walk and len({*files}) == len(files) > 1
+
+
+def test_the_readme_has_every_folder() -> None:
+    table = set(re.findall(r"^\| `([\w/]+)/` \|", PAGES["README.md"], re.MULTILINE))
+    packages = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "segtrain").glob("*/__init__.py")}
+    assert table == {*packages, "segtrain", "hydra_plugins", "conf", "scripts", "tests", "docs"}
