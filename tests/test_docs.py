@@ -183,3 +183,7 @@ def test_the_readme_has_every_folder() -> None:
     table = set(re.findall(r"^\| `([\w/]+)/` \|", PAGES["README.md"], re.MULTILINE))
     packages = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "segtrain").glob("*/__init__.py")}
     assert table == {*packages, "segtrain", "hydra_plugins", "conf", "scripts", "tests", "docs"}
+
+
+def test_one_line_of_the_readme_is_what_ci_runs() -> None:
+    assert len(re.findall(r"^\s*.*&& pytest\s*$", PAGES["README.md"], re.MULTILINE)) == 1
