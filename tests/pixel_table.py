@@ -1,4 +1,4 @@
-"""What predict and evaluate say of other pixels than a run was trained on, format by format: the table in docs/pixels.md.
+"""Makes the table of docs/pixels.md: what predict and evaluate say of other pixels than a run was trained on.
 
 `python scripts/pixel_table.py` writes it there, tests/data/files/test_pixel_table.py compares.
 """
