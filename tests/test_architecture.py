@@ -62,7 +62,7 @@ WITHOUT_TORCH = (
     *("segtrain.__main__", "segtrain.area", "segtrain.errors", "segtrain.files", "segtrain.folders", "segtrain.help"),
     *("segtrain.mistakes", "segtrain.openmp", "segtrain.interrupts", "segtrain.given_paths", "segtrain.config"),
     *("segtrain.app.new", "segtrain.app.report", "segtrain.draw", "segtrain.runs"),
-    *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.copies"),
+    *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.findings"),
     *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "leaks", "unreadable", "likely_groups")),
     *(f"segtrain.app.check.{name}" for name in ("findings", "suggest")),
     *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch")),

@@ -277,7 +277,7 @@ def build_schedule(
         UserError: no such schedule, or a schedule without a number of epochs.
     """
     from segtrain.aug import ScheduledPolicy
-    from segtrain.aug.schedule import factor
+    from segtrain.aug.policy import factor
 
     policy, epochs = build_policy(config, dataset, split=split), config.trainer.max_epochs
     if config.aug.schedule == "constant":

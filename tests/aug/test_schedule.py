@@ -7,7 +7,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Policy, ScheduledPolicy
-from segtrain.aug.schedule import factor
+from segtrain.aug.policy import factor
 from segtrain.config.objects import plain
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.errors import UserError

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from segtrain.app.new.yaml_lines import Guess, Line, entry
+from segtrain.app.new.config_lines import Guess, Line, entry
 from segtrain.counted import counted
 from segtrain.data.files.coco_mask import OUTSIDE, is_numbers, is_shapeless
 from segtrain.data.files.file_names import SPLITS, Found, taken_apart

@@ -16,9 +16,10 @@ TAIL = re.compile(
 )  # _0000: nnU-Net's channel
 WHOLE = re.compile(r"/[^/]+$")
 HEAD = re.compile(r"^[A-Za-z]+[_\-. ]?(?=\d)|^[A-Za-z]+[_\-. ]")
-
 Key = tuple[str, str]  # split, or "" without one, and the name within it: what an image and its mask share
 Tree = tuple[str, ...]
+ORPHANS = "leave_out"  # of the formats that pair files
+NAMED = 3
 
 
 class Part(NamedTuple):
@@ -165,3 +166,14 @@ def _part(
         files[SPLITS[split.lower()] if split else "", name.replace("{split}", split or "")] = path
     if len(files) == len(inner) and files:
         yield Part("/".join(tree), before, after, suffix, files)
+
+
+def orphan_words(paths: Sequence[str]) -> str:
+    """Returns how many there are, and the first of them."""
+    shown = ", ".join(f"'{path}'" for path in paths[:NAMED]) + (", …" if len(paths) > NAMED else "")
+    return f"{len(paths)} file{'s have' if len(paths) > 1 else ' has'} no partner: {shown}"
+
+
+def left_out_words(paths: Sequence[str]) -> str:
+    """Returns what the user is asked about them."""
+    return f"{orphan_words(paths)}; left out (orphans: {ORPHANS}): is that right? Else add what is missing"

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from segtrain.app.new.classes import class_lines, class_questions, class_words
-from segtrain.app.new.file_looks import FILES, look
-from segtrain.app.new.mask_values import find_meaning
-from segtrain.app.new.readers import PICTURES
-from segtrain.app.new.yaml_lines import Guess, Line, entry
+from segtrain.app.new.config_lines import Guess, Line, entry
+from segtrain.app.new.file_samples import FILES, PICTURES, look
+from segtrain.app.new.mask_values import class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, SPLITS, Found, says
 from segtrain.errors import UserError
