@@ -40,7 +40,7 @@ ALLOWED = {
     "segtrain.data.split": ("segtrain.data.files",),
     "segtrain.runs": ("segtrain.config.values",),
     "segtrain.draw": ("segtrain.runs",),
-    "segtrain.parts": (*PARTS, "segtrain.interrupts"),
+    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.mistakes"),
     **{
         f"segtrain.app.{verb}": VERB for verb in ("train", "evaluate", "predict", "export", "serve", "check", "preview")
     },
@@ -64,28 +64,7 @@ WITHOUT_TORCH = (
     *("segtrain.app.new", "segtrain.app.report", "segtrain.draw", "segtrain.runs"),
     *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.findings"),
     *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "leaks", "unreadable", "likely_groups")),
-    *(f"segtrain.app.check.{name}" for name in ("findings", "suggest")),
     *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch")),
-)
-TORCH = (
-    *(
-        "segtrain.__main__",
-        "segtrain.area",
-        "segtrain.config.objects",
-        "segtrain.errors",
-        "segtrain.files",
-        "segtrain.folders",
-        "segtrain.mistakes",
-        "segtrain.draw.pictures",
-    ),
-    *("segtrain.openmp", "segtrain.runs.find_runs"),
-    *("segtrain.app.report.diff", "segtrain.parts.config_changes", "segtrain.runs.find_run", "segtrain.interrupts"),
-    *("segtrain.app.new.new", "segtrain.data.guessing"),
-    *("segtrain.data.datasets", "segtrain.runs", "segtrain.draw.sheet", "segtrain.sweeps"),
-    *(
-        f"segtrain.data.{name}"
-        for name in ("survey", "duplicates", "findings", "copies", "leaks", "suggest", "skipping")
-    ),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
 MAY_USE_TORCH = ("segtrain.runs.checkpoint", "segtrain.runs.writer")
