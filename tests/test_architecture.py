@@ -36,7 +36,7 @@ ALLOWED = {
     "segtrain.model": ("segtrain.lightning",),
     "segtrain.data": ("segtrain.aug.policy", "segtrain.lightning"),
     "segtrain.data.datasets": ("segtrain.data.files",),
-    "segtrain.data.files": ("segtrain.data.datasets.contract",),
+    "segtrain.data.files": (),
     "segtrain.data.split": ("segtrain.data.files",),
     "segtrain.runs": ("segtrain.config.values",),
     "segtrain.draw": ("segtrain.runs",),

@@ -7,11 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segtrain.data.datasets.contract import IGNORE_INDEX, RGB, colours
 from segtrain.data.files.nearest_labels import of_jpeg, spread_codes
 from segtrain.data.files.nodata import Where
 from segtrain.data.files.pairs import some
 from segtrain.data.files.pixels import Pixels
+from segtrain.data.files.samples import IGNORE_INDEX, RGB, colours
 from segtrain.errors import UserError, remark
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import TiffImagePlugin
 
-from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
+from segtrain.data.files.samples import IGNORE_INDEX, Sample
 from segtrain.errors import UserError, remark
 from segtrain.files import opened
 
