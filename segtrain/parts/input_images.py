@@ -7,13 +7,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from segtrain.data.files.intensity import Intensity
 from segtrain.data.files.large_tiff import LargeTiff, pages_and_pixels
 from segtrain.data.files.nifti import open_nifti
-from segtrain.data.files.nodata import NODATA, read_tags
 from segtrain.data.files.pixels import Picture, read_header, read_picture, with_channels
-from segtrain.data.files.scans import Recent, Scan, depth, spacing
+from segtrain.data.files.scans import Intensity, Recent, Scan, depth, spacing
 from segtrain.data.files.tiff_pages import SUFFIXES, read_layout, read_pixels
+from segtrain.data.files.tiff_tags import NODATA, read_tags
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_fit, span_of
 from segtrain.errors import UserError
 from segtrain.parts.computed_size import Computable

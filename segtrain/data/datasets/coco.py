@@ -9,14 +9,12 @@ from typing import NamedTuple
 from segtrain.counted import counted
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
-from segtrain.data.files.coco_json import Object, Picture, load
-from segtrain.data.files.coco_mask import drawn, region
-from segtrain.data.files.coco_mending import Mended, mended, tell
+from segtrain.data.files.coco_annotations import Mended, Object, Picture, drawn, load, mended, region, tell
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import UNKNOWN, Coding
-from segtrain.data.files.nodata import sample_of
 from segtrain.data.files.pairs import SPLITS, some
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
 
 CROWD = ("ignore", "object", "background")

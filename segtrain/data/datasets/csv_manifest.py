@@ -11,14 +11,12 @@ import numpy as np
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import Colour, dtypes_of, first_of
 from segtrain.data.files.columns import Codes
-from segtrain.data.files.digest import Hashes, digest, hashes_of_files
+from segtrain.data.files.digest import Hashes, digest, hashes_of_files, stamp
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.manifest import Columns, Manifest
-from segtrain.data.files.manifest_rows import Rows, read_rows
-from segtrain.data.files.nodata import sample_of
+from segtrain.data.files.manifest import Columns, Manifest, Rows, read_rows
 from segtrain.data.files.pairs import some
 from segtrain.data.files.pixels import read_coded, read_header
-from segtrain.data.files.stamps import stamp
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting, refuse
 
 MOST_FILES = 20_000  # samples whose files are looked at when the set is opened: about .1 ms a file, so some 4 s at most

@@ -8,10 +8,10 @@ from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import Colour, dtypes_of, first_of
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.nodata import sample_of
 from segtrain.data.files.pairs import Pair, Sides, find_sides, left_out, paired, some
 from segtrain.data.files.pixels import Header, Pixels, read_coded, read_header, read_mask
 from segtrain.data.files.split_lists import Listed
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
 
 MOST_HEADERS = 20_000  # samples whose headers are read at the start: about .1 ms a file, so some 4 s at most

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple, cast
 from segtrain.counted import counted
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import Colour
-from segtrain.data.files.digest import MOST_HASHED, Hashes, without_flat
+from segtrain.data.files.digest import MOST_HASHED, Hashes, stamp, without_flat
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.nodata import sample_of
 from segtrain.data.files.pairs import some
 from segtrain.data.files.pixels import read_coded, read_header
-from segtrain.data.files.stamps import stamp
 from segtrain.data.files.tables import Table, loaded, parts
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
 from segtrain.files import bytes_of
 

@@ -14,9 +14,9 @@ from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Coding
-from segtrain.data.files.nodata import sample_of
 from segtrain.data.files.pairs import SPLITS, SUFFIXES, some
 from segtrain.data.files.pixels import read_mask
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
 
 Region = NDArray[np.bool_]

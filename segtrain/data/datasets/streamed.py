@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 
 from segtrain.data.datasets.contract import Sample, SegmentationDataset
-from segtrain.data.files.digest import Hashes, exact, is_flat
+from segtrain.data.files.digest import Hashes, exact, is_flat, stamp
 from segtrain.data.files.extras import need
 from segtrain.data.files.pixels import Pixels
-from segtrain.data.files.stamps import stamp
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, require_regular, write_whole
 

@@ -13,10 +13,10 @@ from segtrain.data.files.channels import refuse_depths
 from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.nodata import sample_of
 from segtrain.data.files.pairs import Pair, find_sides, left_out, paired
 from segtrain.data.files.pixels import Picture, Pixels
 from segtrain.data.files.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
 
 

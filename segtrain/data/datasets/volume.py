@@ -13,11 +13,10 @@ from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.cases import Case, find_cases
 from segtrain.data.files.dicom import open_series
 from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_pixels
-from segtrain.data.files.intensity import Intensity
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.nifti import open_nifti
 from segtrain.data.files.pairs import remark_left_out, require_orphans
-from segtrain.data.files.scans import Grid, Recent, Scan, check_same, depth, plane, spacing
+from segtrain.data.files.scans import Grid, Intensity, Recent, Scan, check_same, depth, plane, spacing
 from segtrain.errors import UserError, is_noting
 
 AXES = {0: "left to right", 1: "back to front", 2: "feet to head"}

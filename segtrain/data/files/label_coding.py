@@ -1,4 +1,4 @@
-"""How a mask file says what a pixel is: values or colours, to labels."""
+"""Turns masks into labels by how they write what a pixel is: values or colours, or what JPEG leaves near them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,16 +7,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segtrain.data.files.nearest_labels import of_jpeg, spread_codes
-from segtrain.data.files.nodata import Where
 from segtrain.data.files.pairs import some
 from segtrain.data.files.pixels import Pixels
 from segtrain.data.files.samples import IGNORE_INDEX, RGB, colours
+from segtrain.data.files.tiff_tags import Where
 from segtrain.errors import UserError, remark
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]
 Code = int | str  # a value 0..65535, or a colour "#rrggbb"
-
 UNKNOWN = 254  # marks, in the look-up table, what is no class; so labels end at 253
 VALUES = 1 << 16  # values that the table of values covers: all of 16 bits
 COLOURS = 1 << 24  # colours that the table of colours covers: all of RGB
@@ -132,7 +130,11 @@ class Coding:
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"
         ignored = f" and ignore_value={_shown(self._ignored)}" if self._ignored else ""
-        jpeg = of_jpeg(found.tolist(), known, self.in_colour) if str(name).lower().endswith((".jpg", ".jpeg")) else ""
+        jpeg = (
+            way_out_of_jpeg(found.tolist(), known, self.in_colour)
+            if str(name).lower().endswith((".jpg", ".jpeg"))
+            else ""
+        )
         return UserError(
             f"mask '{name}' has the {what} {got}{more}; dataset classes are "
             f"{', '.join(f'{key}={_shown(codes)}' for key, codes in self._codes.items())}{ignored}; fix the mask, or "
@@ -232,3 +234,37 @@ def _whole(values: Pixels, name: object, missing: Where | None) -> Pixels:
             "neighbour, undo what scaled them, or mark pixels without a label by GDAL's nodata tag"
         )
     return np.where(fine, values, -1).astype(np.int64)
+
+
+def spread_codes(table: Labels, label_of: Mapping[int, int], tolerance: int) -> None:
+    """Fills a table of labels with that of the nearest code, up to so many levels off it.
+
+    Args:
+        table: (65536,) of values, or (256, 256, 256) of colours, whose distance is that of the channel furthest off.
+        label_of: code, of a colour 0xrrggbb, -> label.
+        tolerance: levels.
+    """
+    best = np.full(table.shape, tolerance + 1, np.int32)
+    for code, label in sorted(label_of.items()):
+        centre = _channels(code, table.ndim == 3)
+        lows = [max(0, at - tolerance) for at in centre]
+        box = tuple(slice(low, at + tolerance + 1) for low, at in zip(lows, centre, strict=True))
+        sides = [np.abs(np.arange(low, low + n) - at) for low, at, n in zip(lows, centre, best[box].shape, strict=True)]
+        far = sides[0] if len(sides) == 1 else np.maximum.reduce(np.meshgrid(*sides, indexing="ij"))
+        nearer = far < best[box]
+        best[box][nearer], table[box][nearer] = far[nearer], label
+
+
+def way_out_of_jpeg(found: Sequence[int], known: Sequence[int], in_colour: bool) -> str:
+    """Returns the way out of a JPEG mask: how far the codes in it are off the nearest that are known."""
+    of, those = (np.array([_channels(code, in_colour) for code in codes]) for codes in (found, known))
+    off = np.abs(of[:, None] - those[None]).max(2).min(1).max()
+    return (
+        f"; JPEG changes values (here by up to {off}): save masks as PNG, or, to take each for the nearest class, give "
+        f"dataset.tolerance={off} or more"
+    )
+
+
+def _channels(code: int, in_colour: bool) -> list[int]:
+    """Red, green and blue of a colour 0xrrggbb, or the value."""
+    return [code >> 16, code >> 8 & 255, code & 255] if in_colour else [code]

@@ -9,10 +9,17 @@ import numpy as np
 from PIL import Image
 
 from segtrain.data.files.extras import need
-from segtrain.data.files.inverted import WHITE_IS_ZERO
-from segtrain.data.files.nodata import NODATA, filled, mean_elsewhere, nothing, parsed
 from segtrain.data.files.pixels import FORMATS, Picture
-from segtrain.data.files.tiff_places import count_pages, require_page
+from segtrain.data.files.tiff_tags import (
+    NODATA,
+    WHITE_IS_ZERO,
+    count_pages,
+    filled,
+    mean_elsewhere,
+    nothing,
+    parsed,
+    require_page,
+)
 from segtrain.errors import UserError
 from segtrain.files import opened, require_regular
 

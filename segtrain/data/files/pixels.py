@@ -1,7 +1,7 @@
 """The one place that turns a PNG, JPEG, TIFF, BMP or GIF file into pixels: images as RGB or grey, masks as stored.
 
 PIL opens them, because it refuses a truncated file; cv2 returns one with its missing rows black. What PIL lets pass,
-`soundness` refuses. `decoding` says who decodes.
+`picture_files` refuses, and it says who decodes.
 """
 
 import io
@@ -16,23 +16,37 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from segtrain.data.files.alpha import alpha_of, is_seen_through, refuse_lost
-from segtrain.data.files.inverted import SAMPLE_FORMAT, bits_of, is_white_zero, missing_in, refuse_inverted, tags_of
-from segtrain.data.files.nodata import NODATA, Where, equals, filled, mean_elsewhere, parsed
-from segtrain.data.files.picture_decoding import (
+from segtrain.data.files.picture_files import (
     JPEGS,
+    alpha_of,
     channels_of,
+    check,
     decoded_deep,
     deep_colours,
     dtype_of,
     is_deep,
+    is_seen_through,
     native,
     orientation,
     raw_mode,
+    refuse_lost,
     shallow,
     upright,
 )
-from segtrain.data.files.soundness import check
+from segtrain.data.files.tiff_tags import (
+    NODATA,
+    SAMPLE_FORMAT,
+    Where,
+    bits_of,
+    equals,
+    filled,
+    is_white_zero,
+    mean_elsewhere,
+    missing_in,
+    parsed,
+    refuse_inverted,
+    tags_of,
+)
 from segtrain.errors import UserError, is_hearing, remark
 from segtrain.files import bytes_of, opened
 from segtrain.padding import refusal_of_grown

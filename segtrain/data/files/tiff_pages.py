@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.data.files.alpha import refuse_lost
 from segtrain.data.files.extras import need
-from segtrain.data.files.inverted import WHITE_IS_ZERO, refuse_inverted
-from segtrain.data.files.nodata import NODATA, Where, equals, filled, mean_elsewhere, nothing, parsed
+from segtrain.data.files.picture_files import refuse_lost
 from segtrain.data.files.pixels import (
     MOST_PIXELS,
     Coded,
@@ -23,7 +21,19 @@ from segtrain.data.files.pixels import (
     read_header,
     read_picture,
 )
-from segtrain.data.files.tiff_places import count_pages, require_page
+from segtrain.data.files.tiff_tags import (
+    NODATA,
+    WHITE_IS_ZERO,
+    Where,
+    count_pages,
+    equals,
+    filled,
+    mean_elsewhere,
+    nothing,
+    parsed,
+    refuse_inverted,
+    require_page,
+)
 from segtrain.errors import UserError
 from segtrain.files import require_regular
 from segtrain.padding import refusal_of_grown

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as masks
 
 from segtrain.data.datasets import Coco
-from segtrain.data.files.coco_mask import region
+from segtrain.data.files.coco_annotations import region
 from segtrain.errors import UserError
 from tests.conftest import SMALL
 from tests.data.datasets.mistakes.coco import SQUARE, content, good, opened, write

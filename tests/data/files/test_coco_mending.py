@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.data.files.coco_mask import region
-from segtrain.data.files.coco_mending import mended
+from segtrain.data.files.coco_annotations import mended, region
 from segtrain.errors import UserError, hearing
 from tests.data.datasets.mistakes.coco import SQUARE, content, opened, write
 

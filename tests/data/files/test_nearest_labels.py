@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segtrain.data.files.label_coding import Coding
-from segtrain.data.files.nearest_labels import of_jpeg, spread_codes
+from segtrain.data.files.label_coding import Coding, way_out_of_jpeg, spread_codes
 from segtrain.errors import UserError
 
 NONE = 254
@@ -62,6 +61,6 @@ def test_a_tolerance_is_a_number_of_levels(tolerance: int) -> None:
 
 
 def test_the_way_out_of_a_jpeg_names_a_tolerance_that_suffices() -> None:
-    assert "dataset.tolerance=12 " in of_jpeg([3, 243, 250], [0, 255], False)
+    assert "dataset.tolerance=12 " in way_out_of_jpeg([3, 243, 250], [0, 255], False)
     with pytest.raises(UserError, match=r"dataset\.tolerance=9 "):
         Coding({"a": "#000000", "b": "#ff0000"}).labels(np.array([[[250, 9, 0], [0, 3, 3]]], np.uint8), "m.jpg")

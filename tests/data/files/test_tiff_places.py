@@ -17,7 +17,7 @@ from PIL import Image
 from segtrain.data.files.large_tiff import LargeTiff, pages_and_pixels
 from segtrain.data.files.pixels import read_image
 from segtrain.data.files.tiff_pages import read_pixels
-from segtrain.data.files.tiff_places import MOST_PAGES, MOST_TILE, count_pages, require_places, require_tile
+from segtrain.data.files.tiff_tags import MOST_PAGES, MOST_TILE, count_pages, require_places, require_tile
 from segtrain.errors import UserError
 
 RANDOM = np.random.default_rng(0)
