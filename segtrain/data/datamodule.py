@@ -1,7 +1,9 @@
-"""From a dataset, its split and a policy to batches: the fixed tail behind the random head."""
+"""Makes batches of a dataset, its split and a policy: the fixed tail behind the random head."""
 
 import functools
 import itertools
+import multiprocessing
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -9,11 +11,10 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from segtrain.aug.policy import Key, Pair, Policy, planes
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.loader_position import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.data.split import Split
 from segtrain.lightning import L
@@ -35,82 +36,36 @@ class Augment(Protocol):
         """The policy of an epoch."""
 
 
-class TrainSamples(Dataset[Batch]):
-    """Augmented samples by key (epoch, index, view); same key, same sample, in any process."""
+class Reading:
+    """A row for each loader process in memory that all of them share: its process id, and its sample."""
 
-    def __init__(
-        self, dataset: SegmentationDataset, policy: Augment, seed: int, reading: Reading | None = None
-    ) -> None:
-        """Samples of `dataset` through `policy`; `seed` is the first part of every key."""
-        self.dataset, self.policy, self.seed = dataset, policy, seed
-        self.reading = reading
+    def __init__(self, workers: int) -> None:
+        """Rows for this many processes."""
+        self._shared = torch.full((max(1, workers), 2), -1, dtype=torch.int64)
+        self._shared.share_memory_()  # type: ignore[no-untyped-call]
+        self._table = self._shared.numpy()
 
-    def __getitem__(self, key: tuple[int, int, int]) -> Batch:
-        epoch, index, view = key
-        if self.reading is not None:
-            self.reading.note(index)
-        planes, mask = self.policy.tensors(*self.dataset.read(index), (self.seed, epoch, index, view))
-        return to_tensors(planes, mask, index)
+    def __getstate__(self) -> torch.Tensor:
+        """The tensor: a spawned process is handed its memory, not a copy."""
+        return self._shared
 
+    def __setstate__(self, shared: torch.Tensor) -> None:
+        self._shared, self._table = shared, shared.numpy()
 
-class PlainSamples(Dataset[Batch]):
-    """Samples of a split as they are, padded to a multiple of the network's stride."""
+    def note(self, index: int) -> None:
+        """This process begins with the sample of that index; nothing in the training process itself."""
+        worker = get_worker_info()
+        if worker is not None:
+            self._table[worker.id] = os.getpid(), index
 
-    def __init__(
-        self,
-        dataset: SegmentationDataset,
-        indices: Sequence[int],
-        reading: Reading | None = None,
-        least: Size = NO_SIZE,
-    ) -> None:
-        """The samples `indices` of `dataset`, in that order, grown to at least the size `least`."""
-        self.dataset, self.indices = dataset, indices
-        self.reading, self.least = reading, least
+    def dead(self) -> list[int]:
+        """The loader processes that live no more."""
+        alive = {process.pid for process in multiprocessing.active_children()}
+        return [pid for pid, index in self._table.tolist() if index >= 0 and pid not in alive]
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Batch:
-        index = self.indices[position]
-        if self.reading is not None:
-            self.reading.note(index)
-        image, mask = self.dataset.read(index)
-        size = grown_size((mask.shape[0], mask.shape[1]), self.least)
-        image, mask = pad_to(image, mask, size, self.dataset.ignore_index)
-        return to_tensors(planes(image), mask, index)
-
-
-def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
-    """Image (C, H, W) and mask (H, W) as tensors: uint8 or float32, and uint8; index () int64.
-
-    uint8 travels as it is and is normalised by the module, on its device; uint16 becomes float32.
-    """
-    image = image if image.dtype == np.uint8 else image.astype(np.float32)
-    mask = mask if mask.flags.writeable else mask.copy()  # of a cache: torch wants memory that may be written
-    return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "index": torch.tensor(index)}
-
-
-def stack(samples: Sequence[Batch], ignore_index: int) -> Batch:
-    """One batch: image (N, C, H, W), mask (N, H, W), index (N,); smaller samples are padded to the largest."""
-    height, width = (max(s["mask"].shape[i] for s in samples) for i in (0, 1))
-    size = grown_size((height, width))
-    return {key: torch.stack([_grown(s, size, ignore_index)[key] for s in samples]) for key in samples[0]}
-
-
-def stack_by_size(samples: Sequence[Batch]) -> list[Batch]:
-    """Batches of equal size each, so that a prediction never depends on its neighbours in the batch."""
-    groups: dict[tuple[int, ...], list[Batch]] = defaultdict(list)
-    for sample in samples:
-        groups[tuple(sample["mask"].shape)].append(sample)
-    return [{key: torch.stack([s[key] for s in group]) for key in group[0]} for group in groups.values()]
-
-
-def _grown(sample: Batch, size: Size, ignore_index: int) -> Batch:
-    if tuple(sample["mask"].shape) == size:
-        return sample
-    image = sample["image"].numpy().transpose(1, 2, 0)
-    image, mask = pad_to(image, sample["mask"].numpy(), size, ignore_index)
-    return to_tensors(planes(image), mask, int(sample["index"]))
+    def of(self, process: int) -> int | None:
+        """The index of the sample that a process began with last; None where it began with none."""
+        return next((int(index) for pid, index in self._table.tolist() if pid == process and index >= 0), None)
 
 
 class DataModule(L.LightningDataModule):
@@ -198,6 +153,84 @@ class DataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             **options,
         )
+
+
+class TrainSamples(Dataset[Batch]):
+    """Augmented samples by key (epoch, index, view); same key, same sample, in any process."""
+
+    def __init__(
+        self, dataset: SegmentationDataset, policy: Augment, seed: int, reading: Reading | None = None
+    ) -> None:
+        """Samples of `dataset` through `policy`; `seed` is the first part of every key."""
+        self.dataset, self.policy, self.seed = dataset, policy, seed
+        self.reading = reading
+
+    def __getitem__(self, key: tuple[int, int, int]) -> Batch:
+        epoch, index, view = key
+        if self.reading is not None:
+            self.reading.note(index)
+        planes, mask = self.policy.tensors(*self.dataset.read(index), (self.seed, epoch, index, view))
+        return to_tensors(planes, mask, index)
+
+
+class PlainSamples(Dataset[Batch]):
+    """Samples of a split as they are, padded to a multiple of the network's stride."""
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        indices: Sequence[int],
+        reading: Reading | None = None,
+        least: Size = NO_SIZE,
+    ) -> None:
+        """The samples `indices` of `dataset`, in that order, grown to at least the size `least`."""
+        self.dataset, self.indices = dataset, indices
+        self.reading, self.least = reading, least
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Batch:
+        index = self.indices[position]
+        if self.reading is not None:
+            self.reading.note(index)
+        image, mask = self.dataset.read(index)
+        size = grown_size((mask.shape[0], mask.shape[1]), self.least)
+        image, mask = pad_to(image, mask, size, self.dataset.ignore_index)
+        return to_tensors(planes(image), mask, index)
+
+
+def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
+    """Image (C, H, W) and mask (H, W) as tensors: uint8 or float32, and uint8; index () int64.
+
+    uint8 travels as it is and is normalised by the module, on its device; uint16 becomes float32.
+    """
+    image = image if image.dtype == np.uint8 else image.astype(np.float32)
+    mask = mask if mask.flags.writeable else mask.copy()  # of a cache: torch wants memory that may be written
+    return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "index": torch.tensor(index)}
+
+
+def stack(samples: Sequence[Batch], ignore_index: int) -> Batch:
+    """One batch: image (N, C, H, W), mask (N, H, W), index (N,); smaller samples are padded to the largest."""
+    height, width = (max(s["mask"].shape[i] for s in samples) for i in (0, 1))
+    size = grown_size((height, width))
+    return {key: torch.stack([_grown(s, size, ignore_index)[key] for s in samples]) for key in samples[0]}
+
+
+def stack_by_size(samples: Sequence[Batch]) -> list[Batch]:
+    """Batches of equal size each, so that a prediction never depends on its neighbours in the batch."""
+    groups: dict[tuple[int, ...], list[Batch]] = defaultdict(list)
+    for sample in samples:
+        groups[tuple(sample["mask"].shape)].append(sample)
+    return [{key: torch.stack([s[key] for s in group]) for key in group[0]} for group in groups.values()]
+
+
+def _grown(sample: Batch, size: Size, ignore_index: int) -> Batch:
+    if tuple(sample["mask"].shape) == size:
+        return sample
+    image = sample["image"].numpy().transpose(1, 2, 0)
+    image, mask = pad_to(image, sample["mask"].numpy(), size, ignore_index)
+    return to_tensors(planes(image), mask, int(sample["index"]))
 
 
 def _start_worker(also: Callable[[], None] | None, _: int) -> None:

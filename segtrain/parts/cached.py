@@ -12,12 +12,11 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
 
-from segtrain.data.balance import Counts, class_weights, count, presence, repeats
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code, stamp_of
+from segtrain.data.cautions import scales_caution
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.normalisation import looked_at, measured
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
-from segtrain.data.value_scales import scales_caution
+from segtrain.data.statistics import Counts, class_weights, count, looked_at, measured, presence, repeats
 from segtrain.errors import UserError
 from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock

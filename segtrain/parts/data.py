@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.objects import build, conf_dir
+from segtrain.counted import some_of
 from segtrain.data.cautions import group_caution, more_groups
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.duplicates import copies_of
+from segtrain.data.duplicates import copies_of, refuse_torn
 from segtrain.data.files.columns import Codes
-from segtrain.data.files.pairs import some
-from segtrain.data.leaks import refuse_torn
 from segtrain.data.split import PARTS, Split, groups_of, joined
-from segtrain.data.split.groups import expression
-from segtrain.data.split.parts import sides
-from segtrain.data.unreadable import Skipping, opened, without
+from segtrain.data.split.parts import expression, sides
+from segtrain.data.survey import Skipping, opened, without
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
 from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
@@ -87,7 +85,7 @@ class OpenData(NamedTuple):
     def lines(self) -> list[str]:
         """Returns a sentence of each, which names some of the files."""
         return [
-            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some(one.names)}"
+            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some_of(one.names)}"
             for one in self.heard
         ]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from segtrain.data.balance import Counts, class_weights, count, presence, repeats
 from segtrain.data.datasets import Sample
+from segtrain.data.statistics import Counts, class_weights, count, presence, repeats
 from segtrain.errors import UserError
 
 MASKS = [

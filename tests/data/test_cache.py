@@ -10,7 +10,7 @@ import pytest
 from segtrain.data import cache
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code
 from segtrain.data.datasets import Sample, Shapes
-from segtrain.data.unreadable import Skipping
+from segtrain.data.survey import Skipping
 from segtrain.errors import UserError
 
 

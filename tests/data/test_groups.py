@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segtrain.data.split import Blocks, Folds, Ratios, groups_of
-from segtrain.data.split.groups import SEQUENCE, expression, grouping
+from segtrain.data.split.parts import SEQUENCE, expression, grouping
 from segtrain.errors import UserError
 
 IDS = ["p1_a", "p1_b", "p2_a", "q3"]

@@ -2,8 +2,8 @@
 
 import pytest
 
+from segtrain.data.duplicates import leaks, refuse_leaks, refuse_torn, torn
 from segtrain.data.files.columns import coded
-from segtrain.data.leaks import leaks, refuse_leaks, refuse_torn, torn
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 

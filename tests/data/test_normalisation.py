@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segtrain.data.datasets import Sample
-from segtrain.data.normalisation import IMAGES, looked_at, measured, moments, normalisation
+from segtrain.data.statistics import IMAGES, looked_at, measured, moments, normalisation
 from segtrain.data.survey import Seen, look
 from tests.data.made import InMemory
 

@@ -6,7 +6,7 @@ import pytest
 
 from segtrain.data.datasets import Folder
 from segtrain.data.split import Split
-from segtrain.data.unreadable import opened, unreadable, without
+from segtrain.data.survey import opened, unreadable, without
 from segtrain.errors import UserError
 from tests.data.made import CLASSES, InMemory, codes, pair, picture
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segtrain.data.cautions import scales_caution, several_scales
 from segtrain.data.pixel_meaning import Span, span_of
-from segtrain.data.value_scales import scales_caution, several_scales
 from tests.data.made import picture
 
 CLOUDS = [picture(seed).astype(np.float64)[..., :1] for seed in range(12)]  # from 20 to 220

@@ -12,7 +12,7 @@ from PIL import Image
 
 from segtrain.config.objects import composed
 from segtrain.data import cache
-from segtrain.data.normalisation import looked_at, measured
+from segtrain.data.statistics import looked_at, measured
 from segtrain.errors import UserError
 from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset

@@ -11,9 +11,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.objects import composed
-from segtrain.data.balance import count, presence
 from segtrain.data.datasets import csv_manifest
-from segtrain.data.normalisation import looked_at, measured
+from segtrain.data.statistics import count, looked_at, measured, presence
 from segtrain.errors import UserError
 from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset

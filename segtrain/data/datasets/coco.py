@@ -6,14 +6,14 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from segtrain.counted import counted
+from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.files.coco_annotations import Mended, Object, Picture, drawn, load, mended, region, tell
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import UNKNOWN, Coding
-from segtrain.data.files.pairs import SPLITS, some
+from segtrain.data.files.patterns import SPLITS
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
 
@@ -195,7 +195,7 @@ def _parts(root: Path, annotations: str | Mapping[str, str], images: str | Mappi
         splits = [None]
     wrong = [split for split in splits if split not in (None, *SPLITS)]
     if not splits or wrong:
-        got = f"the split {some([str(split) for split in wrong])}" if wrong else "no such file"
+        got = f"the split {some_of([str(split) for split in wrong])}" if wrong else "no such file"
         raise UserError(
             f"dataset.annotations is {annotations!r} below '{root}'; expected one JSON file, or files for train, val "
             f"and test, as 'instances_{{split}}.json' or {{train: a.json, val: b.json}}; got {got}"
@@ -247,7 +247,7 @@ def _check_ids(ids: Sequence[str]) -> None:
         raise UserError(
             f"{counted(len(twice), 'image')} named like another, but for the extension; expected names that "
             f"differ; got "
-            f"{some(twice)}; rename one of each, in its folder and in the annotation file"
+            f"{some_of(twice)}; rename one of each, in its folder and in the annotation file"
         )
 
 
@@ -263,5 +263,5 @@ def _check_there(pictures: Sequence[tuple[_Part, Path, Picture]]) -> None:
         way_out = f"{says}, and '{part.images}' holds '{name}': dataset.file_names=last drops what stands before it"
     raise UserError(
         f"{len(missing)} of {len(pictures)} images of the annotation files are missing; expected them at "
-        f"{some([str(path) for _, path, _ in missing])}; got no such files; {way_out}"
+        f"{some_of([str(path) for _, path, _ in missing])}; got no such files; {way_out}"
     )

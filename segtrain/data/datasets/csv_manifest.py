@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.counted import some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import Colour, dtypes_of, first_of
 from segtrain.data.files.columns import Codes
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files, stamp
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.manifest import Columns, Manifest, Rows, read_rows
-from segtrain.data.files.pairs import some
 from segtrain.data.files.pixels import read_coded, read_header
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting, refuse
@@ -153,8 +153,8 @@ class Csv:
         if missing:
             refuse(
                 f"{len(missing)} of {2 * len(self.ids)} files that '{self._manifest}' names are missing; expected each "
-                f"there, as paths start from the manifest's folder; got no {some(missing)}; mend the paths, or remove "
-                "their lines",
+                f"there, as paths start from the manifest's folder; got no {some_of(missing)}; mend the paths, or "
+                "remove their lines",
                 missing,
             )
 
@@ -175,7 +175,7 @@ class Csv:
         if colours and alike:
             refuse(
                 f"{len(colours)} of {len(self.ids)} images differ in channels; expected {self.channels} as the first "
-                f"has; got {some(colours)}; give dataset.channels=3 to repeat grey, or dataset.channels=1 to turn "
+                f"has; got {some_of(colours)}; give dataset.channels=3 to repeat grey, or dataset.channels=1 to turn "
                 "colour grey",
                 colours,
             )
@@ -188,8 +188,8 @@ def _sizes(name: str, image: Sequence[int], mask: Sequence[int]) -> str:
 def _unequal(sizes: Sequence[str], n: int) -> str:
     return (
         f"{len(sizes)} of {n} masks differ in size from their image; expected the same width x height, after the EXIF "
-        f"orientation of each; got {some(sizes)}; resize the masks by nearest neighbour, or save the images with their "
-        "orientation applied"
+        f"orientation of each; got {some_of(sizes)}; resize the masks by nearest neighbour, or save the images with "
+        "their orientation applied"
     )
 
 

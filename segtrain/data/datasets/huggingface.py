@@ -1,4 +1,4 @@
-"""Images and masks in the columns of a Hugging Face `datasets` dataset, saved on disk or named on the hub."""
+"""Reads images and masks in the columns of a Hugging Face `datasets` dataset, saved on disk or named on the hub."""
 
 import hashlib
 import io
@@ -10,18 +10,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from segtrain.counted import counted
+from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import Colour
 from segtrain.data.files.digest import MOST_HASHED, Hashes, stamp, without_flat
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.pairs import some
+from segtrain.data.files.patterns import SPLITS
 from segtrain.data.files.pixels import read_coded, read_header
-from segtrain.data.files.tables import Table, loaded, parts
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
-from segtrain.files import bytes_of
+from segtrain.files import bytes_of, require_regular
+from segtrain.folders import files_below
+
+Table = Any  # datasets.Dataset
+STATES = ("state.json", "dataset_dict.json")  # what save_to_disk leaves in a folder
+SPELLINGS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
 
 
 class _Row(NamedTuple):
@@ -80,7 +84,7 @@ class HuggingFace:
         Raises:
             UserError: `datasets` is not installed, the dataset cannot be had, or splits, columns or ids are not so.
         """
-        tables = parts(loaded(str(root), config, revision), splits)
+        tables = _tables_of(_load(str(root), config, revision), splits)
         wanted = [column for column in (image, mask, id, group) if column is not None]
         for table in tables.values():
             _check_columns(table, wanted, (image, mask))
@@ -213,8 +217,8 @@ def _check_columns(table: Table, wanted: Sequence[str], pictures: Sequence[str])
     missing = [column for column in wanted if column not in table.features]
     if missing:
         raise UserError(
-            f"the dataset has no column {some([repr(name) for name in missing])}; it has {some([*table.features])}; "
-            "give dataset.image, dataset.mask, dataset.id and dataset.group as they are"
+            f"the dataset has no column {some_of([repr(name) for name in missing])}; it has "
+            f"{some_of([*table.features])}; give dataset.image, dataset.mask, dataset.id and dataset.group as they are"
         )
     for column in pictures:
         if not isinstance(table.features[column], image_type):
@@ -233,7 +237,7 @@ def _named(classes: Mapping[str, Any] | str, tables: Mapping[str, Table]) -> Map
     if names is None:
         raise UserError(
             f"dataset.classes names the column '{classes}', which is {feature or 'not there'}; expected one of "
-            f"ClassLabel; the columns are {some([*features])}; or give {{background: 0, cell: 1}}, name: value"
+            f"ClassLabel; the columns are {some_of([*features])}; or give {{background: 0, cell: 1}}, name: value"
         )
     return {name: value for value, name in enumerate(names)}
 
@@ -262,7 +266,86 @@ def _check_ids(ids: Sequence[str], column: str | None) -> None:
     twice = sorted({one for one, other in pairwise(ids) if one == other})
     if twice:
         raise UserError(
-            f"column '{column}' names {counted(len(twice), 'sample')} more than once: {some(twice)}; expected "
+            f"column '{column}' names {counted(len(twice), 'sample')} more than once: {some_of(twice)}; expected "
             f"another name for "
             "each; choose another dataset.id, or null for the numbers of the rows"
         )
+
+
+def _load(root: str, config: str | None, revision: str | None) -> Any:
+    """A `Dataset`, or a `DatasetDict` of splits, from a folder or from the hub.
+
+    Raises:
+        UserError: there is none, or it cannot be read or fetched.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
+    library = need("datasets", "huggingface")
+    folder = Path(root).expanduser()
+    there = folder.is_dir()
+    if not there and (root.count("/") != 1 or root.startswith((".", "/", "~"))):
+        raise UserError(
+            f"there is no folder '{root}'; expected one that save_to_disk wrote, or OWNER/NAME on the hub; relative "
+            "paths start from the current directory; give dataset.root as it is"
+        )
+    if there:
+        _require_files(folder)
+    shown = library.is_progress_bar_enabled()
+    library.disable_progress_bars()
+    try:
+        if there and any((folder / state).is_file() for state in STATES):
+            return library.load_from_disk(str(folder))
+        return library.load_dataset(str(folder) if there else root, config, revision=revision)
+    except Exception as error:  # the library and its readers raise nearly anything
+        expected = (
+            "a folder that save_to_disk wrote, or one of Parquet files"
+            if there
+            else "a folder, or a dataset of that name on the hub or in its cache; without a network, run load_dataset "
+            "and save_to_disk once where there is one, and carry the folder over"
+        )
+        first = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"the dataset '{root}' cannot be had; expected {expected}; got {type(error).__name__}: {first}"
+        ) from error
+    finally:
+        if shown:
+            library.enable_progress_bars()
+
+
+def _tables_of(dataset: Any, splits: Mapping[str, str] | None) -> dict[str, Table]:
+    """Split -> table; "" is the split of a dataset without any.
+
+    Args:
+        dataset: what was `_load`.
+        splits: train, val or test -> the dataset's own name; None: by their usual names.
+
+    Raises:
+        UserError: a name is none of the dataset's, or, without `splits`, none that is usual.
+    """
+    have = dict(dataset) if isinstance(dataset, Mapping) else {}
+    if splits is not None:
+        bad = [f"{part}={name}" for part, name in splits.items() if part not in SPLITS or name not in have]
+        if bad or not splits:
+            raise UserError(
+                f"dataset.splits names {some_of(bad) or 'nothing'}; expected train, val or test, each with one of the "
+                f"dataset's own splits ({some_of([*have]) or 'it has none'}); such as {{train: train, val: validation}}"
+            )
+        return {part: have[name] for part, name in splits.items()}
+    if not have:
+        return {"": dataset}
+    named = [(SPELLINGS.get(name, ""), name) for name in have]
+    if any(not part for part, _ in named) or len({part for part, _ in named}) < len(named):
+        raise UserError(
+            f"the dataset has the splits {some_of([*have])}; expected train, validation and test, or some of them, "
+            "once each; say which is which by dataset.splits, such as {train: train, val: validation}"
+        )
+    return {part: have[name] for part, name in named}
+
+
+def _require_files(folder: Path) -> None:
+    """Raises UserError where a pipe, a device or a socket lies in the folder, or links without end: the library hangs.
+
+    Its own readers walk the folder, and open by name.
+    """
+    for path in files_below(folder):
+        with suppress(FileNotFoundError):  # a link that leads nowhere, which the library names where it is read
+            require_regular(path)

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrain.counted import counted
+from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Coding
-from segtrain.data.files.pairs import SPLITS, SUFFIXES, some
+from segtrain.data.files.patterns import SPLITS, SUFFIXES
 from segtrain.data.files.pixels import read_mask
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
@@ -136,7 +136,7 @@ def _samples(root: Path, images: str, masks: str) -> Iterator[_Sample]:
                 yield _Sample(name, _image(inner / images), _files(inner / masks), split)
     if not found:
         raise UserError(
-            f"'{root}' holds no sample; expected {layout}; got {some([p.name for p in _visible(root)]) or 'none'}; "
+            f"'{root}' holds no sample; expected {layout}; got {some_of([p.name for p in _visible(root)]) or 'none'}; "
             "give dataset.root, or the names of both folders as dataset.images and dataset.masks"
         )
 
@@ -156,7 +156,7 @@ def _image(folder: Path) -> Path:
     if len(files) != 1:
         raise UserError(
             f"'{folder}' holds {counted(len(files), 'image')}; expected one; got "
-            f"{some([p.name for p in files]) or 'none'}; give "
+            f"{some_of([p.name for p in files]) or 'none'}; give "
             "each image a folder of its own"
         )
     return files[0]
@@ -167,7 +167,7 @@ def _refuse_empty(samples: Sequence[_Sample]) -> None:
     if empty:
         raise UserError(
             f"{len(empty)} of {len(samples)} samples have no mask; expected a file for each instance; got none for "
-            f"{some(empty)}; add them, or give dataset.allow_empty=true to take these images for background alone"
+            f"{some_of(empty)}; add them, or give dataset.allow_empty=true to take these images for background alone"
         )
 
 
@@ -185,7 +185,7 @@ def _inside(path: Path, image: Path, size: tuple[int, ...]) -> Region:
     if not inside.any():
         raise UserError(f"mask '{path}' is empty; expected the pixels of one instance; draw it, or remove the file")
     if (values[inside] != values.max()).any():
-        got = some([str(value) for value in np.unique(values[inside])])
+        got = some_of([str(value) for value in np.unique(values[inside])])
         raise UserError(
             f"mask '{path}' has several values; expected 0 outside and one value inside, one instance a file; got "
             f"{got}; where a file holds all instances or classes, use dataset=folder"

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.cases import Case, find_cases
 from segtrain.data.files.dicom import open_series
 from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_pixels
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.nifti import open_nifti
 from segtrain.data.files.pairs import remark_left_out, require_orphans
+from segtrain.data.files.patterns import Case, find_cases
 from segtrain.data.files.scans import Grid, Intensity, Recent, Scan, check_same, depth, plane, spacing
 from segtrain.errors import UserError, is_noting
 

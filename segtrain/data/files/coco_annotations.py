@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segtrain.counted import some_of
 from segtrain.data.files.extras import need
-from segtrain.data.files.pairs import some
 from segtrain.errors import UserError, remark
 from segtrain.files import bytes_of
 
@@ -60,7 +60,7 @@ def load(path: Path, label_of: Mapping[str, int]) -> list[Picture]:
     missing = [name for name in label_of if name not in names.values()]
     if missing:
         raise UserError(
-            f"dataset.classes names {some(missing)}, no category of '{path}'; expected names out of its categories: "
+            f"dataset.classes names {some_of(missing)}, no category of '{path}'; expected names out of its categories: "
             f"{', '.join(sorted(map(str, names.values())))}; correct dataset.classes"
         )
     pictures = {
@@ -197,7 +197,7 @@ def _lists(path: Path) -> dict[str, list[Entry]]:
         ) from error
     for key in KEYS:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            got = f"the keys {some(sorted(content))}" if isinstance(content, dict) else f"a {type(content).__name__}"
+            got = f"the keys {some_of(sorted(content))}" if isinstance(content, dict) else f"a {type(content).__name__}"
             raise UserError(
                 f"'{path}' has no list '{key}'; expected the lists images, annotations and categories, as COCO's "
                 f"instances_*.json have them; got {got}; give such a file as dataset.annotations"
@@ -220,8 +220,8 @@ def _unique(entries: Sequence[Entry], kind: str, path: Path) -> Sequence[Entry]:
     twice = [str(key) for key, count in Counter(entry["id"] for entry in entries).items() if count > 1]
     if twice:
         raise UserError(
-            f"'{path}' has the {kind} id {some(twice)} more than once; expected each once; give every {kind} an id of "
-            "its own"
+            f"'{path}' has the {kind} id {some_of(twice)} more than once; expected each once; give every {kind} an id "
+            "of its own"
         )
     return entries
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.counted import some_of
 from segtrain.data.files.extras import need
-from segtrain.data.files.pairs import some
 from segtrain.data.files.scans import Array, Scan, checked_grid
 from segtrain.errors import UserError
 from segtrain.files import opened
@@ -71,7 +71,7 @@ def _header(path: Path) -> Any:
     empty = [name for name in RESCALE if name in header and header.get(name) in (None, "")]
     if empty:
         raise UserError(
-            f"'{path}' has {some(empty)}, but empty, so that nobody knows what its values are, HU in CT; expected a "
+            f"'{path}' has {some_of(empty)}, but empty, so that nobody knows what its values are, HU in CT; expected a "
             "number, or no such tag: the values as stored; write it (1 and 0 leave them), or convert the series to "
             "NIfTI (dcm2niix)"
         )
@@ -83,7 +83,7 @@ def _header(path: Path) -> Any:
             "about where that is right, and save the series so"
         )
     if lacks or header.get("NumberOfFrames", 1) > 1 or header.get("SamplesPerPixel", 1) > 1 or kind != GREY:
-        got = f"none of {some(lacks)}" if lacks else "several frames or colours"
+        got = f"none of {some_of(lacks)}" if lacks else "several frames or colours"
         raise UserError(
             f"'{path}' is no slice of a scan; expected one grey slice a file with its position and spacing; got {got}; "
             "remove it, or convert the series to NIfTI (dcm2niix)"

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segtrain.data.files.pairs import some
+from segtrain.counted import some_of
 from segtrain.data.files.pixels import Pixels
 from segtrain.data.files.samples import IGNORE_INDEX, RGB, colours
 from segtrain.data.files.tiff_tags import Where
@@ -126,7 +126,7 @@ class Coding:
         found, counts = np.unique(codes[~np.isin(codes, known)], return_counts=True)
         every = [f"#{value:06x}" if self.in_colour else str(value) for value in found[:MOST_CODES].tolist()]
         shown = every[:5]
-        got = some([f"{code} ({count} pixels)" for code, count in zip(shown, counts, strict=False)])
+        got = some_of([f"{code} ({count} pixels)" for code, count in zip(shown, counts, strict=False)])
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"
         ignored = f" and ignore_value={_shown(self._ignored)}" if self._ignored else ""

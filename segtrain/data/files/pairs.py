@@ -4,23 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from segtrain.counted import some_of
 from segtrain.data.files.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, way_out
 from segtrain.errors import UserError, refuse, remark
 from segtrain.folders import files_below
-
-__all__ = [
-    "SPLITS",
-    "SUFFIXES",
-    "Pair",
-    "Side",
-    "Sides",
-    "find_sides",
-    "left_out",
-    "paired",
-    "remark_left_out",
-    "require_orphans",
-    "some",
-]
 
 
 class Pair(NamedTuple):
@@ -128,18 +115,12 @@ def require_orphans(orphans: object) -> None:
         )
 
 
-def some(names: Sequence[str]) -> str:
-    """Up to five names, and how many there are in all when there are more."""
-    shown = ", ".join(names[:5])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 5 else shown
-
-
 def _refuse_alone(have: Side, other: Side) -> None:
     alone = [str(path) for name, path in sorted(have.files.items()) if name not in other.files]
     if alone:
         refuse(
             f"{len(alone)} of {len(have.files)} files have no {other.kind}; expected one {other.place}; got none for "
-            f"{some(alone)}; add the {other.kind}, remove the file, or leave such files out with "
+            f"{some_of(alone)}; add the {other.kind}, remove the file, or leave such files out with "
             "dataset.orphans=leave_out",
             alone,
         )
@@ -218,7 +199,7 @@ def _files(folder: Path) -> dict[str, Path]:
         _add(found, path.relative_to(folder).with_suffix("").as_posix(), path)
     if not found:
         kinds = sorted({p.suffix or p.name for p in visible})
-        got = f"{len(visible)} other files ({some(kinds)})" if visible else "no file"
+        got = f"{len(visible)} other files ({some_of(kinds)})" if visible else "no file"
         raise UserError(
             f"'{folder}' holds no image; expected files ending in {', '.join(SUFFIXES)}; got {got}; "
             "put them there, or give another folder by dataset.root, dataset.images or dataset.masks"
@@ -280,7 +261,7 @@ def _fits(root: Path, pattern: Pattern, patterns: Sequence[Pattern]) -> list[tup
             others.append(name)
     if not found:
         every = [path.name for path in files_below(folder)]
-        got = f"others, such as {some(others)}" if others else "no image at all"
+        got = f"others, such as {some_of(others)}" if others else "no image at all"
         raise UserError(
             f"no file below '{folder}' fits {pattern.option}='{pattern.text}'; expected at least one; got {got}; mend "
             "the pattern (it begins at dataset.root), or give another dataset.root" + way_out(every, scans=True)

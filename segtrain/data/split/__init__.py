@@ -1,11 +1,9 @@
 """Which sample trains, which chooses, which judges: train, val and test. A class a way, a file each in conf/split."""
 
 from segtrain.data.split.blocks import Blocks
-from segtrain.data.split.draw import joined
 from segtrain.data.split.folds import Folds
 from segtrain.data.split.given import Given
-from segtrain.data.split.groups import groups_of
-from segtrain.data.split.parts import PARTS, Split
+from segtrain.data.split.parts import PARTS, Split, groups_of, joined
 from segtrain.data.split.ratios import Ratios
 from segtrain.data.split.stratified import Stratified
 

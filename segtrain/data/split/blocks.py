@@ -6,8 +6,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from segtrain.counted import counted
-from segtrain.data.split.groups import all_alone, expression, grouping
-from segtrain.data.split.parts import Indices, Split, check_shares, checked, count, sides
+from segtrain.data.split.parts import (
+    Indices,
+    Split,
+    all_alone,
+    check_shares,
+    checked,
+    count,
+    expression,
+    grouping,
+    sides,
+)
 from segtrain.errors import UserError
 
 Layout = list[tuple[str, int]]  # part, number of samples

@@ -5,9 +5,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, in_words, nearest
-from segtrain.data.split.groups import expression, grouping
-from segtrain.data.split.parts import Indices, Split, checked, count, sides
+from segtrain.data.split.parts import (
+    Indices,
+    Split,
+    Twins,
+    checked,
+    count,
+    drawn,
+    expression,
+    grouping,
+    in_words,
+    nearest,
+    sides,
+)
 from segtrain.errors import UserError
 
 

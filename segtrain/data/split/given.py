@@ -6,8 +6,7 @@ import numpy as np
 
 from segtrain.counted import counted
 from segtrain.data.files.columns import coded
-from segtrain.data.split.groups import expression, grouping
-from segtrain.data.split.parts import Split, checked, sides
+from segtrain.data.split.parts import Split, checked, expression, grouping, sides
 from segtrain.errors import UserError
 
 

@@ -4,9 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, in_words, nearest
-from segtrain.data.split.groups import expression, grouping
-from segtrain.data.split.parts import Split, check_shares, checked, count, sides
+from segtrain.data.split.parts import (
+    Split,
+    Twins,
+    check_shares,
+    checked,
+    count,
+    drawn,
+    expression,
+    grouping,
+    in_words,
+    nearest,
+    sides,
+)
 
 
 class Ratios:

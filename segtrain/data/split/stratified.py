@@ -5,9 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, in_words
-from segtrain.data.split.groups import expression, grouping
-from segtrain.data.split.parts import Indices, Split, check_shares, checked, sides
+from segtrain.data.split.parts import (
+    Indices,
+    Split,
+    Twins,
+    check_shares,
+    checked,
+    drawn,
+    expression,
+    grouping,
+    in_words,
+    sides,
+)
 
 LABELS = 256  # of a mask, uint8
 

@@ -18,8 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.config.objects import composed
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
 from segtrain.data.datasets import SegmentationDataset, csv_manifest
-from segtrain.data.duplicates import copies_of, mark, same
-from segtrain.data.leaks import leaks, refuse_leaks, torn
+from segtrain.data.duplicates import copies_of, leaks, mark, refuse_leaks, same, torn
 from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
 from segtrain.parts.data import allows_leak, build_dataset, build_groups, build_split

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segtrain.data.files.cases import find_cases
+from segtrain.data.files.patterns import find_cases
 from segtrain.errors import UserError
 
 

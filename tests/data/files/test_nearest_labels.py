@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segtrain.data.files.label_coding import Coding, way_out_of_jpeg, spread_codes
+from segtrain.data.files.label_coding import Coding, spread_codes, way_out_of_jpeg
 from segtrain.errors import UserError
 
 NONE = 254

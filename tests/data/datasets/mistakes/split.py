@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segtrain.data.leaks import refuse_torn
+from segtrain.data.duplicates import refuse_torn
 from segtrain.data.split import Blocks, Folds, Given, Ratios, Stratified, groups_of
 
 IDS = [f"p{i // 2}_{i}" for i in range(8)]
