@@ -1,4 +1,4 @@
-"""Which images are the same, to the bit or to the eye."""
+"""Copies are found to the bit and to the eye, and what lies on both sides of a split is refused."""
 
 import io
 from typing import Any
@@ -9,10 +9,15 @@ import pytest
 from PIL import Image
 
 from segtrain.data import duplicates
-from segtrain.data.duplicates import exact, mark, near, same
+from segtrain.data.duplicates import exact, leaks, mark, near, refuse_leaks, refuse_torn, same, torn
+from segtrain.data.files.columns import coded
+from segtrain.data.split import Split
+from segtrain.errors import UserError
 from tests.data.made import picture
 
 Pixels = np.ndarray[Any, Any]
+IDS = [f"s{i}" for i in range(8)]
+SPLIT = Split((0, 1, 2, 3), (4, 5), (6,), (7,))
 
 
 def as_jpeg(image: Pixels) -> Pixels:
@@ -74,3 +79,45 @@ def test_the_search_finds_what_comparing_all_finds(monkeypatch: pytest.MonkeyPat
     wanted = {(int(a), int(b)) for a, b in zip(*np.nonzero(bits <= duplicates.WITHIN), strict=True) if a < b}
     found = {pair for a, b in duplicates._close(hashes) for pair in zip(a.tolist(), b.tolist(), strict=True)}
     assert found == wanted and len(wanted) > 100
+
+
+def test_copies_within_a_part_or_unused_leak_nothing() -> None:
+    refuse_leaks(IDS, SPLIT, ["a", "a", "b", "c", "d", "d", "e", "e"], allow=False)
+
+
+def test_copies_across_parts_are_named_with_their_parts() -> None:
+    with pytest.raises(UserError, match=r"'s1' \(train\) = 's4' \(val\); 's3' \(train\) = 's6' \(test\);.*allow_leak"):
+        refuse_leaks(IDS, SPLIT, ["a", "b", "c", "d", "b", "e", "d", "f"], allow=False)
+
+
+def test_of_many_copies_one_of_each_part_is_shown_first() -> None:
+    with pytest.raises(UserError, match=r"'s0' \(train\) = 's4' \(val\) = 's6' \(test\) and 4 more"):
+        refuse_leaks(IDS, SPLIT, ["a"] * 7 + ["b"], allow=False)
+
+
+def test_of_many_leaks_five_are_named_and_all_counted() -> None:
+    split = Split(tuple(range(6)), tuple(range(6, 12)), (), ())
+    with pytest.raises(UserError, match="6 such images in all") as error:
+        refuse_leaks([f"s{i}" for i in range(12)], split, [i % 6 for i in range(12)], allow=False)
+    assert str(error.value).count(" = ") == 5
+
+
+def test_allowed_they_pass() -> None:
+    refuse_leaks(IDS, SPLIT, ["a"] * 8, allow=True)
+
+
+def test_a_group_leaks_when_it_lies_in_two_parts() -> None:
+    assert leaks(SPLIT, [[0, 1], [1, 5], [6, 7]]) == [[("train", 1), ("val", 5)]]
+
+
+def test_none_is_a_copy_of_nothing() -> None:
+    refuse_leaks(IDS, SPLIT, [None] * 8, allow=False)
+
+
+def test_a_group_in_two_parts_is_refused_unless_that_is_allowed() -> None:
+    groups = coded(["p", "p", "q", "q", "r", "p", "s", "s"])
+    assert torn(groups, SPLIT) == {"p": ("train", "val")}
+    with pytest.raises(UserError, match=r"group 'p' lies in train and in val.* 1 such.*allow_leak=true"):
+        refuse_torn(groups, SPLIT, allow=False)
+    refuse_torn(groups, SPLIT, allow=True)
+    refuse_torn(coded(["p", "p", "q", "q", "r", "r", "s", "s"]), SPLIT, allow=False)  # s lies in a gap too
