@@ -37,7 +37,7 @@ OURS = "segtrain.data."  # modules of which `_our_code` holds every one
 Stamps = np.ndarray[Any, np.dtype[np.uint64]]
 
 
-class Samples(Protocol):
+class KeptSamples(Protocol):
     """Samples by number: a list, or `Mapped`."""
 
     def __getitem__(self, index: int, /) -> Sample | None:
@@ -47,7 +47,7 @@ class Samples(Protocol):
 class Cached:
     """A dataset whose samples were read before; all else it says is the dataset's own."""
 
-    def __init__(self, dataset: SegmentationDataset, samples: Samples, stamps: Stamps | None = None) -> None:
+    def __init__(self, dataset: SegmentationDataset, samples: KeptSamples, stamps: Stamps | None = None) -> None:
         """Give `samples[index]` for `dataset.read(index)`, as long as `dataset.stamp(index)` is `stamps[index]`."""
         self.dataset, self.samples = dataset, samples
         self.stamps = stamps if stamps is not None and stamps.any() else None
@@ -66,7 +66,7 @@ class Cached:
         return self.dataset.read(index)
 
 
-def held(dataset: SegmentationDataset, progress: Callable[[int], None]) -> list[Sample | None]:
+def hold_samples(dataset: SegmentationDataset, progress: Callable[[int], None]) -> list[Sample | None]:
     """All samples that can be read, decoded, in the memory of this process; loader processes that are forked share it.
 
     Raises:
@@ -132,7 +132,7 @@ def free_memory() -> int:
         return 1 << 62
 
 
-def pack(
+def pack_samples(
     dataset: SegmentationDataset, file: IO[bytes], progress: Callable[[int], None]
 ) -> np.ndarray[Any, np.dtype[np.void]]:
     """Writes all samples that can be read, decoded, one after the other.

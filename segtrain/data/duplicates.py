@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.files.columns import Codes
-from segtrain.data.files.digest import exact, is_flat
+from segtrain.data.files.digest import hash_pixels, is_flat
 from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
 
@@ -53,16 +53,16 @@ def mark(image: Pixels) -> Mark:
     waves = np.asarray(cv2.dct(grey))[:8, :8].ravel()
     bits = np.packbits(waves > np.median(waves[1:]))  # without the mean, which only says how bright it is
     stretched = ((grey - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
-    return Mark(exact(image), int.from_bytes(bits.tobytes(), "big"), stretched.tobytes(), is_flat(image))
+    return Mark(hash_pixels(image), int.from_bytes(bits.tobytes(), "big"), stretched.tobytes(), is_flat(image))
 
 
 def copies_of(dataset: SegmentationDataset) -> list[list[int]]:
     """Returns the groups of samples that show the same image, as far as the data set knows: see the contract."""
     hashes = getattr(dataset, "hashes", lambda: None)()
-    return [] if hashes is None else same(hashes)
+    return [] if hashes is None else group_same(hashes)
 
 
-def same(marks: Sequence[Hashable]) -> list[list[int]]:
+def group_same(marks: Sequence[Hashable]) -> list[list[int]]:
     """Returns the groups of positions, two or more each, whose marks are equal; None is equal to nothing."""
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for position, one in enumerate(marks):
@@ -71,7 +71,7 @@ def same(marks: Sequence[Hashable]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def near(marks: Sequence[Mark]) -> list[list[int]]:
+def group_near(marks: Sequence[Mark]) -> list[list[int]]:
     """Groups of positions, two or more each, chained by pairs that look alike; flat images are in none."""
     kept = np.array([i for i, one in enumerate(marks) if not one.flat], np.int64)
     if len(kept) < 2:
@@ -85,17 +85,17 @@ def near(marks: Sequence[Mark]) -> list[list[int]]:
     alike = _alike(marks, kept[left], kept[right])
     graph = coo_array((np.ones(alike.sum()), (left[alike], right[alike])), shape=(len(kept), len(kept)))
     groups = connected_components(graph, directed=False)[1]
-    return [kept[group].tolist() for group in same(groups.tolist())]
+    return [kept[group].tolist() for group in group_same(groups.tolist())]
 
 
-def leaks(split: Split, groups: Sequence[Sequence[int]]) -> list[list[tuple[str, int]]]:
+def find_leaks(split: Split, groups: Sequence[Sequence[int]]) -> list[list[tuple[str, int]]]:
     """Of groups of alike samples those that lie in more than one of train, val and test: (part, index) of each."""
     part_of = {index: part for part in ("train", "val", "test") for index in getattr(split, part)}
     placed = [[(part_of[i], i) for i in group if i in part_of] for group in groups]
     return [group for group in placed if len({part for part, _ in group}) > 1]
 
 
-def torn(groups: Codes, split: Split) -> dict[str, tuple[str, str]]:
+def find_torn(groups: Codes, split: Split) -> dict[str, tuple[str, str]]:
     """Returns the groups that lie in more than one of train, val and test, by name: the first two parts of each."""
     lying = [
         np.bincount(groups.codes[np.asarray(part, np.int64)], minlength=len(groups.names)) > 0 for part in split[:3]
@@ -115,7 +115,7 @@ def refuse_torn(groups: Codes, split: Split, allow: bool) -> None:
         split: which sample is in which part; unused samples count for nothing.
         allow: split.allow_leak.
     """
-    found = {} if allow else torn(groups, split)
+    found = {} if allow else find_torn(groups, split)
     if found:
         first = min(found)
         one, other = found[first]
@@ -139,10 +139,10 @@ def refuse_leaks(ids: Sequence[str], split: Split, hashes: Sequence[Hashable], a
     Raises:
         UserError: names the samples and their parts.
     """
-    found = [] if allow else leaks(split, same(hashes))
+    found = [] if allow else find_leaks(split, group_same(hashes))
     if not found:
         return
-    shown = "; ".join(named(ids, group) for group in found[:SHOWN])
+    shown = "; ".join(say_copies(ids, group) for group in found[:SHOWN])
     more = f"; … ({len(found)} such images in all)" if len(found) > SHOWN else ""
     raise UserError(
         f"the split leaks: the same image lies in more than one of train, val and test; expected each in one part, or "
@@ -151,7 +151,7 @@ def refuse_leaks(ids: Sequence[str], split: Split, hashes: Sequence[Hashable], a
     )
 
 
-def named(ids: Sequence[str], group: Sequence[tuple[str, int]]) -> str:
+def say_copies(ids: Sequence[str], group: Sequence[tuple[str, int]]) -> str:
     """A group of (part, index) in words, three samples of it."""
     shown = " = ".join(
         f"'{ids[index]}'" + (f" ({part})" if part else "") for part, index in _one_a_part_first(group)[:3]

@@ -33,12 +33,12 @@ def moments(image: np.ndarray[Any, Any]) -> Moments:
     return Moments(image.shape[0] * image.shape[1], _row(total), _row(squares))
 
 
-def looked_at(train: Sequence[int]) -> list[int]:
+def images_looked_at(train: Sequence[int]) -> list[int]:
     """Returns the training samples whose images are read for it: all, or `IMAGES` evenly spread over all."""
     return [int(index) for index in spread(train, IMAGES)]
 
 
-def normalisation(images: Iterable[Moments]) -> tuple[list[float], list[float]]:
+def mean_and_std(images: Iterable[Moments]) -> tuple[list[float], list[float]]:
     """Returns mean and standard deviation of each channel over all pixels of the images.
 
     In the units of the stored pixels; a constant channel gets standard deviation 1.
@@ -51,7 +51,7 @@ def normalisation(images: Iterable[Moments]) -> tuple[list[float], list[float]]:
     return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
 
 
-def measured(
+def measure_mean_and_std(
     dataset: SegmentationDataset,
     indices: Iterable[int],
     watch: Callable[[np.ndarray[Any, Any]], object] = lambda image: None,
@@ -64,7 +64,7 @@ def measured(
             watch(image)
             yield moments(image)
 
-    return normalisation(looked())
+    return mean_and_std(looked())
 
 
 class Counts(NamedTuple):
@@ -76,7 +76,7 @@ class Counts(NamedTuple):
     samples: int
 
 
-def count(dataset: SegmentationDataset, indices: Sequence[int]) -> Counts:
+def count_classes(dataset: SegmentationDataset, indices: Sequence[int]) -> Counts:
     """Pixels and images of each class in these masks; ignored pixels do not count."""
     classes = len(dataset.classes)
     pixels, where, images = (np.zeros(classes, np.int64) for _ in range(3))
@@ -89,7 +89,7 @@ def count(dataset: SegmentationDataset, indices: Sequence[int]) -> Counts:
     return Counts(pixels.tolist(), where.tolist(), images.tolist(), len(indices))
 
 
-def inverse(counts: Counts) -> Floats:
+def inverse_share(counts: Counts) -> Floats:
     """1 / share of pixels."""
     return 1 / np.asarray(counts.pixels)
 
@@ -113,7 +113,7 @@ def effective_number(counts: Counts) -> Floats:
     return np.asarray((1 - b) / (1 - b ** np.asarray(counts.images)))
 
 
-def presence(dataset: SegmentationDataset, indices: Sequence[int]) -> list[list[int]]:
+def find_labels(dataset: SegmentationDataset, indices: Sequence[int]) -> list[list[int]]:
     """The labels that each of these masks shows."""
     classes = len(dataset.classes)
     return [
@@ -131,7 +131,7 @@ def repeats(shown: Sequence[Sequence[int]], classes: int) -> list[float]:
     return [max((float(share[label] ** -0.5) for label in labels), default=1.0) for labels in shown]
 
 
-WEIGHTS = {"inverse": inverse, "median_frequency": median_frequency, "effective_number": effective_number}
+WEIGHTS = {"inverse": inverse_share, "median_frequency": median_frequency, "effective_number": effective_number}
 
 
 def class_weights(kind: str, counts: Counts, classes: Sequence[str]) -> list[float]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.duplicates import Mark, Pixels, mark
-from segtrain.data.files.digest import exact
+from segtrain.data.files.digest import hash_pixels
 from segtrain.data.pixel_meaning import Span, span_of
 from segtrain.data.split import PARTS, Split
 from segtrain.data.statistics import Moments, moments
@@ -88,11 +88,11 @@ def survey(
     """
     if workers < 2 or len(indices) <= FEW:
         meanwhile()
-        return dict(zip(indices, shown(look(dataset, i) for i in indices), strict=True))
+        return dict(zip(indices, shown(survey_sample(dataset, i) for i in indices), strict=True))
     return dict(zip(indices, shown(_elsewhere(dataset, indices, workers, meanwhile)), strict=True))
 
 
-def look(dataset: SegmentationDataset, index: int) -> Seen | Unread:
+def survey_sample(dataset: SegmentationDataset, index: int) -> Seen | Unread:
     """The facts about one sample."""
     try:
         with hearing() as heard:
@@ -110,7 +110,7 @@ def look(dataset: SegmentationDataset, index: int) -> Seen | Unread:
     extent = {label: _extent(mask == label) for label in pixels if label != dataset.ignore_index}
     height, width, channels = image.shape
     facts = _values(image)
-    kind, marks = image.dtype.name, (mark(image), exact(mask))
+    kind, marks = image.dtype.name, (mark(image), hash_pixels(mask))
     span = span_of(image) if facts[2] and kind != "uint8" else None
     return Seen(height, width, channels, kind, *facts, pixels, extent, *marks, tuple(heard), span)
 
@@ -119,7 +119,7 @@ class Skipping:
     """A dataset some of whose samples cannot be read; all else it says is the dataset's own."""
 
     def __init__(self, dataset: SegmentationDataset) -> None:
-        """Of a dataset from `opened`; nothing is read yet."""
+        """Of a dataset from `open_with_bad`; nothing is read yet."""
         self.dataset = dataset
 
     def __getattr__(self, name: str) -> Any:
@@ -129,11 +129,11 @@ class Skipping:
 
     @cached_property
     def bad(self) -> dict[str, str]:
-        """As `unreadable` finds it, over all samples."""
-        return unreadable(self.dataset, range(len(self.dataset.ids)))
+        """As `find_unreadable` finds it, over all samples."""
+        return find_unreadable(self.dataset, range(len(self.dataset.ids)))
 
 
-def opened(open_it: Callable[[], SegmentationDataset]) -> SegmentationDataset:
+def open_with_bad(open_it: Callable[[], SegmentationDataset]) -> SegmentationDataset:
     """The dataset, opened though some of its files are broken.
 
     Raises:
@@ -146,7 +146,7 @@ def opened(open_it: Callable[[], SegmentationDataset]) -> SegmentationDataset:
     return dataset
 
 
-def unreadable(dataset: SegmentationDataset, indices: Sequence[int], workers: int = 1) -> dict[str, str]:
+def find_unreadable(dataset: SegmentationDataset, indices: Sequence[int], workers: int = 1) -> dict[str, str]:
     """Id -> why, of those of the samples that cannot be read; every one is tried.
 
     Raises:
@@ -164,13 +164,13 @@ def unreadable(dataset: SegmentationDataset, indices: Sequence[int], workers: in
     return {name: one.reason for name, one in bad.items()}
 
 
-def without(split: Split, ids: Mapping[str, int], bad: Mapping[str, str]) -> Split:
+def leave_out_bad(split: Split, ids: Mapping[str, int], bad: Mapping[str, str]) -> Split:
     """The split with the samples `bad` (id -> why) moved to `unused`.
 
     Args:
         split: as it was assigned.
         ids: id -> index.
-        bad: as `unreadable` found it, or split.json holds it; ids that are gone count for nothing.
+        bad: as `find_unreadable` found it, or split.json holds it; ids that are gone count for nothing.
 
     Raises:
         UserError: nothing is left of a part.
@@ -193,7 +193,7 @@ def _start(dataset: SegmentationDataset) -> None:
 
 
 def _look(index: int) -> Seen | Unread:
-    return look(_read_from[0], index)
+    return survey_sample(_read_from[0], index)
 
 
 def _elsewhere(

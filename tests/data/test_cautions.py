@@ -20,7 +20,7 @@ from segtrain.data.cautions import (
     scales_caution,
     several_scales,
 )
-from segtrain.data.files.columns import coded
+from segtrain.data.files.columns import as_codes
 from segtrain.data.pixel_meaning import Span, span_of
 from segtrain.data.split import Folds
 from segtrain.errors import UserError
@@ -77,7 +77,7 @@ def test_a_batch_is_told_where_it_repeats_images(batch: int, train: int) -> None
 @given(groups=GROUPS, tested=st.data())
 def test_a_part_of_one_group_is_told(groups: list[str], tested: st.DataObject) -> None:
     test = tested.draw(st.lists(st.integers(0, len(groups) - 1), unique=True))
-    said = group_caution(coded(groups), test, "a way")
+    said = group_caution(as_codes(groups), test, "a way")
     assert (said != "") == (len(test) > 1 and len({groups[i] for i in test}) == 1)
     assert ("a way" in said) == (said != "" and len({*groups}) > 1)  # of a single group nothing tests another
 

@@ -9,8 +9,17 @@ import pytest
 from PIL import Image
 
 from segtrain.data import duplicates
-from segtrain.data.duplicates import exact, leaks, mark, near, refuse_leaks, refuse_torn, same, torn
-from segtrain.data.files.columns import coded
+from segtrain.data.duplicates import (
+    exact,
+    find_leaks,
+    find_torn,
+    group_near,
+    group_same,
+    mark,
+    refuse_leaks,
+    refuse_torn,
+)
+from segtrain.data.files.columns import as_codes
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 from tests.data.made import picture
@@ -41,30 +50,30 @@ CHANGES = {
 def test_a_changed_copy_is_found_among_others(change: str) -> None:
     images = [picture(seed) for seed in range(30)]
     images[20] = CHANGES[change](images[7])
-    assert near([mark(image) for image in images]) == [[7, 20]]
+    assert group_near([mark(image) for image in images]) == [[7, 20]]
 
 
 def test_different_images_are_not_alike_and_flat_ones_are_in_no_group() -> None:
     images = [picture(seed) for seed in range(60)] + [np.full((9, 9, 1), value, np.uint8) for value in (0, 0, 5)]
-    assert near([mark(image) for image in images]) == []
-    assert near([mark(images[0])]) == near([]) == []
+    assert group_near([mark(image) for image in images]) == []
+    assert group_near([mark(images[0])]) == group_near([]) == []
 
 
 def test_a_chain_of_alike_images_is_one_group() -> None:
     marks = [mark(picture(0)), mark(picture(1)), mark(as_jpeg(picture(0))), mark(picture(0))]
-    assert near(marks) == [[0, 2, 3]]
+    assert group_near(marks) == [[0, 2, 3]]
 
 
 def test_identical_means_shape_and_dtype_too() -> None:
     image = picture(0)
     marks = [exact(image), exact(image.copy()), exact(image.astype(np.uint16)), exact(image.reshape(24, 96, 3))]
-    assert same(marks) == [[0, 1]]
+    assert group_same(marks) == [[0, 1]]
 
 
 def test_not_a_number_is_no_trouble() -> None:
     image = picture(0).astype(np.float32)
     image[:3] = np.nan
-    assert near([mark(image), mark(image)]) == [[0, 1]]
+    assert group_near([mark(image), mark(image)]) == [[0, 1]]
 
 
 def test_the_search_finds_what_comparing_all_finds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +116,7 @@ def test_allowed_they_pass() -> None:
 
 
 def test_a_group_leaks_when_it_lies_in_two_parts() -> None:
-    assert leaks(SPLIT, [[0, 1], [1, 5], [6, 7]]) == [[("train", 1), ("val", 5)]]
+    assert find_leaks(SPLIT, [[0, 1], [1, 5], [6, 7]]) == [[("train", 1), ("val", 5)]]
 
 
 def test_none_is_a_copy_of_nothing() -> None:
@@ -115,9 +124,9 @@ def test_none_is_a_copy_of_nothing() -> None:
 
 
 def test_a_group_in_two_parts_is_refused_unless_that_is_allowed() -> None:
-    groups = coded(["p", "p", "q", "q", "r", "p", "s", "s"])
-    assert torn(groups, SPLIT) == {"p": ("train", "val")}
+    groups = as_codes(["p", "p", "q", "q", "r", "p", "s", "s"])
+    assert find_torn(groups, SPLIT) == {"p": ("train", "val")}
     with pytest.raises(UserError, match=r"group 'p' lies in train and in val.* 1 such.*allow_leak=true"):
         refuse_torn(groups, SPLIT, allow=False)
     refuse_torn(groups, SPLIT, allow=True)
-    refuse_torn(coded(["p", "p", "q", "q", "r", "r", "s", "s"]), SPLIT, allow=False)  # s lies in a gap too
+    refuse_torn(as_codes(["p", "p", "q", "q", "r", "r", "s", "s"]), SPLIT, allow=False)  # s lies in a gap too

@@ -8,8 +8,17 @@ from typing import NamedTuple
 
 from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
-from segtrain.data.files.coco_annotations import Mended, Object, Picture, drawn, load, mended, region, tell
+from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_image
+from segtrain.data.files.coco_annotations import (
+    AnnotatedImage,
+    Mended,
+    Object,
+    draw_regions,
+    load_images,
+    mend,
+    region_of,
+    remark_mended,
+)
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import UNKNOWN, Coding
@@ -92,8 +101,10 @@ class Coco:
         self._pictures = [(part, path, picture) for _, part, path, picture in found]
         _check_there(self._pictures)
         if self._clips or self._skips:
-            tell([(path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects])
-        self._colour = Colour(channels, first_of(path for _, path, _ in self._pictures))
+            remark_mended(
+                [(path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects]
+            )
+        self._colour = Colour(channels, first_image(path for _, path, _ in self._pictures))
         self.channels = self._colour.channels
         if len(self.ids) <= MOST_LOOKED_AT:
             self._colour.look_over(dtypes_of(path for _, path, _ in self._pictures))
@@ -118,8 +129,8 @@ class Coco:
             )
         objects = sorted(picture.objects, key=self._height_of)
         found = [(o, self._of(o, picture)) for o in objects if self._shown(o)]
-        regions = [(self._label(o), region(of.segmentation, *size, o.name)) for o, of in found if not of.is_gone]
-        return sample_of(image, drawn(regions, *size), missing, self.ids[index])
+        regions = [(self._label(o), region_of(of.segmentation, *size, o.name)) for o, of in found if not of.is_gone]
+        return sample_of(image, draw_regions(regions, *size), missing, self.ids[index])
 
     def fingerprint(self) -> str:
         """BLAKE2b over the choices, and names and contents of annotation files and images."""
@@ -140,11 +151,11 @@ class Coco:
         paths = [path for _, path, _ in self._pictures]
         return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
-    def _of(self, item: Object, picture: Picture) -> Mended:
+    def _of(self, item: Object, picture: AnnotatedImage) -> Mended:
         """What is drawn of an object."""
         if not (self._clips or self._skips):
             return Mended(item.segmentation, 0, 0)
-        return mended(item.segmentation, picture.height, picture.width, self._clips, self._skips)
+        return mend(item.segmentation, picture.height, picture.width, self._clips, self._skips)
 
     def _shown(self, item: Object) -> bool:
         return not item.crowd or self._crowd != "background"
@@ -222,10 +233,10 @@ def _check_words(**options: tuple[str | None, str]) -> None:
 
 def _found(
     parts: Sequence[_Part], label_of: Mapping[str, int], last: bool
-) -> Iterator[tuple[str, _Part, Path, Picture]]:
+) -> Iterator[tuple[str, _Part, Path, AnnotatedImage]]:
     """Id, part, file and annotations of every image."""
     for part in parts:
-        for picture in load(part.annotations, label_of):
+        for picture in load_images(part.annotations, label_of):
             text = picture.file_name
             if "\\" in text and not (part.images / text).is_file():  # as Windows writes paths
                 text = text.replace("\\", "/")
@@ -251,7 +262,7 @@ def _check_ids(ids: Sequence[str]) -> None:
         )
 
 
-def _check_there(pictures: Sequence[tuple[_Part, Path, Picture]]) -> None:
+def _check_there(pictures: Sequence[tuple[_Part, Path, AnnotatedImage]]) -> None:
     missing = [(part, path, picture) for part, path, picture in pictures if not path.is_file()]
     if not missing:
         return

@@ -10,9 +10,9 @@ import numpy as np
 
 from segtrain.counted import some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.channels import Colour, dtypes_of, first_of
+from segtrain.data.files.channels import Colour, dtypes_of, first_image
 from segtrain.data.files.columns import Codes
-from segtrain.data.files.digest import Hashes, digest, hashes_of_files, stamp
+from segtrain.data.files.digest import Hashes, digest, hashes_of_files, stamp_files
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.manifest import Columns, Manifest, Rows, read_rows
 from segtrain.data.files.pixels import read_coded, read_header
@@ -77,7 +77,7 @@ class Csv:
         if self._few:
             self._refuse_missing()
         looked = range(len(self.ids) if is_noting() else 1)
-        self._colour = Colour(channels, first_of(self._root / self._rows.image(index) for index in looked))
+        self._colour = Colour(channels, first_image(self._root / self._rows.image(index) for index in looked))
         self.channels = self._colour.channels
         if self._few and is_noting():
             self._colour.look_over(dtypes_of(self._root / self._rows.image(index) for index in range(len(self.ids))))
@@ -117,7 +117,9 @@ class Csv:
         """Returns what changes when the two files of `ids[index]` are written; 0 where the fingerprint reads them."""
         if self._few:
             return 0
-        return stamp(os.path.join(self._root, name) for name in (self._rows.image(index), self._rows.masks[index]))
+        return stamp_files(
+            os.path.join(self._root, name) for name in (self._rows.image(index), self._rows.masks[index])
+        )
 
     def hashes(self) -> Hashes | None:
         """Returns a hash of each image file's content, from the fingerprint's pass; None of more than `MOST_FILES`."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from segtrain.counted import some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.channels import Colour, dtypes_of, first_of
+from segtrain.data.files.channels import Colour, dtypes_of, first_image
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.pairs import Pair, Sides, find_sides, left_out, paired
+from segtrain.data.files.pairs import FileSides, Pair, find_file_sides, find_left_out, pair_files
 from segtrain.data.files.patterns import SPLITS
 from segtrain.data.files.pixels import Header, Pixels, read_coded, read_header, read_mask
 from segtrain.data.files.tiff_tags import sample_of
@@ -72,15 +72,15 @@ class Folder:
         self._root = Path(root).expanduser()
         self._coding = Coding(classes, ignore_value, palette, tolerance)
         self.classes, self.palette = self._coding.names, self._coding.palette
-        sides = find_sides(self._root, images, masks, regions)
-        self.left_out = left_out(sides, orphans) if lists is None else ()
+        sides = find_file_sides(self._root, images, masks, regions)
+        self.left_out = find_left_out(sides, orphans) if lists is None else ()
         self._pairs = _pairs(self._root, sides, lists, prefix, orphans)
         if not self._pairs:  # only while an audit looks on, which has heard why, or where those without are left out
             raise UserError(
                 f"no image below '{self._root}' has a mask; expected a mask of the same name for each; correct "
                 "dataset.images and dataset.masks"
             )
-        self._colour = Colour(channels, first_of(pair.image for pair in self._pairs))
+        self._colour = Colour(channels, first_image(pair.image for pair in self._pairs))
         self.channels = self._colour.channels
         if len(self._pairs) <= MOST_HEADERS and is_noting():
             self._colour.look_over(dtypes_of(pair.image for pair in self._pairs))
@@ -132,7 +132,7 @@ class Folder:
 
 
 def _pairs(
-    root: Path, sides: Sequence[Sides], lists: Mapping[str, str] | None, prefix: str, orphans: str | None
+    root: Path, sides: Sequence[FileSides], lists: Mapping[str, str] | None, prefix: str, orphans: str | None
 ) -> list[Pair]:
     if lists is not None:
         return sorted(Listed(root, sides, prefix).pairs(lists))
@@ -141,7 +141,7 @@ def _pairs(
             f"dataset.prefix is '{prefix}', but there is no list whose paths it could begin; expected dataset.lists "
             "beside it; give both or neither"
         )
-    return sorted(pair for piece in sides for pair in paired(piece, orphans))
+    return sorted(pair for piece in sides for pair in pair_files(piece, orphans))
 
 
 def _files_of(pair: Pair) -> Iterator[Path]:
@@ -193,7 +193,7 @@ class Listed:
     an image and a mask with white space between. Of paths, `prefix` is dropped first.
     """
 
-    def __init__(self, root: Path, sides: Sequence[Sides], prefix: str = "") -> None:
+    def __init__(self, root: Path, sides: Sequence[FileSides], prefix: str = "") -> None:
         """Nothing is read yet; `sides` have ids that differ."""
         self._root, self._prefix = root, prefix
         self._images = {name: path for piece in sides for name, path in piece.images.files.items()}

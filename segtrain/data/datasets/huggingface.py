@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import Colour
-from segtrain.data.files.digest import MOST_HASHED, Hashes, stamp, without_flat
+from segtrain.data.files.digest import MOST_HASHED, Hashes, stamp_files, without_flat
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.patterns import SPLITS
@@ -103,7 +103,7 @@ class HuggingFace:
         if len(self.ids) <= MOST_HASHED:
             self._colour.look_over(self._dtypes())
         self._meaning = (classes, ignore_value, self.channels, id, group, self._columns, *self._coding.meaning)
-        self._stored = stamp(file["filename"] for table in self._tables.values() for file in table.cache_files)
+        self._stored = stamp_files(file["filename"] for table in self._tables.values() for file in table.cache_files)
         self._named = any(_names_files(table, column) for table in self._tables.values() for column in self._columns)
 
     def read(self, index: int) -> Sample:
@@ -135,7 +135,7 @@ class HuggingFace:
         """Returns what changes when the tables on disk are written, or files that the cells name."""
         if not self._named:
             return self._stored
-        return stamp([str(file) for file in self._files(index) if not isinstance(file, Cell)]) ^ self._stored
+        return stamp_files([str(file) for file in self._files(index) if not isinstance(file, ImageCell)]) ^ self._stored
 
     def hashes(self) -> Hashes | None:
         """Returns a hash of each image's bytes, or of its file's; None of more than `MOST_HASHED` rows."""
@@ -176,7 +176,7 @@ class HuggingFace:
         return image, mask
 
 
-class Cell:
+class ImageCell:
     """Bytes in a table under the methods of `Path` that `pixels` asks of a file."""
 
     def __init__(self, name: str, content: bytes) -> None:
@@ -203,7 +203,7 @@ def _file(cell: Mapping[str, Any] | None, name: str) -> Path:
     content, path = (cell or {}).get("bytes"), (cell or {}).get("path")
     if content is None and path is None:
         raise UserError(f"the cell '{name}' is empty; expected a picture; fill it in, or leave the row out")
-    return Path(str(path)) if content is None else cast(Path, Cell(name, content))
+    return Path(str(path)) if content is None else cast(Path, ImageCell(name, content))
 
 
 def _names_files(table: Table, column: str) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
+from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_image
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Coding
 from segtrain.data.files.patterns import SPLITS, SUFFIXES
@@ -77,7 +77,7 @@ class Instances:
         self._samples = sorted(_samples(self._root, images, masks))
         if not allow_empty:
             _refuse_empty(self._samples)
-        self._colour = Colour(channels, first_of(sample.image for sample in self._samples))
+        self._colour = Colour(channels, first_image(sample.image for sample in self._samples))
         self.channels = self._colour.channels
         if len(self._samples) <= MOST_LOOKED_AT:
             self._colour.look_over(dtypes_of(sample.image for sample in self._samples))

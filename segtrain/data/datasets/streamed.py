@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from segtrain.data.datasets.contract import Sample, SegmentationDataset
-from segtrain.data.files.digest import Hashes, exact, is_flat, stamp
+from segtrain.data.files.digest import Hashes, hash_pixels, is_flat, stamp_files
 from segtrain.data.files.extras import need
 from segtrain.data.files.pixels import Pixels
 from segtrain.errors import UserError
@@ -157,7 +157,7 @@ def write_stream(
         for index in order(range(len(dataset.ids))):
             arrays = dataset.read(index)
             content.update(b"".join(npy(array) for array in arrays))
-            found.append(None if is_flat(arrays[0]) else exact(arrays[0]))
+            found.append(None if is_flat(arrays[0]) else hash_pixels(arrays[0]))
             cache[index] = [packed(array, compress) for array in arrays]  # a list: dicts are written as Arrow tables
         cache.done()
         cache.merge()
@@ -233,7 +233,7 @@ def _stamp_of(folder: Path) -> int:
     for chunk in chunks:
         with suppress(FileNotFoundError):  # told when it is read
             require_regular(chunk)
-    return stamp(chunks)
+    return stamp_files(chunks)
 
 
 def _fetched(root: str, name: str) -> bytes:

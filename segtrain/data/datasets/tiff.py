@@ -13,9 +13,9 @@ from segtrain.data.files.channels import refuse_depths
 from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.pairs import Pair, find_sides, left_out, paired
+from segtrain.data.files.pairs import Pair, find_file_sides, find_left_out, pair_files
 from segtrain.data.files.pixels import Picture, Pixels
-from segtrain.data.files.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
+from segtrain.data.files.tiff_pages import PAGES, PageLayout, read_codes, read_page_layout, read_pixels
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
 
@@ -75,9 +75,9 @@ class Tiff:
         self._root, self._pages = Path(root).expanduser(), pages
         self._coding = Coding(classes, ignore_value, palette, tolerance)
         self.classes, self.palette = self._coding.names, self._coding.palette
-        sides = find_sides(self._root, images, masks)
-        self.left_out = left_out(sides, orphans)
-        self._pairs = sorted(pair for piece in sides for pair in paired(piece, orphans))
+        sides = find_file_sides(self._root, images, masks)
+        self.left_out = find_left_out(sides, orphans)
+        self._pairs = sorted(pair for piece in sides for pair in pair_files(piece, orphans))
         if not self._pairs:
             raise UserError(
                 f"no image below '{self._root}' has a mask; expected a mask of the same name for each; correct "
@@ -150,9 +150,9 @@ class Tiff:
         return [self._contents[pair.image] + number.to_bytes(4) for _, pair, number in self._samples]
 
 
-def _checked(pair: Pair, pages: str) -> Layout:
+def _checked(pair: Pair, pages: str) -> PageLayout:
     """The layout of the image, which the mask has too."""
-    image, mask = read_layout(pair.image, pages), read_layout(pair.mask, pages, of_mask=True)
+    image, mask = read_page_layout(pair.image, pages), read_page_layout(pair.mask, pages, of_mask=True)
     if image[:3] != mask[:3]:
         shown = [f"{one.samples} of {one.width} x {one.height} pixels" for one in (image, mask)]
         raise UserError(
@@ -162,22 +162,22 @@ def _checked(pair: Pair, pages: str) -> Layout:
     return image
 
 
-def _known(pair: Pair, pages: str) -> Layout:
+def _known(pair: Pair, pages: str) -> PageLayout:
     """The layout of the image, as far as it can be had while an audit looks on, which then hears why by reading it.
 
     Of a broken image that of the mask, without channels; of both one sample.
     """
     with suppress(UserError):
-        return read_layout(pair.image, pages)
+        return read_page_layout(pair.image, pages)
     with suppress(UserError):
-        return read_layout(pair.mask, pages)._replace(channels=0)
-    return Layout(1, 0, 0, 0)
+        return read_page_layout(pair.mask, pages)._replace(channels=0)
+    return PageLayout(1, 0, 0, 0)
 
 
-def _same_channels(pairs: Sequence[Pair], layouts: Sequence[Layout]) -> int:
+def _same_channels(pairs: Sequence[Pair], layouts: Sequence[PageLayout]) -> int:
     known = [(pair, layout.channels) for pair, layout in zip(pairs, layouts, strict=True) if layout.channels]
     if not known:  # only while an audit looks on
-        read_layout(pairs[0].image, PAGES[0])  # says why
+        read_page_layout(pairs[0].image, PAGES[0])  # says why
     first, stored = known[0]
     for pair, channels in known:
         if channels != stored:

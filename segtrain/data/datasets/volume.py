@@ -16,7 +16,7 @@ from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.nifti import open_nifti
 from segtrain.data.files.pairs import remark_left_out, require_orphans
 from segtrain.data.files.patterns import Case, find_cases
-from segtrain.data.files.scans import Grid, Intensity, Recent, Scan, check_same, depth, plane, spacing
+from segtrain.data.files.scans import Grid, Recent, Scan, ScanIntensity, depth, plane, require_same_grid, spacing
 from segtrain.errors import UserError, is_noting
 
 AXES = {0: "left to right", 1: "back to front", 2: "feet to head"}
@@ -84,7 +84,7 @@ class Volume:
         self._root, self._axis, self._empty, self._every = Path(root).expanduser(), axis, empty, every
         self._window, self._normalise, self._percentiles = window, normalise, percentiles
         self._recent = Recent(keep)
-        self._intensity = Intensity(window, normalise, percentiles, self._recent)
+        self._intensity = ScanIntensity(window, normalise, percentiles, self._recent)
         patterns = [images] if isinstance(images, str) else list(images)
         require_orphans(orphans)
         cases, self.left_out = find_cases(self._root, patterns, labels, orphans == "leave_out")
@@ -271,7 +271,7 @@ def _checked(case: Case, images: list[Scan], label: Scan) -> _Patient:
             "three axes, with a value for each class"
         )
     for scan in images:
-        check_same(scan, label)
+        require_same_grid(scan, label)
     # one grid for all: of a scan that lies at 45 degrees, rounding alone says which way each would be turned
     return _Patient(case, [scan._replace(grid=label.grid) for scan in images], label)
 

@@ -95,7 +95,7 @@ def dtypes_of(images: Iterable[Path]) -> Iterator[tuple[str, str]]:
             yield str(path), read_header(path).dtype
 
 
-def first_of(images: Iterable[Path]) -> Path:
+def first_image(images: Iterable[Path]) -> Path:
     """Returns the first image; while an audit looks on the first that opens: of the others it hears by reading them."""
     images = list(images)
     for path in images if is_noting() else ():

@@ -39,7 +39,7 @@ class Object(NamedTuple):
     segmentation: Any
 
 
-class Picture(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """One image of an annotation file, with its size in pixels and the objects of the chosen categories."""
 
     file_name: str
@@ -48,7 +48,7 @@ class Picture(NamedTuple):
     objects: list[Object]
 
 
-def load(path: Path, label_of: Mapping[str, int]) -> list[Picture]:
+def load_images(path: Path, label_of: Mapping[str, int]) -> list[AnnotatedImage]:
     """The images of an annotation file; objects of categories that `label_of` does not name are left out.
 
     Raises:
@@ -64,7 +64,7 @@ def load(path: Path, label_of: Mapping[str, int]) -> list[Picture]:
             f"{', '.join(sorted(map(str, names.values())))}; correct dataset.classes"
         )
     pictures = {
-        entry["id"]: Picture(entry["file_name"], entry["height"], entry["width"], [])
+        entry["id"]: AnnotatedImage(entry["file_name"], entry["height"], entry["width"], [])
         for entry in _unique(lists["images"], "image", path)
     }
     for entry in lists["annotations"]:
@@ -79,7 +79,7 @@ def load(path: Path, label_of: Mapping[str, int]) -> list[Picture]:
     return list(pictures.values())
 
 
-def region(segmentation: Any, height: int, width: int, name: str) -> Region:
+def region_of(segmentation: Any, height: int, width: int, name: str) -> Region:
     """Where an object is, (H, W): the union of its polygons, or its run lengths, plain or compressed.
 
     Raises:
@@ -111,7 +111,7 @@ def is_shapeless(polygon: Any) -> bool:
     return polygon == [] or (is_numbers(polygon) and len(polygon) < LEAST)
 
 
-def drawn(regions: Sequence[tuple[int, Region]], height: int, width: int) -> NDArray[np.uint8]:
+def draw_regions(regions: Sequence[tuple[int, Region]], height: int, width: int) -> NDArray[np.uint8]:
     """Labels (H, W): 0, and over it each region's label in turn."""
     labels = np.zeros((height, width), np.uint8)
     for label, where in regions:
@@ -132,7 +132,7 @@ class Mended(NamedTuple):
         return self.segmentation is None and bool(self.cut or self.left_out)
 
 
-def mended(segmentation: Any, height: int, width: int, clip: bool, skip: bool) -> Mended:
+def mend(segmentation: Any, height: int, width: int, clip: bool, skip: bool) -> Mended:
     """Returns a segmentation of an image (height, width) as it is drawn; what is wrong in other ways stays as it is.
 
     Args:
@@ -156,7 +156,7 @@ def mended(segmentation: Any, height: int, width: int, clip: bool, skip: bool) -
     return Mended(drawn or None, changed, len(segmentation) - len(kept))
 
 
-def tell(objects: Sequence[tuple[Path, Mended]]) -> None:
+def remark_mended(objects: Sequence[tuple[Path, Mended]]) -> None:
     """Remarks how much is cut and left out.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 STEP = 1 << 16  # strings that are Python objects at a time while all are gone through
 
 
-class Names(Sequence[str]):
+class NameColumn(Sequence[str]):
     """Strings that mostly differ, in a numpy array of strings."""
 
     def __init__(self, array: Any) -> None:
@@ -21,16 +21,16 @@ class Names(Sequence[str]):
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, index: slice) -> "Names": ...
-    def __getitem__(self, index: int | slice) -> "str | Names":
-        return Names(self.array[index]) if isinstance(index, slice) else str(self.array[index])
+    def __getitem__(self, index: slice) -> "NameColumn": ...
+    def __getitem__(self, index: int | slice) -> "str | NameColumn":
+        return NameColumn(self.array[index]) if isinstance(index, slice) else str(self.array[index])
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), STEP):
             yield from self.array[start : start + STEP].tolist()
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool((self.array == Names([name]).array).any())
+        return isinstance(name, str) and bool((self.array == NameColumn([name]).array).any())
 
 
 class Codes(Sequence[str | None]):
@@ -54,7 +54,7 @@ class Codes(Sequence[str | None]):
         return None if code < 0 else self.names[code]
 
 
-def coded(values: Sequence[str | None]) -> Codes:
+def as_codes(values: Sequence[str | None]) -> Codes:
     """The values as `Codes`: themselves where they are."""
     if isinstance(values, Codes):
         return values

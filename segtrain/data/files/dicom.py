@@ -9,7 +9,7 @@ import numpy as np
 
 from segtrain.counted import some_of
 from segtrain.data.files.extras import need
-from segtrain.data.files.scans import Array, Scan, checked_grid
+from segtrain.data.files.scans import Array, Scan, grid_of
 from segtrain.errors import UserError
 from segtrain.files import opened
 
@@ -44,7 +44,7 @@ def open_series(folder: Path) -> Scan:
     affine = np.eye(4)
     affine[:3] = np.column_stack([across * column, down * row, normal * step, position[paths[0]]])
     affine[:2] *= -1  # DICOM counts to the patient's left and back
-    grid = checked_grid((int(first.Columns), int(first.Rows), len(paths)), affine, str(folder))
+    grid = grid_of((int(first.Columns), int(first.Rows), len(paths)), affine, str(folder))
     return Scan(str(folder), grid, 1, 1.0, 0.0, functools.partial(_voxels, tuple(paths)), tuple(paths))
 
 

@@ -35,7 +35,7 @@ def digest(root: Path, paths: Iterable[Path], *options: object, keep: dict[Path,
     return total.hexdigest()
 
 
-def exact(pixels: Pixels) -> bytes:
+def hash_pixels(pixels: Pixels) -> bytes:
     """Returns the BLAKE2b hash, 16 bytes, of shape, dtype and values."""
     total = hashlib.blake2b(f"{pixels.shape} {pixels.dtype.str}".encode(), digest_size=16)
     total.update(np.ascontiguousarray(pixels).data)
@@ -55,7 +55,7 @@ def hashes_of_pixels(read: Callable[[int], Pixels], n: int) -> Hashes:
         read: index -> image.
         n: how many there are.
     """
-    return [None if (image := _read(read, i)) is None or is_flat(image) else exact(image) for i in range(n)]
+    return [None if (image := _read(read, i)) is None or is_flat(image) else hash_pixels(image) for i in range(n)]
 
 
 def hashes_of_files(paths: Sequence[Path], known: Mapping[Path, bytes], read: Callable[[int], Pixels]) -> Hashes:
@@ -84,7 +84,7 @@ def without_flat(hashes: Hashes, read: Callable[[int], Pixels]) -> Hashes:
     return found
 
 
-def stamp(paths: Iterable[str | Path]) -> int:
+def stamp_files(paths: Iterable[str | Path]) -> int:
     """Returns 1..2⁶⁴-1 from the size and the times of change of each file (of content and of entry, in ns).
 
     A file that cannot be looked at has a stamp of its own: whoever reads it says why. What is overlooked is a change

@@ -69,7 +69,7 @@ def find_files(root: Path) -> Found:
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))
 
 
-def names_of(paths: Sequence[str]) -> dict[str, Name]:
+def split_names(paths: Sequence[str]) -> dict[str, Name]:
     """Returns the paths taken apart; what names patients (BraTS20_Training_001, train_0, train_1, …) is no split."""
     names = {path: taken_apart(path) for path in paths}
     numbered: dict[str, set[str]] = defaultdict(set)

@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from segtrain.data.files.columns import Codes, Names
+from segtrain.data.files.columns import Codes, NameColumn
 from segtrain.data.files.patterns import LOOKALIKES, SPLITS
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, opened, text_opened
@@ -187,9 +187,9 @@ class Manifest:
 class Rows(NamedTuple):
     """Samples sorted by id; an id and its extension are the image's path from the manifest's folder."""
 
-    ids: Names
+    ids: NameColumn
     extensions: Codes
-    masks: Names
+    masks: NameColumn
     splits: Codes
     groups: Codes | None
     weights: Floats | None
@@ -229,9 +229,9 @@ def read_rows(manifest: Manifest, outside: bool) -> Rows:
     for first, cells in manifest.chunks():
         images = _paths(manifest, first, "image", cells["image"], outside)
         stems = [_stem(path) for path in images]
-        ids.append(Names(stems).array)
+        ids.append(NameColumn(stems).array)
         extensions.add([path[len(stem) :] for path, stem in zip(images, stems, strict=True)])
-        masks.append(Names(_paths(manifest, first, "mask", cells["mask"], outside)).array)
+        masks.append(NameColumn(_paths(manifest, first, "mask", cells["mask"], outside)).array)
         splits.add(_splits(manifest, first, cells["split"]) if "split" in cells else [None] * len(images))
         groups.add(_filled(manifest, first, "group", cells["group"]) if "group" in cells else [])
         weights.append(_weights(manifest, first, cells.get("weight", ())))
@@ -246,9 +246,9 @@ def read_rows(manifest: Manifest, outside: bool) -> Rows:
             f"'{manifest.path}' has weight 0 in every line; expected one above 0 at least; mend the weights"
         )
     return Rows(
-        Names(names),
+        NameColumn(names),
         extensions.codes(order),
-        Names(np.concatenate(masks)[order]),
+        NameColumn(np.concatenate(masks)[order]),
         splits.codes(order),
         groups.codes(order) if "group" in manifest else None,
         weight[order] if "weight" in manifest else None,

@@ -15,7 +15,7 @@ import numpy as np
 
 from segtrain.data.files.extras import need
 from segtrain.data.files.patterns import way_out
-from segtrain.data.files.scans import MAX_VOXELS, Array, Scan, checked_grid
+from segtrain.data.files.scans import MAX_VOXELS, Array, Scan, grid_of
 from segtrain.errors import UserError, remark
 from segtrain.files import opened, require_regular
 
@@ -45,7 +45,7 @@ def open_nifti(path: Path) -> Scan:
             f"'{path}' has {len(shape)} axes of {kind.name}; expected three axes, or a fourth of channels, of whole or "
             "floating numbers; save one scan a file"
         )
-    grid = checked_grid(shape[:3], image.affine, str(path))
+    grid = grid_of(shape[:3], image.affine, str(path))
     if math.prod(shape) > MAX_VOXELS:
         raise UserError(
             f"'{path}' has {' x '.join(map(str, shape))} values by its header; expected 1 to {MAX_VOXELS}; replace the "

@@ -31,7 +31,7 @@ class Side(NamedTuple):
     place: str
 
 
-class Sides(NamedTuple):
+class FileSides(NamedTuple):
     """What was found before it is paired; `splits` has every id of the images."""
 
     images: Side
@@ -40,7 +40,7 @@ class Sides(NamedTuple):
     splits: Mapping[str, str | None]
 
 
-def find_sides(root: Path, images: str, masks: str, regions: str | None = None) -> list[Sides]:
+def find_file_sides(root: Path, images: str, masks: str, regions: str | None = None) -> list[FileSides]:
     """The files of each side, in pieces whose ids differ: one for each split folder above the images, else one.
 
     Each of `images`, `masks` and `regions` is a folder below root or a pattern. Folders: root/images with root/masks,
@@ -58,11 +58,11 @@ def find_sides(root: Path, images: str, masks: str, regions: str | None = None) 
     return _in_folders(root, texts)
 
 
-def paired(sides: Sides, orphans: str | None = None) -> list[Pair]:
+def pair_files(sides: FileSides, orphans: str | None = None) -> list[Pair]:
     """A pair for every id.
 
     Args:
-        sides: as `find_sides` found them.
+        sides: as `find_file_sides` found them.
         orphans: what becomes of files without a partner: None refuses them, "leave_out" leaves them out.
 
     Raises:
@@ -78,7 +78,7 @@ def paired(sides: Sides, orphans: str | None = None) -> list[Pair]:
     return [Pair(n, images.files[n], masks.files[n], splits[n], region_of.get(n)) for n in whole]
 
 
-def left_out(pieces: Sequence[Sides], orphans: str | None) -> tuple[str, ...]:
+def find_left_out(pieces: Sequence[FileSides], orphans: str | None) -> tuple[str, ...]:
     """Returns the files that `orphans`="leave_out" leaves out as they lack a partner, sorted, and remarks on them.
 
     Raises:
@@ -126,7 +126,7 @@ def _refuse_alone(have: Side, other: Side) -> None:
         )
 
 
-def _in_folders(root: Path, texts: Mapping[str, str]) -> list[Sides]:
+def _in_folders(root: Path, texts: Mapping[str, str]) -> list[FileSides]:
     images, masks = texts["images"], texts["masks"]
     layout = f"{root / images} with {root / masks}, or {root / 'train' / images} with {root / 'train' / masks}"
     _need_folder(root, layout)
@@ -148,7 +148,7 @@ def _trees(
     layout: str,
     id_of: Callable[[str], str],
     split_of: Callable[[str], str | None],
-) -> Sides:
+) -> FileSides:
     for text in texts.values():
         _need_folder(root / text, layout)
     sides = [
@@ -162,8 +162,8 @@ def _trees(
     return _sides(sides, {name: split_of(name) for name in sides[0].files})
 
 
-def _sides(sides: Sequence[Side], splits: Mapping[str, str | None]) -> Sides:
-    return Sides(sides[0], sides[1], sides[2] if len(sides) > 2 else None, splits)
+def _sides(sides: Sequence[Side], splits: Mapping[str, str | None]) -> FileSides:
+    return FileSides(sides[0], sides[1], sides[2] if len(sides) > 2 else None, splits)
 
 
 def _need_folder(folder: Path, layout: str) -> None:
@@ -216,7 +216,7 @@ def _add(found: dict[str, Path], name: str, path: Path) -> None:
     found[name] = path
 
 
-def _fitting(root: Path, texts: Mapping[str, str]) -> Sides:
+def _fitting(root: Path, texts: Mapping[str, str]) -> FileSides:
     patterns = [
         Pattern(text if "{" in text else f"{text.rstrip('/')}/{{id}}.*", f"dataset.{option}")
         for option, text in texts.items()

@@ -21,7 +21,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from segtrain.data.files.tiff_tags import require_places, require_tile, taken_by_tags
+from segtrain.data.files.tiff_tags import require_strips, require_tile, taken_by_tags
 from segtrain.errors import UserError
 
 Pixels = np.ndarray[Any, Any]
@@ -78,7 +78,7 @@ def deep_colours(image: ImageFile.ImageFile, pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(channels)
 
 
-def decoded_deep(image: ImageFile.ImageFile, content: bytes) -> Pixels:
+def decode_deep(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     """Pixels of 16 bits a channel, as cv2 gives them: (H, W, 3) blue first, or (H, W, 4) with alpha."""
     if image.format == "TIFF" and orientation(image) >= 5:
         raise ValueError("cv2 does not read 16-bit colour on its side (orientation 5 to 8)")
@@ -89,17 +89,17 @@ def decoded_deep(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     return pixels if image.format == "TIFF" else upright(pixels, image)  # a TIFF has been turned by cv2
 
 
-def shallow(image: ImageFile.ImageFile, content: bytes) -> Pixels:
+def decode_shallow(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     """Grey (H, W) or RGB (H, W, 3), palette expanded and alpha dropped."""
     if image.mode in ("L", "F", "I", "RGB") or image.mode.startswith("I;16"):
-        return native(image, content)
+        return decode_stored(image, content)
     if image.mode in GREY_MODES:
         return np.array(image.convert("L"))
     # by way of RGBA: PIL warns when a palette with transparency goes to RGB in one step
     return np.array((image.convert("RGBA") if image.mode in ("P", "PA") else image).convert("RGB"))
 
 
-def native(image: ImageFile.ImageFile, content: bytes) -> Pixels:
+def decode_stored(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     """Returns the numbers of the file, a palette's indices among them, in the machine's order of bytes."""
     if image.format in JPEGS:  # CMYK does not come here
         pixels: Pixels = simplejpeg.decode_jpeg(content, "GRAY" if image.mode == "L" else "RGB", strict=True)
@@ -140,7 +140,7 @@ def is_seen_through(alpha: Pixels | None) -> bool:
     return alpha is not None and bool((alpha != alpha.flat[0]).any())
 
 
-def refuse_lost(colours: Pixels, alpha: Pixels | None, path: object) -> None:
+def refuse_lost_alpha(colours: Pixels, alpha: Pixels | None, path: object) -> None:
     """Raises UserError where a mask says by its alpha what its colours do not say, as alpha is dropped.
 
     Args:
@@ -173,7 +173,7 @@ def _distinct(colours: Pixels) -> set[Any]:
     return set(map(tuple, found.tolist()))
 
 
-def check(image: Image.Image, content: bytes) -> None:
+def require_whole(image: Image.Image, content: bytes) -> None:
     """Nothing, for a file whose header and data agree; `image` is the content opened, not decoded.
 
     A PNG image takes 1.7 times as long to read for it, a mask 1.3 times, when a process reads it for the first time:
@@ -270,7 +270,7 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
     columns, rows = -(-width // across), -(-height // down)
     if not offsets or not lengths or not len(offsets) == len(lengths) == columns * rows * planes:
         raise ValueError(f"its {len(offsets or ())} strips or tiles do not make {width} x {height} pixels")
-    require_places(offsets, lengths, taken, len(content))
+    require_strips(offsets, lengths, taken, len(content))
     require_tile(down, across, height, width)
     if tags.get(262) == YCBCR:
         return

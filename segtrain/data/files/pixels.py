@@ -20,17 +20,17 @@ from segtrain.data.files.picture_files import (
     JPEGS,
     alpha_of,
     channels_of,
-    check,
-    decoded_deep,
+    decode_deep,
+    decode_shallow,
+    decode_stored,
     deep_colours,
     dtype_of,
     is_deep,
     is_seen_through,
-    native,
     orientation,
     raw_mode,
-    refuse_lost,
-    shallow,
+    refuse_lost_alpha,
+    require_whole,
     upright,
 )
 from segtrain.data.files.tiff_tags import (
@@ -38,12 +38,12 @@ from segtrain.data.files.tiff_tags import (
     SAMPLE_FORMAT,
     Where,
     bits_of,
-    equals,
-    filled,
+    fill_missing,
+    find_missing,
+    is_nodata,
     is_white_zero,
     mean_elsewhere,
-    missing_in,
-    parsed,
+    parse_nodata,
     refuse_inverted,
     tags_of,
 )
@@ -120,12 +120,12 @@ def read_picture(path: Path) -> Picture:
     """
     with _decodable(path) as (image, content):
         if is_deep(image):
-            pixels = deep_colours(image, decoded_deep(image, content))
+            pixels = deep_colours(image, decode_deep(image, content))
         else:
-            pixels = upright(shallow(image, content), image)
+            pixels = upright(decode_shallow(image, content), image)
         if is_white_zero(image) and pixels.dtype == np.uint16:  # PIL turns those of up to 8 bits about
             pixels = 65535 - pixels
-        missing = missing_in(image, pixels, path)
+        missing = find_missing(image, pixels, path)
         if is_hearing() and is_seen_through(alpha_of(image)):  # last: to ask decodes it, and its raw mode is gone
             remark("transparent pixels", SEEN_THROUGH, [path])
     if pixels.dtype.name not in ("uint8", "uint16", "float32"):
@@ -135,7 +135,7 @@ def read_picture(path: Path) -> Picture:
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if missing is None:
         return Picture(pixels, None)
-    return Picture(filled(pixels, missing, mean_elsewhere([(pixels, missing)])), missing)
+    return Picture(fill_missing(pixels, missing, mean_elsewhere([(pixels, missing)])), missing)
 
 
 def read_mask(path: Path, in_colour: bool = False) -> Pixels:
@@ -156,25 +156,25 @@ def read_coded(path: Path, in_colour: bool = False) -> Coded:
     """
     with _decodable(path, of_mask=True) as (image, content):
         codes = _codes(image, content, in_colour, path)
-        value = parsed(tags_of(image).get(NODATA), path)
+        value = parse_nodata(tags_of(image).get(NODATA), path)
         if value is None:
             return Coded(codes, None)
-        where = equals(np.array(image) if image.mode == "P" else codes, value)
+        where = is_nodata(np.array(image) if image.mode == "P" else codes, value)
         return Coded(codes, np.asarray(where.all(2)) if where.ndim == 3 else where)
 
 
 def _codes(image: ImageFile.ImageFile, content: bytes, in_colour: bool, path: Path) -> Pixels:
     if is_deep(image):
-        every = decoded_deep(image, content)
-        refuse_lost(every[..., :3], every[..., 3] if every.shape[2] == 4 else None, path)
+        every = decode_deep(image, content)
+        refuse_lost_alpha(every[..., :3], every[..., 3] if every.shape[2] == 4 else None, path)
         return deep_colours(image, every)
     raw = image.mode in RAW_MODES or image.mode.startswith("I;16")
     if raw and not (in_colour and image.mode == "P"):
         factor = UNSCALE.get(raw_mode(image), 1)
-        pixels = upright(native(image, content), image)
+        pixels = upright(decode_stored(image, content), image)
         return pixels if factor == 1 else pixels // np.uint8(factor)
-    colours = shallow(image, content)
-    refuse_lost(colours, alpha_of(image), path)
+    colours = decode_shallow(image, content)
+    refuse_lost_alpha(colours, alpha_of(image), path)
     return upright(colours, image)
 
 
@@ -193,7 +193,7 @@ def _decodable(path: Path, of_mask: bool = False) -> Iterator[tuple[ImageFile.Im
     with _named(path):
         content = bytes_of(path)
         with _opened(path, io.BytesIO(content), of_mask) as image:
-            check(image, content)
+            require_whole(image, content)
             yield image, content
 
 

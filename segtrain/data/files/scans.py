@@ -105,7 +105,7 @@ def spacing(grid: Grid, axis: int) -> tuple[float, float]:
     return float(sides[row]), float(sides[column])
 
 
-def check_same(one: Scan, other: Scan) -> None:
+def require_same_grid(one: Scan, other: Scan) -> None:
     """Raise UserError unless the voxels of two scans lie on the same grid."""
     if one.grid.shape != other.grid.shape:
         raise UserError(
@@ -122,7 +122,7 @@ def check_same(one: Scan, other: Scan) -> None:
         )
 
 
-def checked_grid(shape: tuple[int, ...], affine: Array, name: str) -> Grid:
+def grid_of(shape: tuple[int, ...], affine: Array, name: str) -> Grid:
     """The grid of three sides.
 
     Raises:
@@ -145,7 +145,7 @@ def checked_grid(shape: tuple[int, ...], affine: Array, name: str) -> Grid:
     return Grid((shape[0], shape[1], shape[2]), affine)
 
 
-class Intensity:
+class ScanIntensity:
     """Slices of scans with their values brought to a range; see the arguments of `Volume`."""
 
     def __init__(

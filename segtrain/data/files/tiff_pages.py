@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segtrain.data.files.extras import need
-from segtrain.data.files.picture_files import refuse_lost
+from segtrain.data.files.picture_files import refuse_lost_alpha
 from segtrain.data.files.pixels import (
     MOST_PIXELS,
     Coded,
@@ -26,11 +26,11 @@ from segtrain.data.files.tiff_tags import (
     WHITE_IS_ZERO,
     Where,
     count_pages,
-    equals,
-    filled,
+    fill_missing,
+    find_nodata,
+    is_nodata,
     mean_elsewhere,
-    nothing,
-    parsed,
+    parse_nodata,
     refuse_inverted,
     require_page,
 )
@@ -44,7 +44,7 @@ MOST_VALUES = 2**31  # in a file, over all channels and pages
 EXACT = 2**24  # whole numbers up to here are float32 without rounding
 
 
-class Layout(NamedTuple):
+class PageLayout(NamedTuple):
     """How many samples a file holds, and shape and name of the dtype of each as `read_pixels` gives it."""
 
     samples: int
@@ -54,20 +54,20 @@ class Layout(NamedTuple):
     dtype: str = ""
 
 
-def read_layout(path: Path, pages: str, of_mask: bool = False) -> Layout:
+def read_page_layout(path: Path, pages: str, of_mask: bool = False) -> PageLayout:
     """What a file holds, by its tags; any but a TIFF is one sample.
 
     Raises:
         UserError: the file is broken, of a kind that is not read, or, `of_mask`, a mask whose labels might be inverted.
     """
     if path.suffix.lower() not in SUFFIXES:
-        return Layout(1, *read_header(path, of_mask))
+        return PageLayout(1, *read_header(path, of_mask))
     with _series(path, of_mask) as series:
         shape = dict(zip(series.keyframe.axes, series.keyframe.shape, strict=True))
         numbers = _numbers(series, pages)
         stored = series.keyframe.dtype.name
         dtype = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}.get(stored, "float32")
-        return Layout(len(numbers), shape["Y"], shape["X"], numbers.shape[1] * shape.get("S", 1), dtype)
+        return PageLayout(len(numbers), shape["Y"], shape["X"], numbers.shape[1] * shape.get("S", 1), dtype)
 
 
 def read_pixels(path: Path, pages: str, number: int) -> Picture:
@@ -83,11 +83,11 @@ def read_pixels(path: Path, pages: str, number: int) -> Picture:
         return read_picture(path)
     with _series(path) as series:
         stored, page = _stored(series, pages, number), series.keyframe
-        missing = nothing(stored, parsed(page.tags.valueof(NODATA), path))
+        missing = find_nodata(stored, parse_nodata(page.tags.valueof(NODATA), path))
         if page.photometric == WHITE_IS_ZERO:
             stored = ~stored if stored.dtype == np.bool_ else (2**page.bitspersample - 1 - stored).astype(stored.dtype)
         if missing is not None and stored.dtype != np.bool_:
-            stored = filled(stored, missing, mean_elsewhere([(stored, missing)]))
+            stored = fill_missing(stored, missing, mean_elsewhere([(stored, missing)]))
         return Picture(_contract(stored, path), missing)
 
 
@@ -102,18 +102,18 @@ def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
         return read_coded(path, in_colour)
     with _series(path, of_mask=True) as series:
         codes, colours = _stored(series, pages, number), series.keyframe.colormap
-        nodata = parsed(series.keyframe.tags.valueof(NODATA), path)
+        nodata = parse_nodata(series.keyframe.tags.valueof(NODATA), path)
         has_alpha = any(kind in (1, 2) for kind in series.keyframe.extrasamples)  # associated, unassociated
     if codes.shape[2] not in (1, 3, 4):
         raise UserError(
             f"mask '{path}' has {codes.shape[2]} channels; expected one value a pixel, or a colour; save it so, or "
             "give dataset.pages=samples where its pages are samples"
         )
-    missing: Where | None = None if nodata is None else np.asarray(equals(codes[..., :3], nodata).all(2))
+    missing: Where | None = None if nodata is None else np.asarray(is_nodata(codes[..., :3], nodata).all(2))
     if codes.dtype == np.bool_:
         codes = codes.astype(np.uint8)
     if codes.shape[2] > 1:
-        refuse_lost(codes[..., :3], codes[..., 3] if codes.shape[2] == 4 and has_alpha else None, path)
+        refuse_lost_alpha(codes[..., :3], codes[..., 3] if codes.shape[2] == 4 and has_alpha else None, path)
         return Coded(codes[..., :3], missing)
     flat = codes[..., 0]
     return Coded((colours.T >> 8).astype(np.uint8)[flat] if in_colour and colours is not None else flat, missing)

@@ -59,10 +59,10 @@ def read_nodata(path: Path) -> float | None:
     Raises:
         UserError: the tag holds no number.
     """
-    return parsed(read_tags(path).get(NODATA), path)
+    return parse_nodata(read_tags(path).get(NODATA), path)
 
 
-def parsed(text: object, path: object) -> float | None:
+def parse_nodata(text: object, path: object) -> float | None:
     """Returns the number that the tag's text stands for, NaN and infinity among them; None of None or no text.
 
     Raises:
@@ -80,7 +80,7 @@ def parsed(text: object, path: object) -> float | None:
         ) from error
 
 
-def equals(stored: Pixels, nodata: float) -> Where:
+def is_nodata(stored: Pixels, nodata: float) -> Where:
     """Returns where the numbers are the nodata value, in the precision in which they are stored, at most float32's."""
     if stored.dtype.kind == "c":
         return np.zeros(stored.shape, np.bool_)
@@ -95,7 +95,7 @@ def equals(stored: Pixels, nodata: float) -> Where:
     return np.asarray(stored == int(nodata)) if float(nodata).is_integer() else np.zeros(stored.shape, np.bool_)
 
 
-def nothing(stored: Pixels, nodata: float | None) -> Where | None:
+def find_nodata(stored: Pixels, nodata: float | None) -> Where | None:
     """Returns where (H, W) an image (H, W, C) as stored holds nothing; None where nowhere.
 
     That is where a band holds the nodata value; of unsigned whole numbers where all bands do: 0 or 255 in one band is
@@ -103,7 +103,7 @@ def nothing(stored: Pixels, nodata: float | None) -> Where | None:
     """
     if nodata is None:
         return None
-    found = equals(stored, nodata)
+    found = is_nodata(stored, nodata)
     where: Where = np.asarray(found.all(2) if stored.dtype.kind in "ub" else found.any(2))
     return where if where.any() else None
 
@@ -121,7 +121,7 @@ def mean_elsewhere(parts: Iterable[tuple[Pixels, Where | None]]) -> Pixels:
     return total / max(1, count)
 
 
-def filled(pixels: Pixels, where: Where, mean: Pixels) -> Pixels:
+def fill_missing(pixels: Pixels, where: Where, mean: Pixels) -> Pixels:
     """Returns the image (H, W, C) with the mean where it holds nothing, rounded where its numbers are whole."""
     found = pixels.copy()
     found[where] = (mean if pixels.dtype.kind == "f" else np.rint(mean)).astype(pixels.dtype)
@@ -176,22 +176,22 @@ def bits_of(image: Image.Image) -> int:
     return int(max(tags_of(image).get(BITS, (1,))))
 
 
-def missing_in(image: Image.Image, pixels: Pixels, path: Path) -> Where | None:
+def find_missing(image: Image.Image, pixels: Pixels, path: Path) -> Where | None:
     """Where (H, W) a TIFF holds its nodata value, which is a number of the file, not of the picture made of it."""
-    value = parsed(tags_of(image).get(NODATA), path)
+    value = parse_nodata(tags_of(image).get(NODATA), path)
     if value is None:
         return None
     if image.mode == "P":
-        return nothing(np.array(image)[..., None], value)
+        return find_nodata(np.array(image)[..., None], value)
     stored = pixels if pixels.ndim == 3 else pixels[..., None]
     if image.mode in ("1", "L") and bits_of(image) in STRETCHED:
         stored = stored // np.uint8(STRETCHED[bits_of(image)])
     if is_white_zero(image):
         stored = (2 ** bits_of(image) - 1) - stored
-    return nothing(stored, value)
+    return find_nodata(stored, value)
 
 
-def require_places(offsets: Sequence[int], lengths: Sequence[int], taken: Sequence[Place], size: int) -> None:
+def require_strips(offsets: Sequence[int], lengths: Sequence[int], taken: Sequence[Place], size: int) -> None:
     """Raises ValueError unless each strip or tile has bytes of its own in a file of `size` bytes.
 
     Args:
@@ -287,6 +287,6 @@ def require_page(page: Any) -> None:
     for tag in getattr(page, "tags", ()):
         taken.append((tag.offset, tag.offset + (20 if file.is_bigtiff else 12)))
         taken += [(tag.valueoffset, tag.valueoffset + tag.valuebytecount)] if tag.valuebytecount > 0 else []
-    require_places(page.dataoffsets, page.databytecounts, taken, file.filehandle.size)
+    require_strips(page.dataoffsets, page.databytecounts, taken, file.filehandle.size)
     height = key.tilelength if key.is_tiled else min(key.rowsperstrip, key.imagelength)
     require_tile(height, key.tilewidth if key.is_tiled else key.imagewidth, key.imagelength, key.imagewidth)

@@ -3,8 +3,8 @@
 from segtrain.data.split.blocks import Blocks
 from segtrain.data.split.folds import Folds
 from segtrain.data.split.given import Given
-from segtrain.data.split.parts import PARTS, Split, groups_of, joined
+from segtrain.data.split.parts import PARTS, Split, join_twins, statistic_groups
 from segtrain.data.split.ratios import Ratios
 from segtrain.data.split.stratified import Stratified
 
-__all__ = ["PARTS", "Blocks", "Folds", "Given", "Ratios", "Split", "Stratified", "groups_of", "joined"]
+__all__ = ["PARTS", "Blocks", "Folds", "Given", "Ratios", "Split", "Stratified", "join_twins", "statistic_groups"]

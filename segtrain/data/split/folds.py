@@ -9,14 +9,14 @@ from segtrain.data.split.parts import (
     Indices,
     Split,
     Twins,
-    checked,
-    count,
-    drawn,
-    expression,
-    grouping,
-    in_words,
-    nearest,
-    sides,
+    draw_groups,
+    given_parts,
+    group_expression,
+    nearest_groups,
+    samples_for,
+    say_groups,
+    split_of,
+    whole_groups,
 )
 from segtrain.errors import UserError
 
@@ -59,7 +59,7 @@ class Folds:
                 "tests leaves; or null: the next fold validates"
             )
         self._k, self._fold, self._val, self._seed = k, fold, val, seed
-        self._group = expression(group)
+        self._group = group_expression(group)
 
     def assign(
         self,
@@ -74,17 +74,17 @@ class Folds:
             UserError: the data itself says which samples validate or test, there are fewer groups than folds, an id
                 has no group.
         """
-        parts, pool = sides(ids, given)
+        parts, pool = given_parts(ids, given)
         if len(pool) < len(ids):
             raise UserError(
                 f"the data itself says of {len(ids) - len(pool)} of {len(ids)} samples that they validate or test, and "
                 "folds would deal them out anew; expected train or nothing; take split=given or split=ratios, or leave "
                 "the data's split out (a manifest: dataset.columns.split=null)"
             )
-        places, sizes = drawn(grouping(ids, groups, self._group), pool, self._seed, twins)
+        places, sizes = draw_groups(whole_groups(ids, groups, self._group), pool, self._seed, twins)
         if len(sizes) < self._k:
             raise UserError(
-                f"there {'is' if len(sizes) == 1 else 'are'} {in_words(sizes, len(ids), twins)} for {self._k} "
+                f"there {'is' if len(sizes) == 1 else 'are'} {say_groups(sizes, len(ids), twins)} for {self._k} "
                 f"folds; expected one a fold; "
                 "lower dataset.split.k"
             )
@@ -93,10 +93,10 @@ class Folds:
         if self._val is not None:
             free = np.flatnonzero(~tests)
             validates = np.zeros_like(tests)
-            validates[free[nearest(sizes[free], count(self._val, len(ids)), leave=1)]] = True
+            validates[free[nearest_groups(sizes[free], samples_for(self._val, len(ids)), leave=1)]] = True
         sided = {"train": ~tests & ~validates, "val": validates, "test": tests}
         parts = {part: pool[mask[places]] for part, mask in sided.items()}
-        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
+        return split_of(parts, np.empty(0, np.int64), say_groups(sizes, len(ids), twins))
 
 
 def _dealt(sizes: Indices, k: int) -> Indices:

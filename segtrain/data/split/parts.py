@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segtrain.counted import counted
-from segtrain.data.files.columns import Codes, coded
+from segtrain.data.files.columns import Codes, as_codes
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
 
@@ -35,7 +35,7 @@ class Split(NamedTuple):
     unused: Sequence[int]
 
 
-def check_shares(val: float, test: float) -> None:
+def require_shares(val: float, test: float) -> None:
     """Nothing, when the two shares leave something to train on.
 
     Raises:
@@ -48,13 +48,13 @@ def check_shares(val: float, test: float) -> None:
         )
 
 
-def sides(ids: Sequence[str], given: Sequence[str | None]) -> tuple[dict[str, Indices], Indices]:
+def given_parts(ids: Sequence[str], given: Sequence[str | None]) -> tuple[dict[str, Indices], Indices]:
     """What the data says: part -> samples for val and test, none yet for train; and the pool of train and open ones.
 
     Raises:
         UserError: it says something else than train, val, test or None.
     """
-    said = coded(given)
+    said = as_codes(given)
     for code, part in enumerate(said.names):
         if part not in PARTS:
             name = ids[int(np.flatnonzero(said.codes == code)[0])]
@@ -67,12 +67,12 @@ def sides(ids: Sequence[str], given: Sequence[str | None]) -> tuple[dict[str, In
     return parts, pool
 
 
-def count(share: float, n: int) -> int:
+def samples_for(share: float, n: int) -> int:
     """Share of n as a whole number, rounded half up; at least 1, unless the share is 0."""
     return max(1, int(share * n + 0.5)) if share else 0
 
 
-def checked(parts: Mapping[str, Indices], unused: Indices, got: str) -> Split:
+def split_of(parts: Mapping[str, Indices], unused: Indices, got: str) -> Split:
     """The split of the parts.
 
     Raises:
@@ -87,7 +87,7 @@ def checked(parts: Mapping[str, Indices], unused: Indices, got: str) -> Split:
     return Split(*(_compact(samples) for samples in (*(parts[part] for part in PARTS), unused)))
 
 
-def expression(group: str | None) -> re.Pattern[str] | None:
+def group_expression(group: str | None) -> re.Pattern[str] | None:
     """Returns the regular expression of an option `group`; None where there is none.
 
     Raises:
@@ -99,7 +99,7 @@ def expression(group: str | None) -> re.Pattern[str] | None:
         raise UserError(f"dataset.split.group '{group}' is no regular expression: {error}; try '^(p\\d+)_'") from error
 
 
-def grouping(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: re.Pattern[str] | None) -> Codes:
+def whole_groups(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: re.Pattern[str] | None) -> Codes:
     """Returns the group of each sample, for a split to keep whole.
 
     The data's own, and a sample of which the data says None by itself; without any, the pattern's first group (or whole
@@ -109,16 +109,16 @@ def grouping(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: r
     Raises:
         UserError: an id has no match, or the pattern tears one of the data's groups apart.
     """
-    own = None if groups is None else _filled(coded(groups), ids)
+    own = None if groups is None else _filled(as_codes(groups), ids)
     if pattern is None:
         return Codes(np.arange(len(ids)), ids) if own is None else own
-    found = coded([_found(pattern, name) for name in ids])
+    found = as_codes([_found(pattern, name) for name in ids])
     if own is not None:
         _refuse_torn(own, found, pattern)
     return found
 
 
-def groups_of(
+def statistic_groups(
     ids: Sequence[str],
     groups: Sequence[str | None] | None = None,
     pattern: re.Pattern[str] | None = None,
@@ -126,8 +126,8 @@ def groups_of(
 ) -> Codes:
     """Returns the group of each sample, for a statistic to draw together: samples of one group resemble each other.
 
-    As `grouping`, but that a sample in which the pattern finds nothing stands for itself, and that samples which were
-    cut as one sequence are one group; where nothing is said of groups, all samples are.
+    As `whole_groups`, but that a sample in which the pattern finds nothing stands for itself, and that samples which
+    were cut as one sequence are one group; where nothing is said of groups, all samples are.
 
     Args:
         ids: unique names.
@@ -137,25 +137,25 @@ def groups_of(
             other; None: it cuts nothing.
     """
     said = _said(ids, groups, pattern)
-    if cut is None or not all_alone(said, cut):
+    if cut is None or not are_alone(said, cut):
         return said
     codes = said.codes.astype(np.int64)
     codes[slice(None) if groups is None and pattern is None else cut] = len(said.names)
     return Codes(codes, (*said.names, SEQUENCE))
 
 
-def all_alone(groups: Codes, samples: Indices) -> bool:
+def are_alone(groups: Codes, samples: Indices) -> bool:
     """Returns whether no two of the samples are of one group: such samples are cut as one sequence."""
     return bool(np.bincount(groups.codes[samples]).max(initial=0) <= 1)
 
 
-def drawn(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[Indices, Indices]:
+def draw_groups(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[Indices, Indices]:
     """The groups of the pool in an order that hangs on seed and name alone; groups that share twins are one.
 
     Returns:
         The place of each pool sample's group in that order, and the number of pool samples of the group at each place.
     """
-    codes = joined(groups.codes, twins)[pool]
+    codes = join_twins(groups.codes, twins)[pool]
     present = np.flatnonzero(np.bincount(codes))
     order = _order((groups.names[code] for code in present.tolist()), len(present), seed)
     place = np.empty(len(groups.names), np.int64)
@@ -164,13 +164,13 @@ def drawn(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[I
     return places, np.bincount(places, minlength=len(order))
 
 
-def in_words(sizes: Indices, samples: int, twins: Twins) -> str:
+def say_groups(sizes: Indices, samples: int, twins: Twins) -> str:
     """Returns what was drawn from, for messages."""
     copies = f", {sum(map(len, twins))} of them copies of others, which stay together" if twins else ""
     return f"{counted(len(sizes), 'group')} of {counted(samples, 'sample')}{copies}"
 
 
-def joined(codes: Indices, twins: Twins) -> Indices:
+def join_twins(codes: Indices, twins: Twins) -> Indices:
     """Returns the codes of groups (n,), those of twins made equal: each to the first's."""
     found = codes.copy() if twins else codes
     for some in twins:
@@ -179,7 +179,7 @@ def joined(codes: Indices, twins: Twins) -> Indices:
     return found
 
 
-def nearest(sizes: Indices, target: int, leave: int) -> Indices:
+def nearest_groups(sizes: Indices, target: int, leave: int) -> Indices:
     """Positions whose sizes sum nearest to target, early ones preferred, at least `leave` of them left over.
 
     Subset sums by dynamic programming: `reach[s]` says whether sum s can be made, first by adding `added[s]`.
@@ -211,10 +211,10 @@ def _compact(samples: Indices) -> Sequence[int]:
 
 def _said(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: re.Pattern[str] | None) -> Codes:
     """The group of each sample as pattern or data say it, else itself."""
-    own = None if groups is None else _filled(coded(groups), ids)
+    own = None if groups is None else _filled(as_codes(groups), ids)
     if pattern is not None:
         names = ids if own is None else [own.names[code] for code in own.codes.tolist()]
-        return coded([_matched(pattern, name) or other for name, other in zip(ids, names, strict=True)])
+        return as_codes([_matched(pattern, name) or other for name, other in zip(ids, names, strict=True)])
     return Codes(np.arange(len(ids)), ids) if own is None else own
 
 

@@ -7,15 +7,15 @@ import numpy as np
 from segtrain.data.split.parts import (
     Split,
     Twins,
-    check_shares,
-    checked,
-    count,
-    drawn,
-    expression,
-    grouping,
-    in_words,
-    nearest,
-    sides,
+    draw_groups,
+    given_parts,
+    group_expression,
+    nearest_groups,
+    require_shares,
+    samples_for,
+    say_groups,
+    split_of,
+    whole_groups,
 )
 
 
@@ -43,8 +43,8 @@ class Ratios:
         Raises:
             UserError: shares that leave nothing to train on, or no regular expression.
         """
-        check_shares(val, test)
-        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, expression(group)
+        require_shares(val, test)
+        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, group_expression(group)
 
     def assign(
         self,
@@ -65,15 +65,15 @@ class Ratios:
         Raises:
             UserError: a part ends empty, an id has no group, or the expression tears a group of the data's.
         """
-        parts, pool = sides(ids, given)
-        together = grouping(ids, groups, self._group)
-        places, sizes = drawn(together, pool, self._seed, twins)
+        parts, pool = given_parts(ids, given)
+        together = whole_groups(ids, groups, self._group)
+        places, sizes = draw_groups(together, pool, self._seed, twins)
         free = np.arange(len(sizes))  # places of groups that no part has yet
         open_parts = [part for part in ("val", "test") if not len(parts[part])]
         for number, part in enumerate(open_parts):
-            share = count(self._shares[part], len(pool))
-            chosen = nearest(sizes[free], share, leave=len(open_parts) - number)
+            share = samples_for(self._shares[part], len(pool))
+            chosen = nearest_groups(sizes[free], share, leave=len(open_parts) - number)
             parts[part] = pool[np.isin(places, free[chosen])]
             free = np.delete(free, chosen)
         parts["train"] = pool[np.isin(places, free)]
-        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
+        return split_of(parts, np.empty(0, np.int64), say_groups(sizes, len(ids), twins))

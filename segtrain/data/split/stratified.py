@@ -9,13 +9,13 @@ from segtrain.data.split.parts import (
     Indices,
     Split,
     Twins,
-    check_shares,
-    checked,
-    drawn,
-    expression,
-    grouping,
-    in_words,
-    sides,
+    draw_groups,
+    given_parts,
+    group_expression,
+    require_shares,
+    say_groups,
+    split_of,
+    whole_groups,
 )
 
 LABELS = 256  # of a mask, uint8
@@ -38,8 +38,8 @@ class Stratified:
 
     def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
         """Nothing is dealt yet; arguments are those of `Ratios`, and raise as there."""
-        check_shares(val, test)
-        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, expression(group)
+        require_shares(val, test)
+        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, group_expression(group)
 
     def assign(
         self,
@@ -61,9 +61,9 @@ class Stratified:
         Raises:
             UserError: a part ends empty, an id has no group, or the expression tears a group of the data's.
         """
-        parts, pool = sides(ids, given)
-        together = grouping(ids, groups, self._group)
-        places, sizes = drawn(together, pool, self._seed, twins)
+        parts, pool = given_parts(ids, given)
+        together = whole_groups(ids, groups, self._group)
+        places, sizes = draw_groups(together, pool, self._seed, twins)
         holding = np.zeros((len(sizes), LABELS))  # samples of each group that hold a label
         for place, index in zip(places.tolist(), pool.tolist(), strict=True):
             holding[place] += np.bincount(read(index)[1].ravel(), minlength=LABELS) > 0
@@ -72,7 +72,7 @@ class Stratified:
         shares["train"] = 1 - sum(shares.values())
         dealt = _stratified(holding, sizes, np.array([*shares.values()]))
         parts |= {part: pool[dealt[places] == number] for number, part in enumerate(shares)}
-        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
+        return split_of(parts, np.empty(0, np.int64), say_groups(sizes, len(ids), twins))
 
 
 def _stratified(holding: Matrix, sizes: Indices, shares: Matrix) -> Indices:
