@@ -155,7 +155,7 @@ def cautions(
 
 
 class Scales(NamedTuple):
-    """Two groups of images that seem to be scaled differently."""
+    """Holds two groups of images that seem to be scaled differently."""
 
     fewer: tuple[int, ...]  # places of the images of the smaller group
     factor: float  # by which medians of the spans differ, above 1
@@ -164,7 +164,7 @@ class Scales(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What the smaller group does."""
+        """Says what the smaller group does."""
         return f"span {self.factor:.3g} times {'less' if self.is_dim else 'more'} than the others"
 
 

@@ -34,7 +34,7 @@ SHOWN = 5  # groups that the message names
 
 
 class Mark(NamedTuple):
-    """What is kept of an image: `exact` is its pixels' hash, `near` its perceptual hash, `sketch` a grey copy."""
+    """Holds what is kept of an image: `exact`, its pixels' hash, `near`, its perceptual hash, `sketch`, a grey copy."""
 
     exact: bytes
     near: int
@@ -43,7 +43,7 @@ class Mark(NamedTuple):
 
 
 def mark(image: Pixels) -> Mark:
-    """The mark of an image (H, W, C) of any dtype.
+    """Returns the mark of an image (H, W, C) of any dtype.
 
     The perceptual hash: signs of the 8 x 8 lowest frequencies of a 32 x 32 grey copy against their median.
     Source: Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions, section 3.1.1.
@@ -72,7 +72,7 @@ def group_same(marks: Sequence[Hashable]) -> list[list[int]]:
 
 
 def group_near(marks: Sequence[Mark]) -> list[list[int]]:
-    """Groups of positions, two or more each, chained by pairs that look alike; flat images are in none."""
+    """Returns groups of positions, two or more each, chained by pairs that look alike; flat images are in none."""
     kept = np.array([i for i, one in enumerate(marks) if not one.flat], np.int64)
     if len(kept) < 2:
         return []
@@ -89,7 +89,7 @@ def group_near(marks: Sequence[Mark]) -> list[list[int]]:
 
 
 def find_leaks(split: Split, groups: Sequence[Sequence[int]]) -> list[list[tuple[str, int]]]:
-    """Of groups of alike samples those that lie in more than one of train, val and test: (part, index) of each."""
+    """Returns the groups of alike samples that lie in more than one of train, val and test: (part, index) of each."""
     part_of = {index: part for part in ("train", "val", "test") for index in getattr(split, part)}
     placed = [[(part_of[i], i) for i in group if i in part_of] for group in groups]
     return [group for group in placed if len({part for part, _ in group}) > 1]
@@ -152,7 +152,7 @@ def refuse_leaks(ids: Sequence[str], split: Split, hashes: Sequence[Hashable], a
 
 
 def say_copies(ids: Sequence[str], group: Sequence[tuple[str, int]]) -> str:
-    """A group of (part, index) in words, three samples of it."""
+    """Returns a group of (part, index) in words, three samples of it."""
     shown = " = ".join(
         f"'{ids[index]}'" + (f" ({part})" if part else "") for part, index in _one_a_part_first(group)[:3]
     )
@@ -168,7 +168,7 @@ def _grey(image: Pixels) -> Pixels:
 
 
 def _close(hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    """Pairs of positions of different hashes within WITHIN bits, by multi-index hashing; some come more than once.
+    """Yields pairs of positions of different hashes within WITHIN bits, by multi-index hashing; some come twice.
 
     Of four blocks one differs by at most one bit, or all would add up to more: only hashes that agree so in a block are
     compared. Source: Norouzi, Punjani and Fleet 2012, Fast Search in Hamming Space with Multi-Index Hashing.
@@ -190,14 +190,14 @@ def _close(hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> Iterator[tuple[np.nd
 
 
 def _portions(counts: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    """Positions with a count, in portions whose counts sum to about AT_ONCE."""
+    """Returns positions with a count, in portions whose counts sum to about AT_ONCE."""
     some = np.flatnonzero(counts)
     ends = np.cumsum(counts[some])
     return np.split(some, np.searchsorted(ends, np.arange(AT_ONCE, ends[-1], AT_ONCE))) if len(some) else []
 
 
 def _alike(marks: Sequence[Mark], left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Whether the grey copies of each pair correlate."""
+    """Returns whether the grey copies of each pair correlate."""
     found = np.zeros(len(left), bool)
     for begin in range(0, len(left), 1 << 12):
         part = slice(begin, begin + (1 << 12))

@@ -14,7 +14,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Moments(NamedTuple):
-    """What an image gives to mean and standard deviation."""
+    """Holds what an image gives to mean and standard deviation."""
 
     pixels: int
     total: tuple[float, ...]  # sum of each channel
@@ -68,7 +68,7 @@ def measure_mean_and_std(
 
 
 class Counts(NamedTuple):
-    """Of some samples."""
+    """Holds the counts of some samples."""
 
     pixels: list[int]  # of each class, in all masks
     where: list[int]  # pixels that count, in the masks that show the class
@@ -77,7 +77,7 @@ class Counts(NamedTuple):
 
 
 def count_classes(dataset: SegmentationDataset, indices: Sequence[int]) -> Counts:
-    """Pixels and images of each class in these masks; ignored pixels do not count."""
+    """Returns pixels and images of each class in these masks; ignored pixels do not count."""
     classes = len(dataset.classes)
     pixels, where, images = (np.zeros(classes, np.int64) for _ in range(3))
     for index in indices:
@@ -90,12 +90,12 @@ def count_classes(dataset: SegmentationDataset, indices: Sequence[int]) -> Count
 
 
 def inverse_share(counts: Counts) -> Floats:
-    """1 / share of pixels."""
+    """Returns 1 / share of pixels."""
     return 1 / np.asarray(counts.pixels)
 
 
 def median_frequency(counts: Counts) -> Floats:
-    """Median frequency / frequency, a class's share of the pixels of those images that show it.
+    """Returns median frequency / frequency, a class's share of the pixels of those images that show it.
 
     Source: Eigen and Fergus 2015 (arXiv 1411.4734), section 6.3.2.
     """
@@ -104,7 +104,7 @@ def median_frequency(counts: Counts) -> Floats:
 
 
 def effective_number(counts: Counts) -> Floats:
-    """(1 - b) / (1 - b^n) with n images that show the class and b = 1 - 1 / (number of images).
+    """Returns (1 - b) / (1 - b^n) with n images that show the class and b = 1 - 1 / (number of images).
 
     Source: Cui et al. 2019 (arXiv 1901.05555), equation 6; their n are labelled images, not pixels, which are no
     independent draws.
@@ -114,7 +114,7 @@ def effective_number(counts: Counts) -> Floats:
 
 
 def find_labels(dataset: SegmentationDataset, indices: Sequence[int]) -> list[list[int]]:
-    """The labels that each of these masks shows."""
+    """Returns the labels that each of these masks shows."""
     classes = len(dataset.classes)
     return [
         np.flatnonzero(np.bincount(dataset.read(int(i)).mask.ravel(), minlength=256)[:classes]).tolist()
@@ -123,7 +123,7 @@ def find_labels(dataset: SegmentationDataset, indices: Sequence[int]) -> list[li
 
 
 def repeats(shown: Sequence[Sequence[int]], classes: int) -> list[float]:
-    """How often each sample should come, by its rarest class: the largest 1 / sqrt(share of the samples with a class).
+    """Returns how often each sample should come, by its rarest class: the largest 1 / sqrt(share of samples with it).
 
     Source: repeat factor sampling, Gupta et al. 2019 (arXiv 1908.03195), section 6.2, with t = 1: sets are small here.
     """
@@ -135,7 +135,7 @@ WEIGHTS = {"inverse": inverse_share, "median_frequency": median_frequency, "effe
 
 
 def class_weights(kind: str, counts: Counts, classes: Sequence[str]) -> list[float]:
-    """A weight a class, their mean 1.
+    """Returns a weight a class, their mean 1.
 
     Raises:
         UserError: no such kind; a class that no training mask shows.

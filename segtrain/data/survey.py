@@ -30,7 +30,7 @@ _read_from: list[SegmentationDataset] = []  # of a process of the pool
 
 
 class Seen(NamedTuple):
-    """What is kept of a sample that could be read."""
+    """Holds what is kept of a sample that could be read."""
 
     height: int
     width: int
@@ -50,14 +50,14 @@ class Seen(NamedTuple):
 
     @property
     def moments(self) -> Moments:
-        """What the image gives to mean and standard deviation: no number where one of its pixels is none."""
+        """Says what the image gives to mean and standard deviation: no number where one of its pixels is none."""
         if self.finite:
             return Moments(self.height * self.width, self.total, self.squares)
         return Moments(self.height * self.width, *((math.nan,) * self.channels,) * 2)
 
 
 class Unread(NamedTuple):
-    """A sample that could not be read, and why; `codes` are what its mask holds that is no class."""
+    """Holds why a sample could not be read; `codes` are what its mask holds that is no class."""
 
     reason: str
     codes: dict[str, int]
@@ -74,7 +74,7 @@ def survey(
     meanwhile: Callable[[], object] = lambda: None,
     shown: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Survey:
-    """What each of the samples is, by index.
+    """Returns what each of the samples is, by index.
 
     Args:
         dataset: read in the order of indices.
@@ -93,7 +93,7 @@ def survey(
 
 
 def survey_sample(dataset: SegmentationDataset, index: int) -> Seen | Unread:
-    """The facts about one sample."""
+    """Returns the facts about one sample."""
     try:
         with hearing() as heard:
             image, mask = dataset.read(index)
@@ -116,10 +116,10 @@ def survey_sample(dataset: SegmentationDataset, index: int) -> Seen | Unread:
 
 
 class Skipping:
-    """A dataset some of whose samples cannot be read; all else it says is the dataset's own."""
+    """Gives a dataset some of whose samples cannot be read; all else it says is the dataset's own."""
 
     def __init__(self, dataset: SegmentationDataset) -> None:
-        """Of a dataset from `open_with_bad`; nothing is read yet."""
+        """Takes a dataset from `open_with_bad`; nothing is read yet."""
         self.dataset = dataset
 
     def __getattr__(self, name: str) -> Any:
@@ -129,12 +129,12 @@ class Skipping:
 
     @cached_property
     def bad(self) -> dict[str, str]:
-        """As `find_unreadable` finds it, over all samples."""
+        """Returns what `find_unreadable` finds, over all samples."""
         return find_unreadable(self.dataset, range(len(self.dataset.ids)))
 
 
 def open_with_bad(open_it: Callable[[], SegmentationDataset]) -> SegmentationDataset:
-    """The dataset, opened though some of its files are broken.
+    """Returns the dataset, opened though some of its files are broken.
 
     Raises:
         UserError: something is wrong that leaving samples out does not mend, such as an image without a mask.
@@ -147,7 +147,7 @@ def open_with_bad(open_it: Callable[[], SegmentationDataset]) -> SegmentationDat
 
 
 def find_unreadable(dataset: SegmentationDataset, indices: Sequence[int], workers: int = 1) -> dict[str, str]:
-    """Id -> why, of those of the samples that cannot be read; every one is tried.
+    """Returns id -> why, of those of the samples that cannot be read; every one is tried.
 
     Raises:
         UserError: a file cannot be reached, because of the disk, the network or its permissions: another run might
@@ -165,7 +165,7 @@ def find_unreadable(dataset: SegmentationDataset, indices: Sequence[int], worker
 
 
 def leave_out_bad(split: Split, ids: Mapping[str, int], bad: Mapping[str, str]) -> Split:
-    """The split with the samples `bad` (id -> why) moved to `unused`.
+    """Returns the split with the samples `bad` (id -> why) moved to `unused`.
 
     Args:
         split: as it was assigned.
@@ -216,7 +216,7 @@ def _elsewhere(
 
 
 def _of_the_disk(error: BaseException | None) -> bool:
-    """Whether the system failed, not the file: decoders raise OSError too, but without a number."""
+    """Returns whether the system failed, not the file: decoders raise OSError too, but without a number."""
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
             return True
@@ -225,7 +225,7 @@ def _of_the_disk(error: BaseException | None) -> bool:
 
 
 def _values(image: Pixels) -> tuple[float, float, bool, tuple[float, ...], tuple[float, ...]]:
-    """Lowest and highest finite value, whether all are finite, and sum and sum of squares of each channel."""
+    """Returns lowest and highest finite value, whether all are finite, and each channel's sum and sum of squares."""
     good = np.isfinite(image)
     whole = bool(good.all())
     sums = moments(image if whole else np.where(good, image, 0))
@@ -235,7 +235,7 @@ def _values(image: Pixels) -> tuple[float, float, bool, tuple[float, ...], tuple
 
 
 def _extent(region: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
-    """The longest side, in pixels, of the box about the largest connected piece."""
+    """Returns the longest side, in pixels, of the box about the largest connected piece."""
     stats = np.asarray(cv2.connectedComponentsWithStats(region.astype(np.uint8))[2])[1:]
     largest = stats[stats[:, cv2.CC_STAT_AREA].argmax()]
     return int(max(largest[cv2.CC_STAT_WIDTH], largest[cv2.CC_STAT_HEIGHT]))

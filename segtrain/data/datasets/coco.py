@@ -1,4 +1,4 @@
-"""Images with objects in annotation files of COCO's kind."""
+"""Reads images with objects in annotation files of COCO's kind."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -30,7 +30,7 @@ CROWD = ("ignore", "object", "background")
 
 
 class _Part(NamedTuple):
-    """An annotation file, the folder of its images, and the split that both belong to."""
+    """Holds an annotation file, the folder of its images, and the split that both belong to."""
 
     split: str | None
     annotations: Path
@@ -38,7 +38,7 @@ class _Part(NamedTuple):
 
 
 class Coco:
-    """Polygons and run lengths drawn into label masks; pixels outside any object are background.
+    """Draws polygons and run lengths into label masks; pixels outside any object are background.
 
     `ids` are the images' file names without extension, behind train/, val/ or test/ where the files say so.
     """
@@ -59,7 +59,7 @@ class Coco:
         outside: str | None = None,
         shapeless: str | None = None,
     ) -> None:
-        """Read the annotation files and look whether the images are there.
+        """Reads the annotation files and looks whether the images are there.
 
         Args:
             root: folder of the data, from the current directory when relative.
@@ -114,7 +114,7 @@ class Coco:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: the image is broken or not of the size that the annotations say, or an object is broken.
@@ -133,7 +133,7 @@ class Coco:
         return sample_of(image, draw_regions(regions, *size), missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of annotation files and images."""
+        """Returns BLAKE2b over the choices, and names and contents of annotation files and images."""
         files = [part.annotations for part in self._parts] + [path for _, path, _ in self._pictures]
         return digest(self._root, files, *self._options, keep=self._contents)
 
@@ -142,7 +142,7 @@ class Coco:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: image and annotations."""
+        """Returns the files of `ids[index]`: image and annotations."""
         part, path, _ = self._pictures[index]
         return [path, part.annotations]
 
@@ -152,7 +152,7 @@ class Coco:
         return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
     def _of(self, item: Object, picture: AnnotatedImage) -> Mended:
-        """What is drawn of an object."""
+        """Returns what is drawn of an object."""
         if not (self._clips or self._skips):
             return Mended(item.segmentation, 0, 0)
         return mend(item.segmentation, picture.height, picture.width, self._clips, self._skips)
@@ -185,7 +185,7 @@ def _categories(classes: Sequence[str] | Mapping[str, str | Sequence[str] | None
 
 
 def _order(classes: Sequence[str], priority: Sequence[str] | None) -> list[int]:
-    """How high each label lies."""
+    """Returns how high each label lies."""
     if priority is None:
         return list(range(len(classes)))
     if sorted(priority) != sorted(classes[1:]):
@@ -197,7 +197,7 @@ def _order(classes: Sequence[str], priority: Sequence[str] | None) -> list[int]:
 
 
 def _parts(root: Path, annotations: str | Mapping[str, str], images: str | Mapping[str, str]) -> Sequence[_Part]:
-    """The annotation files and their folders, as `annotations` and `images` say."""
+    """Returns the annotation files and their folders, as `annotations` and `images` say."""
     if isinstance(annotations, Mapping):
         splits: list[str | None] = list(annotations)
     elif "{split}" in annotations:
@@ -234,7 +234,7 @@ def _check_words(**options: tuple[str | None, str]) -> None:
 def _found(
     parts: Sequence[_Part], label_of: Mapping[str, int], last: bool
 ) -> Iterator[tuple[str, _Part, Path, AnnotatedImage]]:
-    """Id, part, file and annotations of every image."""
+    """Returns id, part, file and annotations of every image."""
     for part in parts:
         for picture in load_images(part.annotations, label_of):
             text = picture.file_name

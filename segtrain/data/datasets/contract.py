@@ -9,7 +9,7 @@ __all__ = ["IGNORE_INDEX", "OKABE_ITO", "RGB", "Sample", "SegmentationDataset", 
 
 
 class SegmentationDataset(Protocol):
-    """What training asks of a dataset; any class with these members will do, it need not inherit.
+    """Says what training asks of a dataset; any class with these members will do, it need not inherit.
 
     Six more are optional, None or no such member saying nothing:
 
@@ -32,30 +32,30 @@ class SegmentationDataset(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names in label order; one named "background" is left out of foreground means."""
+        """Returns the names in label order; one named "background" is left out of foreground means."""
 
     @property
     def palette(self) -> tuple[RGB, ...]:
-        """The colour of each class in pictures, RGB, 0..255."""
+        """Returns the colour of each class in pictures, RGB, 0..255."""
 
     @property
     def channels(self) -> int:
-        """Channels of every image."""
+        """Returns the channels of every image."""
 
     @property
     def ignore_index(self) -> int:
-        """The label in masks that counts nowhere."""
+        """Returns the label in masks that counts nowhere."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """Unique, stable names of the samples, sorted."""
+        """Returns unique, stable names of the samples, sorted."""
 
     @property
     def splits(self) -> Sequence[str | None]:
-        """What the data itself says of each sample: train, val or test; None where it leaves it open."""
+        """Returns what the data itself says of each sample: train, val or test; None where it leaves it open."""
 
     def read(self, index: int) -> Sample:
-        """The sample of `ids[index]`, as stored: not resized, not normalised."""
+        """Returns the sample of `ids[index]`, as stored: not resized, not normalised."""
 
     def fingerprint(self) -> str:
-        """Hex digits that change when the data changes."""
+        """Returns hex digits that change when the data changes."""

@@ -1,4 +1,4 @@
-"""Samples listed in a CSV file: image, mask, and where they are known split, group and weight."""
+"""Reads samples listed in a CSV file: image, mask, and where they are known split, group and weight."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class Csv:
         palette: Sequence[Sequence[int]] | None = None,
         tolerance: int | None = None,
     ) -> None:
-        """Read the manifest; of up to `MOST_FILES` samples the headers too, of more only the first image's.
+        """Reads the manifest; of up to `MOST_FILES` samples the headers too, of more only the first image's.
 
         Args:
             manifest: CSV file with a line of names first; paths in it start from its own folder.
@@ -87,7 +87,7 @@ class Csv:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is missing, broken or outside the manifest's folder, image and mask differ in size, or the
@@ -102,7 +102,7 @@ class Csv:
         return sample_of(image, self._coding.labels(mask, mask_path, unlabelled), missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over what the masks' values mean, the manifest, and the contents of all files.
+        """Returns BLAKE2b over what the masks' values mean, the manifest, and the contents of all files.
 
         Of more than `MOST_FILES` samples not the contents, which would take hours, but the sizes of `SIZED` samples'
         files: one that is exchanged for another is then overlooked, and `stamp` tells it.
@@ -136,7 +136,7 @@ class Csv:
             yield self._root / self._rows.masks[index]
 
     def _file(self, name: str, kind: str) -> Path:
-        """The path of a file of the manifest, links that lead out refused."""
+        """Returns the path of a file of the manifest, links that lead out refused."""
         path = self._root / name
         if not self._outside and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._root)):
             raise UserError(
@@ -161,7 +161,7 @@ class Csv:
             )
 
     def _refuse_unequal(self, alike: bool) -> None:
-        """Refuse masks of another size than their image, images of several depths and, if `alike`, channels."""
+        """Refuses masks of another size than their image, images of several depths and, if `alike`, channels."""
         sizes, colours, dtypes = [], [], []
         for index, name in enumerate(self.ids):
             path = self._file(self._rows.image(index), "image")

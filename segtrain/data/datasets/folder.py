@@ -22,7 +22,7 @@ MOST_HEADERS = 20_000  # samples whose headers are read at the start: about .1 m
 
 
 class Folder:
-    """Images and masks paired by name, PNG, JPEG, TIFF, BMP or GIF in any mix.
+    """Reads images and masks paired by name, PNG, JPEG, TIFF, BMP or GIF in any mix.
 
     `ids` are paths without extension from the images folder, or what `{id}` stands for; `splits` follow folders named
     train, val and test, `{split}`, or lists.
@@ -49,12 +49,12 @@ class Folder:
         tolerance: int | None = None,
         orphans: str | None = None,
     ) -> None:
-        """Find and pair the files; the headers of up to `MOST_HEADERS` samples are read, pixels are not.
+        """Finds and pairs the files; the headers of up to `MOST_HEADERS` samples are read, pixels are not.
 
         Args:
             root: folder of the data, from the current directory when relative.
             classes: name -> value in the mask, 0..65535, or colour "#rrggbb", or a list of either, in label order.
-            images: folder of images below root, or pattern of their paths with `{id}`, see `find_sides`.
+            images: folder of images below root, or pattern of their paths with `{id}`, see `find_file_sides`.
             masks: the same of masks.
             regions: the same of pictures of the field of view: where one is black, labels become `ignore_index`;
                 None: everything counts.
@@ -95,7 +95,7 @@ class Folder:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is broken, image and mask differ in size, or the mask holds a value outside `classes`, or
@@ -113,7 +113,7 @@ class Folder:
         return sample_of(image, labels, missing, pair.id)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the names below root and the contents of all files, and over what the masks' values mean."""
+        """Returns BLAKE2b over the names and contents of all files, and over what the masks' values mean."""
         paths = (path for pair in self._pairs for path in _files_of(pair))
         return digest(self._root, paths, *self._meaning, keep=self._contents)
 
@@ -122,7 +122,7 @@ class Folder:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: image, mask and, where there is one, region."""
+        """Returns the files of `ids[index]`: image, mask and, where there is one, region."""
         return list(_files_of(self._pairs[index]))
 
     @cached_property
@@ -158,7 +158,7 @@ def _check_size(path: Path, pixels: Pixels, image_path: Path, image: Pixels) -> 
 
 
 def _checked_sizes(pairs: Sequence[Pair]) -> list[Header]:
-    """The headers of the images, whose masks and regions have their sizes."""
+    """Returns the headers of the images, whose masks and regions have their sizes."""
     headers = [[read_header(path, path != pair.image) for path in _files_of(pair)] for pair in pairs]
     for position, kind in ((1, "mask"), (2, "region")):
         unequal = [
@@ -194,7 +194,7 @@ class Listed:
     """
 
     def __init__(self, root: Path, sides: Sequence[FileSides], prefix: str = "") -> None:
-        """Nothing is read yet; `sides` have ids that differ."""
+        """Takes what was found, in pieces whose ids differ; no list is read yet."""
         self._root, self._prefix = root, prefix
         self._images = {name: path for piece in sides for name, path in piece.images.files.items()}
         self._masks = {name: path for piece in sides for name, path in piece.masks.files.items()}
@@ -204,7 +204,7 @@ class Listed:
         self._mask_paths = {self._from_root(path): path for path in self._masks.values()}
 
     def pairs(self, lists: Mapping[str, str]) -> list[Pair]:
-        """The samples that the lists name, with the split of their list; what no list names is left out.
+        """Returns the samples that the lists name, with the split of their list; what no list names is left out.
 
         Args:
             lists: train, val or test -> text file below root.
@@ -251,7 +251,7 @@ class Listed:
         return Path(os.path.relpath(path, self._root)).as_posix()
 
     def _spellings(self, images: Mapping[str, Path]) -> dict[str, str]:
-        """What a line may say -> id; ids come before paths from root, these before names with their extension."""
+        """Returns a line's spellings -> id; ids come before paths from root, these before names with extensions."""
         names = {f"{name}{path.suffix}": name for name, path in images.items()}
         return names | {self._from_root(path): name for name, path in images.items()} | {name: name for name in images}
 
@@ -274,7 +274,7 @@ def _check_splits(lists: Mapping[str, str]) -> None:
 
 
 def _lines_of(path: Path) -> Iterator[tuple[str, str]]:
-    """Where each line that is not blank stands, and the line."""
+    """Yields where each line that is not blank stands, and the line."""
     try:
         lines = text_of(path, encoding="utf-8-sig").splitlines()
     except OSError as error:

@@ -29,7 +29,7 @@ SPELLINGS = {"train": "train", "validation": "val", "valid": "val", "val": "val"
 
 
 class _Row(NamedTuple):
-    """A sample's name and place; `split` and `group` are empty where there is none."""
+    """Holds a sample's name and place; `split` and `group` are empty where there is none."""
 
     id: str
     split: str
@@ -38,7 +38,7 @@ class _Row(NamedTuple):
 
 
 class HuggingFace:
-    """Rows of a dataset with an image and a mask in columns of type Image, decoded as files are: see `pixels`.
+    """Reads rows of a dataset with an image and a mask in columns of type Image, decoded as files: see `pixels`.
 
     `ids` are the values of a column, or the split and the number of the row, "train/000012".
     """
@@ -61,7 +61,7 @@ class HuggingFace:
         palette: Sequence[Sequence[int]] | None = None,
         tolerance: int | None = None,
     ) -> None:
-        """Open the tables; no image is decoded. No code that comes with a dataset is ever run.
+        """Opens the tables; no image is decoded. No code that comes with a dataset is ever run.
 
         Args:
             root: folder that `save_to_disk` wrote, or one of Parquet files; or OWNER/NAME on the hub, fetched once.
@@ -107,7 +107,7 @@ class HuggingFace:
         self._named = any(_names_files(table, column) for table in self._tables.values() for column in self._columns)
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a cell is empty or broken, image and mask differ in size, or the mask holds a value outside
@@ -124,7 +124,7 @@ class HuggingFace:
         return sample_of(image, self._coding.labels(mask, of_mask, unlabelled), missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the library's own fingerprints, the sizes of the files, and what the masks' values mean."""
+        """Returns BLAKE2b over the library's own fingerprints, sizes of files, and what the masks' values mean."""
         known = [repr(self._meaning)]
         for split, table in self._tables.items():
             sizes = [os.path.getsize(file["filename"]) for file in table.cache_files]
@@ -154,7 +154,7 @@ class HuggingFace:
         return hashlib.blake2b(content, digest_size=16).digest()
 
     def _first(self) -> Path:
-        """The first image; while an audit looks on the first that opens."""
+        """Returns the first image; while an audit looks on the first that opens."""
         for index in range(len(self.ids)) if is_noting() else ():
             with suppress(UserError):
                 read_header(self._files(index)[0])
@@ -162,14 +162,14 @@ class HuggingFace:
         return self._files(0)[0]
 
     def _dtypes(self) -> Iterator[tuple[str, str]]:
-        """Name and dtype of the images that open: of the others reading tells."""
+        """Yields name and dtype of the images that open: of the others reading tells."""
         for index in range(len(self.ids)):
             with suppress(UserError):
                 image, _ = self._files(index)
                 yield str(image), read_header(image).dtype
 
     def _files(self, index: int) -> tuple[Path, Path]:
-        """The two cells as files: their bytes, or the files that they name."""
+        """Returns the two cells as files: their bytes, or the files that they name."""
         split, row = self._places[index]
         cells = self._tables[split][row]
         image, mask = (_file(cells[column], f"{self.ids[index]}, column {column}") for column in self._columns)
@@ -177,25 +177,25 @@ class HuggingFace:
 
 
 class ImageCell:
-    """Bytes in a table under the methods of `Path` that `pixels` asks of a file."""
+    """Holds bytes in a table under the methods of `Path` that `pixels` asks of a file."""
 
     def __init__(self, name: str, content: bytes) -> None:
-        """Of a name for messages."""
+        """Takes a name for messages, and the bytes."""
         self._name, self._content = name, content
 
     def __str__(self) -> str:
         return self._name
 
     def open(self, mode: str) -> io.BytesIO:
-        """A file of it; `mode` is "rb"."""
+        """Returns a file of it; `mode` is "rb"."""
         return io.BytesIO(self._content)
 
     def is_file(self) -> bool:
-        """Yes, unless it is empty."""
+        """Returns whether it holds anything."""
         return bool(self._content)
 
     def stat(self) -> os.stat_result:
-        """Its size; nothing else about it is known."""
+        """Returns its size; nothing else about it is known."""
         return os.stat_result((0, 0, 0, 0, 0, 0, len(self._content), 0, 0, 0))
 
 
@@ -207,12 +207,12 @@ def _file(cell: Mapping[str, Any] | None, name: str) -> Path:
 
 
 def _names_files(table: Table, column: str) -> bool:
-    """Whether there are cells without bytes, which then name a file."""
+    """Returns whether there are cells without bytes, which then name a file."""
     return any(chunk.field("bytes").null_count for chunk in table.data.column(column).chunks)
 
 
 def _check_columns(table: Table, wanted: Sequence[str], pictures: Sequence[str]) -> None:
-    """Whether the columns are there, and those of pictures of type Image."""
+    """Raises UserError unless the columns are there, and those of pictures of type Image."""
     image_type = need("datasets", "huggingface").Image
     missing = [column for column in wanted if column not in table.features]
     if missing:
@@ -243,7 +243,7 @@ def _named(classes: Mapping[str, Any] | str, tables: Mapping[str, Table]) -> Map
 
 
 def _undecoded(table: Table, *columns: str) -> Table:
-    """The columns alone, with pictures as their bytes."""
+    """Returns the columns alone, with pictures as their bytes."""
     chosen = table.with_format(None).select_columns(list(columns))
     for column in columns:
         chosen = chosen.cast_column(column, need("datasets", "huggingface").Image(decode=False))
@@ -273,7 +273,7 @@ def _check_ids(ids: Sequence[str], column: str | None) -> None:
 
 
 def _load(root: str, config: str | None, revision: str | None) -> Any:
-    """A `Dataset`, or a `DatasetDict` of splits, from a folder or from the hub.
+    """Returns a `Dataset`, or a `DatasetDict` of splits, from a folder or from the hub.
 
     Raises:
         UserError: there is none, or it cannot be read or fetched.
@@ -312,7 +312,7 @@ def _load(root: str, config: str | None, revision: str | None) -> Any:
 
 
 def _tables_of(dataset: Any, splits: Mapping[str, str] | None) -> dict[str, Table]:
-    """Split -> table; "" is the split of a dataset without any.
+    """Returns split -> table; "" is the split of a dataset without any.
 
     Args:
         dataset: what was `_load`.

@@ -1,4 +1,4 @@
-"""A folder a sample, with the image and a mask file for each nucleus (cell, …) in it."""
+"""Reads a folder a sample, with the image and a mask file for each nucleus (cell, …) in it."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -23,7 +23,7 @@ Region = NDArray[np.bool_]
 
 
 class _Sample(NamedTuple):
-    """One sample's files; `split` is the train, val or test folder it lies in, None without one."""
+    """Holds one sample's files; `split` is the train, val or test folder it lies in, None without one."""
 
     id: str
     image: Path
@@ -32,7 +32,7 @@ class _Sample(NamedTuple):
 
 
 class Instances:
-    """The union of all masks of an image is foreground, the rest background; masks may overlap.
+    """Reads the union of all masks of an image as foreground, the rest as background; masks may overlap.
 
     Layout: root/ID/images/ANY.png with root/ID/masks/*.png, as of the Data Science Bowl 2018; folders train, val and
     test above ID set the split and begin the id.
@@ -51,7 +51,7 @@ class Instances:
         channels: int | None = None,
         palette: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        """List the files; the headers of the images are read.
+        """Lists the files; the headers of the images are read.
 
         Args:
             root: folder of the samples' folders, from the current directory when relative.
@@ -86,7 +86,7 @@ class Instances:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is broken, or a mask differs in size from the image, is empty or has several values.
@@ -104,7 +104,7 @@ class Instances:
         return sample_of(image, labels, missing, one.id)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of all files."""
+        """Returns BLAKE2b over the choices, and names and contents of all files."""
         files = (path for sample in self._samples for path in (sample.image, *sample.masks))
         return digest(self._root, files, self._border, self.channels, keep=self._contents)
 
@@ -113,7 +113,7 @@ class Instances:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: image and masks."""
+        """Returns the files of `ids[index]`: image and masks."""
         return [self._samples[index].image, *self._samples[index].masks]
 
     @cached_property
@@ -146,7 +146,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The image files in the folder; none where there is no folder."""
+    """Returns the image files in the folder; none where there is no folder."""
     found = folder.iterdir() if folder.is_dir() else []
     return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
@@ -172,7 +172,7 @@ def _refuse_empty(samples: Sequence[_Sample]) -> None:
 
 
 def _inside(path: Path, image: Path, size: tuple[int, ...]) -> Region:
-    """Where the instance is, (H, W)."""
+    """Returns where the instance is, (H, W)."""
     values = read_mask(path)
     if values.ndim == 3:
         values = values.max(2)
@@ -195,6 +195,6 @@ def _inside(path: Path, image: Path, size: tuple[int, ...]) -> Region:
 
 
 def _grown(inside: Region, border: int) -> NDArray[np.uint8]:
-    """1 where the instance is at most `border` pixels away."""
+    """Returns 1 where the instance is at most `border` pixels away."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * border + 1, 2 * border + 1))
     return np.asarray(cv2.dilate(inside.astype(np.uint8), disc), np.uint8)

@@ -1,4 +1,4 @@
-"""A folder of TIFF images of any number of channels, and a folder of masks."""
+"""Reads a folder of TIFF images of any number of channels, and a folder of masks."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +21,7 @@ from segtrain.errors import UserError, is_noting
 
 
 class _Sample(NamedTuple):
-    """One sample: the pair of files, and which of their samples it is."""
+    """Holds one sample: the pair of files, and which of their samples it is."""
 
     id: str
     pair: Pair
@@ -29,7 +29,7 @@ class _Sample(NamedTuple):
 
 
 class Tiff:
-    """Multispectral and microscopy images: 8 and 16 bits, float32, n channels, several pages; pairs as of `Folder`.
+    """Reads multispectral and microscopy images: 8 and 16 bits, float32, n channels, several pages; pairs as `Folder`.
 
     `ids` are paths without extension from the images folder, with /page_0000 and so on behind where pages are samples;
     these have their file as their group. PNG, JPEG and BMP files beside TIFF are read as `Folder` reads them.
@@ -50,12 +50,12 @@ class Tiff:
         tolerance: int | None = None,
         orphans: str | None = None,
     ) -> None:
-        """Find and pair the files; the tags of all are read, their pixels are not.
+        """Finds and pairs the files; the tags of all are read, their pixels are not.
 
         Args:
             root: folder of the data, from the current directory when relative.
             classes: name -> value in the mask, 0..65535, or colour "#rrggbb", or a list of either, in label order.
-            images: folder of images below root, or a pattern with {id} (`find_sides`).
+            images: folder of images below root, or a pattern with {id} (`find_file_sides`).
             masks: the same of masks.
             channels: which channels are taken, from 0, in this order; None: all.
             pages: what the pages of a file are: "channels", or "samples", with a mask page each.
@@ -102,7 +102,7 @@ class Tiff:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is broken, or the mask holds what is no class.
@@ -114,7 +114,7 @@ class Tiff:
         return sample_of(image, labels, missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of all files."""
+        """Returns BLAKE2b over the choices, and names and contents of all files."""
         files = (path for pair in self._pairs for path in (pair.image, pair.mask))
         return digest(self._root, files, *self._meaning, keep=self._contents)
 
@@ -127,7 +127,7 @@ class Tiff:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: image and mask."""
+        """Returns the files of `ids[index]`: image and mask."""
         return [self._samples[index].pair.image, self._samples[index].pair.mask]
 
     def _image(self, index: int) -> Pixels:
@@ -151,7 +151,7 @@ class Tiff:
 
 
 def _checked(pair: Pair, pages: str) -> PageLayout:
-    """The layout of the image, which the mask has too."""
+    """Returns the layout of the image, which the mask has too."""
     image, mask = read_page_layout(pair.image, pages), read_page_layout(pair.mask, pages, of_mask=True)
     if image[:3] != mask[:3]:
         shown = [f"{one.samples} of {one.width} x {one.height} pixels" for one in (image, mask)]
@@ -163,7 +163,7 @@ def _checked(pair: Pair, pages: str) -> PageLayout:
 
 
 def _known(pair: Pair, pages: str) -> PageLayout:
-    """The layout of the image, as far as it can be had while an audit looks on, which then hears why by reading it.
+    """Returns the image's layout, as far as an audit that looks on can have it; reading tells it why.
 
     Of a broken image that of the mask, without channels; of both one sample.
     """

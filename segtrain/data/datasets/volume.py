@@ -1,4 +1,4 @@
-"""Slices of scans in three dimensions, NIfTI or DICOM, with labels in NIfTI."""
+"""Reads slices of scans in three dimensions, NIfTI or DICOM, with labels in NIfTI."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ AXES = {0: "left to right", 1: "back to front", 2: "feet to head"}
 
 
 class _Patient(NamedTuple):
-    """A case with its scans open: headers read, voxels not."""
+    """Holds a case with its scans open: headers read, voxels not."""
 
     case: Case
     images: list[Scan]
@@ -31,7 +31,7 @@ class _Patient(NamedTuple):
 
 
 class Volume:
-    """Slices along one of the patient's axes; `ids` are "PATIENT/slice_0012", `groups` the patients.
+    """Reads slices along one of the patient's axes; `ids` are "PATIENT/slice_0012", `groups` the patients.
 
     Scans are turned to the nearest patient's axes by the affine of each, never resampled. Images (H, W, C) are
     float32; channels are those of the modalities in turn.
@@ -56,7 +56,7 @@ class Volume:
         palette: Sequence[Sequence[int]] | None = None,
         orphans: str | None = None,
     ) -> None:
-        """Find the scans and read their headers; with empty="drop" the labels too.
+        """Finds the scans and reads their headers; with empty="drop" the labels too.
 
         Args:
             root: folder of the data, from the current directory when relative.
@@ -109,7 +109,7 @@ class Volume:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is broken, holds what is no number, or a label that is no class.
@@ -118,11 +118,11 @@ class Volume:
         return Sample(self._image(index), self._labels(self._patients[number].label, at))
 
     def spacing(self, index: int) -> tuple[float, float]:
-        """Height and width in mm of a pixel of `ids[index]`."""
+        """Returns height and width in mm of a pixel of `ids[index]`."""
         return spacing(self._patients[self._slices[index][0]].label.grid, self._axis)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of all files."""
+        """Returns BLAKE2b over the choices, and names and contents of all files."""
         return self._digest(*self._meaning, keep=self._contents)
 
     def older_fingerprints(self) -> list[str]:
@@ -144,7 +144,7 @@ class Volume:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: images, a folder's slices too, and the label."""
+        """Returns the files of `ids[index]`: images, a folder's slices too, and the label."""
         _, images, label = self._patients[self._slices[index][0]]
         return [file for scan in (*images, label) for file in scan.files]
 
@@ -197,7 +197,7 @@ class Volume:
 
 
 def _is_plain(classes: Mapping[str, Any], ignore_value: object) -> bool:
-    """Whether a label is the value in the file: then what is read does not hang on the classes."""
+    """Returns whether a label is the value in the file: then what is read does not hang on the classes."""
     return ignore_value is None and list(classes.values()) == list(range(len(classes)))
 
 
@@ -229,7 +229,7 @@ def _is_range(value: object) -> bool:
 
 
 def _opened(case: Case) -> _Patient:
-    """The case with the headers of its scans read.
+    """Returns the case with the headers of its scans read.
 
     While an audit looks on, a scan whose header is broken stands on the grid of the others, and says so when it is
     read: so the patient keeps its slices.
@@ -255,7 +255,7 @@ def _scan(path: Path) -> Scan | UserError:
 
 
 def _stand_in(path: Path, grid: Grid, error: UserError) -> Scan:
-    """A scan that raises the error when it is loaded; of how many channels nobody knows."""
+    """Returns a scan that raises the error when it is loaded; of how many channels nobody knows."""
     files = sorted(one for one in path.iterdir() if not one.is_dir()) if path.is_dir() else [path]
     return Scan(str(path), grid, 0, 1.0, 0.0, functools.partial(_raise, error), tuple(files))
 

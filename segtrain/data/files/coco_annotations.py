@@ -31,7 +31,7 @@ COMPRESSED = re.compile("(?:[P-o]{0,12}[0-O])*")
 
 
 class Object(NamedTuple):
-    """One annotated object; `segmentation` is still as the file has it."""
+    """Holds one annotated object; `segmentation` is still as the file has it."""
 
     name: str  # for messages
     label: int
@@ -40,7 +40,7 @@ class Object(NamedTuple):
 
 
 class AnnotatedImage(NamedTuple):
-    """One image of an annotation file, with its size in pixels and the objects of the chosen categories."""
+    """Holds one image of an annotation file, with its size in pixels and the objects of the chosen categories."""
 
     file_name: str
     height: int
@@ -49,7 +49,7 @@ class AnnotatedImage(NamedTuple):
 
 
 def load_images(path: Path, label_of: Mapping[str, int]) -> list[AnnotatedImage]:
-    """The images of an annotation file; objects of categories that `label_of` does not name are left out.
+    """Returns the images of an annotation file, without objects of categories that `label_of` does not name.
 
     Raises:
         UserError: no such file, no JSON of this kind, an id that is missing or there twice, a name of `label_of` that
@@ -80,7 +80,7 @@ def load_images(path: Path, label_of: Mapping[str, int]) -> list[AnnotatedImage]
 
 
 def region_of(segmentation: Any, height: int, width: int, name: str) -> Region:
-    """Where an object is, (H, W): the union of its polygons, or its run lengths, plain or compressed.
+    """Returns where an object is, (H, W): the union of its polygons, or its run lengths, plain or compressed.
 
     Raises:
         UserError: it is neither, does not fit the image, or is broken; says `name`.
@@ -112,7 +112,7 @@ def is_shapeless(polygon: Any) -> bool:
 
 
 def draw_regions(regions: Sequence[tuple[int, Region]], height: int, width: int) -> NDArray[np.uint8]:
-    """Labels (H, W): 0, and over it each region's label in turn."""
+    """Returns labels (H, W): 0, and over it each region's label in turn."""
     labels = np.zeros((height, width), np.uint8)
     for label, where in regions:
         labels[where] = label
@@ -120,7 +120,7 @@ def draw_regions(regions: Sequence[tuple[int, Region]], height: int, width: int)
 
 
 class Mended(NamedTuple):
-    """A segmentation, None where nothing is left of it, and how many of its polygons were cut or left out."""
+    """Holds a segmentation, None where nothing is left, and how many of its polygons were cut or left out."""
 
     segmentation: Any
     cut: int
@@ -128,7 +128,7 @@ class Mended(NamedTuple):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing is drawn of the object, as was asked for."""
+        """Says whether nothing is drawn of the object, as was asked for."""
         return self.segmentation is None and bool(self.cut or self.left_out)
 
 
@@ -236,7 +236,7 @@ def _refer(entry: Entry, key: str, known: Mapping[Any, object], path: Path) -> N
 
 
 def _shown(found: Any) -> str:
-    """The value for a message: of many numbers the first, whole, and of what is long else the beginning."""
+    """Returns the value for a message: of many numbers the first, whole, and of what is long else the beginning."""
     if is_numbers(found):
         return f"[{', '.join(map(repr, found[:NUMBERS]))}{', …' * (len(found) > NUMBERS)}]"
     text = repr(found)
@@ -269,7 +269,7 @@ def _runs(segmentation: dict[str, Any], height: int, width: int, name: str) -> R
 
 
 def _filled(runs: Sequence[int], height: int, width: int) -> Region:
-    """Runs outside and inside the object in turn, down the columns, as pixels.
+    """Returns runs outside and inside the object in turn, down the columns, as pixels.
 
     Not by pycocotools 2.0.11: its decode warns under numpy 2, and returns what was in memory where runs end early.
     """
@@ -278,7 +278,7 @@ def _filled(runs: Sequence[int], height: int, width: int) -> Region:
 
 
 def _unpacked(letters: str) -> list[int]:
-    """Lengths out of letters: five bits each, low ones first, signed; from the fourth on less the one before last.
+    """Returns lengths out of letters: five bits each, low first, signed; from the fourth less the one before last.
 
     Source: rleFrString in pycocotools' maskApi.c.
     """
@@ -310,7 +310,7 @@ def _is_outside(polygon: Any, height: int, width: int) -> bool:
 
 
 def _clipped(polygon: list[float], height: int, width: int) -> list[float]:
-    """The part of a polygon inside the image; none where that has no area.
+    """Returns the part of a polygon inside the image; none where that has no area.
 
     Source: Sutherland and Hodgman, "Reentrant polygon clipping", Communications of the ACM 17 (1974) 32.
     """

@@ -1,4 +1,4 @@
-"""Columns of many strings without a Python object each: a million names take some 40 MB, a million labels 4 MB."""
+"""Holds columns of many strings without a Python object each: a million names in 40 MB, labels in 4 MB."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
@@ -9,10 +9,10 @@ STEP = 1 << 16  # strings that are Python objects at a time while all are gone t
 
 
 class NameColumn(Sequence[str]):
-    """Strings that mostly differ, in a numpy array of strings."""
+    """Holds strings that mostly differ, in a numpy array of strings."""
 
     def __init__(self, array: Any) -> None:
-        """Over an array (n,) of numpy's variable-width strings, or any sequence of strings, which is copied."""
+        """Takes an array (n,) of numpy's variable-width strings, or any sequence of strings, which is copied."""
         self.array: np.ndarray[Any, Any] = np.asarray(array, np.dtypes.StringDType())
 
     def __len__(self) -> int:
@@ -34,10 +34,10 @@ class NameColumn(Sequence[str]):
 
 
 class Codes(Sequence[str | None]):
-    """Strings of which many are equal: `codes` (n,) are positions in `names`, -1 is None."""
+    """Holds strings of which many are equal: `codes` (n,) are positions in `names`, -1 is None."""
 
     def __init__(self, codes: np.ndarray[Any, Any], names: Sequence[str]) -> None:
-        """Of whole numbers (n,) and what they stand for."""
+        """Takes whole numbers (n,) and what they stand for."""
         self.codes, self.names = codes, names
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class Codes(Sequence[str | None]):
 
 
 def as_codes(values: Sequence[str | None]) -> Codes:
-    """The values as `Codes`: themselves where they are."""
+    """Returns the values as `Codes`: themselves where they are."""
     if isinstance(values, Codes):
         return values
     table: dict[str, int] = {}

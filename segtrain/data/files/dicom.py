@@ -1,4 +1,4 @@
-"""A folder with a DICOM series, one slice a file, as a scan."""
+"""Opens a folder with a DICOM series, one slice a file, as a scan."""
 
 import functools
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ NUMBERS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacin
 
 
 def open_series(folder: Path) -> Scan:
-    """The scan in a folder, by the headers of its files, which are all read.
+    """Returns the scan in a folder, by the headers of its files, which are all read.
 
     Files are those that end in .dcm, or, without any, all. Values are rescaled slice by slice: HU in CT.
 
@@ -103,7 +103,7 @@ def _check_same(header: Any, first: Any, path: Path, first_path: Path) -> None:
 
 
 def _step(folder: Path, paths: Sequence[Path], along: Sequence[float], first: Any) -> float:
-    """Distance between slices, mm."""
+    """Returns the distance between slices, mm."""
     gaps = np.diff(along)
     if not len(gaps):
         return float(first.get("SliceThickness") or 1)
@@ -119,7 +119,7 @@ def _step(folder: Path, paths: Sequence[Path], along: Sequence[float], first: An
 
 
 def _voxels(paths: Sequence[Path]) -> Array:
-    """Rescaled values (column, row, slice) float32."""
+    """Returns rescaled values (column, row, slice) float32."""
     return np.stack([_slice(path) for path in paths], axis=-1)
 
 

@@ -19,7 +19,7 @@ MOST_VALUES = 1 << 28  # values that are decoded for that, of images that are no
 
 
 def digest(root: Path, paths: Iterable[Path], *options: object, keep: dict[Path, bytes] | None = None) -> str:
-    """BLAKE2b over the options' `repr`, and the names from root and the contents of the files.
+    """Returns BLAKE2b over the options' `repr`, and the names from root and the contents of the files.
 
     `keep` is filled with 16 bytes of each file's own hash.
     """

@@ -24,7 +24,7 @@ COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
 
 class Coding:
-    """The classes of a dataset and how its masks write them."""
+    """Knows the classes of a dataset and how its masks write them."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Coding:
         palette: Sequence[Sequence[int]] | None = None,
         tolerance: int | None = None,
     ) -> None:
-        """Build the table.
+        """Builds the table.
 
         Args:
             classes: name -> value 0..65535 in the mask, or colour "#rrggbb", or a list of either, in label order.
@@ -70,7 +70,7 @@ class Coding:
         self._table = self._filled()
 
     def labels(self, pixels: Pixels, name: object, missing: Where | None = None) -> Labels:
-        """Labels (H, W) of a mask (H, W) of values, or (H, W, 3) of colours; (H, W) is grey where colours are asked.
+        """Returns labels (H, W) of a mask of values, or (H, W, 3) of colours, where (H, W) is taken for grey.
 
         Args:
             pixels: the mask.
@@ -92,7 +92,7 @@ class Coding:
         return labels
 
     def _found(self, codes: Pixels) -> Labels:
-        """Labels (H, W), `UNKNOWN` where a code is of no class."""
+        """Returns labels (H, W), `UNKNOWN` where a code is of no class."""
         if codes.dtype == np.uint8:
             return np.asarray(cv2.LUT(codes, self._table[:256]), np.uint8)
         inside = (codes >= 0) & (codes < len(self._table))
@@ -111,7 +111,7 @@ class Coding:
         return tuple((code >> 16, code >> 8 & 255, code & 255) for code in firsts)
 
     def _filled(self) -> Labels:
-        """The label of each code, `UNKNOWN` of most."""
+        """Returns the label of each code, `UNKNOWN` of most."""
         label_of = {_number(code): label for label, codes in enumerate(self._codes.values()) for code in codes}
         label_of |= {_number(code): IGNORE_INDEX for code in self._ignored}
         table = np.full(COLOURS if self.in_colour else VALUES, UNKNOWN, np.uint8)
@@ -199,7 +199,7 @@ def _shown(codes: Sequence[Code]) -> str:
 
 
 def _packed(pixels: Pixels, name: object) -> Pixels:
-    """Colours as whole numbers 0xrrggbb."""
+    """Returns colours as whole numbers 0xrrggbb."""
     if pixels.dtype != np.uint8:
         raise UserError(
             f"mask '{name}' has {pixels.dtype.name} pixels; dataset.classes are colours of 8 bits a channel; save it "
@@ -211,7 +211,7 @@ def _packed(pixels: Pixels, name: object) -> Pixels:
 
 
 def _values(pixels: Pixels, name: object, missing: Where | None, tolerance: int) -> Pixels:
-    """Whole numbers (H, W); -1 where a file says that it holds nothing and what it holds is none."""
+    """Returns whole numbers (H, W); -1 where a file says that it holds nothing and what it holds is none."""
     if pixels.ndim == 3:
         apart = int((pixels.max(2).astype(np.int64) - pixels.min(2)).max(initial=0))
         if apart > tolerance:
@@ -266,5 +266,5 @@ def way_out_of_jpeg(found: Sequence[int], known: Sequence[int], in_colour: bool)
 
 
 def _channels(code: int, in_colour: bool) -> list[int]:
-    """Red, green and blue of a colour 0xrrggbb, or the value."""
+    """Returns red, green and blue of a colour 0xrrggbb, or the value."""
     return [code >> 16, code >> 8 & 255, code & 255] if in_colour else [code]

@@ -28,7 +28,7 @@ DRIVE = re.compile("[A-Za-z]:")  # the beginning of an absolute path on Windows
 
 
 class Columns(BaseModel):
-    """What each column is called in the first line; None: not to be read though it may be there."""
+    """Says what each column is called in the first line; None: not to be read though it may be there."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -40,7 +40,7 @@ class Columns(BaseModel):
 
     @classmethod
     def given(cls, names: Mapping[str, str | None] | None) -> "Columns":
-        """The default names but for those that are given.
+        """Returns the default names but for those that are given.
 
         Raises:
             UserError: there is no such column, a name is no text, or a name stands twice.
@@ -62,10 +62,10 @@ class Columns(BaseModel):
 
 
 class Manifest:
-    """A text file of one line a sample below a line of column names; UTF-8, quotes as in RFC 4180."""
+    """Reads a text file of one line a sample below a line of column names; UTF-8, quotes as in RFC 4180."""
 
     def __init__(self, path: Path, columns: Columns, delimiter: str | None) -> None:
-        """Read the first line.
+        """Reads the first line.
 
         Args:
             path: the file.
@@ -93,11 +93,11 @@ class Manifest:
         self._positions = self._found()
 
     def __contains__(self, role: str) -> bool:
-        """Whether there is a column for image, mask, split, group or weight."""
+        """Returns whether there is a column for image, mask, split, group or weight."""
         return role in self._positions
 
     def chunks(self) -> Iterator[tuple[int, dict[str, Cells]]]:
-        """Up to `STEP` rows at a time: the number of the first, from 0, and role -> cells. Empty lines count for none.
+        """Yields up to `STEP` rows at a time, without empty lines: the number of the first, from 0, and role -> cells.
 
         Raises:
             UserError: a row has more or fewer cells than the first line, broken quotes, or text that is not UTF-8.
@@ -119,14 +119,14 @@ class Manifest:
                 first += len(chunk)
 
     def line(self, row: int) -> int:
-        """The line of the file, from 1, on which a row ends: the file is read again up to there."""
+        """Returns the line of the file, from 1, on which a row ends: the file is read again up to there."""
         with self._opened() as file:
             reader = self._reader(file)
             next(itertools.islice(filter(None, reader), row + 1, None))
             return int(reader.line_num)
 
     def error(self, row: int, what: str) -> UserError:
-        """A UserError about a row."""
+        """Returns a UserError about a row."""
         return UserError(f"'{self.path}', line {self.line(row)}: {what}")
 
     def _rows(self, file: IO[str]) -> Iterator[list[str]]:
@@ -160,7 +160,7 @@ class Manifest:
             ) from error
 
     def _found(self) -> dict[str, int]:
-        """Role -> position of its column."""
+        """Returns role -> position of its column."""
         positions = {}
         for role, name in self._wanted:
             if name is None:
@@ -180,12 +180,12 @@ class Manifest:
         return positions
 
     def _alike(self, name: str) -> str | None:
-        """A column that is likely meant: it differs in case only, so that to leave it out would be a surprise."""
+        """Returns a column that is likely meant, as it differs in case only: to leave it out would be a surprise."""
         return next((column for column in self._header if column.casefold() == name.casefold()), None)
 
 
 class Rows(NamedTuple):
-    """Samples sorted by id; an id and its extension are the image's path from the manifest's folder."""
+    """Holds samples sorted by id; an id and its extension are the image's path from the manifest's folder."""
 
     ids: NameColumn
     extensions: Codes
@@ -195,12 +195,12 @@ class Rows(NamedTuple):
     weights: Floats | None
 
     def image(self, index: int) -> str:
-        """The path of an image."""
+        """Returns the path of an image."""
         return f"{self.ids[index]}{self.extensions[index]}"
 
 
 class _Coded:
-    """Strings that come in chunks, as `Codes`."""
+    """Collects strings that come in chunks, as `Codes`."""
 
     def __init__(self) -> None:
         self._table: dict[str, int] = {}
@@ -215,7 +215,7 @@ class _Coded:
 
 
 def read_rows(manifest: Manifest, outside: bool) -> Rows:
-    """The rows of a manifest, sorted by id.
+    """Returns the rows of a manifest, sorted by id.
 
     Args:
         manifest: the file.
@@ -260,7 +260,7 @@ def _header(line: str, delimiter: str) -> list[str]:
 
 
 def _stem(path: str) -> str:
-    """The first of what os.path.splitext gives, in a third of its time."""
+    """Returns the first of what os.path.splitext gives, in a third of its time."""
     stem, _, extension = path.rpartition(".")
     return path if "/" in extension or not stem.rpartition("/")[2].lstrip(".") else stem
 
@@ -273,7 +273,7 @@ def _paths(manifest: Manifest, first: int, role: str, cells: Sequence[str], outs
 
 
 def _path(manifest: Manifest, row: int, role: str, cell: str, outside: bool) -> str:
-    """The path without parts that are empty or "."."""
+    """Returns the path without parts that are empty or "."."""
     parts = [part for part in cell.split("/") if part not in ("", ".")]
     is_absolute = cell.startswith("/") or DRIVE.match(cell) is not None
     if not parts:
@@ -336,7 +336,7 @@ def _number(cell: str) -> float:
 
 
 def _refuse_twice(manifest: Manifest, names: np.ndarray[Any, Any], order: np.ndarray[Any, Any]) -> None:
-    """Refuse two equal names, which stand side by side: `names` are sorted, `order` are their rows."""
+    """Refuses two equal names, which stand side by side: `names` are sorted, `order` are their rows."""
     again = np.flatnonzero(names[1:] == names[:-1])
     if len(again):
         one, other = (manifest.line(int(row)) for row in order[again[0] : again[0] + 2])

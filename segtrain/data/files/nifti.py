@@ -31,7 +31,7 @@ VERSIONS = {348: ("f", 108, 344), 540: ("q", 168, 4)}  # header's length to type
 
 
 def open_nifti(path: Path) -> Scan:
-    """The scan in a file, by its header; a fourth axis holds channels.
+    """Returns the scan in a file, by its header; a fourth axis holds channels.
 
     Where its sform and its pixdim (or its qform) say other sides or axes of a voxel, it is remarked.
 
@@ -77,7 +77,7 @@ def _compare(image: Any, path: Path) -> None:
 
 
 def _voxels(path: Path) -> Array:
-    """As stored: of an uncompressed file a map of which only what is used is read."""
+    """Returns voxels as stored: of an uncompressed file a map of which only what is used is read."""
     try:
         stored = _unpacked(path) if path.suffix.lower() == ".gz" else _mapped(path)
     except (UserError, MemoryError):
@@ -106,7 +106,7 @@ def _unpacked(path: Path) -> Array:
 
 
 def _length(image: Any) -> int:
-    """Bytes of the file by its header."""
+    """Returns the bytes of the file by its header."""
     length: int = image.dataobj.offset + math.prod(image.shape) * image.get_data_dtype().itemsize
     return length
 
@@ -165,7 +165,7 @@ def _require_header(path: Path) -> None:
 
 
 def _order(start: bytes) -> tuple[str, int] | None:
-    """The order of bytes and the length of the header; None of no NIfTI file."""
+    """Returns the order of bytes and the length of the header; None of no NIfTI file."""
     for order in "<>":
         length = unpack_from(f"{order}i", start)[0] if len(start) >= 4 else 0
         if length in VERSIONS and len(start) >= length:

@@ -1,4 +1,4 @@
-"""Which image belongs to which mask: files of two folder trees, or of two patterns, matched by the sample's name."""
+"""Finds which image belongs to which mask, by names in two folder trees, or by two patterns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from segtrain.folders import files_below
 
 
 class Pair(NamedTuple):
-    """One sample's files; `split` is the train, val or test it lies in, None without one.
+    """Holds one sample's files; `split` is the train, val or test it lies in, None without one.
 
     `region` is the picture whose black pixels count nowhere, None without one.
     """
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The files of one kind by the sample's id; `place` says in messages which file a sample should have here."""
+    """Holds the files of one kind by the sample's id; `place` says in messages where a sample's file should be."""
 
     kind: str
     files: Mapping[str, Path]
@@ -32,7 +32,7 @@ class Side(NamedTuple):
 
 
 class FileSides(NamedTuple):
-    """What was found before it is paired; `splits` has every id of the images."""
+    """Holds what was found before it is paired; `splits` has every id of the images."""
 
     images: Side
     masks: Side
@@ -41,7 +41,7 @@ class FileSides(NamedTuple):
 
 
 def find_file_sides(root: Path, images: str, masks: str, regions: str | None = None) -> list[FileSides]:
-    """The files of each side, in pieces whose ids differ: one for each split folder above the images, else one.
+    """Returns the files of each side, in pieces whose ids differ: one for each split folder, else one.
 
     Each of `images`, `masks` and `regions` is a folder below root or a pattern. Folders: root/images with root/masks,
     in both of which folders train, val and test set the split and ids are the paths without extension; or
@@ -59,7 +59,7 @@ def find_file_sides(root: Path, images: str, masks: str, regions: str | None = N
 
 
 def pair_files(sides: FileSides, orphans: str | None = None) -> list[Pair]:
-    """A pair for every id.
+    """Returns a pair for every id.
 
     Args:
         sides: as `find_file_sides` found them.
@@ -192,7 +192,7 @@ def _split_of(name: str) -> str | None:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Image files below folder: path without extension -> file."""
+    """Returns the image files below folder: path without extension -> file."""
     visible = list(files_below(folder))
     found: dict[str, Path] = {}
     for path in sorted(p for p in visible if p.suffix.lower() in SUFFIXES):
@@ -241,7 +241,7 @@ def _fitting(root: Path, texts: Mapping[str, str]) -> FileSides:
 
 
 def _fits(root: Path, pattern: Pattern, patterns: Sequence[Pattern]) -> list[tuple[Path, str | None, str]]:
-    """Path, split and id of the files that the pattern is meant for: another one that says more of a file takes it."""
+    """Returns path, split and id of the files that the pattern is meant for: one that says more of a file takes it."""
     folder = root / pattern.folder
     _need_folder(folder, f"the files that fit {pattern.option}='{pattern.text}'")
     found, others = [], []

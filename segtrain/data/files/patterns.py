@@ -38,7 +38,7 @@ Found = dict[tuple[str | None, str], Path]  # (split, patient) -> what fits a pa
 
 
 class Pattern:
-    """Which files below a folder belong to one side of a dataset, and to which sample.
+    """Tells which files below a folder belong to one side of a dataset, and to which sample.
 
     `{id}` stands for any text, folders included, and takes as much as it can; `{folder}` for folders that come before
     it in the sample's name, where those of one name lie in each of many; `{split}` for train, val or test or their
@@ -47,7 +47,7 @@ class Pattern:
     """
 
     def __init__(self, text: str, option: str) -> None:
-        """Read the pattern; `option` is the key that gave it.
+        """Reads the pattern; `option` is the key that gave it.
 
         Raises:
             UserError: an unknown field, no `{id}`, a path that leaves the folder, an extension that is no image's.
@@ -61,7 +61,7 @@ class Pattern:
         self.weight = weight(text)
 
     def fits(self, name: str) -> tuple[str | None, str] | None:
-        """Split and id of a file, by its path with slashes; None when it does not fit."""
+        """Returns split and id of a file, by its path with slashes; None when it does not fit."""
         found = self._expression.fullmatch(name)
         if found is None:
             return None
@@ -121,7 +121,7 @@ def _expression(text: str) -> str:
 
 
 class Case(NamedTuple):
-    """One patient's files (or folders, of DICOM); `split` is None where no pattern holds {split}."""
+    """Holds one patient's files (or folders, of DICOM); `split` is None where no pattern holds {split}."""
 
     split: str | None
     patient: str
@@ -130,12 +130,12 @@ class Case(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The patient, behind the split where there is one."""
+        """Returns the patient, behind the split where there is one."""
         return f"{self.split}/{self.patient}" if self.split else self.patient
 
 
 class Cases(NamedTuple):
-    """The patients, sorted by id, and the files that have no partner and were left out."""
+    """Holds the patients, sorted by id, and the files that have no partner and were left out."""
 
     cases: list[Case]
     left_out: tuple[str, ...]
@@ -191,7 +191,7 @@ def _refuse_alone(patterns: Sequence[str], sides: Sequence[Found]) -> None:
 
 
 def _told_apart(patterns: Sequence[str], found: Sequence[list[Path]]) -> list[list[Path]]:
-    """What fits each pattern without what another, that says more of it, fits too."""
+    """Returns what fits each pattern without what another, that says more of it, fits too."""
     kept = []
     for number, (pattern, paths) in enumerate(zip(patterns, found, strict=True)):
         taken: set[Path] = set()
@@ -209,7 +209,7 @@ def _told_apart(patterns: Sequence[str], found: Sequence[list[Path]]) -> list[li
 
 
 def _fitting(root: Path, pattern: str) -> list[Path]:
-    """What fits the pattern, sorted."""
+    """Returns what fits the pattern, sorted."""
     if "{id}" not in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise UserError(
             f"the pattern '{pattern}' does not say where the patient's name stands; expected {{id}} in a path below "
@@ -227,7 +227,7 @@ def _fitting(root: Path, pattern: str) -> list[Path]:
 
 
 def _by_place(root: Path, pattern: str, paths: Sequence[Path]) -> Found:
-    """What fits the pattern, by split and patient."""
+    """Returns what fits the pattern, by split and patient."""
     expression, found = _case_expression(pattern), Found()
     for path in paths:
         fits = expression.fullmatch(path.relative_to(root).as_posix())
@@ -253,7 +253,7 @@ def _names_below(root: Path) -> list[str]:
 
 
 def _case_expression(pattern: str) -> re.Pattern[str]:
-    """The pattern, where a field's second place must repeat its first."""
+    """Returns the pattern, where a field's second place must repeat its first."""
     seen: set[str] = set()
     parts = []
     for part in re.split(r"(\{id\}|\{split\}|\*)", pattern):

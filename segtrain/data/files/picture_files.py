@@ -60,7 +60,7 @@ def dtype_of(image: ImageFile.ImageFile) -> str:
 
 
 def raw_mode(image: ImageFile.ImageFile) -> str:
-    """How the file packs its pixels, in PIL's words, such as "L;4" or "RGB;16B"; empty once decoded."""
+    """Returns how the file packs its pixels, in PIL's words, such as "L;4" or "RGB;16B"; empty once decoded."""
     if not image.tile:
         return ""
     arguments = image.tile[0].args
@@ -73,13 +73,13 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
 
 
 def deep_colours(image: ImageFile.ImageFile, pixels: Pixels) -> Pixels:
-    """Of what `_decoded_deep` gives (H, W, 3) or, where the colour modes hold grey and alpha, (H, W)."""
+    """Returns the colours of what `decode_deep` gives, (H, W, 3), or (H, W) where they hold grey and alpha."""
     channels = pixels[..., 0] if image.mode == "LA" else pixels[..., 2::-1]
     return np.ascontiguousarray(channels)
 
 
 def decode_deep(image: ImageFile.ImageFile, content: bytes) -> Pixels:
-    """Pixels of 16 bits a channel, as cv2 gives them: (H, W, 3) blue first, or (H, W, 4) with alpha."""
+    """Returns pixels of 16 bits a channel, as cv2 gives them: (H, W, 3) blue first, or (H, W, 4) with alpha."""
     if image.format == "TIFF" and orientation(image) >= 5:
         raise ValueError("cv2 does not read 16-bit colour on its side (orientation 5 to 8)")
     image.load()  # raises on a truncated file
@@ -90,7 +90,7 @@ def decode_deep(image: ImageFile.ImageFile, content: bytes) -> Pixels:
 
 
 def decode_shallow(image: ImageFile.ImageFile, content: bytes) -> Pixels:
-    """Grey (H, W) or RGB (H, W, 3), palette expanded and alpha dropped."""
+    """Returns grey (H, W) or RGB (H, W, 3), palette expanded and alpha dropped."""
     if image.mode in ("L", "F", "I", "RGB") or image.mode.startswith("I;16"):
         return decode_stored(image, content)
     if image.mode in GREY_MODES:
@@ -111,13 +111,13 @@ def decode_stored(image: ImageFile.ImageFile, content: bytes) -> Pixels:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; other numbers mean nothing and count as 1, as upright."""
+    """Returns the EXIF orientation, 1 to 8; other numbers mean nothing and count as 1, as upright."""
     found = image.getexif().get(ORIENTATION, 1)
     return found if found in range(1, 9) else 1
 
 
 def upright(pixels: Pixels, image: Image.Image) -> Pixels:
-    """Pixels turned as EXIF orientation asks; PIL has turned a TIFF already. Source: EXIF 2.32, tag 274."""
+    """Returns pixels turned as EXIF orientation asks; PIL has turned a TIFF already. Source: EXIF 2.32, tag 274."""
     turn = orientation(image)
     if turn in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -166,7 +166,7 @@ def refuse_lost_alpha(colours: Pixels, alpha: Pixels | None, path: object) -> No
 
 
 def _distinct(colours: Pixels) -> set[Any]:
-    """The different colours (n,) or (n, C)."""
+    """Returns the different colours (n,) or (n, C)."""
     if not len(colours):
         return set()
     found = np.unique(colours.reshape(len(colours), -1), axis=0)
@@ -174,7 +174,7 @@ def _distinct(colours: Pixels) -> set[Any]:
 
 
 def require_whole(image: Image.Image, content: bytes) -> None:
-    """Nothing, for a file whose header and data agree; `image` is the content opened, not decoded.
+    """Raises ValueError unless a file's header and data agree; `image` is the content opened, not decoded.
 
     A PNG image takes 1.7 times as long to read for it, a mask 1.3 times, when a process reads it for the first time:
     its pixels are inflated twice. Later, and for other formats, it costs next to nothing.
@@ -195,7 +195,7 @@ def require_whole(image: Image.Image, content: bytes) -> None:
 
 
 def _check_png(content: bytes) -> None:
-    """Every checksum, and as many pixels as asked for. Source: PNG specification (third edition), 5.3, 8.1, 13.10."""
+    """Checks every checksum, and the number of pixels. Source: PNG specification (third edition), 5.3, 8.1, 13.10."""
     chunks = list(_chunks(content))
     width, height, depth, colour, _, _, interlaced = unpack_from(">IIBBBBB", chunks[0][1])
     bits = depth * PNG_CHANNELS[colour]
@@ -213,7 +213,7 @@ def _check_png(content: bytes) -> None:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Kind, data and CRC-32 of each, which fits."""
+    """Yields kind, data and CRC-32 of each, which fits."""
     position, kind = 8, b""
     while kind != b"IEND":
         length, kind = unpack_from(">I4s", content.ljust(position + 8), position)
@@ -227,7 +227,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 
 def _check_inflated(data: bytes, expected: int) -> None:
-    """Whether the data decompresses to the number of bytes that its header asks for."""
+    """Raises ValueError unless the data decompresses to the number of bytes that its header asks for."""
     inflater = zlib.decompressobj()
     held = len(inflater.decompress(data, expected + 1))  # the limit: a bomb swells no further than its header says
     if held != expected or not inflater.eof:
@@ -236,7 +236,7 @@ def _check_inflated(data: bytes, expected: int) -> None:
 
 
 def _check_bmp(image: Image.Image, content: bytes) -> None:
-    """Uncompressed rows must fill the file, or what the header says they fill: a profile may follow them."""
+    """Raises ValueError unless uncompressed rows fill the file, or what the header says: a profile may follow."""
     codec, _, offset, arguments = image.tile[0]  # type: ignore[attr-defined]
     if codec != "raw":
         return
@@ -251,7 +251,7 @@ def _check_bmp(image: Image.Image, content: bytes) -> None:
 
 
 def _check_gif(image: Image.Image, content: bytes) -> None:
-    """The one picture must cover the screen: elsewhere a decoder would make pixels up."""
+    """Raises ValueError unless the one picture covers the screen: elsewhere a decoder would make pixels up."""
     screen = unpack_from("<HH", content, 6)
     boxes = [tile[1] for tile in image.tile]  # type: ignore[attr-defined]
     if screen != image.size or boxes != [(0, 0, *image.size)]:
@@ -259,7 +259,7 @@ def _check_gif(image: Image.Image, content: bytes) -> None:
 
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
-    """Strips must be as many and as long as the size asks for. Source: TIFF 6.0, "RowsPerStrip" and following."""
+    """Raises ValueError unless strips are as many and as long as asked for. Source: TIFF 6.0, "RowsPerStrip"."""
     order, offset = ("<" if content[:2] == b"II" else ">"), "8xQ" if content[2:4] in BIG_TIFF else "4xI"
     taken = taken_by_tags(content, unpack_from(order + offset, content)[0])
     tags = image.tag_v2

@@ -1,4 +1,4 @@
-"""The one place that turns a PNG, JPEG, TIFF, BMP or GIF file into pixels: images as RGB or grey, masks as stored.
+"""Turns PNG, JPEG, TIFF, BMP and GIF files into pixels, and is the one place that does: images, and masks as stored.
 
 PIL opens them, because it refuses a truncated file; cv2 returns one with its missing rows black. What PIL lets pass,
 `picture_files` refuses, and it says who decodes.
@@ -64,7 +64,7 @@ UNSCALE = {"L;2": 85, "L;4": 17}  # PIL stretches 2- and 4-bit grey to 0..255 by
 
 
 class Header(NamedTuple):
-    """Size in pixels, after EXIF orientation, channels (1 or 3) and name of the dtype that `read_image` will return."""
+    """Holds size in pixels, after EXIF orientation, channels (1 or 3) and the dtype that `read_image` will return."""
 
     height: int
     width: int
@@ -73,14 +73,14 @@ class Header(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """An image (H, W, C), and where (H, W) its file says that it holds nothing: see `nodata`; None: nowhere."""
+    """Holds an image (H, W, C), and where (H, W) its file says that it holds nothing, see `tiff_tags`, or None."""
 
     pixels: Pixels
     missing: Where | None
 
 
 class Coded(NamedTuple):
-    """A mask as stored, (H, W) or (H, W, 3) of colours, and where (H, W) it holds nothing; None: nowhere."""
+    """Holds a mask as stored, (H, W) or (H, W, 3) of colours, and where (H, W) it holds nothing; None: nowhere."""
 
     codes: Pixels
     missing: Where | None
@@ -104,12 +104,12 @@ def read_header(path: Path, of_mask: bool = False) -> Header:
 
 
 def read_image(path: Path) -> Pixels:
-    """The image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored; see `read_picture`."""
+    """Returns the image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored; see `read_picture`."""
     return read_picture(path).pixels
 
 
 def read_picture(path: Path) -> Picture:
-    """The image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored.
+    """Returns the image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored.
 
     EXIF orientation is applied, alpha is dropped, palettes are expanded to RGB, 1-bit pixels become 0 and
     255, a TIFF whose 0 is white (of 1 to 8 or of 16 bits) is turned about, so that its 0 is black. Where a TIFF holds
@@ -139,12 +139,12 @@ def read_picture(path: Path) -> Picture:
 
 
 def read_mask(path: Path, in_colour: bool = False) -> Pixels:
-    """The mask as stored; see `read_coded`."""
+    """Returns the mask as stored; see `read_coded`."""
     return read_coded(path, in_colour).codes
 
 
 def read_coded(path: Path, in_colour: bool = False) -> Coded:
-    """The mask as stored: (H, W), or (H, W, 3) for colour, whose alpha is dropped, as it may say nothing more.
+    """Returns the mask as stored, (H, W), or (H, W, 3) for colour, whose alpha is dropped: it may say nothing more.
 
     Palette masks, among them GIF, give their indices, or, `in_colour`, their colours; 1-, 2- and 4-bit masks 0..1,
     0..3 and 0..15; 8 bits uint8, 16 bits uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to
@@ -179,7 +179,7 @@ def _codes(image: ImageFile.ImageFile, content: bytes, in_colour: bool, path: Pa
 
 
 def with_channels(image: Pixels, channels: int) -> Pixels:
-    """The image with 1 or 3 channels; grey is ITU-R BT.601 luma, as of cv2 and PIL."""
+    """Returns the image with 1 or 3 channels; grey is ITU-R BT.601 luma, as of cv2 and PIL."""
     if image.shape[2] == channels:
         return image
     if channels == 3:
@@ -189,7 +189,7 @@ def with_channels(image: Pixels, channels: int) -> Pixels:
 
 @contextmanager
 def _decodable(path: Path, of_mask: bool = False) -> Iterator[tuple[ImageFile.ImageFile, bytes]]:
-    """The file opened, with its content, once that has been found whole."""
+    """Yields the file opened, with its content, once that has been found whole."""
     with _named(path):
         content = bytes_of(path)
         with _opened(path, io.BytesIO(content), of_mask) as image:
@@ -214,7 +214,7 @@ def _opened(path: Path, file: IO[bytes], of_mask: bool) -> Iterator[ImageFile.Im
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Errors that name the file, and no warning: PIL warns of metadata, and of sizes that we judge ourselves."""
+    """Makes errors name the file, and silences PIL, which warns of metadata, and of sizes that we judge ourselves."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -23,7 +23,7 @@ OKABE_ITO: tuple[RGB, ...] = (
 
 
 class Sample(NamedTuple):
-    """One image and its labels.
+    """Holds one image and its labels.
 
     `image` is (H, W, C), uint8, uint16 or float32, RGB order; `mask` is (H, W) uint8 with labels 0..n-1 in
     the order of the dataset's `classes`, or its `ignore_index`.
@@ -34,7 +34,7 @@ class Sample(NamedTuple):
 
 
 def colours(classes: Sequence[str]) -> tuple[RGB, ...]:
-    """A colour for each class: black for "background", Okabe and Ito's seven, then spaced hues."""
+    """Returns a colour for each class: black for "background", Okabe and Ito's seven, then spaced hues."""
     palette: list[RGB] = []
     drawn = 0
     for name in classes:

@@ -1,4 +1,4 @@
-"""Samples out of TIFF files that PIL cannot give: any number of channels, types and pages; by tifffile."""
+"""Reads samples out of TIFF files that PIL cannot give: any number of channels, types and pages; by tifffile."""
 
 import logging
 import math
@@ -45,7 +45,7 @@ EXACT = 2**24  # whole numbers up to here are float32 without rounding
 
 
 class PageLayout(NamedTuple):
-    """How many samples a file holds, and shape and name of the dtype of each as `read_pixels` gives it."""
+    """Holds how many samples a file has, and shape and dtype's name of each as `read_pixels` gives it."""
 
     samples: int
     height: int
@@ -55,7 +55,7 @@ class PageLayout(NamedTuple):
 
 
 def read_page_layout(path: Path, pages: str, of_mask: bool = False) -> PageLayout:
-    """What a file holds, by its tags; any but a TIFF is one sample.
+    """Returns what a file holds, by its tags; any but a TIFF is one sample.
 
     Raises:
         UserError: the file is broken, of a kind that is not read, or, `of_mask`, a mask whose labels might be inverted.
@@ -71,7 +71,7 @@ def read_page_layout(path: Path, pages: str, of_mask: bool = False) -> PageLayou
 
 
 def read_pixels(path: Path, pages: str, number: int) -> Picture:
-    """Sample `number` of an image (H, W, C), uint8, uint16 or float32, and where it holds nothing, which is filled.
+    """Returns an image (H, W, C) by its number, uint8, uint16 or float32, filled where it holds nothing, and where.
 
     1-bit pixels become 0 and 255, other types float32, which rounds float64. Where 0 is white, unsigned numbers are
     turned about, so that it is black.
@@ -92,7 +92,7 @@ def read_pixels(path: Path, pages: str, number: int) -> Picture:
 
 
 def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
-    """Sample `number` of a mask as stored: (H, W), or (H, W, 3) for colour; a palette's indices, or its colours.
+    """Returns a mask as stored by its number: (H, W), or (H, W, 3) for colour; a palette's indices, or its colours.
 
     Raises:
         UserError: the file is broken, has a number of channels that no mask has, is one whose 0 is white, or says by
@@ -121,7 +121,7 @@ def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
 
 @contextmanager
 def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
-    """The one series of pages of equal shape that a file holds."""
+    """Yields the one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
     try:  # _multifile: the text of an OME-TIFF may name any other file as the place of its pixels
         require_regular(path)
@@ -144,7 +144,7 @@ def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
 
 
 class _Complaints(logging.Handler):
-    """What a library logs as an error in this thread."""
+    """Hears what a library logs as an error in this thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -152,14 +152,14 @@ class _Complaints(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note it."""
+        """Notes it."""
         if record.thread == self._thread:
             self.heard.append(record.getMessage())
 
 
 @contextmanager
 def _heeded() -> Iterator[None]:
-    """A block that ends in an error where tifffile complained: it logs broken tags and lost pages, and goes on."""
+    """Makes a block end in an error where tifffile complained: it logs broken tags and lost pages, and goes on."""
     complaints, logger = _Complaints(), logging.getLogger("tifffile")
     logger.addHandler(complaints)
     try:
@@ -203,7 +203,7 @@ def _check(series: Any, path: Path, of_mask: bool) -> None:
 
 
 def _numbers(series: Any, pages: str) -> Pixels:
-    """The numbers of the pages of each sample: (samples, pages a sample).
+    """Returns the numbers of the pages of each sample: (samples, pages a sample).
 
     Axes that the file calls channels (C, S) are never samples.
     """
@@ -216,7 +216,7 @@ def _numbers(series: Any, pages: str) -> Pixels:
 
 
 def _stored(series: Any, pages: str, number: int) -> Pixels:
-    """One sample (H, W, C) as stored: pages in turn, and in each its channels."""
+    """Returns one sample (H, W, C) as stored: pages in turn, and in each its channels."""
     numbers = _numbers(series, pages)
     require_page(series.keyframe)
     if len(series.pages) == numbers.size:

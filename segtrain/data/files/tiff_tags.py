@@ -177,7 +177,7 @@ def bits_of(image: Image.Image) -> int:
 
 
 def find_missing(image: Image.Image, pixels: Pixels, path: Path) -> Where | None:
-    """Where (H, W) a TIFF holds its nodata value, which is a number of the file, not of the picture made of it."""
+    """Returns where (H, W) a TIFF holds its nodata value, a number of the file, not of the picture made of it."""
     value = parse_nodata(tags_of(image).get(NODATA), path)
     if value is None:
         return None

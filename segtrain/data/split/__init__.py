@@ -1,4 +1,4 @@
-"""Which sample trains, which chooses, which judges: train, val and test. A class a way, a file each in conf/split."""
+"""Offers the ways to say which sample trains, chooses and judges, each a class, with a file in conf/split."""
 
 from segtrain.data.split.blocks import Blocks
 from segtrain.data.split.folds import Folds

@@ -1,4 +1,4 @@
-"""Slabs of neighbours with a gap between them."""
+"""Splits into slabs of neighbours with a gap between them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ Layout = list[tuple[str, int]]  # part, number of samples
 
 
 class Blocks:
-    """Contiguous slabs in id order, for slices that resemble their neighbours.
+    """Cuts contiguous slabs in id order, for slices that resemble their neighbours.
 
     At the end: train, gap, val, gap, test. Inside: train, gap, val, gap, train, gap, test, gap, train, with equal
     train slabs, so that nothing beyond the ends of what was trained on is asked.
@@ -37,7 +37,7 @@ class Blocks:
     cuts_groups = True
 
     def __init__(self, val: float, test: float, gap: int = 5, inside: bool = False, group: str | None = None) -> None:
-        """Nothing is cut yet.
+        """Takes the choices; nothing is cut yet.
 
         Args:
             val: share of the samples of each stack that validate, 0..1.
@@ -88,7 +88,7 @@ class Blocks:
     def _stacks(
         self, ids: Sequence[str], groups: Sequence[str | None] | None, pool: Indices
     ) -> Iterator[tuple[str | None, list[int]]]:
-        """Name and samples of each stack in the pool; the name of a single one is None."""
+        """Yields name and samples of each stack in the pool; the name of a single one is None."""
         together = whole_groups(ids, groups, self._group)
         if groups is not None:
             together = whole_groups(ids, groups, None)  # an expression may join stacks, of a patient: each is cut
@@ -126,7 +126,7 @@ def _require_room(name: str, samples: int, layout: Layout) -> None:
 
 
 def _slabs(samples: Sequence[int], layout: Sequence[tuple[str, int]]) -> dict[str, list[int]]:
-    """The samples dealt out in order, so many to each part in turn; what is too many at the end is dropped."""
+    """Returns the samples dealt out in order, so many to each part in turn; what is too many at the end is dropped."""
     taken: dict[str, list[int]] = {"train": [], "val": [], "test": [], "unused": []}
     start = 0
     for part, number in layout:

@@ -1,4 +1,4 @@
-"""k-fold cross-validation, a fold a run."""
+"""Splits by k-fold cross-validation, a fold a run."""
 
 import heapq
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Folds:
     def __init__(
         self, k: int, fold: int = 0, val: float | None = None, seed: int = 0, group: str | None = None
     ) -> None:
-        """Nothing is dealt yet.
+        """Takes the choices; nothing is dealt yet.
 
         Args:
             k: number of folds, from 3; from 2 with a share `val`.
@@ -68,7 +68,7 @@ class Folds:
         groups: Sequence[str | None] | None = None,
         twins: Twins = (),
     ) -> Split:
-        """The split of the samples `ids`, `groups` (the data's own) or those of the expression kept whole, `twins` too.
+        """Returns the split of the samples `ids`; `groups` (the data's), the expression's and `twins` stay whole.
 
         Raises:
             UserError: the data itself says which samples validate or test, there are fewer groups than folds, an id
@@ -100,7 +100,7 @@ class Folds:
 
 
 def _dealt(sizes: Indices, k: int) -> Indices:
-    """The fold of each group."""
+    """Returns the fold of each group."""
     folds = np.empty(len(sizes), np.int64)
     totals = [(0, fold) for fold in range(k)]
     for place in np.argsort(-sizes, kind="stable").tolist():

@@ -1,4 +1,4 @@
-"""The split that comes with the data, and nothing else."""
+"""Takes the split that comes with the data, and draws nothing."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from segtrain.errors import UserError
 
 
 class Given:
-    """What the data itself says of each sample: folders train, val and test, a list, a column. Nothing is drawn."""
+    """Takes what the data itself says of each sample: folders train, val and test, a list, a column."""
 
     def __init__(self, group: str | None = None) -> None:
-        """Nothing is asked yet.
+        """Takes the expression; nothing is asked yet.
 
         Args:
             group: as for `Ratios`: samples that belong together, so that none of their groups may lie on two sides.

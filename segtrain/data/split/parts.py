@@ -24,7 +24,7 @@ Twins = Sequence[Sequence[int]]  # samples of the same image, which belong into 
 
 
 class Split(NamedTuple):
-    """Indices of the samples of each part, ascending; `unused` lie in a gap. Every sample is in just one.
+    """Holds the indices of the samples of each part, ascending; `unused` lie in a gap. Every sample is in just one.
 
     Arrays of 8 bytes a sample, not tuples: a million samples take 8 MB.
     """
@@ -36,7 +36,7 @@ class Split(NamedTuple):
 
 
 def require_shares(val: float, test: float) -> None:
-    """Nothing, when the two shares leave something to train on.
+    """Raises UserError unless the two shares leave something to train on.
 
     Raises:
         UserError: they do not.
@@ -49,7 +49,7 @@ def require_shares(val: float, test: float) -> None:
 
 
 def given_parts(ids: Sequence[str], given: Sequence[str | None]) -> tuple[dict[str, Indices], Indices]:
-    """What the data says: part -> samples for val and test, none yet for train; and the pool of train and open ones.
+    """Returns what the data says: part -> samples, none yet for train; and the pool of train and open ones.
 
     Raises:
         UserError: it says something else than train, val, test or None.
@@ -68,12 +68,12 @@ def given_parts(ids: Sequence[str], given: Sequence[str | None]) -> tuple[dict[s
 
 
 def samples_for(share: float, n: int) -> int:
-    """Share of n as a whole number, rounded half up; at least 1, unless the share is 0."""
+    """Returns the share of n as a whole number, rounded half up; at least 1, unless the share is 0."""
     return max(1, int(share * n + 0.5)) if share else 0
 
 
 def split_of(parts: Mapping[str, Indices], unused: Indices, got: str) -> Split:
-    """The split of the parts.
+    """Returns the split of the parts.
 
     Raises:
         UserError: one of train, val and test is empty; says what was `got`.
@@ -150,7 +150,7 @@ def are_alone(groups: Codes, samples: Indices) -> bool:
 
 
 def draw_groups(groups: Codes, pool: Indices, seed: int, twins: Twins = ()) -> tuple[Indices, Indices]:
-    """The groups of the pool in an order that hangs on seed and name alone; groups that share twins are one.
+    """Returns the pool's groups in an order that hangs on seed and name alone; groups that share twins are one.
 
     Returns:
         The place of each pool sample's group in that order, and the number of pool samples of the group at each place.
@@ -180,7 +180,7 @@ def join_twins(codes: Indices, twins: Twins) -> Indices:
 
 
 def nearest_groups(sizes: Indices, target: int, leave: int) -> Indices:
-    """Positions whose sizes sum nearest to target, early ones preferred, at least `leave` of them left over.
+    """Returns positions whose sizes sum nearest to target, early ones preferred, at least `leave` of them left over.
 
     Subset sums by dynamic programming: `reach[s]` says whether sum s can be made, first by adding `added[s]`.
     """
@@ -210,7 +210,7 @@ def _compact(samples: Indices) -> Sequence[int]:
 
 
 def _said(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: re.Pattern[str] | None) -> Codes:
-    """The group of each sample as pattern or data say it, else itself."""
+    """Returns the group of each sample as pattern or data say it, else itself."""
     own = None if groups is None else _filled(as_codes(groups), ids)
     if pattern is not None:
         names = ids if own is None else [own.names[code] for code in own.codes.tolist()]
@@ -219,7 +219,7 @@ def _said(ids: Sequence[str], groups: Sequence[str | None] | None, pattern: re.P
 
 
 def _filled(own: Codes, ids: Sequence[str]) -> Codes:
-    """The codes, with a group of its own for each sample that has none."""
+    """Returns the codes, with a group of its own for each sample that has none."""
     alone = np.flatnonzero(own.codes < 0)
     if not len(alone):
         return own
@@ -258,7 +258,7 @@ def _refuse_torn(own: Codes, found: Codes, pattern: re.Pattern[str]) -> None:
 
 
 def _order(names: Iterable[str], n: int, seed: int) -> Indices:
-    """Positions of the names by BLAKE2b of seed and name, 16 bytes.
+    """Returns the positions of the names by BLAKE2b of seed and name, 16 bytes.
 
     A hash, not a generator: stable over library versions, and a new group leaves the others in order.
     """

@@ -1,4 +1,4 @@
-"""Shares of the samples, drawn."""
+"""Splits by shares of the samples, drawn."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from segtrain.data.split.parts import (
 
 
 class Ratios:
-    """A seeded draw of whole groups.
+    """Draws whole groups by a seed.
 
     The draw depends on the seed and the names of the groups (without groups: of the samples), not on their order. Val
     and then test take the groups whose total is nearest to their share, at least one; train keeps the rest.
@@ -29,7 +29,7 @@ class Ratios:
     keeps_twins = True
 
     def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
-        r"""Nothing is drawn yet.
+        r"""Takes the choices; nothing is drawn yet.
 
         Args:
             val: share of the samples that validate, 0..1.
@@ -53,7 +53,7 @@ class Ratios:
         groups: Sequence[str | None] | None = None,
         twins: Twins = (),
     ) -> Split:
-        """The split of the samples `ids`.
+        """Returns the split of the samples `ids`.
 
         Args:
             ids: unique names.

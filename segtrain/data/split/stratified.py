@@ -1,4 +1,4 @@
-"""Shares of the samples in which every class has its share too."""
+"""Splits by shares of the samples in which every class has its share too."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Stratified:
-    """Whole groups dealt out so that the samples that hold a class lie in each part by its share.
+    """Deals whole groups out so that the samples that hold a class lie in each part by its share.
 
     Iterative stratification: the class that the fewest groups left hold goes first, and each of its groups to the part
     that lacks that class most. It reads every mask that the data does not give to val or test, once.
@@ -37,7 +37,7 @@ class Stratified:
     reads_masks, keeps_twins = True, True
 
     def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
-        """Nothing is dealt yet; arguments are those of `Ratios`, and raise as there."""
+        """Takes the choices, which are those of `Ratios`, and raise as there; nothing is dealt yet."""
         require_shares(val, test)
         self._shares, self._seed, self._group = {"val": val, "test": test}, seed, group_expression(group)
 
@@ -51,7 +51,7 @@ class Stratified:
         read: Callable[[int], Any],
         ignore_index: int,
     ) -> Split:
-        """The split of the samples `ids`; `given`, `groups` and `twins` as for `Ratios.assign`.
+        """Returns the split of the samples `ids`; `given`, `groups` and `twins` as for `Ratios.assign`.
 
         Args:
             ids, given, groups, twins: as there.
@@ -76,7 +76,7 @@ class Stratified:
 
 
 def _stratified(holding: Matrix, sizes: Indices, shares: Matrix) -> Indices:
-    """The number of the part of each group: `holding` (groups, labels), `sizes` (groups,), `shares` (parts,)."""
+    """Returns the part of each group, by number: `holding` (groups, labels), `sizes` (groups,), `shares` (parts,)."""
     lacking = shares[:, None] * holding.sum(0)  # samples with each label that each part still lacks
     room = shares * sizes.sum()  # samples that each part still lacks
     dealt = np.full(len(sizes), -1)
