@@ -36,7 +36,7 @@ ALLOWED = {
     "segtrain.model": ("segtrain.lightning",),
     "segtrain.data": ("segtrain.aug.policy", "segtrain.lightning"),
     "segtrain.data.datasets": ("segtrain.data.files",),
-    "segtrain.data.files": ("segtrain.data.datasets.contract",),
+    "segtrain.data.files": (),
     "segtrain.data.split": ("segtrain.data.files",),
     "segtrain.runs": ("segtrain.config.values",),
     "segtrain.draw": ("segtrain.runs",),
@@ -63,7 +63,7 @@ WITHOUT_TORCH = (
     *("segtrain.mistakes", "segtrain.openmp", "segtrain.interrupts", "segtrain.given_paths", "segtrain.config"),
     *("segtrain.app.new", "segtrain.app.report", "segtrain.draw", "segtrain.runs"),
     *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.findings"),
-    *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "leaks", "unreadable", "likely_groups")),
+    *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "statistics", "cautions", "likely_groups", "split")),
     *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch")),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")

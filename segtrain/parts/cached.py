@@ -12,12 +12,19 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
 
-from segtrain.data.balance import Counts, class_weights, count, presence, repeats
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code, stamp_of
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples, reading_code, stamp_of
+from segtrain.data.cautions import scales_caution
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.normalisation import looked_at, measured
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
-from segtrain.data.value_scales import scales_caution
+from segtrain.data.statistics import (
+    Counts,
+    class_weights,
+    count_classes,
+    find_labels,
+    images_looked_at,
+    measure_mean_and_std,
+    repeats,
+)
 from segtrain.errors import UserError
 from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
 from segtrain.runs.lock import InUse, Lock
@@ -60,19 +67,21 @@ class Feeding:
     def _meant(self, train: Sequence[int]) -> list[Any]:
         kept = self._looked(train)
         if len(kept) < 4:  # of a version that kept the mean alone, or less of the pixels beside it
-            kept = self._once("meaning", looked_at(train), lambda: self._measured(train))
+            kept = self._once("meaning", images_looked_at(train), lambda: self._measured(train))
         return kept
 
     def _looked(self, train: Sequence[int]) -> list[Any]:
-        chosen = looked_at(train)  # they name the file: a mean of other images, by whatever rule, is never taken for it
+        chosen = images_looked_at(
+            train
+        )  # they name the file: a mean of other images, by whatever rule, is never taken for it
         found: list[Any] = self._once("statistics", chosen, lambda: self._measured(train))
         return found
 
     def _measured(self, train: Sequence[int]) -> list[Any]:
         """Mean, standard deviation, the meaning of the pixels and the caution about their scales, in one pass."""
         spans: list[Span] = []
-        chosen = looked_at(train)
-        mean, std = measured(self.dataset, chosen, lambda image: spans.append(span_of(image)))
+        chosen = images_looked_at(train)
+        mean, std = measure_mean_and_std(self.dataset, chosen, lambda image: spans.append(span_of(image)))
         names = [self.dataset.ids[index] for index in chosen]
         require_one_dtype(spans, names)
         meaning = PixelMeaning.of(spans, spacings_of(self.dataset, train)).to_json()
@@ -80,7 +89,7 @@ class Feeding:
 
     def class_weights(self, kind: str, train: Sequence[int]) -> list[float]:
         """Weights a class, from the training masks."""
-        counts = Counts(*self._once("counts", train, lambda: count(self.dataset, train)))
+        counts = Counts(*self._once("counts", train, lambda: count_classes(self.dataset, train)))
         return class_weights(kind, counts, self.dataset.classes)
 
     def sampling(self, kind: str, train: Sequence[int]) -> list[float] | None:
@@ -93,7 +102,7 @@ class Feeding:
             return None
         if kind == "classes":
             return repeats(
-                self._once("presence", train, lambda: presence(self.dataset, train)), len(self.dataset.classes)
+                self._once("presence", train, lambda: find_labels(self.dataset, train)), len(self.dataset.classes)
             )
         weights = getattr(self.dataset, "weights", None)
         if weights is None or not np.any(np.asarray(weights)[np.asarray(train)] > 0):
@@ -110,7 +119,7 @@ class Feeding:
             return dataset
         if kind == "ram":
             with _progress(len(dataset.ids)) as progress:
-                return cast(SegmentationDataset, Cached(dataset, held(dataset, progress)))
+                return cast(SegmentationDataset, Cached(dataset, hold_samples(dataset, progress)))
         self._built(self.folder / INDEX, lambda: self._pack(dataset))
         mapped = Mapped(self.folder, dataset.channels)
         return cast(SegmentationDataset, Cached(dataset, mapped, mapped.stamps))
@@ -118,7 +127,7 @@ class Feeding:
     def _pack(self, dataset: SegmentationDataset) -> None:
         with part(self.folder / SAMPLES) as temporary, _progress(len(dataset.ids)) as progress:
             with created(temporary) as file:
-                index = pack(dataset, file, progress)
+                index = pack_samples(dataset, file, progress)
                 to_disk(file)
             if dataset.fingerprint() != self.fingerprint:
                 raise UserError(

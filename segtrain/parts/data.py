@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.objects import build, conf_dir
+from segtrain.counted import some_of
 from segtrain.data.cautions import group_caution, more_groups
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.duplicates import copies_of
+from segtrain.data.duplicates import copies_of, refuse_torn
 from segtrain.data.files.columns import Codes
-from segtrain.data.files.pairs import some
-from segtrain.data.leaks import refuse_torn
-from segtrain.data.split import PARTS, Split, groups_of, joined
-from segtrain.data.split.groups import expression
-from segtrain.data.split.parts import sides
-from segtrain.data.unreadable import Skipping, opened, without
+from segtrain.data.split import PARTS, Split, join_twins, statistic_groups
+from segtrain.data.split.parts import given_parts, group_expression
+from segtrain.data.survey import Skipping, leave_out_bad, open_with_bad
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
 from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
@@ -54,7 +52,7 @@ def build_dataset(config: DictConfig) -> SegmentationDataset:
         return dataset
 
     if OmegaConf.select(config, "data.on_bad") == "skip":
-        return cast(SegmentationDataset, Skipping(opened(open_it)))
+        return cast(SegmentationDataset, Skipping(open_with_bad(open_it)))
     return open_it()
 
 
@@ -87,7 +85,7 @@ class OpenData(NamedTuple):
     def lines(self) -> list[str]:
         """Returns a sentence of each, which names some of the files."""
         return [
-            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some(one.names)}"
+            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some_of(one.names)}"
             for one in self.heard
         ]
 
@@ -114,9 +112,9 @@ def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
         more |= {"read": dataset.read, "ignore_index": dataset.ignore_index}
     split: Split = splitter.assign(dataset.ids, dataset.splits, **more)
     judged = given_split(dataset) if getattr(splitter, "cuts_groups", False) else split
-    refuse_torn(groups_of(dataset.ids, groups, _pattern(config)), judged, allows_leak(config))
+    refuse_torn(statistic_groups(dataset.ids, groups, _pattern(config)), judged, allows_leak(config))
     bad = getattr(dataset, "bad", {})
-    return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
+    return leave_out_bad(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
 
 
 def scales_itself(config: DictConfig) -> bool:
@@ -135,14 +133,14 @@ def require_split(config: DictConfig, dataset: SegmentationDataset) -> None:
 def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
     said = said_groups(config, dataset)
-    return Codes(joined(said.codes, copies_of(dataset)), said.names)
+    return Codes(join_twins(said.codes, copies_of(dataset)), said.names)
 
 
 def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
     cuts = config.dataset.get("split") is not None and getattr(build_splitter(config), "cuts_groups", False)
-    cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
-    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
+    cut = given_parts(dataset.ids, dataset.splits)[1] if cuts else None
+    return statistic_groups(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
 
 
 def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Split) -> str:
@@ -150,7 +148,7 @@ def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Spli
     said = said_groups(config, dataset)
     if not group_caution(said, split.test):
         return ""
-    splitter, pool = build_splitter(config), sides(dataset.ids, dataset.splits)[1]
+    splitter, pool = build_splitter(config), given_parts(dataset.ids, dataset.splits)[1]
     way = more_groups(
         len({*build_groups(config, dataset).codes.tolist()}),
         is_drawn=len(pool) == len(dataset.ids) and not getattr(splitter, "cuts_groups", False),
@@ -166,7 +164,7 @@ def allows_leak(config: DictConfig) -> bool:
 
 def given_split(dataset: SegmentationDataset) -> Split:
     """Returns what the data itself says, samples of which it says nothing as train."""
-    parts, pool = sides(dataset.ids, dataset.splits)
+    parts, pool = given_parts(dataset.ids, dataset.splits)
     return Split(pool.tolist(), parts["val"].tolist(), parts["test"].tolist(), ())
 
 
@@ -194,7 +192,7 @@ def changed_data(run: RunFolder) -> UserError:
 
 
 def _pattern(config: DictConfig) -> re.Pattern[str] | None:
-    return expression((config.dataset.get("split") or {}).get("group"))
+    return group_expression((config.dataset.get("split") or {}).get("group"))
 
 
 def build_splitter(config: DictConfig) -> Any:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from segtrain.config.objects import composed
 from segtrain.data import cache
-from segtrain.data.normalisation import looked_at, measured
+from segtrain.data.statistics import images_looked_at, measure_mean_and_std
 from segtrain.errors import UserError
 from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
@@ -143,7 +143,7 @@ def test_what_was_kept_by_another_rule_is_not_taken_for_the_mean(tmp_path: Path)
         name = hashlib.blake2b(np.asarray(train, np.int64).tobytes(), digest_size=10).hexdigest()
         (feeding.folder / f"statistics-{name}.json").write_text(json.dumps([[7.0], [1.0]]))
     mean, std = feeding.statistics(range(300))
-    assert (mean, std) == measured(feeding.dataset, looked_at(range(300))) != ([7.0], [1.0])
+    assert (mean, std) == measure_mean_and_std(feeding.dataset, images_looked_at(range(300))) != ([7.0], [1.0])
     assert feeding.statistics(range(100)) == ([7.0], [1.0])  # the right name: what is kept is used
 
 
@@ -155,8 +155,8 @@ def test_the_pixels_come_of_the_pass_that_takes_the_mean_and_also_beside_a_mean_
     feeding = Feeding(config, dataset)
     seen.clear()
     mean, pixels = feeding.statistics(range(300)), feeding.pixels(range(300))
-    assert len(seen) == len(looked_at(range(300))) and pixels.dtypes == ("uint8",) and pixels.images == len(seen)
-    assert mean == measured(feeding.dataset, looked_at(range(300)))
+    assert len(seen) == len(images_looked_at(range(300))) and pixels.dtypes == ("uint8",) and pixels.images == len(seen)
+    assert mean == measure_mean_and_std(feeding.dataset, images_looked_at(range(300)))
     (kept,) = feeding.folder.glob("statistics-*.json")
     known = json.loads(kept.read_text())
     less = {key: known[2][key] for key in ("dtypes", "images", "lowest", "highest", "low", "high", "spacing")}
@@ -193,7 +193,7 @@ def _builds(folder: str, log: str) -> None:
             file.write("built\n")
         return pack(*arguments)  # type: ignore[arg-type]
 
-    pack, cache_module = cache.pack, __import__("segtrain.parts.cached", fromlist=["pack"])
+    pack, cache_module = cache.pack_samples, __import__("segtrain.parts.cached", fromlist=["pack"])
     cache_module.pack = noted
     feeding = Feeding(config, build_dataset(config))
     assert feeding.dataset.read(3).mask.shape == (64, 64)

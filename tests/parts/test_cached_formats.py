@@ -11,9 +11,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.objects import composed
-from segtrain.data.balance import count, presence
 from segtrain.data.datasets import csv_manifest
-from segtrain.data.normalisation import looked_at, measured
+from segtrain.data.statistics import count_classes, find_labels, images_looked_at, measure_mean_and_std
 from segtrain.errors import UserError
 from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
@@ -66,11 +65,14 @@ class Place:
     def made_of(self, feeding: Feeding, good: Sequence[int]) -> Iterator[Any]:
         """Statistics and counts as they are kept; without a cache, as they are."""
         if good:
-            kept = feeding.statistics(good), feeding._once("counts", good, lambda: count(feeding.dataset, good))
-            fresh = measured(feeding.dataset, looked_at(good)), list(count(feeding.dataset, good))
+            kept = feeding.statistics(good), feeding._once("counts", good, lambda: count_classes(feeding.dataset, good))
+            fresh = (
+                measure_mean_and_std(feeding.dataset, images_looked_at(good)),
+                list(count_classes(feeding.dataset, good)),
+            )
             assert kept == fresh, "what is kept beside the cache is not what the data say"
             yield kept
-            yield presence(feeding.dataset, good)
+            yield find_labels(feeding.dataset, good)
 
     def agree(self, on_bad: str = "raise", **more: Any) -> list[Any]:
         """What is said with no cache, which every cache says too."""

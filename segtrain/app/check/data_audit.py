@@ -14,13 +14,12 @@ from rich.progress import track
 from segtrain.app.check import findings
 from segtrain.app.check.findings import Facts, Finding, copies
 from segtrain.counted import counted
-from segtrain.data.balance import WEIGHTS, Counts, class_weights
 from segtrain.data.cautions import crop_caution
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.leaks import torn
+from segtrain.data.duplicates import find_torn
 from segtrain.data.likely_groups import find_groups
-from segtrain.data.normalisation import looked_at, normalisation
 from segtrain.data.split import PARTS, Split
+from segtrain.data.statistics import WEIGHTS, Counts, class_weights, images_looked_at, mean_and_std
 from segtrain.data.survey import Seen, survey
 from segtrain.errors import Refusal, UserError, hearing, noting
 from segtrain.padding import STRIDE
@@ -113,7 +112,7 @@ def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | Non
     apart = len({*build_groups(config, dataset).codes.tolist()})
     copied = "" if apart == len(sizes) else f"; those that share copies of an image count as one, which leaves {apart}"
     if len(sizes) < len(dataset.ids):
-        over = len(torn(groups, split))
+        over = len(find_torn(groups, split))
         meaning = f"{over} lie in several parts: new images of known ones are judged" if over else "each in one part"
         number, each = counted(len(sizes), "group"), _between(min(sizes), max(sizes))
         return [findings.said("groups", f"{number} of {each} samples", f"{meaning}; one counts as one{copied}", apart)]
@@ -194,8 +193,8 @@ def _yaml(code: Any) -> str:
 def _normalisation(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple[Finding, dict[str, Any]]:
     """What training normalises by: of those images that it reads for it, which are not all where there are many."""
     names = list(facts.seen) if split is None else [ids[i] for i in split.train if ids[i] in facts.seen]
-    chosen = looked_at(range(len(names)))
-    mean, std = normalisation(facts.seen[names[i]].moments for i in chosen)
+    chosen = images_looked_at(range(len(names)))
+    mean, std = mean_and_std(facts.seen[names[i]].moments for i in chosen)
     shown = f"mean [{', '.join(f'{v:.4g}' for v in mean)}], std [{', '.join(f'{v:.4g}' for v in std)}]"
     of = "all images, as there is no split" if split is None else "the training images"
     if len(chosen) < len(names):

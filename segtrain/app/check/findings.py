@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segtrain.counted import counted
-from segtrain.data.duplicates import ALIKE, WITHIN, near, same
-from segtrain.data.leaks import named
+from segtrain.data.cautions import ADVICE, several_scales
+from segtrain.data.duplicates import ALIKE, WITHIN, group_near, group_same, say_copies
 from segtrain.data.pixel_meaning import NARROW
 from segtrain.data.survey import Seen, Survey, Unread
-from segtrain.data.value_scales import ADVICE, several_scales
 from segtrain.errors import Remark, summed
 
 OUTSIDE = "values outside the classes"
@@ -277,12 +276,12 @@ def copies(facts: Facts, *, allow_leak: bool) -> list[Finding]:
     """
     names = list(facts.seen)
     counted = [name for name in names if not facts.seen[name].mark.flat]
-    equal = _named(counted, same([facts.seen[name].mark.exact for name in counted]))
+    equal = _named(counted, group_same([facts.seen[name].mark.exact for name in counted]))
     other = [group for group in equal if len({facts.seen[name].mask_hash for name in group}) > 1]
     known = {frozenset(group) for group in equal}
     placed = [name for name in names if name in facts.part_of or not facts.part_of]
     # samples that no part holds would chain what they lie between: slices across a gap, of which no two are alike
-    alike = _named(placed, near([facts.seen[name].mark for name in placed]))
+    alike = _named(placed, group_near([facts.seen[name].mark for name in placed]))
     alike = [group for group in alike if frozenset(group) not in known]
     across, within = _sides(facts, equal)
     near_across, near_within = _sides(facts, alike)
@@ -325,4 +324,4 @@ def _lines(facts: Facts) -> Callable[[str, Groups, str, str], Finding]:
 
 
 def _shown(facts: Facts, group: Sequence[str]) -> str:
-    return named(group, [(facts.part_of.get(name, ""), i) for i, name in enumerate(group)])
+    return say_copies(group, [(facts.part_of.get(name, ""), i) for i, name in enumerate(group)])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from segtrain.app.new.config_lines import Guess, Line, entry
 from segtrain.counted import counted
-from segtrain.data.files.coco_mask import OUTSIDE, is_numbers, is_shapeless
+from segtrain.data.files.coco_annotations import OUTSIDE, is_numbers, is_shapeless
 from segtrain.data.files.file_names import SPLITS, Found, taken_apart
 from segtrain.errors import UserError
 from segtrain.files import text_of

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from segtrain.data.files.file_names import SPLITS, Name, names_of, taken_apart
+from segtrain.data.files.file_names import SPLITS, Name, split_names, taken_apart
 
 DEPTH = 4  # folders below root in which images and masks may part ways
 LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
@@ -81,7 +81,7 @@ def one_suffix(paths: Sequence[str]) -> str | None:
 
 def parts_of(paths: Sequence[str]) -> list[Part]:
     """Every kind that the names of the files allow, the whole of a folder before its parts."""
-    names = names_of(paths)
+    names = split_names(paths)
     trees = _trees(names)
     largest = max(map(len, trees.values()), default=0)
     # a folder whose files all lie in one folder below it says nothing that this one does not

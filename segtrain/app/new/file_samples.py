@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from segtrain.data.files.pixels import FORMATS, Header, read_header, read_image, read_mask
-from segtrain.data.files.tiff_pages import read_codes, read_layout, read_pixels
-from segtrain.data.files.tiff_places import count_pages
+from segtrain.data.files.tiff_pages import read_codes, read_page_layout, read_pixels
+from segtrain.data.files.tiff_tags import count_pages
 from segtrain.errors import UserError
 from segtrain.files import opened
 from segtrain.padding import STRIDE
@@ -68,10 +68,10 @@ def _kind(path: Path) -> str:
 
 def _tiff_reader(pages: str) -> Reader:
     def header(path: Path) -> Header:
-        return Header(*read_layout(path, pages)[1:])
+        return Header(*read_page_layout(path, pages)[1:])
 
     def codes(path: Path) -> Pixels:
-        numbers = spread(range(read_layout(path, pages).samples), PAGES)
+        numbers = spread(range(read_page_layout(path, pages).samples), PAGES)
         return np.concatenate([read_codes(path, pages, number, False).codes for number in numbers])
 
     def image(path: Path) -> Pixels:

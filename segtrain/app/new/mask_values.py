@@ -13,7 +13,7 @@ from segtrain.app.new.class_names import COLOUR, NONE, Names
 from segtrain.app.new.config_lines import Line, entry, scalar
 from segtrain.app.new.file_samples import MANY, Pixels, Reader, codes_of
 from segtrain.counted import counted
-from segtrain.data.files.nodata import read_nodata
+from segtrain.data.files.tiff_tags import read_nodata
 from segtrain.errors import UserError
 from segtrain.spread import spread
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.objects import choices_of, plain
 from segtrain.config.values import check_values
-from segtrain.data.leaks import refuse_leaks
+from segtrain.data.duplicates import refuse_leaks
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped
 from segtrain.parts import config_changes as changes

@@ -1,4 +1,4 @@
-"""The files below a folder, and their names taken apart."""
+"""Finds the files below a folder, and takes their names apart."""
 
 import re
 from collections import defaultdict
@@ -27,18 +27,18 @@ MOST_NAMED = 8  # names of folders with one split in them, such as images_train 
 
 
 class Found(NamedTuple):
-    """Paths below a folder, sorted, with `/` between their parts."""
+    """Holds paths below a folder, sorted, with `/` between their parts."""
 
     pictures: tuple[str, ...]
     others: tuple[str, ...]
 
     def ending(self, *suffixes: str) -> list[str]:
-        """Those of all files that end so, in any case."""
+        """Returns those of all files that end so, in any case."""
         return [name for name in (*self.pictures, *self.others) if name.lower().endswith(suffixes)]
 
 
 class Name(NamedTuple):
-    """A path taken apart: folders with `{split}` for a split's name, the split that it was, stem and suffix."""
+    """Holds a path taken apart: folders with `{split}` for a split's name, the split that it was, stem and suffix."""
 
     folders: tuple[str, ...]
     split: str | None
@@ -47,7 +47,7 @@ class Name(NamedTuple):
 
 
 def find_files(root: Path) -> Found:
-    """The files below root, links followed, hidden ones left out.
+    """Returns the files below root, links followed, hidden ones left out.
 
     Raises:
         UserError: there is no such folder, no file in it, or links in it that lead on without end.
@@ -69,7 +69,7 @@ def find_files(root: Path) -> Found:
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))
 
 
-def names_of(paths: Sequence[str]) -> dict[str, Name]:
+def split_names(paths: Sequence[str]) -> dict[str, Name]:
     """Returns the paths taken apart; what names patients (BraTS20_Training_001, train_0, train_1, …) is no split."""
     names = {path: taken_apart(path) for path in paths}
     numbered: dict[str, set[str]] = defaultdict(set)
@@ -85,7 +85,7 @@ def names_of(paths: Sequence[str]) -> dict[str, Name]:
 
 
 def taken_apart(path: str, splits: bool = True) -> Name:
-    """The parts of a path; a folder such as `train`, `trainannot` or `images_val` has the split in it.
+    """Returns the parts of a path; a folder such as `train`, `trainannot` or `images_val` has the split in it.
 
     A name below it may end in the split's word too (training/images/21_training.tif): `{split}` stands for it there.
     """
@@ -103,11 +103,11 @@ def taken_apart(path: str, splits: bool = True) -> Name:
 
 
 def says(name: str, words: Iterable[str]) -> bool:
-    """Whether one of the words begins a part of the name: `cells_GT`, `SegmentationClass`, `trainannot`."""
+    """Returns whether one of the words begins a part of the name: `cells_GT`, `SegmentationClass`, `trainannot`."""
     parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("{split}", "_")
     return any(re.search(rf"(?:^|[_\-. /\d]){word}", parts) for word in words)
 
 
 def natural(name: str) -> list[str | int]:
-    """A key that sorts slice_9 before slice_10."""
+    """Returns a key that sorts slice_9 before slice_10."""
     return [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"(\d+)", name))]

@@ -7,7 +7,7 @@ import numpy as np
 
 from segtrain.app.check import data_audit, findings
 from segtrain.app.check.findings import Facts, Finding, copies
-from segtrain.data.duplicates import mark, near
+from segtrain.data.duplicates import group_near, mark
 from segtrain.data.survey import Seen, survey
 from segtrain.errors import Remark, UserError, remark
 from tests.data.made import InMemory, picture
@@ -114,8 +114,8 @@ def test_copies_across_parts_leak_and_within_one_are_duplicates() -> None:
 def test_a_chain_over_samples_that_no_part_holds_is_no_leak() -> None:
     one, other = picture(2).astype(int), picture(3).astype(int)
     film = [((one * (9 - k) + other * k) // 9).astype(np.uint8) for k in range(10)]  # each like the next
-    alike = [group for group in near([mark(image) for image in film]) if len(group) == 10]
-    assert alike and not near([mark(film[0]), mark(film[9])]), "the test's own film"
+    alike = [group for group in group_near([mark(image) for image in film]) if len(group) == 10]
+    assert alike and not group_near([mark(film[0]), mark(film[9])]), "the test's own film"
     parts = {"s0": "train", "s9": "val"}
     lines = named(copies(facts([(image, MASK) for image in film], parts), allow_leak=False))
     assert lines["near-identical across parts"].verdict == "ok"

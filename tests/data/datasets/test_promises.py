@@ -16,10 +16,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.objects import composed
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples
 from segtrain.data.datasets import SegmentationDataset, csv_manifest
-from segtrain.data.duplicates import copies_of, mark, same
-from segtrain.data.leaks import leaks, refuse_leaks, torn
+from segtrain.data.duplicates import copies_of, find_leaks, find_torn, group_same, mark, refuse_leaks
 from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
 from segtrain.parts.data import allows_leak, build_dataset, build_groups, build_split
@@ -125,7 +124,7 @@ def test_copies_that_a_split_tears_apart_are_refused(name: str, tmp_path: Path) 
     if not LAYOUTS[name].stacked:
         config.dataset.split.group = STACK
     split = build_split(config, dataset)
-    assert len(leaks(split, copies_of(dataset))) == 3
+    assert len(find_leaks(split, copies_of(dataset))) == 3
     hashes = cast(Any, dataset).hashes()
     with pytest.raises(UserError, match="the same image lies in more than one"):
         refuse_leaks(dataset.ids, split, hashes, allows_leak(config))
@@ -162,7 +161,7 @@ def test_a_stack_is_a_group_that_stays_in_one_part(name: str, choice: str, tmp_p
     for seed in range(3):
         config.dataset.split.seed = seed
         split = build_split(config, dataset)
-        assert not torn(groups, split) and len({groups[i] for part in split[:3] for i in part}) == 7
+        assert not find_torn(groups, split) and len({groups[i] for part in split[:3] for i in part}) == 7
 
 
 @every
@@ -287,9 +286,9 @@ def test_a_cache_gives_the_same_samples(name: str, kind: str, tmp_path: Path) ->
     _, dataset = opened(name, tmp_path / "data", stacks(2, 3))
     if kind == "disk":
         with open(tmp_path / SAMPLES, "wb") as file:
-            index = pack(dataset, file, lambda done: None)
+            index = pack_samples(dataset, file, lambda done: None)
         np.save(tmp_path / INDEX, index)
-    kept: Any = Mapped(tmp_path, dataset.channels) if kind == "disk" else held(dataset, lambda done: None)
+    kept: Any = Mapped(tmp_path, dataset.channels) if kind == "disk" else hold_samples(dataset, lambda done: None)
     cached = Cached(dataset, kept)
     assert cached.fingerprint() == dataset.fingerprint() and copies_of(cast(Any, cached)) == copies_of(dataset)
     for index in range(len(dataset.ids)):
@@ -310,7 +309,7 @@ def no_copies_of_many(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "MOST_FILES" if name == "csv" else "MOST_HASHED", 3)
     dataset = twice(name, root / "many")
     assert copies_of(dataset) == []
-    found = same([mark(dataset.read(index).image).exact for index in range(len(dataset.ids))])  # as `check` does
+    found = group_same([mark(dataset.read(index).image).exact for index in range(len(dataset.ids))])  # as `check` does
     assert found == [[0, 3, 8], [1, 4], [2, 5]]
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.data.files.coco_mask import region
-from segtrain.data.files.coco_mending import mended
+from segtrain.data.files.coco_annotations import mend, region_of
 from segtrain.errors import UserError, hearing
 from tests.data.datasets.mistakes.coco import SQUARE, content, opened, write
 
@@ -23,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def drawn(segmentation: Any) -> np.ndarray[Any, Any]:
     """What is inside the image of a polygon that reaches beyond it, by way of a larger picture."""
     moved = [[value + FAR for value in polygon] for polygon in segmentation]
-    whole = region(moved, HEIGHT + 2 * FAR, WIDTH + 2 * FAR, "whole")
+    whole = region_of(moved, HEIGHT + 2 * FAR, WIDTH + 2 * FAR, "whole")
     return np.asarray(whole[FAR : FAR + HEIGHT, FAR : FAR + WIDTH])
 
 
@@ -41,10 +40,10 @@ def crossed(corners: list[tuple[int, int]]) -> tuple[np.ndarray[Any, Any], np.nd
 
 
 def clipped(segmentation: Any) -> np.ndarray[Any, Any]:
-    found = mended(segmentation, HEIGHT, WIDTH, clip=True, skip=False)
+    found = mend(segmentation, HEIGHT, WIDTH, clip=True, skip=False)
     if found.is_gone:
         return np.zeros((HEIGHT, WIDTH), bool)
-    return region(found.segmentation, HEIGHT, WIDTH, "clipped")
+    return region_of(found.segmentation, HEIGHT, WIDTH, "clipped")
 
 
 sides = st.integers(-FAR + 1, FAR - 1)
@@ -68,7 +67,7 @@ def test_any_polygon_is_cut_at_the_edge(corners: list[tuple[int, int]]) -> None:
 @given(st.lists(st.tuples(st.integers(-1, WIDTH + 1), st.integers(-1, HEIGHT + 1)), min_size=3, max_size=7))
 def test_what_lies_inside_stays_as_it_is(corners: list[tuple[int, int]]) -> None:
     polygon = [[value for corner in corners for value in corner]]
-    assert mended(polygon, HEIGHT, WIDTH, clip=True, skip=True) == (polygon, 0, 0)
+    assert mend(polygon, HEIGHT, WIDTH, clip=True, skip=True) == (polygon, 0, 0)
 
 
 @pytest.mark.usefixtures("here")

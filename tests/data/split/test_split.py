@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from segtrain.data.files.columns import Codes, Names, coded
+from segtrain.data.files.columns import Codes, NameColumn, as_codes
 from segtrain.data.split import Blocks, Folds, Given, Ratios, Split, Stratified
 from segtrain.errors import UserError
 
@@ -198,7 +198,7 @@ def test_the_groups_of_the_data_stay_whole_and_draw_as_their_names_do():
     ids, given_splits = grouped_ids([1, 2, 5, 10, 4, 2])
     groups = [name.split("_")[0] for name in ids]
     by_name = Ratios(0.2, 0.2, 1, group=r"^(p\d+)_").assign(ids, given_splits)
-    for said in (groups, coded(groups)):
+    for said in (groups, as_codes(groups)):
         assert Ratios(0.2, 0.2, 1).assign(ids, given_splits, said) == by_name
 
 
@@ -347,9 +347,9 @@ def test_a_stack_too_short_for_its_slabs_is_refused():
 
 def test_a_large_set_is_split_without_an_object_a_sample():
     n = 200_000
-    ids, said = Names([f"s_{i}" for i in range(n)]), Codes(np.full(n, -1, np.int32), ())
+    ids, said = NameColumn([f"s_{i}" for i in range(n)]), Codes(np.full(n, -1, np.int32), ())
     split = Ratios(0.1, 0.1).assign(ids, said)
     assert [len(part) for part in split] == [160_000, 20_000, 20_000, 0]
     assert all(memoryview(part).itemsize == 8 for part in split[:3])
-    folds = Folds(5).assign(ids, said, Codes(np.arange(n) // 7, Names([f"g{i}" for i in range(n // 7 + 1)])))
+    folds = Folds(5).assign(ids, said, Codes(np.arange(n) // 7, NameColumn([f"g{i}" for i in range(n // 7 + 1)])))
     assert abs(len(folds.test) - n / 5) <= 7

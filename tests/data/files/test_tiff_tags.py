@@ -17,7 +17,7 @@ from PIL import Image
 from segtrain.data.files.large_tiff import LargeTiff, pages_and_pixels
 from segtrain.data.files.pixels import read_image
 from segtrain.data.files.tiff_pages import read_pixels
-from segtrain.data.files.tiff_places import MOST_PAGES, MOST_TILE, count_pages, require_places, require_tile
+from segtrain.data.files.tiff_tags import MOST_PAGES, MOST_TILE, count_pages, require_strips, require_tile
 from segtrain.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def test_places_are_apart_just_where_no_byte_is_taken_twice(stored: list[tuple[i
     free &= all(start + length <= 64 for start, length in stored)
     every = [*stored, *[(0, 0)] * left_out]
     try:
-        require_places([start for start, _ in every], [length for _, length in every], taken, 64)
+        require_strips([start for start, _ in every], [length for _, length in every], taken, 64)
     except ValueError:
         assert not free
     else:

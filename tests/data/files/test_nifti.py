@@ -10,8 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from segtrain.data.files.nifti import open_nifti
-from segtrain.data.files.nifti_header import MOST_BEFORE
+from segtrain.data.files.nifti import MOST_BEFORE, open_nifti
 from segtrain.errors import UserError
 
 VOXELS = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
