@@ -8,8 +8,8 @@ import pytest
 
 from segtrain.app.report import robustness_page
 from segtrain.app.report.findings import find
-from segtrain.runs.image_table import ROBUSTNESS
 from segtrain.app.report.write_report import write_report
+from segtrain.runs.image_table import ROBUSTNESS
 from segtrain.runs.metrics_csv import write_csv
 from tests.app.report import made
 
