@@ -16,8 +16,8 @@ from segtrain.model.views import viewed
 from segtrain.model.windows import Model, Read, Windows, bands
 from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.parts.computed_size import Computable, goes_at_once
-from segtrain.parts.data import least_size
 from segtrain.parts.input_images import checked
+from segtrain.parts.training_crop import least_size
 from segtrain.runs.find_runs import find_runs
 from segtrain.runs.folder import RunFolder
 

@@ -2,24 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 
 from segtrain import plain_json
-from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.datasets.contract import RGB
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError, damaged
 from segtrain.files import require_regular
 from segtrain.model.trained import Trained
-from segtrain.parts.data import build_dataset
 from segtrain.parts.network import build_network
 from segtrain.runs import checkpoint
 from segtrain.runs.contents import about_problem
 from segtrain.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from segtrain.data.datasets import SegmentationDataset  # none is read: of a finished run all is in its folder
+
+RGB = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Loaded:
     pixels: PixelMeaning | None  # of the training images; None: not known, of an earlier version
 
 
-def about(dataset: SegmentationDataset, epoch: int, pixels: PixelMeaning | None = None) -> dict[str, Any]:
+def about(dataset: "SegmentationDataset", epoch: int, pixels: PixelMeaning | None = None) -> dict[str, Any]:
     """Returns what stands beside the weights, so that they can be used where the data is not."""
     return {
         "epoch": epoch,
@@ -95,7 +97,7 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
             ) from error
         if problem := about_problem(known):
             raise damaged(path, problem, "what training writes beside the weights")
-        return state, known if "classes" in known else about(build_dataset(config), known["epoch"])
+        return state, known if "classes" in known else about(_dataset(config), known["epoch"])
     best = run.checkpoints / checkpoint.BEST
     if not best.exists():
         raise UserError(
@@ -104,7 +106,14 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
         )
     saved: Mapping[str, Any] = checkpoint.read_training(best)
     pixels = PixelMeaning.from_json(run.read_json("split.json").get("pixels"))
-    return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"], pixels)
+    return dict(saved["state_dict"]), about(_dataset(config), saved["epoch"], pixels)
+
+
+def _dataset(config: DictConfig) -> "SegmentationDataset":
+    """Returns the data set of a run whose weights do not say what its labels mean; others need none of its readers."""
+    from segtrain.parts.data import build_dataset
+
+    return build_dataset(config)
 
 
 def _without_download(config: DictConfig) -> DictConfig:

@@ -13,9 +13,9 @@ from segtrain.config.values import check_values
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import require_data_fit
 from segtrain.errors import UserError
-from segtrain.parts.cached import Feeding
 from segtrain.parts.config_changes import with_typed
 from segtrain.parts.data import build_dataset, build_split
+from segtrain.parts.feeding import Feeding
 from segtrain.parts.same_data import is_same
 from segtrain.parts.trained_run import Loaded
 from segtrain.runs.folder import RunFolder

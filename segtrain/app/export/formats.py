@@ -20,11 +20,11 @@ from segtrain.app.export.write_onnx import ready, write_onnx
 from segtrain.files import bytes_of, created, opened, require_regular
 from segtrain.model.trained import Trained
 from segtrain.padding import STRIDE, largest
-from segtrain.parts.data import least_size
 from segtrain.parts.network import build_network
 from segtrain.parts.onnx_file import KEY, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.parts.trained_run import Loaded
+from segtrain.parts.training_crop import least_size
 from segtrain.runs.epochs import written
 
 About = dict[str, Any]

@@ -15,7 +15,7 @@ from segtrain.app.train.recorder import AtomicCheckpoints, Every, NonFinite, Rec
 from segtrain.app.train.terminal import Progress, Terminal
 from segtrain.aug.tail import training_alone
 from segtrain.config.known_arguments import shipped
-from segtrain.config.objects import build
+from segtrain.config.objects import build, where
 from segtrain.data.cautions import cautions
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
@@ -27,19 +27,11 @@ from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.padding import Size, grown_size
 from segtrain.parts import device
-from segtrain.parts.cached import Feeding
-from segtrain.parts.data import (
-    OpenData,
-    crop_size,
-    open_data,
-    recorded_split,
-    said_of_groups,
-    scales_itself,
-    where,
-)
-from segtrain.parts.data_module import build_data
+from segtrain.parts.data import OpenData, open_data, recorded_split, said_of_groups, scales_itself
+from segtrain.parts.feeding import Feeding, build_data, build_loss
 from segtrain.parts.limits import optimizer_steps, require_batches
-from segtrain.parts.network import build_loss, build_network
+from segtrain.parts.network import build_network
+from segtrain.parts.training_crop import crop_size
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.writer import Writer
 

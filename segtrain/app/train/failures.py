@@ -13,10 +13,11 @@ from collections.abc import Iterator
 import torch
 
 from segtrain.app.train.assembly import Parts
+from segtrain.config.objects import where
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
-from segtrain.parts.data import named_model, where
+from segtrain.parts.data import named_model
 
 # How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
 NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")

@@ -8,11 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import build
+from segtrain.config.objects import build, where
 from segtrain.config.trust import is_trusted
 from segtrain.errors import UserError
 from segtrain.folders import require_inside
-from segtrain.parts.data import where
 from segtrain.runs.folder import RunFolder
 
 Row = Mapping[str, float | int]

@@ -1,4 +1,7 @@
-"""What is worked out of a data set once and kept beside the runs, for all that train on it: `outputs/cache/`."""
+"""Feeds a training: its data, what is worked out of them once, and the data module and the loss made of these.
+
+What is worked out is kept beside the runs, in `outputs/cache/`, for all that train on the same data.
+"""
 
 import hashlib
 import json
@@ -11,11 +14,15 @@ from typing import Any, cast
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
+from torch import nn
 
+from segtrain.config.objects import build, where
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples, reading_code, stamp_of
 from segtrain.data.cautions import scales_caution
+from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
+from segtrain.data.split import Split
 from segtrain.data.statistics import (
     Counts,
     class_weights,
@@ -27,6 +34,9 @@ from segtrain.data.statistics import (
 )
 from segtrain.errors import UserError
 from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
+from segtrain.interrupts import leave_to_parent
+from segtrain.parts.data import build_schedule, build_split
+from segtrain.parts.training_crop import least_size
 from segtrain.runs.lock import InUse, Lock
 from segtrain.screen import Screen
 
@@ -161,6 +171,33 @@ class Feeding:
                         build()
             except InUse:
                 time.sleep(WAIT)
+
+
+def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:
+    """Returns the data module, its policy built; without a split that of the config is assigned."""
+    dataset = feeding.dataset
+    split = split or build_split(config, dataset)
+    return DataModule(
+        dataset,
+        split,
+        build_schedule(config, dataset, split),
+        seed=config.seed,
+        batch_size=config.data.batch_size,
+        steps_per_epoch=config.data.steps_per_epoch,
+        num_workers=config.data.num_workers,
+        weights=feeding.sampling(config.data.sampling, split.train),
+        in_worker=leave_to_parent,
+        least=least_size(config),
+    )
+
+
+def build_loss(config: DictConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
+    """Returns the loss; class weights that are asked for by name are those of the samples `train`."""
+    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
+    weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
+    ignore_index = feeding.dataset.ignore_index
+    loss: nn.Module = build(config.loss, where(config, "loss"), ignore_index=ignore_index, **weights)
+    return loss
 
 
 @contextmanager
