@@ -5,6 +5,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
+from segtrain.compat import register_torchvision_operators
 from segtrain.config.objects import build, where
 from segtrain.errors import UserError
 
@@ -32,6 +33,7 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
                 f"{said}: the network and the labels would not mean the same; leave model.{key} out; a run that was "
                 f"trained with {said}, which earlier versions took and miscounted, is to be trained anew without it"
             )
+    register_torchvision_operators()  # libraries of networks import torchvision
     try:
         network: nn.Module = build(config.model, where(config, "model"), **shape)
     except UserError as error:
