@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.model.averages import METRICS
 from segtrain.model.bootstrap import DRAWS, Columns, Interval, Ratios, divided, grouped, intervals
-from segtrain.model.empties import as_counted
+from segtrain.model.metrics import METRICS, as_counted
 
 
 def of_means(
@@ -20,7 +19,7 @@ def of_means(
     """Returns those of the means of k columns (images, k) of scores in [0, 1]; NaN is an image that is left out.
 
     Args:
-        values: a score an image; of a rightly empty one it is 1 (`segtrain.model.empties.as_counted`).
+        values: a score an image; of a rightly empty one it is 1 (`segtrain.model.metrics.as_counted`).
         draws: how many.
         seed: of the draws; the same seed gives the same intervals.
         groups: of each image; images of one group are drawn together.

@@ -36,6 +36,7 @@ from segtrain.errors import UserError
 from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
 from segtrain.interrupts import leave_to_parent
 from segtrain.parts.data import build_schedule, build_split
+from segtrain.parts.limits import samples_of
 from segtrain.parts.training_crop import least_size
 from segtrain.runs.lock import InUse, Lock
 from segtrain.screen import Screen
@@ -188,6 +189,8 @@ def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None)
         weights=feeding.sampling(config.data.sampling, split.train),
         in_worker=leave_to_parent,
         least=least_size(config),
+        validated=samples_of(config, split.val, "val"),
+        tested=samples_of(config, split.test),
     )
 
 

@@ -12,7 +12,7 @@ from segtrain import plain_json
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError, damaged
 from segtrain.files import require_regular
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.network import build_network
 from segtrain.runs import checkpoint
 from segtrain.runs.contents import about_problem
@@ -30,7 +30,7 @@ class Loaded:
 
     run: RunFolder
     config: DictConfig  # the run's own
-    model: Trained
+    model: NormalisedNetwork
     classes: tuple[str, ...]
     palette: tuple[RGB, ...]
     channels: int
@@ -62,7 +62,7 @@ def load(run: RunFolder) -> Loaded:
     config = run.config()
     state, known = _weights(run, config)
     network = build_network(_without_download(config), known["channels"], len(known["classes"]))
-    model = Trained(network, [0.0] * known["channels"], [1.0] * known["channels"])
+    model = NormalisedNetwork(network, [0.0] * known["channels"], [1.0] * known["channels"])
     if bad := [name for name, each in state.items() if each.is_floating_point() and not each.isfinite().all()]:
         raise UserError(
             f"the weights of '{run.path}' are no finite numbers; expected none such; got {len(bad)} tensors of them, "
@@ -78,6 +78,7 @@ def load(run: RunFolder) -> Loaded:
         ) from error
     palette = tuple((int(r), int(g), int(b)) for r, g, b in known["palette"])
     classes, rest = tuple(known["classes"]), (known["channels"], known["ignore_index"], known["epoch"])
+    model.eval().requires_grad_(False)
     return Loaded(run, config, model, classes, palette, *rest, PixelMeaning.from_json(known.get("pixels")))
 
 

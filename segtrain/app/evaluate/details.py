@@ -9,8 +9,8 @@ import numpy as np
 from omegaconf import DictConfig
 
 from segtrain.model.calibration import Calibration
-from segtrain.model.empties import as_counted
 from segtrain.model.ensemble import log_probabilities
+from segtrain.model.metrics import as_counted
 from segtrain.model.surface import DISTANCES, surface_scores
 from segtrain.parts.evaluation import Image
 from segtrain.parts.trained_run import Loaded

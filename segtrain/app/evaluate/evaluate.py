@@ -22,15 +22,16 @@ from segtrain.app.evaluate.robustness import robustness
 from segtrain.app.evaluate.shifts import shifts_of
 from segtrain.config.objects import plain
 from segtrain.config.values import check_values
+from segtrain.data.datamodule import Batch
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
-from segtrain.model.ensemble import ensembled
-from segtrain.model.views import viewed
+from segtrain.model.ensemble import ensembled, viewed
+from segtrain.model.metrics import Evaluation
 from segtrain.model.windows import Windows, windowed
 from segtrain.padding import largest
-from segtrain.parts.evaluation import Batch, Machine, Predict, Scored, batches, machine, score
+from segtrain.parts.evaluation import Machine, Predict, batches, machine, score
 from segtrain.parts.feeding import build_loss
-from segtrain.parts.limits import images_tested
+from segtrain.parts.limits import samples_of
 from segtrain.parts.predictor import device_of
 from segtrain.parts.trained_run import Loaded, load
 from segtrain.parts.training_crop import least_size
@@ -89,12 +90,12 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
     # Weights of the loss are those of the run's own training data; of an ensemble it is nobody's.
     loss = build_loss(data.config, data.feeding, data.train).to(on.device) if data.own and len(loaded) == 1 else None
 
-    def scored(source: Any, words: str, **more: Any) -> Scored:
-        found = Scored()
+    def scored(source: Any, words: str, **more: Any) -> Evaluation:
+        found = Evaluation(first.classes, first.ignore_index)
         for members, (predict, indices) in asked.items():
             least = largest([least_size(loaded[k].config) for k in members])
             given = watched(batches(source, indices, data.config, least), len(indices), words)
-            found.add(score(given, predict, len(first.classes), first.ignore_index, on, **more))
+            found.add(score(given, predict, first.classes, first.ignore_index, on, **more))
         return found
 
     plain_scores = scored(data.dataset, "predicting", loss=loss, each=details.add)
@@ -106,10 +107,8 @@ def who(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[
     """Which of the runs, by their places, predict which samples."""
     if wanted.ensemble == "unseen":
         return unseen(loaded, data)
-    indices = list(data.indices)
-    if data.own and data.part == "test":
-        indices = indices[: images_tested(data.config, len(indices))]
-    return {tuple(range(len(loaded))): indices}
+    taken = samples_of(data.config, data.indices) if data.own and data.part == "test" else data.indices
+    return {tuple(range(len(loaded))): list(taken)}
 
 
 def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:

@@ -14,9 +14,9 @@ from segtrain.app.evaluate.details import Details, Table, surface_table
 from segtrain.app.evaluate.intervals import Intervals, groups_of, intervals, without
 from segtrain.app.evaluate.robustness import Row, Under, curve
 from segtrain.model import metrics
-from segtrain.model.averages import averages
+from segtrain.model.metrics import Evaluation, averages
 from segtrain.parts import empty_images
-from segtrain.parts.evaluation import Scored, image_rows
+from segtrain.parts.evaluation import image_rows
 from segtrain.parts.trained_run import Loaded
 from segtrain.runs.epochs import written
 
@@ -30,7 +30,7 @@ class Evaluated:
     loaded: list[Loaded]
     data: Data
     wanted: DictConfig
-    scored: Scored
+    scored: Evaluation
     details: Details
     under: list[Under]  # shifts
     device: str
@@ -123,7 +123,7 @@ class Evaluated:
     def scores(self) -> dict[str, Any]:
         """The numbers of results.json: first what training wrote, under the same keys, then the rest."""
         part, first = self.data.part, self.loaded[0]
-        found: dict[str, Any] = {f"{part}/{key}": value for key, value in self.scored.scores(self.classes).items()}
+        found: dict[str, Any] = {f"{part}/{key}": value for key, value in self.scored.scores().items()}
         found[f"{part}/images"] = len(self.indices)
         if len(self.loaded) == 1:
             found |= written("best_epoch", first.epoch)

@@ -11,8 +11,8 @@ from torch import Tensor
 from segtrain.app.evaluate.data import Data
 from segtrain.app.evaluate.details import Table
 from segtrain.model.bootstrap import LEAST, Interval
-from segtrain.model.empties import seen_on_empty
 from segtrain.model.intervals import of_distances, of_means, of_scores
+from segtrain.model.metrics import seen_on_empty
 from segtrain.parts.data import build_groups
 
 Intervals = dict[str, Interval]

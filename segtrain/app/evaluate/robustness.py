@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from segtrain.app.evaluate.data import Data
 from segtrain.app.evaluate.shifts import Shift, Shifted
-from segtrain.model.averages import averages
+from segtrain.model.metrics import Evaluation, averages
 from segtrain.parts import empty_images
-from segtrain.parts.evaluation import Scored, image_rows
+from segtrain.parts.evaluation import image_rows
 from segtrain.runs.image_table import ROBUSTNESS_TEXTS
 from segtrain.runs.metrics_csv import read_cells, read_csv, write_csv
 
@@ -24,11 +24,11 @@ class Under(NamedTuple):
 
     shift: str
     strength: float
-    scored: Scored
+    scored: Evaluation
 
 
 def robustness(
-    shifts: Sequence[Shift], unshifted: Scored, data: Data, scored: Callable[..., Scored], wanted: DictConfig
+    shifts: Sequence[Shift], unshifted: Evaluation, data: Data, scored: Callable[..., Evaluation], wanted: DictConfig
 ) -> list[Under]:
     """Every shift in turn; strength 0, the unshifted images, begins each policy's."""
     found: list[Under] = []
@@ -46,7 +46,7 @@ def curve(found: Sequence[Under], classes: Sequence[str]) -> list[Row]:
     rows = []
     for under in found:
         matrices = list(under.scored.matrices.values())
-        scores = {k: v for k, v in under.scored.scores(classes).items() if k.partition("/")[0] in ("dice", "iou")}
+        scores = {k: v for k, v in under.scored.scores().items() if k.partition("/")[0] in ("dice", "iou")}
         means = averages(torch.stack(matrices), classes)
         kept = {key: means[key] for key in ("dice_image_mean", "iou_image_mean")}
         row = {"shift": under.shift, "strength": under.strength, "images": len(matrices), **kept, **scores}

@@ -217,6 +217,8 @@ def build_trainer(
         deterministic=config.deterministic,
         default_root_dir=str(run.path),
         use_distributed_sampler=False,
+        limit_val_batches=None,  # the data module has the samples that the limits leave
+        limit_test_batches=None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -22,7 +22,7 @@ from segtrain.model import metrics
 from segtrain.parts import empty_images
 from segtrain.parts.data import OpenData, named_model
 from segtrain.parts.evaluation import image_rows
-from segtrain.parts.limits import images_tested, trained_batches
+from segtrain.parts.limits import trained_batches
 from segtrain.parts.trained_run import about
 from segtrain.printable import one_line
 from segtrain.runs import checkpoint
@@ -89,7 +89,7 @@ def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None) -> N
     """Says what will run: data with counts, augmentation with strength, model with parameters, device."""
     config, data, dataset = parts.config, parts.data, parts.dataset
     sizes = {side: len(getattr(data.split, side)) for side in ("train", "val", "test")}
-    seen = {side: images_tested(config, sizes[side], side) for side in ("val", "test")}
+    seen = {"val": len(data.validated), "test": len(data.tested)}
     few = {side: f"{seen[side]} of {sizes[side]}" for side in seen if seen[side] < sizes[side]}
     images = ", ".join(f"{side} {few.get(side, number)}" for side, number in sizes.items())
     epochs = counted(config.trainer.max_epochs, "epoch")
@@ -130,12 +130,13 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
     Returns:
         The content of results.json, which is written last: its presence means that the run is whole.
     """
-    results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation().items()}
-    results |= {"test/images": len(parts.module.image_matrices), **written("best_epoch", best_epoch)}
+    matrices = parts.module.evaluation.matrices
+    results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation.scores().items()}
+    results |= {"test/images": len(matrices), **written("best_epoch", best_epoch)}
     results["val/dice"] = parts.trainer.checkpoint_callback.best  # type: ignore[union-attr]
-    empty = empty_images.counts(parts.module.image_matrices, parts.dataset.classes)
+    empty = empty_images.counts(matrices, parts.dataset.classes)
     results |= {f"test/{key}": value for key, value in empty.items()}
-    rows = image_rows(parts.module.image_matrices, parts.dataset.ids, parts.dataset.classes)
+    rows = image_rows(matrices, parts.dataset.ids, parts.dataset.classes)
     write_csv(run.path / "per_image.csv", rows)
     _write_predictions(run, parts)
     pictures.curves(run.path / "curves.png", run.metrics.rows())
@@ -149,7 +150,7 @@ def _write_predictions(run: RunFolder, parts: Parts) -> None:
     items = []
     for index, pred in sorted(module.predictions.items()):
         image, mask = dataset.read(index)
-        scores = metrics.scores(module.image_matrices[index], dataset.classes)
+        scores = metrics.scores(module.evaluation.matrices[index], dataset.classes)
         dice = {name: scores[f"dice/{name}"] for name in dataset.classes}
         guess = pred.numpy()[: mask.shape[0], : mask.shape[1]]
         items.append((dataset.ids[index], image, mask, guess, dice))

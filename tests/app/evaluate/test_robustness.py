@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segtrain.app.evaluate.robustness import Under, curve, keep
-from segtrain.parts.evaluation import Scored
+from segtrain.model.metrics import Evaluation
 from segtrain.runs.metrics_csv import write_csv
 
 NAMES = ("background", "cell")
@@ -20,7 +20,9 @@ DATA: Any = SimpleNamespace(dataset=SimpleNamespace(ids=[f"i{i}" for i in range(
 def under(shift: str, strength: float, wrong: int) -> Under:
     """Twenty images with a cell, twenty empty ones, with a false positive on so many."""
     matrices = [FOUND] * 20 + [WRONG] * wrong + [RIGHT] * (20 - wrong)
-    return Under(shift, strength, Scored({i: torch.tensor(matrix) for i, matrix in enumerate(matrices)}))
+    found = Evaluation(NAMES, 255)
+    found.matrices = {i: torch.tensor(matrix) for i, matrix in enumerate(matrices)}
+    return Under(shift, strength, found)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
