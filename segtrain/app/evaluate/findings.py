@@ -143,7 +143,7 @@ class Evaluated:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """The content of results.json: the numbers, their intervals, what there is to say of them, and how they came."""
+        """The content of results.json: the numbers, their intervals, what there is to say, and how they came about."""
         pairs = {f"{self.data.part}/{key}": list(pair) for key, pair in self.intervals.items()}
         return {**self.scores, "intervals": pairs, "notes": self.notes, "evaluated": self.how()}
 
