@@ -19,7 +19,8 @@ has no pixel of a class, Dice is 1 for an empty prediction and 0 for any other. 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,6 +150,20 @@ def _of_class(right: list[float], truth: list[float], pred: list[float]) -> dict
 def _mean(values: list[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
+
+
+def image_rows(matrices: Mapping[int, Tensor], ids: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the rows of per_image.csv, in the order of the samples: id, Dice and IoU, pixels counted, those a class.
+
+    Dice and IoU are NaN where neither truth nor prediction has the class, whether the image is rightly empty or has no
+    counted pixel; `truth/<class>`, the counted pixels of a class in the truth, tells a false positive from a miss.
+    """
+    rows = []
+    for index, matrix in sorted(matrices.items()):
+        kept = {k: v for k, v in scores(matrix, classes).items() if k.split("/")[0] in ("dice", "iou")}
+        truth = {f"truth/{name}": int(n) for name, n in zip(classes, matrix.sum(1).tolist(), strict=True)}
+        rows.append({"id": ids[index], **kept, "pixels": int(matrix.sum()), **truth})
+    return rows
 
 
 def averages(matrices: Tensor, names: Sequence[str]) -> dict[str, float]:

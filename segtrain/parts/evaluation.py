@@ -1,8 +1,8 @@
 """Passes a network over samples: predicts, counts and hands on, by the operations of training's own test."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segtrain.data.datamodule import Batch, PlainSamples, Source, stack_by_size
-from segtrain.model import metrics
 from segtrain.model.metrics import Evaluation
 from segtrain.padding import NO_SIZE, Size
 from segtrain.parts.device import computing, set_determinism
@@ -78,18 +77,3 @@ def score(
                 mask = batch["mask"][k, :h, :w]
                 each(Image(index, logits[k, :, :h, :w].float().cpu(), pred[k, :h, :w].cpu(), mask))
     return found
-
-
-def image_rows(matrices: Mapping[int, Tensor], ids: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Returns the rows of per_image.csv, in the order of the samples: id, Dice and IoU, pixels counted, those a class.
-
-    Dice and IoU are NaN where neither truth nor prediction has the class, whether the image is rightly empty or has no
-    counted pixel; `truth/<class>`, the counted pixels of a class in the truth, tells a false positive from a miss.
-    """
-    rows = []
-    for index, matrix in sorted(matrices.items()):
-        scores = metrics.scores(matrix, classes)
-        kept = {k: v for k, v in scores.items() if k.split("/")[0] in ("dice", "iou")}
-        truth = {f"truth/{name}": int(n) for name, n in zip(classes, matrix.sum(1).tolist(), strict=True)}
-        rows.append({"id": ids[index], **kept, "pixels": int(matrix.sum()), **truth})
-    return rows

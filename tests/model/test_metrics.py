@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix, f1_score, jaccard_score, precision
 
 from segtrain.errors import UserError
 from segtrain.model.intervals import of_scores
-from segtrain.model.metrics import (
+from segtrain.model.metrics import image_rows, (
     METRICS,
     as_counted,
     averages,
@@ -24,6 +24,8 @@ from segtrain.model.metrics import (
 )
 
 IGNORE = 255
+
+OF_THREE = ("background", "cell", "rim")
 
 
 @st.composite
@@ -263,3 +265,24 @@ def test_an_image_without_a_counted_pixel_changes_no_mean() -> None:
     before, after = averages(some, NAMES), averages(more, NAMES)
     assert before == pytest.approx(after, nan_ok=True) and after["images_counted"] == 6
     assert [after[f"{metric}_image_mean"] for metric in METRICS[:1]] == [pytest.approx((3 * 8 / 9 + 2) / 6)]
+
+
+def test_a_row_tells_a_miss_a_false_positive_a_rightly_empty_image_and_one_that_is_ignored() -> None:
+    matrices = {
+        3: torch.tensor([[5, 0, 0], [4, 0, 0], [0, 0, 2]]),  # the cell is missed, the rim found
+        0: torch.tensor([[8, 1, 0], [0, 0, 0], [0, 0, 0]]),  # a cell where there is none
+        1: torch.tensor([[9, 0, 0], [0, 0, 0], [0, 0, 0]]),
+        2: torch.zeros(3, 3, dtype=torch.int64),
+    }
+    wrong, right, ignored, missed = image_rows(matrices, ["w", "r", "i", "m"], OF_THREE)
+    assert [row["id"] for row in (wrong, right, ignored, missed)] == ["w", "r", "i", "m"]
+    assert (wrong["dice"], wrong["dice/cell"], wrong["truth/cell"]) == (0, 0, 0)
+    assert (missed["dice"], missed["dice/cell"], missed["truth/cell"]) == (0.5, 0, 4)
+    assert math.isnan(right["dice"]) and math.isnan(ignored["dice"])
+    assert [row["pixels"] for row in (wrong, right, ignored, missed)] == [9, 9, 0, 11]
+    for row in (wrong, right, ignored, missed):
+        assert sum(row[f"truth/{name}"] for name in OF_THREE) == row["pixels"]
+        assert isinstance(row["truth/cell"], int)
+    before = ["id", "dice", *(f"dice/{n}" for n in OF_THREE), "iou", *(f"iou/{n}" for n in OF_THREE)]
+    columns = [key for key in wrong if key.partition("/")[0] not in ("truth",)]
+    assert sorted(columns) == sorted([*before, "pixels"]) and [*wrong][-3:] == [f"truth/{n}" for n in OF_THREE]

@@ -1,6 +1,5 @@
 """One pass over samples: what is counted and handed on, without padding."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,11 @@ from torch import Tensor
 from segtrain.data.datasets.contract import Sample
 from segtrain.model import metrics
 from segtrain.model.metrics import Evaluation
-from segtrain.parts.evaluation import Image, Machine, batches, image_rows, score
+from segtrain.parts.evaluation import Image, Machine, batches, score
 
 ON = Machine(torch.device("cpu"), "32-true")
 SIZES = [(5, 40), (32, 32), (33, 7), (5, 40)]
 NAMES = ("background", "one")
-OF_THREE = ("background", "cell", "rim")
 
 
 class Samples:
@@ -67,24 +65,3 @@ def test_the_loss_is_the_mean_over_images_and_scores_those_of_all_pixels() -> No
     assert parts.scores() == pytest.approx(whole.scores())
     summed = torch.stack(list(whole.matrices.values())).sum(0)
     assert {**metrics.scores(summed, NAMES), "loss": whole.scores()["loss"]} == whole.scores()
-
-
-def test_a_row_tells_a_miss_a_false_positive_a_rightly_empty_image_and_one_that_is_ignored() -> None:
-    matrices = {
-        3: torch.tensor([[5, 0, 0], [4, 0, 0], [0, 0, 2]]),  # the cell is missed, the rim found
-        0: torch.tensor([[8, 1, 0], [0, 0, 0], [0, 0, 0]]),  # a cell where there is none
-        1: torch.tensor([[9, 0, 0], [0, 0, 0], [0, 0, 0]]),
-        2: torch.zeros(3, 3, dtype=torch.int64),
-    }
-    wrong, right, ignored, missed = image_rows(matrices, ["w", "r", "i", "m"], OF_THREE)
-    assert [row["id"] for row in (wrong, right, ignored, missed)] == ["w", "r", "i", "m"]
-    assert (wrong["dice"], wrong["dice/cell"], wrong["truth/cell"]) == (0, 0, 0)
-    assert (missed["dice"], missed["dice/cell"], missed["truth/cell"]) == (0.5, 0, 4)
-    assert math.isnan(right["dice"]) and math.isnan(ignored["dice"])
-    assert [row["pixels"] for row in (wrong, right, ignored, missed)] == [9, 9, 0, 11]
-    for row in (wrong, right, ignored, missed):
-        assert sum(row[f"truth/{name}"] for name in OF_THREE) == row["pixels"]
-        assert isinstance(row["truth/cell"], int)
-    before = ["id", "dice", *(f"dice/{n}" for n in OF_THREE), "iou", *(f"iou/{n}" for n in OF_THREE)]
-    columns = [key for key in wrong if key.partition("/")[0] not in ("truth",)]
-    assert sorted(columns) == sorted([*before, "pixels"]) and [*wrong][-3:] == [f"truth/{n}" for n in OF_THREE]

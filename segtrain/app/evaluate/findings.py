@@ -21,9 +21,8 @@ from segtrain.app.evaluate.measures import (
 )
 from segtrain.app.evaluate.shifts import Row, Under, curve_rows
 from segtrain.model import metrics
-from segtrain.model.metrics import Evaluation, averages
+from segtrain.model.metrics import Evaluation, averages, image_rows
 from segtrain.parts import empty_images
-from segtrain.parts.evaluation import image_rows
 from segtrain.parts.trained_run import Loaded
 from segtrain.runs.epochs import written
 

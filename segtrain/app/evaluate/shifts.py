@@ -15,9 +15,8 @@ from segtrain.aug import Policy
 from segtrain.config.objects import composed, searched
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
-from segtrain.model.metrics import Evaluation, averages
+from segtrain.model.metrics import Evaluation, averages, image_rows
 from segtrain.parts import empty_images
-from segtrain.parts.evaluation import image_rows
 from segtrain.parts.shifts import policy_at
 from segtrain.runs.image_table import ROBUSTNESS_TEXTS
 from segtrain.runs.metrics_csv import read_cells, read_csv, write_csv

@@ -19,9 +19,9 @@ from segtrain.draw import pictures
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model import metrics
+from segtrain.model.metrics import image_rows
 from segtrain.parts import empty_images
 from segtrain.parts.data import OpenData, named_model
-from segtrain.parts.evaluation import image_rows
 from segtrain.parts.limits import trained_batches
 from segtrain.parts.trained_run import about
 from segtrain.printable import one_line
