@@ -11,12 +11,13 @@ from sklearn.metrics import confusion_matrix, f1_score, jaccard_score, precision
 
 from segtrain.errors import UserError
 from segtrain.model.intervals import of_scores
-from segtrain.model.metrics import image_rows, (
+from segtrain.model.metrics import (
     METRICS,
     as_counted,
     averages,
     confusion,
     false_positives,
+    image_rows,
     per_image,
     prediction,
     require_logits,
