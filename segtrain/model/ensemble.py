@@ -14,7 +14,7 @@ from segtrain.padding import NO_SIZE, STRIDE, Size, grown_size, reflected
 
 
 def ensembled(models: Sequence[Model]) -> Callable[[Tensor], Tensor]:
-    """The models as one whose logits are the logarithm of the mean of their probabilities: (N, K, H, W) float32.
+    """Returns the models as one whose logits are the logarithm of their mean probabilities: (N, K, H, W) float32.
 
     Softmax gives the mean back, so what follows need not know. Models with one logit for two classes count as two
     logits, 0 and theirs, and so does the result. One model alone is returned as it is.
@@ -30,7 +30,7 @@ def ensembled(models: Sequence[Model]) -> Callable[[Tensor], Tensor]:
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
-    """Logarithms (N, max(K, 2), H, W) float32 of the classes' probabilities; one logit is that of class 1."""
+    """Returns logarithms (N, max(K, 2), H, W) float32 of the classes' probabilities; one logit is that of class 1."""
     logits = logits.float()
     if logits.shape[1] == 1:
         return torch.cat([F.logsigmoid(-logits), F.logsigmoid(logits)], 1)
@@ -38,14 +38,14 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 
 class View(NamedTuple):
-    """An image scaled, mirrored left to right, then turned counter-clockwise by so many quarters."""
+    """Sees an image scaled, mirrored left to right, then turned counter-clockwise by so many quarters."""
 
     turns: int = 0
     mirrored: bool = False
     scale: float = 1.0
 
     def then(self, other: "View") -> "View":
-        """This view, seen in the other way."""
+        """Returns this view, seen in the other way."""
         turns = -self.turns if other.mirrored else self.turns  # a mirror changes the sense of a turn
         return View((turns + other.turns) % 4, self.mirrored != other.mirrored, self.scale * other.scale)
 
@@ -59,7 +59,7 @@ VIEWS: dict[str, tuple[View, ...]] = {
 
 
 def views_of(names: Sequence[str]) -> list[View]:
-    """Every combination of the named ways, each once: flips and turns together are the 8 ways a square can lie.
+    """Returns every combination of the named ways once: flips and turns together are the 8 ways a square can lie.
 
     Raises:
         UserError: a name that is none of VIEWS.
@@ -73,7 +73,7 @@ def views_of(names: Sequence[str]) -> list[View]:
 
 
 def viewed(model: Model, names: Sequence[str], least: Size = NO_SIZE) -> Callable[[Tensor], Tensor]:
-    """The model as the mean of its logits over the views, each turned back: (N, C, H, W) to (N, K, H, W) float32.
+    """Returns the model as the mean of its logits over the views, turned back: (N, C, H, W) to (N, K, H, W) float32.
 
     With one view only it is the model itself. Sides stay multiples of the stride under scales: a scaled side is the
     nearest one, or, where that is the side itself (32 and 64 at both scales), has just the scale and is grown by
@@ -93,7 +93,7 @@ def viewed(model: Model, names: Sequence[str], least: Size = NO_SIZE) -> Callabl
 
 
 def _seen(model: Model, image: Tensor, view: View, least: Size) -> Tensor:
-    """The logits of an image by way of a view, in the image's own place and size."""
+    """Returns the logits of an image by way of a view, in the image's own place and size."""
     size = image.shape[-2:]
     seen, sides = image, list(size)
     if view.scale != 1:
@@ -119,7 +119,7 @@ def scaled(side: int, scale: float) -> int:
 
 
 def _grown(image: Tensor, least: Size) -> Tensor:
-    """The image (N, C, H, W) grown at the bottom and right to multiples of the stride, as `reflected` does."""
+    """Returns the image (N, C, H, W) grown at the bottom and right to multiples of the stride, as `reflected` does."""
     height, width = image.shape[-2:]
     for axis, size in zip((-2, -1), grown_size((height, width), least), strict=True):
         if size != image.shape[axis]:

@@ -85,14 +85,14 @@ def require_logits(logits: int, classes: Sequence[str]) -> None:
 
 
 def prediction(logits: Tensor) -> Tensor:
-    """Predicted labels (N, H, W) uint8 of logits (N, C, H, W): the largest; for C = 1, is it above 0."""
+    """Returns predicted labels (N, H, W) uint8 of logits (N, C, H, W): the largest; for C = 1, is it above 0."""
     if logits.shape[1] == 1:
         return (logits[:, 0] > 0).to(torch.uint8)
     return logits.max(1).indices.to(torch.uint8)  # argmax(1) takes seven times as long on a CPU in NCHW
 
 
 def per_image(pred: Tensor, mask: Tensor, classes: int, ignore_index: int) -> Tensor:
-    """Confusion matrices (N, classes, classes) int64 of pred and mask (N, H, W); rows truth, columns pred.
+    """Returns confusion matrices (N, classes, classes) int64 of pred and mask (N, H, W); rows truth, columns pred.
 
     Pixels whose mask is ignore_index are left out. Precondition: any other label of mask, and every label of
     pred that is not left out, is in 0..classes-1 (datasets check theirs, `prediction` makes its own); else
@@ -110,12 +110,12 @@ def per_image(pred: Tensor, mask: Tensor, classes: int, ignore_index: int) -> Te
 
 
 def confusion(pred: Tensor, mask: Tensor, classes: int, ignore_index: int) -> Tensor:
-    """Confusion matrix (classes, classes) int64 over all pixels; see `per_image`."""
+    """Returns confusion matrix (classes, classes) int64 over all pixels; see `per_image`."""
     return per_image(pred.reshape(1, -1, 1), mask.reshape(1, -1, 1), classes, ignore_index)[0]
 
 
 def scores(matrix: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Scores in [0, 1] of a confusion matrix (C, C), rows truth, as flat keys.
+    """Returns scores in [0, 1] of a confusion matrix (C, C), rows truth, as flat keys.
 
     For dice, iou, precision and recall: `dice/<class>`; `dice`, the mean over the classes not named
     background; `dice_all`, the mean over all. A class absent from truth and prediction is NaN and left out of
@@ -167,7 +167,7 @@ def image_rows(matrices: Mapping[int, Tensor], ids: Sequence[str], classes: Sequ
 
 
 def averages(matrices: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Three averages of dice, iou, precision and recall over the classes not named background.
+    """Returns three averages of dice, iou, precision and recall over the classes not named background.
 
     `dice_macro`: the mean of the class scores of all images' pixels together, which `scores` calls dice;
     `dice_micro`: the score of TP, FP and FN summed over images and classes; `dice_image_mean`: the mean over images of
@@ -192,7 +192,7 @@ def averages(matrices: Tensor, names: Sequence[str]) -> dict[str, float]:
 
 
 def _pooled(matrix: Tensor, names: Sequence[str]) -> Tensor:
-    """(2, 2) with the FN, FP and TP of the counted classes summed: one pixel may be FN of one class, FP of another."""
+    """Returns (2, 2) with FN, FP and TP of the counted classes summed: a pixel may be FN of one and FP of another."""
     front = torch.tensor([name != "background" for name in names])
     counts = matrix.cpu()
     right, truth, pred = counts.diagonal()[front].sum(), counts.sum(1)[front].sum(), counts.sum(0)[front].sum()

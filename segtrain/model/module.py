@@ -80,7 +80,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The loss of a batch."""
+        """Returns the loss of a batch."""
         if self.freeze_encoder:  # by the epoch alone, so that a resumed training has it as it was
             still = self.current_epoch < self.freeze_encoder
             hold_encoder(encoder_of(self.network, "freeze_encoder"), still)
@@ -92,21 +92,21 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean loss."""
+        """Logs the epoch's mean loss."""
         self.log("train/loss", self.losses().mean())
         self._losses.clear()
 
     def losses(self, last: int = 0) -> Tensor:
-        """The losses of the batches of the running epoch so far, or the `last` of them: (n,), on the CPU."""
+        """Returns the losses of the batches of the running epoch so far, or the `last` of them: (n,), on the CPU."""
         taken = self._losses[-last:]
         return torch.stack([loss.to(self.device) for loss in taken]).cpu() if taken else torch.empty(0)
 
     def newest_loss(self) -> float:
-        """The loss of the batch before, which a GPU must be waited for."""
+        """Returns the loss of the batch before, which a GPU must be waited for."""
         return float(self._losses[-1])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the losses of an epoch that is not over."""
+        """Adds the losses of an epoch that is not over."""
         checkpoint["losses"] = self.losses()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip; with bf16-mixed a fused optimizer too, which Lightning refuses though nothing is scaled there.
+        """Clips; with bf16-mixed a fused optimizer's too, which Lightning refuses though nothing is scaled there.
 
         Raises:
             UserError: precision 16-mixed, whose gradients a fused optimizer unscales in its step, after clipping.
@@ -181,7 +181,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         Precision.clip_gradients(plugin, optimizer, value, algorithm)
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and scheduler as handed in; lengths come from `steps`.
+        """Returns optimizer and scheduler as handed in; lengths come from `steps`.
 
         A plateau is stepped by us, after each validation: Lightning steps it after the epoch's checkpoint is written,
         so that a resumed training would lack the step.
@@ -196,7 +196,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
 
 
 def encoder_of(network: nn.Module, option: str) -> nn.Module:
-    """The part of the network that `option`, such as "freeze_encoder=2", is about: its attribute `encoder`.
+    """Returns the part of the network that `option`, such as "freeze_encoder=2", is about: its attribute `encoder`.
 
     Raises:
         UserError: the network has none.
@@ -211,7 +211,7 @@ def encoder_of(network: nn.Module, option: str) -> nn.Module:
 
 
 def hold_encoder(encoder: nn.Module, still: bool) -> None:
-    """Hold the encoder still, or let it go: no gradient, and evaluation mode, so that its statistics stay too.
+    """Holds the encoder still, or lets it go: no gradient, and evaluation mode, so that its statistics stay too.
 
     To be asked before each training step: what is as it should be costs nothing.
     """
@@ -221,7 +221,7 @@ def hold_encoder(encoder: nn.Module, still: bool) -> None:
 
 
 def parameter_groups(network: nn.Module, others: Iterable[nn.Parameter], encoder_lr: float) -> list[Any]:
-    """What an optimizer is handed: parameters; or two groups, the encoder's last, when its lr is to be another one."""
+    """Returns what an optimizer is handed: parameters; or two groups, the encoder's last, if its lr is another one."""
     if encoder_lr == 1:
         return [*network.parameters(), *others]
     own = list(encoder_of(network, f"encoder_lr={encoder_lr:g}").parameters())
@@ -231,6 +231,6 @@ def parameter_groups(network: nn.Module, others: Iterable[nn.Parameter], encoder
 
 
 def scale_encoder_lr(optimizer: Optimizer, encoder_lr: float) -> None:
-    """Scale the lr of the encoder's group; before a scheduler is built, which starts from each group's own."""
+    """Scales the lr of the encoder's group; before a scheduler is built, which starts from each group's own."""
     if encoder_lr != 1:
         optimizer.param_groups[-1]["lr"] *= encoder_lr

@@ -16,7 +16,7 @@ DEFAULT = {"16-true": torch.float16, "bf16-true": torch.bfloat16, "32-true": Non
 
 
 def accelerator(wanted: str) -> str:
-    """`wanted`, with auto replaced by gpu where there is one and cpu elsewhere.
+    """Returns `wanted`, with auto replaced by gpu where there is one and cpu elsewhere.
 
     Raises:
         UserError: a gpu is wanted and there is none.
@@ -30,7 +30,7 @@ def accelerator(wanted: str) -> str:
 
 
 def precision(kind: str) -> str:
-    """bf16-mixed where the device computes in bf16 itself, else 32-true: emulated bf16 is slower than fp32."""
+    """Returns bf16-mixed where the device computes in bf16 itself, else 32-true: emulated bf16 is slower than fp32."""
     if kind == "cpu":
         capable = torch.cpu.get_capabilities()
         native = bool(capable.get("avx512_bf16") or capable.get("amx_bf16") or capable.get("bf16"))
@@ -40,7 +40,7 @@ def precision(kind: str) -> str:
 
 
 def describe(kind: str) -> str:
-    """The device in words, for headers and env.json."""
+    """Returns the device in words, for headers and env.json."""
     if kind != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"CPU, {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}"

@@ -1,4 +1,4 @@
-"""What is said of images that are empty in truth, in tables and sentences; `segtrain.model.metrics` has the rule."""
+"""Says what there is to say of empty images, in tables and sentences; `segtrain.model.metrics` has the rule."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def counts(matrices: Mapping[int, Tensor], classes: Sequence[str]) -> dict[str, 
 
 
 def are_there(results: Results, part: str, classes: Sequence[str]) -> bool:
-    """Whether an image is empty, of a class or of all; not of results that were written before they said it."""
+    """Returns whether an image is empty, of a class or of all; not of results that were written before they said it."""
     return any(results.get(f"{part}/empty_images/{name}") for name in classes)
 
 

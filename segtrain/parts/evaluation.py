@@ -18,14 +18,14 @@ Predict = Callable[[Tensor], Tensor]  # images (N, C, H, W) as stored to logits 
 
 
 class Machine(NamedTuple):
-    """Where and in which precision the network computes."""
+    """Says where and in which precision the network computes."""
 
     device: torch.device
     precision: str
 
 
 class Image(NamedTuple):
-    """What is known of an image once it is predicted, without padding, on the CPU."""
+    """Holds what is known of an image once it is predicted, without padding, on the CPU."""
 
     sample: int  # index in the dataset
     logits: Tensor  # (K, H, W) float32

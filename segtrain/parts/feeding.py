@@ -45,7 +45,7 @@ WAIT = 0.2  # seconds between two looks at what another process is building
 
 
 class Feeding:
-    """The data as training reads them, and what must be known of them, kept by fingerprint."""
+    """Holds the data as training reads them, and what must be known of them, kept by fingerprint."""
 
     def __init__(self, config: DictConfig, dataset: SegmentationDataset) -> None:
         """Of the dataset that the config describes; `fingerprint` is that of its files."""
@@ -57,7 +57,7 @@ class Feeding:
         self.dataset = self._cached(config.data.cache, dataset)
 
     def statistics(self, train: Sequence[int]) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation a channel of the training images."""
+        """Returns mean and standard deviation a channel of the training images."""
         mean, std = self._looked(train)[:2]
         return mean, std
 
@@ -89,7 +89,7 @@ class Feeding:
         return found
 
     def _measured(self, train: Sequence[int]) -> list[Any]:
-        """Mean, standard deviation, the meaning of the pixels and the caution about their scales, in one pass."""
+        """Returns mean, standard deviation, the meaning of the pixels and the caution about scales, in one pass."""
         spans: list[Span] = []
         chosen = images_looked_at(train)
         mean, std = measure_mean_and_std(self.dataset, chosen, lambda image: spans.append(span_of(image)))
@@ -99,12 +99,12 @@ class Feeding:
         return [mean, std, meaning, scales_caution(spans, names)]
 
     def class_weights(self, kind: str, train: Sequence[int]) -> list[float]:
-        """Weights a class, from the training masks."""
+        """Returns weights a class, from the training masks."""
         counts = Counts(*self._once("counts", train, lambda: count_classes(self.dataset, train)))
         return class_weights(kind, counts, self.dataset.classes)
 
     def sampling(self, kind: str, train: Sequence[int]) -> list[float] | None:
-        """How often each training sample comes; None: all alike.
+        """Returns how often each training sample comes; None: all alike.
 
         Raises:
             UserError: the dataset has no weights, or none above 0 in training.
@@ -154,7 +154,7 @@ class Feeding:
             put(temporary, self.folder / INDEX)  # last: it says that all of it is there
 
     def _once(self, what: str, samples: Sequence[int], work: Callable[[], Any]) -> Any:
-        """What is worked out of these samples: kept by their indices, and by their stamps where they have any."""
+        """Returns what is worked out of these samples, kept by their indices, and by stamps where they have any."""
         known = hashlib.blake2b(np.asarray(samples, np.int64).tobytes(), digest_size=10)
         if hasattr(self.dataset, "stamp"):
             known.update(np.array([stamp_of(self.dataset, int(i)) for i in samples], np.uint64).tobytes())

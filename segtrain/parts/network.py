@@ -11,7 +11,7 @@ from segtrain.errors import UserError
 
 
 def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
-    """The network for so many channels of an image and so many classes.
+    """Returns the network for so many channels of an image and so many classes.
 
     Raises:
         UserError: a single class; a config that says otherwise; pretrained weights that cannot be had, with what to do

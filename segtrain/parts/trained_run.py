@@ -1,4 +1,4 @@
-"""A run's network taken up from its folder, without its data: what evaluate, predict, export and serve begin with."""
+"""Takes up a run's network from its folder, without its data: evaluate, predict, export and serve begin so."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ RGB = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run's best weights in its network, and what its labels mean."""
+    """Holds a run's best weights in its network, and what its labels mean."""
 
     run: RunFolder
     config: DictConfig  # the run's own
@@ -52,7 +52,7 @@ def about(dataset: "SegmentationDataset", epoch: int, pixels: PixelMeaning | Non
 
 
 def load(run: RunFolder) -> Loaded:
-    """The best weights of a run in its network, on the CPU, in evaluation mode.
+    """Returns the best weights of a run in its network, on the CPU, in evaluation mode.
 
     Of a run that has not finished, those of its best checkpoint so far, for which its data must be there.
 
@@ -118,7 +118,7 @@ def _dataset(config: DictConfig) -> "SegmentationDataset":
 
 
 def _without_download(config: DictConfig) -> DictConfig:
-    """The config with random weights asked for: those of the run come next, and smp's default is a download."""
+    """Returns the config with random weights asked for: those of the run come next, and smp's default is a download."""
     config = config.copy()
     if "encoder_weights" in config.model or str(config.model._target_).startswith("segmentation_models_pytorch."):
         config.model.encoder_weights = None

@@ -1,4 +1,4 @@
-"""From config nodes to the parts of a run. The only place that knows both."""
+"""Makes the parts of a run out of its config, and is the only place that knows both."""
 
 import math
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ SILENT = ("encoder_weights", "in_channels", "classes")  # arguments that change 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of."""
+    """Holds what a run is made of."""
 
     config: DictConfig
     run: RunFolder
@@ -99,7 +99,7 @@ def assemble(
 
 
 def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segmentation:
-    """The module: network, loss, optimizer, scheduler, and normalisation from the training images."""
+    """Returns the module: network, loss, optimizer, scheduler, and normalisation from the training images."""
     dataset, train = feeding.dataset, data.split.train
     mean, std = feeding.statistics(train)
     optimizer, scheduler = build_descent(config)
@@ -168,7 +168,7 @@ def try_network(network: nn.Module, channels: int, size: Size, where: str) -> No
 
 
 def build_descent(config: DictConfig) -> tuple[Any, Any]:
-    """Optimizer and scheduler, still without parameters and length.
+    """Returns optimizer and scheduler, still without parameters and length.
 
     Raises:
         UserError: one of them refuses its values; found now, on one parameter, not after the data is loaded.
@@ -186,7 +186,7 @@ def build_descent(config: DictConfig) -> tuple[Any, Any]:
 
 
 class Patience(L.pytorch.callbacks.EarlyStopping):
-    """Early stopping that goes on with the patience of now; what it has seen is the checkpoint's."""
+    """Stops early, and goes on with the patience of now; what it has seen is the checkpoint's."""
 
     @property
     def state_key(self) -> str:
@@ -202,7 +202,7 @@ class Patience(L.pytorch.callbacks.EarlyStopping):
 def build_trainer(
     config: DictConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
 ) -> L.Trainer:
-    """Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
+    """Returns Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
     if config.early_stopping is not None:
         callbacks = [*callbacks, Patience("val/dice", patience=config.early_stopping, mode="max")]

@@ -1,4 +1,4 @@
-"""What is kept of a training: a row an epoch, and whole checkpoints from which it goes on with the same bits."""
+"""Records a training: a row an epoch, and whole checkpoints from which it goes on with the same bits."""
 
 import math
 import random
@@ -37,7 +37,7 @@ class NonFinite(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Look at the newest losses."""
+        """Looks at the newest losses."""
         if pl_module.device.type == "cpu":
             assert isinstance(pl_module, Segmentation)
             if not math.isfinite(pl_module.newest_loss()):
@@ -46,11 +46,11 @@ class NonFinite(L.Callback):
             self.look(trainer, pl_module, EVERY)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look at what is left, before the module forgets it."""
+        """Looks at what is left, before the module forgets it."""
         self.look(trainer, pl_module, EVERY)
 
     def look(self, trainer: L.Trainer, pl_module: L.LightningModule, last: int) -> None:
-        """Raise UserError if one of the `last` losses is not finite."""
+        """Raises UserError if one of the `last` losses is not finite."""
         assert isinstance(pl_module, Segmentation)
         losses = pl_module.losses(last).numpy()
         bad = np.flatnonzero(~np.isfinite(losses))
@@ -84,7 +84,7 @@ class NonFinite(L.Callback):
 
 
 class Every:
-    """When a checkpoint within an epoch is due: each so many steps, or minutes."""
+    """Says when a checkpoint within an epoch is due: each so many steps, or minutes."""
 
     def __init__(self, interval: int | str | None) -> None:
         """`interval` is a number of steps, minutes as '15min', or None: only at the end of an epoch."""
@@ -94,18 +94,18 @@ class Every:
         self._last = time.monotonic()
 
     def due(self, step: int) -> bool:
-        """Whether one is due after this optimizer step."""
+        """Returns whether one is due after this optimizer step."""
         if self.steps is not None:
             return step % self.steps == 0
         return self.seconds is not None and time.monotonic() - self._last >= self.seconds
 
     def done(self) -> None:
-        """One was written."""
+        """Notes that one was written."""
         self._last = time.monotonic()
 
 
 class Recorder(L.pytorch.callbacks.Checkpoint):
-    """After each epoch a row in metrics.csv and a checkpoint, kept as best when val/dice is; checkpoints in between.
+    """Writes after each epoch a row of metrics.csv and a checkpoint, best when val/dice is, and checkpoints in between.
 
     A Lightning Checkpoint callback, because those run after the module and every other callback.
     """
@@ -119,7 +119,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """After a resume: take up random states, a stop that was due, and what a crash kept from being written."""
+        """Takes up, after a resume, random states, a stop that was due, and what a crash kept from being written."""
         self.every.done()
         if self._loaded is None:
             return
@@ -135,7 +135,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A checkpoint within the epoch when it is due, or the last before a stop."""
+        """Writes a checkpoint within the epoch when it is due, and the last before a stop."""
         done = batch_idx + 1
         stepped = done % trainer.accumulate_grad_batches == 0
         within = stepped and done < trainer.num_training_batches  # the last batch is followed by the epoch's own
@@ -145,19 +145,19 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
             self.stops.check()
 
     def on_validation_batch_end(self, *_: Any) -> None:
-        """An evaluation is not kept: it is done again after a stop."""
+        """Stops if asked to: an evaluation is not kept, it is done again."""
         self.stops.check()
 
     def on_test_batch_end(self, *_: Any) -> None:
-        """Neither is the test."""
+        """Stops if asked to: the test is not kept either."""
         self.stops.check()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember that this epoch has scores of its own."""
+        """Remembers that this epoch has scores of its own."""
         self._validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Record the epoch."""
+        """Records the epoch."""
         row: dict[str, float | int] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
@@ -174,7 +174,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self.stops.check()
 
     def _save(self, trainer: L.Trainer, epoch: int, batches: int) -> None:
-        """A checkpoint from which training goes on with batch number `batches` of `epoch`."""
+        """Writes a checkpoint from which training goes on with batch number `batches` of `epoch`."""
         assert isinstance(trainer.lightning_module, Segmentation)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, NonFinite):
@@ -185,19 +185,19 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self.every.done()
 
     def on_train_end(self, *_: Any) -> None:
-        """Return when the last checkpoint is on the disk."""
+        """Returns when the last checkpoint is on the disk."""
         self.writer.wait()
 
     def on_exception(self, *_: Any) -> None:
-        """The same, before the run is left."""
+        """Returns when the last checkpoint is on the disk, before the run is left."""
         self.writer.wait()
 
     def state_dict(self) -> dict[str, Any]:
-        """The best val/dice so far and its epoch, and the state of every random generator."""
+        """Returns the best val/dice so far and its epoch, and the state of every random generator."""
         return {"best": self.best, "best_epoch": self.best_epoch, "random": _random_states()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint holds; the random states when training starts.
+        """Takes up what a checkpoint holds; the random states when training starts.
 
         Raises:
             UserError: it holds something else.
@@ -208,27 +208,27 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
 
 
 class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
-    """Lightning's checkpoints, written whole with a checksum and read back only if undamaged."""
+    """Writes Lightning's checkpoints whole, with a checksum, and reads them back only if undamaged."""
 
     def __init__(self, writer: Writer) -> None:
         """Hand them to `writer`."""
         self.writer = writer
 
     def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Begin to make it the newest checkpoint of the writer's folder."""
+        """Begins to make it the newest checkpoint of the writer's folder."""
         self.writer.last(checkpoint_)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
-        """The checkpoint at `path`, on the CPU; plain tensors and containers only."""
+        """Returns the checkpoint at `path`, on the CPU; plain tensors and containers only."""
         return checkpoint.read(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Delete a checkpoint."""
+        """Deletes a checkpoint."""
         Path(path).unlink(missing_ok=True)
 
 
 def _random_states() -> dict[str, Any]:
-    """Of torch, CUDA, Python and NumPy, as plain values."""
+    """Returns those of torch, CUDA, Python and NumPy, as plain values."""
     name, keys, *rest = np.random.get_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {

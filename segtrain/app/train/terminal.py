@@ -1,4 +1,4 @@
-"""What a run says: to the terminal as fits it, and to train.log as plain text."""
+"""Says what a run does: to the terminal as fits it, and to train.log as plain text."""
 
 import io
 import time
@@ -20,7 +20,7 @@ REFRESH = 0.25  # seconds between updates of the bar: fast enough for the eye, t
 
 
 class Terminal:
-    """Standard output, doubled into a log file; colours and a bar only where standard output is a terminal."""
+    """Writes to standard output and to a log file; colours and a bar only where standard output is a terminal."""
 
     def __init__(self, log: Path) -> None:
         """Append to `log`."""
@@ -40,14 +40,14 @@ class Terminal:
         self._file.close()
 
     def say(self, what: RenderableType) -> None:
-        """Print to both; a text is one line of the log, whatever names are in it."""
+        """Prints to both; a text is one line of the log, whatever names are in it."""
         what = one_line(what) if isinstance(what, str) else what
         self.console.print(what)
         self._log.print(what)
         self._file.flush()
 
     def note(self, what: str, *, on_screen: bool) -> None:
-        """Print to the log, and to the screen on demand."""
+        """Prints to the log, and to the screen on demand."""
         if on_screen:
             self.console.print(what)
         self._log.print(what)
@@ -55,7 +55,7 @@ class Terminal:
 
 
 class Progress(L.Callback):
-    """A bar over all steps with loss, val/dice and time left; without a terminal one line an epoch."""
+    """Shows a bar over all steps with loss, val/dice and time left; without a terminal one line an epoch."""
 
     def __init__(self, terminal: Terminal) -> None:
         """Report to `terminal`."""
@@ -64,7 +64,7 @@ class Progress(L.Callback):
         self._task: Any = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the bar."""
+        """Opens the bar."""
         if not self.terminal.console.is_terminal:
             return
         text = TextColumn("epoch {task.fields[epoch]}  loss {task.fields[loss]}  val/dice {task.fields[dice]}")
@@ -78,7 +78,7 @@ class Progress(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar, at most four times a second."""
+        """Moves the bar, at most four times a second."""
         if self._bar is None or time.monotonic() - self._drawn < REFRESH:
             return
         self._drawn = time.monotonic()
@@ -87,22 +87,22 @@ class Progress(L.Callback):
         self._bar.update(self._task, completed=done, epoch=number_of(trainer.current_epoch), loss=loss)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show val/dice."""
+        """Shows val/dice."""
         dice = float(trainer.callback_metrics["val/dice"])
         if self._bar is not None:
             self._bar.update(self._task, dice=f"{dice:.4f}")
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say how the last epoch went, in the log and where there is no bar."""
+        """Says how the last epoch went, in the log and where there is no bar."""
         self._line(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Close the bar."""
+        """Closes the bar."""
         self._line(trainer)
         self._close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that the message stands below it."""
+        """Closes the bar, so that the message stands below it."""
         self._close()
 
     def _line(self, trainer: L.Trainer) -> None:
