@@ -105,7 +105,7 @@ class _Cut(NamedTuple):
 
     @classmethod
     def of(cls, length: int, side: int | None, stride: int, shared: int = 0, usual: int = 0) -> "_Cut":
-        """Returns windows of so many pixels, at least `shared` of them with the next; None, or too many: one, of all."""
+        """Returns windows of so many pixels, at least `shared` of them with the next; None or too many: one of all."""
         side = length if side is None else min(side, length)
         starts = places(length, side, shared, stride)
         return cls(starts, side, shares(starts, side, usual or side))

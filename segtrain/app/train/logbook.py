@@ -19,7 +19,7 @@ KNOWN = "logger.json"  # what the run must remember to find its place in the log
 
 
 def _tensorboard(run: RunFolder, known: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """Returns its arguments: it drops every event from that step on when it reads, and the last row is written again."""
+    """Returns its arguments: it drops events from that step on when it reads, and the last row is written again."""
     return {"save_dir": str(run.path), "purge_step": rows[-1]["step"] if rows else 0}
 
 
