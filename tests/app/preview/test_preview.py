@@ -19,6 +19,8 @@ from segtrain.parts.data import build_dataset
 from segtrain.parts.data_module import build_data
 from tests.conftest import SMALL, CommandLine
 
+pytestmark = pytest.mark.usefixtures("laid_out")
+
 SHAPES = ["dataset=shapes", "dataset.n=16", "samples=3"]
 
 
