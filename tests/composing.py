@@ -1,6 +1,6 @@
-"""Hydra composes faster in tests: what shipped files alone say is put together once, and a command's config once.
+"""Hydra composes faster in tests: what shipped files alone say is put together once, and a text is parsed once.
 
-So is a text of an override or with a ${…} parsed once. It was a quarter of the suite's time. What is composed is the same (tests/test_composing.py); files of a user are read
+It was a quarter of the suite's time. What is composed is the same (tests/test_composing.py); files of a user are read
 anew each time, and processes that a test starts know nothing of this.
 """
 
@@ -27,7 +27,6 @@ from segtrain.config.objects import conf_dir
 SHIPPED = {f"file://{conf_dir()}", str(conf_dir()), "pkg://hydra.conf", "hydra.conf", "structured://", ""}
 READ, MODE = ConfigRepository.load_config, Hydra.get_mode
 LIST, MERGE = config_loader_impl.create_defaults_list, ConfigLoaderImpl._compose_config_from_defaults_list
-
 PARSE, PARSE_OVERRIDE = omegaconf.base.parse, OverridesParser.parse_rule
 
 _known: dict[Any, bytes] = {}  # pickled
