@@ -18,6 +18,8 @@ from segtrain.parts.data import build_dataset
 from segtrain.parts.feeding import Feeding, build_data
 from tests.conftest import SMALL, CommandLine
 
+pytestmark = pytest.mark.usefixtures("laid_out")
+
 SHAPES = ["dataset=shapes", "dataset.n=16", "samples=3"]
 
 
