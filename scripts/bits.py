@@ -3,8 +3,8 @@
     python scripts/bits.py record FOLDER > bits.json       runs the commands below in FOLDER, which must be new or empty
     python scripts/bits.py compare bits.json FOLDER        runs those that bits.json names again, in another such folder
 
-With --quick the README's first command is left out: about 3 min on 2 cores instead of 8. The code is that which Python
-finds, so of an earlier commit, in a worktree of its own:
+With --quick the README's first command, which takes longest, is left out. How long each takes is printed. The code is
+that which Python finds, so of an earlier commit, in a worktree of its own:
 
     git worktree add --detach BEFORE COMMIT && PYTHONPATH=BEFORE python scripts/bits.py record FOLDER > bits.json
 
@@ -62,7 +62,10 @@ COMMANDS = {
     ],
     README: [["aug=medical_elastic"], ["evaluate", "run=RUN"]],
 }
-COMPARED = ("best.safetensors", "metrics.csv", "per_image.csv", "results.json", "shifts.csv", "split.json", "runs.csv")
+COMPARED = (
+    *("best.safetensors", "metrics.csv", "per_image.csv", "results.json", "shifts.csv", "split.json"),
+    *("report/runs.csv", "report/report.md"),  # the report without times
+)
 
 
 def main() -> int:
@@ -74,11 +77,8 @@ def main() -> int:
         print(json.dumps({"environment": environment(), "files": record(arguments.folder, names)}, indent=1))
         return 0
     before = json.loads(arguments.bits.read_text(encoding="utf-8"))
-    names = [
-        name
-        for name in {path.partition("/")[0]: 0 for path in before["files"]}
-        if not (arguments.quick and name == README)
-    ]
+    names = [name for name in COMMANDS if any(path.startswith(f"{name}/") for path in before["files"])]
+    names = [name for name in names if not (arguments.quick and name == README)]
     expected = {path: digest for path, digest in before["files"].items() if path.partition("/")[0] in names}
     return compare(before["environment"], expected, record(arguments.folder, names))
 
@@ -118,14 +118,20 @@ def environment() -> dict[str, Any]:
 
 
 def record(folder: Path, names: list[str]) -> dict[str, str]:
-    """Runs the commands, and returns the sums of what they made, by paths below the folder."""
+    """Runs the commands in the folder, and returns the sums of what they made."""
     for name in names:
         began = time.monotonic()
         for command in COMMANDS[name]:
             run(folder / name, name, command)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    found = [path for path in sorted(folder.rglob("*")) if path.name in COMPARED and "cache" not in path.parts]
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return sums(folder)
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """Returns the sum of each file that is compared, by its path below the folder."""
+    paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if "cache" not in path.parts]
+    found = [path for path in paths if path.name in COMPARED or "/".join(path.parts[-2:]) in COMPARED]
+    return {path.as_posix(): hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in found}
 
 
 def run(folder: Path, name: str, command: list[str]) -> None:
