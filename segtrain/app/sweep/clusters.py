@@ -34,8 +34,8 @@ register_resolvers()
 EVERY = 2.0  # seconds between two looks: a run folder may lie on a network
 
 
-def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
-    """Hand the jobs over and wait; how each ended is read from its run folder, whatever the engine says.
+def run_elsewhere(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
+    """Hands the jobs over and waits; how each ended is read from its run folder, whatever the engine says.
 
     Returns:
         Folder to how its job ended.

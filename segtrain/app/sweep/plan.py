@@ -1,18 +1,37 @@
-"""Which jobs a sweep is made of, and in which order."""
+"""Says which jobs a sweep is made of, and in which order, and composes the config of each."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 from segtrain.errors import UserError
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
 
 Job = list[str]  # overrides, such as ["aug=flips", "seed=0"]
 SEED, STRENGTH = "seed", "aug.strength"
 MOST_VALUES = 10_000  # of a range
 ARMS = "arms"  # the key of a sweep file that lists what varies together
+
+
+class Composer(NamedTuple):
+    """Composes the configs of a sweep's jobs as Hydra does."""
+
+    loader: "ConfigLoader"
+    config: DictConfig  # of the command, without what a job has of its own
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Returns the config of the job with these overrides."""
+        return self.loader.load_sweep_config(self.config, list(overrides))
+
+    def parse(self, overrides: Sequence[str]) -> "list[Override]":
+        """Returns the overrides as Hydra understands them."""
+        return OverridesParser.create(config_loader=self.loader).parse_overrides(list(overrides))
 
 
 def jobs(

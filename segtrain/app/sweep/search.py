@@ -1,21 +1,20 @@
-"""A search: trials asked of an Optuna study, run as jobs, told back: `hydra/sweeper=optuna`."""
+"""Searches: asks trials of an Optuna study, runs them as jobs, and tells it how they ended: `hydra/sweeper=optuna`."""
 
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 
 from segtrain import plain_yaml
 from segtrain.app.report import figures
-from segtrain.app.sweep import plan
-from segtrain.app.sweep import processes as launching
+from segtrain.app.sweep import plan, processes
 from segtrain.app.sweep.job import Task
+from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome, Running
+from segtrain.app.sweep.processes import Limits
 from segtrain.app.sweep.search_space import GOAL, Settings, Space, needed, space_of
 from segtrain.app.sweep.study import OWNER, Member, fail, open_study, place, sampler, turn
 from segtrain.app.sweep.watch import BAD
@@ -29,74 +28,84 @@ from segtrain.runs.metrics_csv import MetricsTable
 if TYPE_CHECKING:
     import optuna
 
-    from hydra_plugins.segtrain_plugins import OptunaSweeper, ProcessLauncher
-if TYPE_CHECKING:
-    import optuna
-
 PATIENCE = 3  # times in a row that nothing worked, until the search ends
 FOLDER = "folder"  # user attribute of a trial: the name of its run's folder
 DRAWS = 10  # for a place, until one is not at work elsewhere
 FLATTERED = "The best of many is lucky too, so its score is too high: compare it with none on seeds of its own."
 
 
+class Engine(NamedTuple):
+    """Makes the configs of trials, and runs them within limits."""
+
+    composer: Composer
+    limits: Limits
+
+
 class Trial(NamedTuple):
-    """A trial with the overrides of its run."""
+    """Holds a trial with the overrides of its run."""
 
     trial: "optuna.Trial"
     overrides: list[str]
 
 
-def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | None:
-    """Run trials until the study has n_trials; the same command again goes on, or joins in. Exits with 1 if one failed.
+def run_search(
+    composer: Composer, params: Any, arguments: Sequence[str], settings: Settings, limits: Limits | None
+) -> float | None:
+    """Runs trials until the study has n_trials; the same command again goes on, or joins in.
+
+    Args:
+        composer: makes the runs' configs.
+        params: of the sweep's file.
+        arguments: what was typed.
+        settings: of the study.
+        limits: of jobs on this machine; None where another engine is asked for.
 
     Returns:
         The best val/dice, None without one.
 
     Raises:
         UserError: a setting that is none; a launcher that does not run jobs here.
+        SystemExit: with status 1 when a trial failed.
     """
-    from hydra_plugins.segtrain_plugins import ProcessLauncher
-
-    launcher = sweeper.launcher
-    if not isinstance(launcher, ProcessLauncher):
+    if limits is None:
         raise UserError(
             "hydra/sweeper=optuna runs its trials with hydra/launcher=processes; expected that launcher; several "
             "machines share a search by the same command on each, with one hydra.sweeper.storage=postgresql://…"
         )
-    given = plan.given(cast(dict[str, Any], OmegaConf.to_container(sweeper.params)))
-    parser = OverridesParser.create(config_loader=sweeper.context.config_loader)
-    parsed = parser.parse_overrides([*given, *arguments])
-    space, folder = space_of(parsed), Path(sweeper.config.outputs) / str(sweeper.config.name)
-    study = open_study(sweeper.settings, space, folder)
+    space = space_of(composer.parse([*plan.given(params), *arguments]))
+    folder = Path(composer.config.outputs) / str(composer.config.name)
+    study = open_study(settings, space, folder)
     with Member(study, folder) as member:
-        well = _all_run(member, sweeper.settings, space, launcher)
+        well = _all_run(member, settings, space, Engine(composer, limits))
         if others := len(member.elsewhere()):
             print_text(f"{others} trials are still at work in other processes, which go on with the search")
-    best = _conclude(study, sweeper.settings, folder, space)
+    best = _conclude(study, settings, folder, space)
     if not well:
         sys.exit(1)
     return best
 
 
-def _all_run(member: Member, settings: Settings, space: Space, launcher: "ProcessLauncher") -> bool:
-    """Run trials while there are any, and something works; whether everything did."""
-    places, well, in_a_row = len(launching.slots_of(launcher, launcher.config)), True, 0
+def _all_run(member: Member, settings: Settings, space: Space, engine: Engine) -> bool:
+    """Runs trials while there are any, and something works; returns whether everything did."""
+    config = engine.composer.config
+    places = len(processes.slots_of(engine.limits, config.trainer.accelerator, config.threads))
+    well, in_a_row = True, 0
     while in_a_row < PATIENCE and (trials := asked(member, settings, space, places)):
-        states = _run(member.study, launcher, trials)
+        states = _run(member.study, engine, trials)
         well = well and not states & {*BAD}
         in_a_row = in_a_row + 1 if states <= {*BAD} else 0
     return well
 
 
-def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Trial]) -> set[str]:
-    """Run trials side by side and tell the study; how they ended. A trial whose values are refused failed."""
-    tasks = _prepared(launcher, trials)
+def _run(study: "optuna.Study", engine: Engine, trials: Sequence[Trial]) -> set[str]:
+    """Runs trials side by side, tells the study, and returns how they ended. One whose values are refused failed."""
+    tasks = _prepared(engine.composer, trials)
     folders = {task.overrides: task.folder for task in tasks}
     able = [trial for trial in trials if tuple(trial.overrides) in folders]
     by_folder = {folders[tuple(trial.overrides)]: trial.trial for trial in able}
     for trial in able:  # two trials alike are one run
         trial.trial.set_user_attr(FOLDER, Path(folders[tuple(trial.overrides)]).name)
-    outcomes = launching.ran(launcher, tasks, Pruning(by_folder)) if tasks else {}
+    outcomes = processes.run_here(engine.limits, tasks, Pruning(by_folder)) if tasks else {}
     for trial in able:
         state, _, results = outcomes[folders[tuple(trial.overrides)]].answer
         tell(study, trial.trial, state, (results or {}).get(GOAL))
@@ -106,7 +115,7 @@ def _run(study: "optuna.Study", launcher: "ProcessLauncher", trials: Sequence[Tr
     return {outcome.answer.state for outcome in outcomes.values()} | ({BAD[0]} if refused else set())
 
 
-def _prepared(launcher: "ProcessLauncher", trials: Sequence[Trial]) -> list[Task]:
+def _prepared(composer: Composer, trials: Sequence[Trial]) -> list[Task]:
     """The jobs of the trials, each once, but those in which a value that was drawn is refused; that is told.
 
     Raises:
@@ -115,7 +124,7 @@ def _prepared(launcher: "ProcessLauncher", trials: Sequence[Trial]) -> list[Task
     tasks: list[Task] = []
     for overrides, trial in {tuple(trial.overrides): trial for trial in trials}.items():
         try:
-            tasks += launching.prepared(launcher, [overrides], trial.trial.number)
+            tasks += processes.prepared(composer, [overrides], trial.trial.number)
         except UserError as error:
             if not any(key in str(error) for key in trial.trial.params):
                 raise
