@@ -73,7 +73,7 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
     facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
     lines = [
         *_refusals(noted),
-        *_mapped(findings.reading(facts), facts, config),
+        *_mapped(findings.reading(facts), facts, config.dataset.get("classes")),
         *of_split,
         *findings.pictures(facts),
         *([] if scales_itself(config) else findings.scales(facts)),
@@ -161,9 +161,9 @@ def _reasons(facts: Facts) -> dict[str, str]:
     return {name: one.reason for name, one in facts.unread.items()}
 
 
-def _mapped(lines: list[Finding], facts: Facts, config: DictConfig) -> list[Finding]:
+def _mapped(lines: list[Finding], facts: Facts, known: Any) -> list[Finding]:
     """The lines, with the classes to paste where masks hold other values."""
-    found, known = findings.codes(facts), config.dataset.get("classes")
+    found = findings.codes(facts)
     if not found or not isinstance(known, Mapping):
         return lines
     said = (

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from segtrain.app.check.check import Repeated, streams
+from segtrain.app.check.augmentation_audit import Repeated, streams
 from segtrain.aug import Geometry, Policy
 from segtrain.aug.audit.audit import Line, audit
 from segtrain.aug.audit.draws import repeats_line
