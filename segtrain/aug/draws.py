@@ -91,7 +91,7 @@ class GeometryDraw(NamedTuple):
         assert self.lattice is not None
         (height, width), cell = self.size, warp.CELL * self.length
         at = min(max(y, 0), height - 1) / cell, min(max(x, 0), width - 1) / cell
-        dx, dy = warp.value(self.lattice, *at)
+        dx, dy = warp.field_value(self.lattice, *at)
         return dy, dx
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ Point = tuple[float, float]  # y, x in pixels
 _TRIES = 8  # pixels drawn until one is still in the picture after the move
 
 
-def move(
+def move_pixels(
     pixels: np.ndarray, turns: int, hflip: bool, vflip: bool, window: Window | None, border: int, fill: float
 ) -> np.ndarray:
     """`pixels` turned by np.rot90(turns), then flipped, then cut to the window; what lies outside is filled.
@@ -92,7 +92,7 @@ def _shaped(result: np.ndarray, like: np.ndarray) -> np.ndarray:
     return result if result.ndim == like.ndim else result[..., None]
 
 
-def target(
+def crop_target(
     mask: np.ndarray,
     size: tuple[int, int],
     ignore_index: int,
@@ -126,7 +126,7 @@ def target(
     return None
 
 
-def start(u: float, length: int, side: int, at: int | None, drawn_margin: bool = True) -> int:
+def window_start(u: float, length: int, side: int, at: int | None, drawn_margin: bool = True) -> int:
     """Where a window of `side` begins in `length` pixels, uniform by u in [0, 1); it holds `at` where that is given.
 
     A larger window holds all of them, its margin divided by u too, or behind them unless `drawn_margin`.

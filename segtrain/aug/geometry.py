@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.exact import Window, move
-from segtrain.aug.warp import CELL, FOLD_FREE, Warp, displacement, nodes
+from segtrain.aug.exact import Window, move_pixels
+from segtrain.aug.warp import CELL, FOLD_FREE, Warp, draw_displacement, map_nodes
 from segtrain.errors import UserError
 
 _AMOUNTS = ("rotate", "scale", "shear", "translate", "elastic")
@@ -122,7 +122,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
 
     def _lattice(self, rng: np.random.Generator, size: tuple[int, int], rms: float) -> np.ndarray:
         unit = min(size) / 100
-        return displacement(rng, size, CELL * self.elastic_length * unit, rms * unit)
+        return draw_displacement(rng, size, CELL * self.elastic_length * unit, rms * unit)
 
     def act(
         self,
@@ -150,10 +150,10 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
             raise UserError(f"Geometry takes images of uint8, uint16 or float32; got {image.dtype}; convert it first")
         if draw.exact:
             turn = draw.turns, draw.hflip, draw.vflip, window
-            moved = None if image is None else move(image, *turn, border, self.fill)
-            return moved, None if mask is None else move(mask, *turn, cv2.BORDER_CONSTANT, ignore)
+            moved = None if image is None else move_pixels(image, *turn, border, self.fill)
+            return moved, None if mask is None else move_pixels(mask, *turn, cv2.BORDER_CONSTANT, ignore)
         window = window or (0, 0, *draw.size)
-        at = nodes(draw.matrix(), draw.lattice, CELL * draw.length, draw.size, window, draw.length)
+        at = map_nodes(draw.matrix(), draw.lattice, CELL * draw.length, draw.size, window, draw.length)
         warp = Warp(at, draw.shape)
         moved = None if image is None else warp.image(image, self.border == "reflect", self.fill)
         return moved, None if mask is None else warp.mask(mask, ignore)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from segtrain.aug.draws import GeometryDraw, as_json
-from segtrain.aug.exact import move
+from segtrain.aug.exact import move_pixels
 from segtrain.aug.geometry import Geometry, check_chances
 from segtrain.aug.partners import Pair, Partners
 from segtrain.errors import UserError
@@ -218,5 +218,5 @@ def _window(image: np.ndarray, mask: np.ndarray, size: tuple[int, ...], at: Poin
     top = top if mask.shape[0] >= size[0] else -top
     left = left if mask.shape[1] >= size[1] else -left
     window = top, left, size[0], size[1]
-    moved = move(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
-    return moved, move(mask, 0, False, False, window, cv2.BORDER_CONSTANT, ignore_index)
+    moved = move_pixels(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
+    return moved, move_pixels(mask, 0, False, False, window, cv2.BORDER_CONSTANT, ignore_index)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import stringzilla  # type: ignore[import-not-found]  # a compiled module without stubs
 
-from segtrain.aug.warp import cubic, scratch
+from segtrain.aug.warp import borrow_scratch, cubic_weights
 
 Tone = tuple[float, float, float]  # contrast (factor - 1), brightness (share of full range), gamma (octaves)
 BIAS_CELLS = 4  # B-spline cells across each side: as smooth as a surface coil's profile
@@ -21,7 +21,7 @@ _MIDDLE = 128  # code of a deviate of 0
 _DEPTHS = {np.dtype(np.uint16): cv2.CV_16U, np.dtype(np.float32): cv2.CV_32F}
 
 
-def curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarray:
+def tone_curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarray:
     """The changed value of v (full range = 1).
 
     ((v - mean)·(1 + contrast) + mean + brightness) ^ 2^gamma. Negative values keep their sign under the power where
@@ -59,11 +59,11 @@ def apply_tone(image: np.ndarray, tone: Tone, full: float) -> np.ndarray:
     """
     mean = mean_value(image) / full if tone[0] else 0.0
     if image.dtype == np.float32:
-        return curve(image / np.float32(full), tone, mean, None) * np.float32(full)
+        return tone_curve(image / np.float32(full), tone, mean, None) * np.float32(full)
     top = 255 if image.dtype == np.uint8 else 65535
     if image.dtype == np.uint16 and image.size < top:
-        return _whole(curve(image / full, tone, mean, top / full) * full, top, image.dtype)
-    table = _whole(curve(_grey(top + 1, full), tone, mean, top / full) * full, top, image.dtype)
+        return _whole(tone_curve(image / full, tone, mean, top / full) * full, top, image.dtype)
+    table = _whole(tone_curve(_grey(top + 1, full), tone, mean, top / full) * full, top, image.dtype)
     if image.dtype == np.uint16:
         return np.asarray(table[image])
     stringzilla.translate(image.reshape(-1).data, table.data, inplace=True)
@@ -144,7 +144,7 @@ def bias_field(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         shape: (height, width) in pixels.
     """
     at = np.clip((np.arange(_BIAS_NODES) + 0.5) / _BIAS_NODES, 0, 1) * BIAS_CELLS
-    table = cubic(at, BIAS_CELLS + 3)
+    table = cubic_weights(at, BIAS_CELLS + 3)
     gain = np.exp(table @ lattice.astype(np.float32) @ table.T)
     return np.asarray(cv2.resize(gain, shape[::-1], interpolation=cv2.INTER_LINEAR))
 
@@ -216,6 +216,6 @@ def _add_bytes(blocks: list[tuple[np.ndarray, int, int]], sigma: float) -> None:
 
 def _add_floats(pixels: np.ndarray, sigma: float, offset: int) -> None:
     size = pixels.shape[1]
-    change = scratch("noise", (1, size), np.float32)
+    change = borrow_scratch("noise", (1, size), np.float32)
     np.multiply(_deviates()[offset : offset + size], np.float32(sigma), change[0])
     cv2.add(pixels, change, pixels, dtype=_DEPTHS[pixels.dtype])

@@ -10,16 +10,16 @@ import numpy as np
 
 from segtrain.aug import exact
 from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.exact import Window, move
+from segtrain.aug.exact import Window, move_pixels
 from segtrain.aug.geometry import Geometry, check_chances
 from segtrain.aug.keys import Key, Stream, restream, stream
-from segtrain.aug.listed import names_of, require_transform, tie_mask
+from segtrain.aug.listed import require_transform, stream_names, tie_mask
 from segtrain.aug.partners import Pair, Partners
 from segtrain.aug.photometry import Photometry
 from segtrain.aug.tail import refuse_own_job, require_same_kind
 from segtrain.errors import UserError
 
-__all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "planes", "stream"]
+__all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "channels_first", "stream"]
 Streams = Mapping[str, Stream]
 Augment = Callable[[np.ndarray, np.ndarray, Key], Pair]  # a Policy, or one chosen by the key's epoch
 _OFF_LAST = re.compile(r"off_last_(\d+)_epochs")
@@ -71,7 +71,7 @@ class Policy:
             raise UserError("crop_class says where the crop lies; expected a crop beside it; got none; give data.crop")
         self.crop, self.crop_class, self.drawn_margin = _sides(crop), crop_class, drawn_margin
         self.ignore_index, self.partners = ignore_index, partners
-        self.names = names_of(self.transforms)
+        self.names = stream_names(self.transforms)
         self.crop_streams = [*(["crop"] if crop else []), *(["crop_class"] if crop_class else [])]
         moving = [i for i, t in enumerate(self.transforms) if not isinstance(t, A.ImageOnlyTransform)]
         self.last = moving[-1] if moving else -1
@@ -105,7 +105,7 @@ class Policy:
     def tensors(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
         """The same pair with the image's channels first, (C, h, w), ready for torch.from_numpy."""
         new_image, new_mask = self._augmented(image, mask, key)
-        return planes(new_image), _own(new_mask, mask)
+        return channels_first(new_image), _own(new_mask, mask)
 
     def _augmented(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
         source, streams = image, restream(key, [*self.names, *self.crop_streams])
@@ -164,7 +164,7 @@ class Policy:
         u, v = streams["crop"].generator.random(2).tolist()
         h, w = self.crop
         drawn = self.drawn_margin
-        return exact.start(u, size[0], h, y, drawn), exact.start(v, size[1], w, x, drawn), h, w
+        return exact.window_start(u, size[0], h, y, drawn), exact.window_start(v, size[1], w, x, drawn), h, w
 
     def _aimed(
         self, mask: np.ndarray, size: tuple[int, int], streams: Streams, draw: GeometryDraw | None
@@ -172,17 +172,17 @@ class Policy:
         rng = streams["crop_class"].generator
         if rng.random() >= self.crop_class:
             return None
-        return exact.target(mask, size, self.ignore_index, rng, draw and draw.lands)
+        return exact.crop_target(mask, size, self.ignore_index, rng, draw and draw.lands)
 
     def _cropped(self, image: np.ndarray, mask: np.ndarray, streams: Streams) -> Pair:
         window = self._window(mask, streams)
         if window is None:
             return image, mask
-        image = move(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
-        return image, move(mask, 0, False, False, window, cv2.BORDER_CONSTANT, self.ignore_index)
+        image = move_pixels(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
+        return image, move_pixels(mask, 0, False, False, window, cv2.BORDER_CONSTANT, self.ignore_index)
 
 
-def planes(image: np.ndarray) -> np.ndarray:
+def channels_first(image: np.ndarray) -> np.ndarray:
     """(H, W, C) as a new contiguous (C, H, W)."""
     height, width, channels = image.shape
     if channels > 4:
@@ -238,7 +238,7 @@ def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, numbe
     return new_image, new_mask
 
 
-def factor(schedule: str, epoch: int, epochs: int) -> float:
+def schedule_factor(schedule: str, epoch: int, epochs: int) -> float:
     """What `aug.strength` is multiplied by in an epoch, 0..1.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 
-from segtrain.aug.audit.lines import Line
+from segtrain.aug.audit.lines import AuditLine
 from segtrain.errors import UserError
 
 # Classes of albumentations and of torchvision.transforms.v2, by name, that segtrain's own tail does.
@@ -63,7 +63,7 @@ def require_same_kind(name: str, before: np.ndarray, after: Any) -> None:
     )
 
 
-def training_alone(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> list[str]:
+def name_preparing(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> list[str]:
     """Returns a sentence for each listed transform that changes every training image, and no other image, for good.
 
     It always acts, in a composition too, and changes this image in one way only, whatever it draws, or is one of
@@ -82,11 +82,11 @@ def training_alone(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarra
     ]
 
 
-def line(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> Line:
+def preparing_line(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> AuditLine:
     """Returns the audit's line of what training alone would see; it warns. The sample is as of `training_alone`."""
-    found = training_alone(transforms, image, mask)
+    found = name_preparing(transforms, image, mask)
     meaning = "ops on every training image that no other image goes through: the network would meet other images in use"
-    return Line.below("training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning)
+    return AuditLine.below("training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning)
 
 
 def _preparing(transform: Any, image: np.ndarray, mask: np.ndarray, forced: bool = False) -> Iterator[str]:

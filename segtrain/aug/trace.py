@@ -34,7 +34,7 @@ Drawn = dict[str, dict[str, Any] | None]
 Named = tuple[str, Any]  # a transform and what it is called
 
 
-class Alone(NamedTuple):
+class IsolatedOp(NamedTuple):
     """One op by itself, its chance set to 1."""
 
     label: str  # name and magnitude
@@ -43,7 +43,7 @@ class Alone(NamedTuple):
     transform: Any
 
 
-def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tuple[Pair, Drawn]:
+def trace_policy(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tuple[Pair, Drawn]:
     """The pair that the policy makes of the sample, and what each transform drew for it.
 
     Not for several threads at once: the policy's transforms report while the call lasts.
@@ -53,7 +53,7 @@ def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tup
         not fire. Of a plain albumentations transform the parameters that are numbers, words or short arrays.
     """
     drawn: Drawn = {}
-    inner = list(leaves(zip(policy.names, policy.transforms, strict=True)))
+    inner = list(find_leaves(zip(policy.names, policy.transforms, strict=True)))
     try:
         for name, transform in inner:
             drawn[name] = None
@@ -71,29 +71,29 @@ def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tup
     return pair, drawn
 
 
-def alone(policy: Policy) -> dict[str, Policy]:
+def isolate_ops(policy: Policy) -> dict[str, Policy]:
     """Every op by itself, by name and magnitude, its chance set to 1; draws and crop are those of the policy."""
     tops = zip(policy.names, policy.transforms, strict=True)
-    return {one.label: only(policy, one) for one in each_op(tops)}
+    return {one.label: keep_op(policy, one) for one in each_op(tops)}
 
 
-def each_op(tops: Iterable[Named]) -> list[Alone]:
+def each_op(tops: Iterable[Named]) -> list[IsolatedOp]:
     """The ops in these transforms, each in a transform of its own.
 
     Those of a Geometry, Photometry or RandAugment whose magnitude or chance is above 0, each of torchvision's; others
     as a whole. Labels that would come twice name the transform, too.
     """
-    found = [Alone(*single) for path, transform in leaves(tops) for single in _singles(path, transform)]
+    found = [IsolatedOp(*single) for path, transform in find_leaves(tops) for single in _singles(path, transform)]
     count = Counter(one.label for one in found)
     return [one._replace(label=f"{one.label} ({one.path})") if count[one.label] > 1 else one for one in found]
 
 
-def untouched(policy: Policy) -> Policy:
+def keep_crop(policy: Policy) -> Policy:
     """The policy's crop alone."""
     return Policy([], 0, policy.crop, policy.ignore_index, crop_class=policy.crop_class)
 
 
-def only(policy: Policy, op: Alone) -> Policy:
+def keep_op(policy: Policy, op: IsolatedOp) -> Policy:
     """The policy with this op alone, which draws from the stream that it had."""
     one, inner = copy.copy(policy), isinstance(op.transform, A.BasicTransform)
     one.transforms, one.names = [op.transform], [op.path.rpartition("/")[2] if inner else op.path.partition("/")[0]]
@@ -101,16 +101,16 @@ def only(policy: Policy, op: Alone) -> Policy:
     return one
 
 
-def leaves(tops: Iterable[Named]) -> Iterator[Named]:
+def find_leaves(tops: Iterable[Named]) -> Iterator[Named]:
     """The transforms that hold no others, by their path."""
     for name, transform in tops:
         if isinstance(transform, A.BaseCompose):
-            yield from leaves((f"{name}/{kind}", inner) for kind, inner in numbered(transform.transforms))
+            yield from find_leaves((f"{name}/{kind}", inner) for kind, inner in number_transforms(transform.transforms))
         else:
             yield name, transform
 
 
-def numbered(transforms: Iterable[Any]) -> Iterator[Named]:
+def number_transforms(transforms: Iterable[Any]) -> Iterator[Named]:
     """Each transform with its class and place."""
     for i, transform in enumerate(transforms):
         yield f"{type(transform).__name__}.{i}", transform
@@ -125,7 +125,7 @@ def _noting(draw: Callable[..., Any], name: str, drawn: Drawn) -> Callable[..., 
     return noted
 
 
-def holds(transform: Any) -> list[Any]:
+def held_transforms(transform: Any) -> list[Any]:
     """The transforms in one of ours that lists some, as TorchVision does."""
     return list(getattr(transform, "transforms", ())) if hasattr(transform, "act") else []
 
@@ -144,8 +144,8 @@ def _singles(path: str, transform: Any) -> Iterator[tuple[str, str, str, Any]]:
                     op,
                     _changed(transform, ops={op: size}, n=1),
                 )
-    elif holds(transform):
-        for name, inner in numbered(holds(transform)):
+    elif held_transforms(transform):
+        for name, inner in number_transforms(held_transforms(transform)):
             yield type(inner).__name__, f"{path}/{name}", "", _changed(transform, transforms=[_changed(inner)])
     else:
         yield type(transform).__name__, path, "", _changed(transform)

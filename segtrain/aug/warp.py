@@ -52,7 +52,7 @@ def _axis(start: int, nodes: int, step: int) -> np.ndarray:
     return start - step + (step - 1) / 2 + np.arange(nodes) * float(step)
 
 
-def nodes(
+def map_nodes(
     matrix: Matrix, lattice: np.ndarray | None, cell: float, shape: tuple[int, int], window: Window, length: float
 ) -> Nodes:
     """The map matrix·(p + d(p)) at the nodes of a window.
@@ -99,7 +99,7 @@ def _span(values: np.ndarray, size: int) -> tuple[slice, int, int, bool]:
     return slice(start, stop), before, after, True
 
 
-def box(at: Nodes, shape: tuple[int, int]) -> Box:
+def source_box(at: Nodes, shape: tuple[int, int]) -> Box:
     """The source region that the map reads: linear fill-in stays between its nodes, so their extremes bound it."""
     rows, top, bottom, near_y = _span(at.y, shape[0])
     columns, left, right, near_x = _span(at.x, shape[1])
@@ -116,7 +116,7 @@ def fill_in(at: Nodes, origin: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]
     size = at.x.shape[1] * step, at.x.shape[0] * step
     maps = []
     for name, values, start in (("map.x", at.x, origin[1]), ("map.y", at.y, origin[0])):
-        dense = scratch(name, size[::-1], np.float32)
+        dense = borrow_scratch(name, size[::-1], np.float32)
         cv2.resize(values - np.float32(start) if start else values, size, dense, interpolation=cv2.INTER_LINEAR)
         maps.append(dense[step : step + h, step : step + w])
     return maps[0], maps[1]
@@ -127,7 +127,7 @@ class Warp:
 
     def __init__(self, at: Nodes, shape: tuple[int, int]) -> None:
         """Fill in the map of `at` over a source of `shape` (height, width)."""
-        self.box = box(at, shape)
+        self.box = source_box(at, shape)
         top, _, left, _ = self.box.margins
         self.x, self.y = fill_in(at, (self.box.rows.start - top, self.box.columns.start - left))
 
@@ -137,7 +137,7 @@ class Warp:
         if any(self.box.margins):
             top, bottom, left, right = self.box.margins
             shape = region.shape[0] + top + bottom, region.shape[1] + left + right
-            grown = scratch("mask", shape, mask.dtype)
+            grown = borrow_scratch("mask", shape, mask.dtype)
             border = cv2.BORDER_CONSTANT
             region = cv2.copyMakeBorder(region, *self.box.margins, border, grown, value=(ignore_index,))
         return cv2.remap(
@@ -159,7 +159,7 @@ class Warp:
         channels = image.shape[2]
         packed = self._pack(image[self.box.rows, self.box.columns], reflect, fill)
         result = np.empty((*self.x.shape, channels), image.dtype)
-        target = result if channels in (1, 4) else scratch("four", (*self.x.shape, 4), image.dtype)
+        target = result if channels in (1, 4) else borrow_scratch("four", (*self.x.shape, 4), image.dtype)
         cv2.remap(packed, self.x, self.y, cv2.INTER_LINEAR, target, _REFLECT[reflect], (fill,) * 4)
         if channels == 3:
             cv2.cvtColor(target, cv2.COLOR_RGBA2RGB, result)
@@ -173,7 +173,7 @@ class Warp:
         wide = 1 if channels == 1 else 4
         if wide == channels and not any(self.box.margins):
             return region
-        packed = scratch("packed", (h + top + bottom, w + left + right, wide), region.dtype)
+        packed = borrow_scratch("packed", (h + top + bottom, w + left + right, wide), region.dtype)
         inner = packed[top : top + h, left : left + w]
         if channels == 3:
             cv2.cvtColor(region, cv2.COLOR_RGB2RGBA, inner)
@@ -184,7 +184,7 @@ class Warp:
         return packed
 
 
-def cubic(x: np.ndarray, count: int) -> np.ndarray:
+def cubic_weights(x: np.ndarray, count: int) -> np.ndarray:
     """B-spline weights, float32 (len(x), count), of coefficients 0..count-1 at x; coefficient k sits at k-1."""
     cell = np.clip(np.floor(x).astype(int), 0, count - 4)
     t = (x - cell)[:, None]
@@ -194,7 +194,7 @@ def cubic(x: np.ndarray, count: int) -> np.ndarray:
     return table
 
 
-def value(lattice: np.ndarray, y: float, x: float) -> list[float]:
+def field_value(lattice: np.ndarray, y: float, x: float) -> list[float]:
     """The fields of coefficients (n, ky, kx) at one place, in cells."""
     cells = [min(max(int(at), 0), count - 4) for at, count in ((y, lattice.shape[1]), (x, lattice.shape[2]))]
     weights = []
@@ -205,38 +205,38 @@ def value(lattice: np.ndarray, y: float, x: float) -> list[float]:
     return result
 
 
-def coefficients(side: int, cell: float) -> int:
+def count_coefficients(side: int, cell: float) -> int:
     """How many coefficients span `side` pixels."""
     return int(side / cell) + 4
 
 
 @functools.lru_cache(maxsize=64)
-def weights(side: int, cell: float, step: int) -> np.ndarray:
+def row_weights(side: int, cell: float, step: int) -> np.ndarray:
     """Weights, (side + 3·step, coefficients) float32, at every pixel row.
 
     Row k belongs to the pixel coordinate k - step + (step-1)/2, so that rows start, start+step, … are the lattice nodes
     of a window from `start`. Beyond the image the field goes on with the value at the edge.
     """
     x = np.arange(side + 3 * step) - step + (step - 1) / 2
-    return cubic(np.clip(x, 0, side - 1) / cell, coefficients(side, cell))
+    return cubic_weights(np.clip(x, 0, side - 1) / cell, count_coefficients(side, cell))
 
 
 @functools.lru_cache(maxsize=64)
-def gram(side: int, cell: float) -> np.ndarray:
+def weights_gram(side: int, cell: float) -> np.ndarray:
     """Mean over the side's pixels of the outer product of their weights: RMS values without evaluating the field."""
-    table = cubic(np.arange(side) / cell, coefficients(side, cell)).astype(np.float64)
+    table = cubic_weights(np.arange(side) / cell, count_coefficients(side, cell)).astype(np.float64)
     return (table.T @ table / side).astype(np.float32)
 
 
 def spline_rows(side: int, cell: float, step: int, start: int, nodes: int) -> np.ndarray:
     """Weights of `nodes` lattice nodes, every `step` pixels, of a window that begins at pixel `start`."""
-    table = weights(side, cell, step)
+    table = row_weights(side, cell, step)
     if start >= 0 and start + (nodes - 1) * step < len(table):
         return table[start : start + (nodes - 1) * step + 1 : step]
     return table[np.clip(start + np.arange(nodes) * step, 0, len(table) - 1)]
 
 
-def displacement(rng: np.random.Generator, shape: tuple[int, int], cell: float, rms: float) -> np.ndarray:
+def draw_displacement(rng: np.random.Generator, shape: tuple[int, int], cell: float, rms: float) -> np.ndarray:
     """Coefficients (2, ky, kx) float32 of a displacement (x, y) in pixels over an image of `shape` (h, w).
 
     Its root mean square length over the image is `rms` exactly. Only draws that come out weak (one in 7 on a square,
@@ -244,17 +244,17 @@ def displacement(rng: np.random.Generator, shape: tuple[int, int], cell: float, 
     `rms` they could fold at the largest permitted strength, and the factor must not depend on the strength. So the
     field is linear in `rms`.
     """
-    angle = rng.random((coefficients(shape[0], cell), coefficients(shape[1], cell)), dtype=np.float32)
+    angle = rng.random((count_coefficients(shape[0], cell), count_coefficients(shape[1], cell)), dtype=np.float32)
     angle *= 2 * math.pi
     unit = np.empty((2, *angle.shape), np.float32)
     np.cos(angle, unit[0])
     np.sin(angle, unit[1])
-    power = float(np.vdot(unit, gram(shape[0], cell) @ unit @ gram(shape[1], cell)))
+    power = float(np.vdot(unit, weights_gram(shape[0], cell) @ unit @ weights_gram(shape[1], cell)))
     unit *= rms / max(math.sqrt(power), _SMALLEST_GAIN)
     return unit
 
 
-def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def borrow_scratch(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An uninitialised array of this thread, valid until the next call with the same name; never hand it out."""
     pool: dict[str, np.ndarray] = _LOCAL.__dict__
     kind = np.dtype(dtype)

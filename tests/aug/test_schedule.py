@@ -7,7 +7,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Policy, ScheduledPolicy
-from segtrain.aug.policy import factor
+from segtrain.aug.policy import schedule_factor
 from segtrain.config.objects import plain
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.errors import UserError
@@ -16,20 +16,20 @@ from segtrain.parts.data import build_policy, build_schedule
 
 def test_the_four_schedules() -> None:
     def over(schedule: str) -> list[float]:
-        return [factor(schedule, epoch, 5) for epoch in range(5)]
+        return [schedule_factor(schedule, epoch, 5) for epoch in range(5)]
 
     assert over("constant") == [1, 1, 1, 1, 1]
     assert over("linear_up") == [0, 0.25, 0.5, 0.75, 1]
     assert over("linear_down") == [1, 0.75, 0.5, 0.25, 0]
     assert over("off_last_2_epochs") == [1, 1, 1, 0, 0]
     assert over("off_last_0_epochs") == [1] * 5 and over("off_last_9_epochs") == [0] * 5
-    assert factor("linear_up", 0, 1) == factor("linear_down", 0, 1) == 1
+    assert schedule_factor("linear_up", 0, 1) == schedule_factor("linear_down", 0, 1) == 1
 
 
 @pytest.mark.parametrize("wrong", ["linear", "off_last_n_epochs", "off_last_5_epochs_", None, 3])
 def test_another_schedule_is_refused_with_the_choices(wrong: object) -> None:
     with pytest.raises(UserError, match="linear_up, linear_down or off_last_N_epochs"):
-        factor(wrong, 0, 5)  # type: ignore[arg-type]
+        schedule_factor(wrong, 0, 5)  # type: ignore[arg-type]
 
 
 def built(composed: Callable[..., DictConfig], *overrides: str) -> Policy | ScheduledPolicy:

@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from segtrain.app.check.data_audit import Data
+from segtrain.app.check.data_audit import AuditedData
 from segtrain.aug import Partners
 from segtrain.aug.audit.audit import audit
 from segtrain.aug.audit.draws import repeats_line
@@ -28,7 +28,7 @@ SIDE = 128  # pixels of the picture: many draws are needed, not many pixels
 Stream = dict[tuple[int, int], list[str]]
 
 
-def audit_policy(config: DictConfig, data: Data) -> tuple[list[Any], dict[str, Any]]:
+def audit_policy(config: DictConfig, data: AuditedData) -> tuple[list[Any], dict[str, Any]]:
     """Returns the lines of the augmentation's audit, on samples that can be read, and what was sampled for them."""
     cv2.setNumThreads(1)  # speed is said for one core
     dataset = data.dataset or build_dataset(config)
@@ -38,8 +38,8 @@ def audit_policy(config: DictConfig, data: Data) -> tuple[list[Any], dict[str, A
     samples = ((i, *dataset.read(i)) for i in order)
     options = {"seed": config.seed, "draws": config.draws, "seconds": config.seconds}
     lines, sampled = audit(policy, samples, dataset.classes, dataset.ignore_index, **options)
-    probe = Repeated(policy, *dataset.read(order[0]), seed=config.seed)
-    lines.append(repeats_line(streams(probe, workers=config.workers)))
+    probe = RepeatedPair(policy, *dataset.read(order[0]), seed=config.seed)
+    lines.append(repeats_line(mark_draws(probe, workers=config.workers)))
     return lines, {"images": len(dataset.ids), **sampled}
 
 
@@ -60,7 +60,7 @@ def _order(count: int, wanted: int, seed: int) -> list[int]:
     return order
 
 
-class Repeated(Dataset[Any]):
+class RepeatedPair(Dataset[Any]):
     """Holds the same pair under every key (epoch, index, view), through a transform."""
 
     def __init__(self, transform: Transform, image: np.ndarray, mask: np.ndarray, seed: int = 0) -> None:
@@ -90,7 +90,7 @@ class _Marked(Dataset[Any]):
         return info.id if info else 0, digest.hexdigest()
 
 
-def streams(dataset: Dataset[Any], workers: int = 2, draws: int = DRAWS) -> Stream:
+def mark_draws(dataset: Dataset[Any], workers: int = 2, draws: int = DRAWS) -> Stream:
     """Returns (epoch, worker) -> marks of its outputs in order, from a loader that starts its workers every epoch.
 
     Args:

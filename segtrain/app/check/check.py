@@ -13,8 +13,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from segtrain.app.check.data_audit import Data, audit_data
-from segtrain.app.check.page import page
+from segtrain.app.check.data_audit import AuditedData, audit_data
+from segtrain.app.check.page import render_check
 from segtrain.config.objects import choices_of, plain
 from segtrain.config.values import check_values
 from segtrain.counted import counted
@@ -39,7 +39,7 @@ def check(config: DictConfig) -> None:
     config = DictConfig(decided)
     check_values(config)
     folder = Path(config.outputs) / "check" / config.name / folder_name(typed)
-    data, both = Data([]), "augmentation" in config.parts
+    data, both = AuditedData([]), "augmentation" in config.parts
     if "data" in config.parts:
         data = audit_data(config, meanwhile=_import_audit if both else lambda: None)
     lines: list[Any] = list(data.lines)
@@ -64,7 +64,7 @@ def _import_audit() -> None:
 
 
 def _write(
-    config: DictConfig, data: Data, lines: Sequence[Any], sampled: dict[str, Any], folder: Path, began: float
+    config: DictConfig, data: AuditedData, lines: Sequence[Any], sampled: dict[str, Any], folder: Path, began: float
 ) -> dict[str, Any]:
     """Writes check.json and check.html, prints the lines, and returns what check.json says beside the lines."""
     policy = f"aug={config.choices.aug} aug.strength={config.aug.strength:g} on " if sampled else ""
@@ -77,7 +77,7 @@ def _write(
         "data": data.numbers,
     }
     make_own(folder)
-    write_whole(folder / "check.html", page(report, lines, data))
+    write_whole(folder / "check.html", render_check(report, lines, data))
     report["seconds"] = round(time.monotonic() - began, 1)
     lines_json = [line.to_json() for line in lines]
     write_whole(folder / "check.json", json.dumps({**report, "lines": lines_json}, indent=1).encode())

@@ -1,4 +1,4 @@
-"""How files are read for a guess: as pictures, or as TIFF of any channels and pages."""
+"""Reads samples of files for a guess, as pictures or as TIFF of any channels and pages, and says what they show."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ CROP = 96  # pixels a side: what train.yaml crops without being asked
 
 
 class Reader(NamedTuple):
-    """The format that reads so, and whether pages are samples; what it says of a file's size, labels and pixels."""
+    """Reads a file's size, labels and pixels as a format does; `pages` says what the pages of a file are."""
 
     format: str
     pages: str
@@ -44,8 +44,8 @@ class Reader(NamedTuple):
 PICTURES = Reader("folder", "", read_header, read_mask, read_image)
 
 
-def reader_of(root: Path, paths: Sequence[str]) -> Reader:
-    """Pictures, unless TIFF files among them are none: of several pages, or channels beside grey and RGB."""
+def choose_reader(root: Path, paths: Sequence[str]) -> Reader:
+    """Returns the reader of pictures; that of TIFF where some have several pages, or channels beside grey and RGB."""
     tiffs = spread([path for path in paths if path.lower().endswith((".tif", ".tiff"))], LOOKED)
     kinds = [_kind(root / path) for path in tiffs]
     if not any(kinds):
@@ -54,7 +54,7 @@ def reader_of(root: Path, paths: Sequence[str]) -> Reader:
 
 
 def _kind(path: Path) -> str:
-    """`pages` or `channels` for what no picture has; empty for pictures."""
+    """Returns `pages` or `channels` for what no picture has; empty for pictures."""
     try:
         with opened(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.format == "TIFF" and count_pages(path) > 1:
@@ -80,8 +80,8 @@ def _tiff_reader(pages: str) -> Reader:
     return Reader("tiff", pages, header, codes, image)
 
 
-class Look(NamedTuple):
-    """What a sample of files shows; `error` is why none could be read."""
+class Appearance(NamedTuple):
+    """Holds what a sample of files shows; `error` is why none could be read."""
 
     distinct: int = 0  # values, or colours, of all together
     few: bool = False  # so few that they may be labels
@@ -91,8 +91,8 @@ class Look(NamedTuple):
     error: str = ""
 
 
-def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Look:
-    """What those files, read by `read`, show together."""
+def see_files(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Appearance:
+    """Returns what those files, read by `read`, show together."""
     seen, error = [], ""
     for path in paths:
         try:
@@ -100,12 +100,12 @@ def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Lo
         except UserError as refused:
             error = str(refused)
     if not seen:
-        return Look(error=error)
+        return Appearance(error=error)
     if any(codes.dtype.kind == "f" for codes in seen):
-        return Look(distinct=len(np.unique(np.concatenate([codes.ravel() for codes in seen]))))
+        return Appearance(distinct=len(np.unique(np.concatenate([codes.ravel() for codes in seen]))))
     values, counts = np.unique(np.concatenate([codes.ravel() for codes in seen]), return_counts=True)
     top = np.sort(counts)[::-1][:8].sum() / counts.sum()
-    return Look(
+    return Appearance(
         distinct=len(values),
         few=len(values) <= MANY,
         numbered=_are_numbers(values),
@@ -114,7 +114,7 @@ def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Lo
     )
 
 
-def label_channels(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> list[int]:
+def find_label_channels(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> list[int]:
     """Returns the channels of images (H, W, C) that hold areas of few whole values, as labels do, in all that are read.
 
     A channel of one value throughout is none: it may be a band without light.
@@ -137,7 +137,7 @@ def label_channels(root: Path, paths: Sequence[str], read: Callable[[Path], Pixe
 
 
 def codes_of(pixels: Pixels) -> Pixels:
-    """The value of each pixel (H, W); colours as 0xrrggbb with 2²⁴ added, so that none is taken for a value."""
+    """Returns each pixel's value (H, W); colours as 0xrrggbb with 2²⁴ added, so that none is taken for a value."""
     if pixels.ndim == 2:
         return _whole(pixels)
     if (pixels == pixels[..., :1]).all():
@@ -149,20 +149,20 @@ def codes_of(pixels: Pixels) -> Pixels:
 
 
 def _whole(values: Pixels) -> Pixels:
-    """Whole numbers that are stored as others as whole numbers; all others as they are."""
+    """Returns whole numbers that are stored as floats as whole numbers; all others as they are."""
     if values.dtype.kind != "f" or not (np.abs(values) < 1 << 16).all() or (np.rint(values) != values).any():
         return values
     return values.astype(np.int32)
 
 
 def _are_numbers(values: Pixels) -> bool:
-    """Whether nearly all of 0..highest occur, and not just because every grey level does."""
+    """Says whether nearly all of 0..highest occur, and not just because every grey level does."""
     highest = int(values[-1])
     return values[0] == 0 and len(values) > 2 and len(values) >= 0.8 * (highest + 1) and highest < 1 << 16
 
 
 def _is_view(codes: Pixels) -> bool:
-    """One piece, filled, of at least a third of the picture, with what is outside at the edges."""
+    """Says whether labels are one piece, filled, of at least a third of the picture, with the outside at the edges."""
     inside = (codes == codes.max()).astype(np.uint8)
     if not 1 / 3 <= inside.mean() < 1:
         return False
@@ -175,7 +175,7 @@ def _is_view(codes: Pixels) -> bool:
 
 
 class Sizes(NamedTuple):
-    """Of images, and pairs whose sizes differ; sizes are height and width, `channels` counts images by them."""
+    """Holds sizes (height, width) of images, pairs whose sizes differ, and the number of images by channels."""
 
     smallest: tuple[int, int]
     usual: int  # median of the shorter sides
@@ -186,7 +186,7 @@ class Sizes(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Such as `RGB, 120 x 120 pixels`."""
+        """The channels and sizes in words, such as `RGB, 120 x 120 pixels`."""
         kinds = {1: "grey", 3: "RGB"}
         (height, width), (high, wide) = self.smallest, self.largest
         size = f"{width} x {height}" + (f" to {wide} x {high}" if self.smallest != self.largest else "")
@@ -202,7 +202,7 @@ class Sizes(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """What is said of crop and batch for small images; empty for others."""
+        """The sentence on crop and batch for small images; empty for others."""
         if not self.fitting:
             return ""
         return (
@@ -212,7 +212,7 @@ class Sizes(NamedTuple):
 
 
 def find_sizes(root: Path, pairs: Sequence[tuple[str, str]], reader: Reader) -> Sizes:
-    """Of pairs of an image and a mask; evenly spread ones where there are many.
+    """Returns the sizes of pairs of an image and a mask, evenly spread ones where there are many.
 
     Raises:
         UserError: no image can be read.

@@ -1,4 +1,4 @@
-"""Labels in forms that are not read yet: what they are, and how they become such as are."""
+"""Names labels in forms that are not read, and says how they become such as are."""
 
 import json
 import re
@@ -92,7 +92,7 @@ def _of_studio(root: Path, found: Found) -> Iterator[str]:
 
 
 def _of_yolo(root: Path, found: Found) -> Iterator[str]:
-    """Lines of a class and the corners of a polygon, from 0 to 1."""
+    """Yields a sentence where text files hold a class and the corners of a polygon, from 0 to 1, on a line."""
     paths = [path for path in found.ending(".txt") if "labels" in PurePosixPath(path).parts[:-1]]
     for path in spread(paths, LOOKED):
         if YOLO.fullmatch(_beginning(root / path).rpartition("\n")[0].strip() or _beginning(root / path).strip()):

@@ -1,4 +1,4 @@
-"""What CMA-ES keeps between trials: optuna pickles it into the study, and a study may be a stranger's.
+"""Reads what CMA-ES keeps between trials: optuna pickles it into the study, and a study may be a stranger's.
 
 Only what such a state consists of is made of a pickle; whatever else it names is refused, and not called.
 """
@@ -8,7 +8,7 @@ import pickle
 import sys
 from typing import Any
 
-from segtrain.app.sweep.search_space import needed
+from segtrain.app.sweep.search_space import require_optuna
 from segtrain.errors import UserError
 
 PARTS = {
@@ -54,8 +54,8 @@ def loads(content: bytes) -> Any:
 dumps = pickle.dumps  # of our own state
 
 
-def guarded() -> Any:
+def guard_sampler() -> Any:
     """Returns optuna's CmaEsSampler, which reads its states by this module from now on."""
-    library = needed()
+    library = require_optuna()
     library.samplers._cmaes.pickle = sys.modules[__name__]
     return library.samplers.CmaEsSampler

@@ -34,10 +34,10 @@ class Composer(NamedTuple):
         return OverridesParser.create(config_loader=self.loader).parse_overrides(list(overrides))
 
 
-def jobs(
+def plan_jobs(
     axes: Mapping[str, Sequence[str]], arms: Sequence[Mapping[str, Any]], policy: Callable[[Job], Any]
 ) -> list[Job]:
-    """Every combination of the axes' values and the arms, all arms of the first seed first.
+    """Returns every combination of the axes' values and the arms, all arms of the first seed first.
 
     So a sweep that is stopped early has compared its arms on the same seeds. Strengths at which a policy is the same
     are one job: any, where it has no transforms; 1 and above, where it has only chances.
@@ -72,13 +72,13 @@ def jobs(
     return list(kept.values())
 
 
-def given(params: Mapping[str, Any]) -> list[str]:
-    """The overrides of a sweep file but its arms; a list of values as their enumeration."""
+def params_overrides(params: Mapping[str, Any]) -> list[str]:
+    """Returns the overrides of a sweep file but its arms; a list of values as their enumeration."""
     return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in params.items() if k != ARMS]
 
 
-def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:
-    """Key to its overrides, a value each; a later axis of the same key takes the place of an earlier one.
+def read_axes(overrides: Sequence["Override"]) -> dict[str, list[str]]:
+    """Returns key -> its overrides, a value each; a later axis of the same key takes the place of an earlier one.
 
     Raises:
         UserError: a range without steps, which only a search can draw from; one without values.

@@ -43,7 +43,7 @@ def launch(composer: Composer, limits: Limits, job_overrides: Sequence[Sequence[
     Returns:
         For each job, in their order, its results or what kept it from them.
     """
-    tasks = prepared(composer, job_overrides, first)
+    tasks = prepare_tasks(composer, job_overrides, first)
     outcomes = run_here(limits, tasks)
     return [_returned(task, outcomes[task.folder]) for task in tasks]
 
@@ -60,7 +60,7 @@ def run_here(limits: Limits, tasks: Sequence[job.Task], also: Look | None = None
         Folder to how its job ended.
     """
     slots = slots_of(limits, tasks[0].config.trainer.accelerator, tasks[0].config.threads)
-    with Stops() as stops, Watch(job.names(tasks), len(slots)) as watch:
+    with Stops() as stops, Watch(job.job_names(tasks), len(slots)) as watch:
 
         def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
             stops.check()
@@ -69,7 +69,7 @@ def run_here(limits: Limits, tasks: Sequence[job.Task], also: Look | None = None
                 also(running, ended)
 
         pool = Pool(
-            job.work,
+            job.run_task,
             slots,
             preload=job.PRELOAD,
             timeout=60 * limits.timeout if limits.timeout else None,
@@ -79,7 +79,7 @@ def run_here(limits: Limits, tasks: Sequence[job.Task], also: Look | None = None
         return {outcome.name: outcome for outcome in pool.run((task.folder, task) for task in tasks)}
 
 
-def prepared(composer: Composer, job_overrides: Sequence[Sequence[str]], first: int) -> list[job.Task]:
+def prepare_tasks(composer: Composer, job_overrides: Sequence[Sequence[str]], first: int) -> list[job.Task]:
     """Returns the jobs with their configs, all composed before the first one runs: a mistake in any is told at once.
 
     Args:

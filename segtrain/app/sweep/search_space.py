@@ -1,4 +1,4 @@
-"""What a search with Optuna is asked for: `hydra/sweeper=optuna`. Its settings, and its space in Hydra's syntax."""
+"""Reads what a search with Optuna is asked for: its settings, and its space in Hydra's syntax."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -15,7 +15,7 @@ MOST = 1e15  # of a bound: a number that is drawn below it is exact, and so is w
 
 
 class Settings(NamedTuple):
-    """The values of conf/hydra/sweeper/optuna.yaml that make the study."""
+    """Holds the values of conf/hydra/sweeper/optuna.yaml that make the study."""
 
     n_trials: int
     sampler: str
@@ -25,14 +25,14 @@ class Settings(NamedTuple):
 
 
 class Space(NamedTuple):
-    """What is searched, and what every trial has."""
+    """Holds what is searched, and what every trial has."""
 
     distributions: "dict[str, optuna.distributions.BaseDistribution]"
     fixed: list[str]
 
 
-def space_of(overrides: "Sequence[Override]") -> Space:
-    """Hydra's syntax as Optuna's: choice(…) and lists, range(…), interval(…), tag(log, …).
+def read_space(overrides: "Sequence[Override]") -> Space:
+    """Returns Hydra's syntax as Optuna's: choice(…) and lists, range(…), interval(…), tag(log, …).
 
     Raises:
         UserError: nothing has several values, or one has none.
@@ -58,7 +58,7 @@ def space_of(overrides: "Sequence[Override]") -> Space:
 
 
 def _distribution(override: "Override") -> Any:
-    d, value = needed().distributions, cast(Any, override.value())
+    d, value = require_optuna().distributions, cast(Any, override.value())
     if override.is_interval_sweep():
         low, high, step = value.start, value.end, None
     elif override.is_range_sweep():
@@ -101,8 +101,8 @@ def _require_drawn(override: "Override", low: float, high: float, log: bool) -> 
         )
 
 
-def needed() -> Any:
-    """Optuna.
+def require_optuna() -> Any:
+    """Returns the package optuna.
 
     Raises:
         UserError: it is not installed.

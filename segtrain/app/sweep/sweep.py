@@ -34,7 +34,7 @@ def sweep(composer: Composer, params: Any, arguments: Sequence[str], engine: Lim
     Raises:
         SystemExit: with status 1 when a job failed.
     """
-    jobs = planned(composer, params, arguments)
+    jobs = plan_sweep(composer, params, arguments)
     if not arguments and not params and isinstance(engine, Limits):
         raise UserError(
             "-m sweeps nothing, as no key is given; expected keys with several values, such as -m aug=none,flips "
@@ -46,24 +46,24 @@ def sweep(composer: Composer, params: Any, arguments: Sequence[str], engine: Lim
             "seed=0,1,2, or sweep=strength; without -m it is the same run, shown as it goes",
             flush=True,
         )
-    tasks = processes.prepared(composer, jobs, 0)
+    tasks = processes.prepare_tasks(composer, jobs, 0)
     plans: dict[Path, dict[str, Sequence[str]]] = {}  # several where name or dataset is swept
     for task in tasks:
         plans.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
     for folder, planned_there in plans.items():
         write_plan(folder, planned_there)
-    print_text(expected(engine, tasks), flush=True)
+    print_text(forecast_sweep(engine, tasks), flush=True)
     if isinstance(engine, Limits):
         outcomes = processes.run_here(engine, tasks)
     else:
         outcomes = clusters.run_elsewhere(engine, tasks)
     for folder in plans:
-        conclude(folder)
+        conclude_sweep(folder)
     if any(outcome.answer.state not in ("finished", "skipped") for outcome in outcomes.values()):
         sys.exit(1)
 
 
-def expected(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
+def forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
     """Returns how many runs there are, how many are done, and about how long the others will take."""
     first, slots = tasks[0].config, None
     if isinstance(engine, Limits):
@@ -78,7 +78,7 @@ def expected(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
     return duration.forecast(jobs, Path(first.outputs), None if slots is None else len(slots))
 
 
-def conclude(folder: Path) -> None:
+def conclude_sweep(folder: Path) -> None:
     """Writes the report of a sweep's folder, and prints its verdict."""
     found = write_report.write_report([folder], folder)
     for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
@@ -86,9 +86,9 @@ def conclude(folder: Path) -> None:
     print_text(f"the whole report: {folder / 'report.html'}")
 
 
-def planned(composer: Composer, params: Mapping[str, Any], arguments: Sequence[str]) -> list[plan.Job]:
+def plan_sweep(composer: Composer, params: Mapping[str, Any], arguments: Sequence[str]) -> list[plan.Job]:
     """Returns the jobs of a sweep file's params and of what was typed, which takes the place of the same key."""
-    parsed = composer.parse([*plan.given(params), *arguments])
+    parsed = composer.parse([*plan.params_overrides(params), *arguments])
 
     @functools.cache
     def transforms(chosen: tuple[str, ...]) -> Any:
@@ -97,4 +97,4 @@ def planned(composer: Composer, params: Mapping[str, Any], arguments: Sequence[s
     def policy(job: plan.Job) -> Any:
         return transforms(tuple(o for o in job if o.startswith(CHOOSE)))
 
-    return plan.jobs(plan.axes_of(parsed), params.get(plan.ARMS, []), policy)
+    return plan.plan_jobs(plan.read_axes(parsed), params.get(plan.ARMS, []), policy)

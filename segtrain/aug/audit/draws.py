@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.aug.audit.lines import Line, percent
+from segtrain.aug.audit.lines import AuditLine, percent
 from segtrain.aug.audit.parts import Leaf
 from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.photometry import PhotometryDraw
@@ -21,7 +21,7 @@ Name = tuple[str, str]  # path of a leaf, and which of its ops; the op is empty 
 Record = dict[Name, tuple[float, ...]]  # the numbers that each drew, where it fired
 
 
-class Watched:
+class DrawWatch:
     """While entered, the transforms note what they draw; call `next` before each draw. Not for several threads."""
 
     def __init__(self, leaves: Sequence[Leaf]) -> None:
@@ -30,7 +30,7 @@ class Watched:
         self.groups: dict[Name, str] = {}  # what an op that fired is tied to on purpose
         self.hooks = [(leaf, hook) for leaf in leaves if (hook := _hook(leaf.transform))]
 
-    def __enter__(self) -> "Watched":
+    def __enter__(self) -> "DrawWatch":
         for leaf, hook in self.hooks:
             setattr(leaf.transform, hook, self._noting(leaf, hook, getattr(leaf.transform, hook)))
         return self
@@ -124,17 +124,17 @@ def _flat(value: Any) -> list[float]:
     return [float(value)] if isinstance(value, int | float | np.number) else []
 
 
-def correlation_line(watched: Watched) -> Line:
+def correlation_line(watched: DrawWatch) -> AuditLine:
     """The two ops that fire, or draw, most alike though nothing ties them."""
     names, pair, worst = list(watched.groups), "", 0.0
     if len(names) < 2:
-        return Line.unmeasured("correlated ops", "fewer than two ops that can be watched fired")
+        return AuditLine.unmeasured("correlated ops", "fewer than two ops that can be watched fired")
     for a, b in itertools.combinations(names, 2):
         alike = _alike(watched, a, b)
         if alike > worst:
             pair, worst = f"{_shown(a)} and {_shown(b)}", alike
     shown = f"r = {worst:.2f}" + (f", {pair}" if worst > 0.5 else f" among {len(names)} ops")
-    return Line.below(
+    return AuditLine.below(
         "correlated ops",
         worst,
         shown,
@@ -150,7 +150,7 @@ def _shown(name: Name) -> str:
     return f"{op} ({path})" if op else path
 
 
-def _alike(watched: Watched, a: Name, b: Name) -> float:
+def _alike(watched: DrawWatch, a: Name, b: Name) -> float:
     fired = np.array([[name in record for name in (a, b)] for record in watched.records], float)
     tied = watched.groups[a] == watched.groups[b]
     phi = 0.0 if tied else max(0.0, _correlation(fired[:, 0], fired[:, 1]))
@@ -169,7 +169,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def repeats_line(streams: Mapping[tuple[int, int], Sequence[str]]) -> Line:
+def repeats_line(streams: Mapping[tuple[int, int], Sequence[str]]) -> AuditLine:
     """Whether one worker, or epoch, draws what another drew.
 
     The k-th draw of each is compared with the k-th of the others, all on the same picture, against how often draws
@@ -189,7 +189,7 @@ def repeats_line(streams: Mapping[tuple[int, int], Sequence[str]]) -> Line:
         if surprise and agree > worst:
             worst, pair = agree, f"epoch {a[0]} worker {a[1]} = epoch {b[0]} worker {b[1]}"
     shown = f"{percent(worst)}: {pair}" if pair else f"none in {total} draws, {len(pool)} different"
-    return Line.below(
+    return AuditLine.below(
         "repeated draws",
         100 * worst,
         shown,

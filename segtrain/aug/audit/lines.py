@@ -2,17 +2,15 @@
 
 from typing import Any, NamedTuple
 
-VERDICTS = ("unmeasured", "ok", "warn", "fail")
 
-
-class Line(NamedTuple):
+class AuditLine(NamedTuple):
     """One measurement and its verdict."""
 
     check: str
     value: float | None  # None where it could not be measured
     shown: str
     threshold: str
-    verdict: str  # one of VERDICTS
+    verdict: str  # unmeasured, ok, warn or fail
     meaning: str
 
     @classmethod
@@ -26,7 +24,7 @@ class Line(NamedTuple):
         fail: float | None = None,
         unit: str = " %",
         meaning: str,
-    ) -> "Line":
+    ) -> "AuditLine":
         """A line that warns, or fails, above a threshold."""
         bad = "fail" if fail is not None and value > fail else "warn" if warn is not None and value > warn else "ok"
         named = {"warn": warn, "fail": fail}
@@ -44,7 +42,7 @@ class Line(NamedTuple):
         fail: float | None = None,
         unit: str = " %",
         meaning: str,
-    ) -> "Line":
+    ) -> "AuditLine":
         """A line that warns, or fails, below a threshold."""
         bad = "fail" if fail is not None and value < fail else "warn" if warn is not None and value < warn else "ok"
         named = {"warn": warn, "fail": fail}
@@ -52,7 +50,7 @@ class Line(NamedTuple):
         return cls(check, value, shown, threshold or "none", bad, meaning)
 
     @classmethod
-    def unmeasured(cls, check: str, why: str) -> "Line":
+    def unmeasured(cls, check: str, why: str) -> "AuditLine":
         """A line without a value, where nothing of the kind is there to measure."""
         return cls(check, None, "–", "none", "unmeasured", why)
 
@@ -64,8 +62,3 @@ class Line(NamedTuple):
 def percent(share: float) -> str:
     """A share in 0..1 as a reader wants it."""
     return f"{100 * share:.3g} %"
-
-
-def worst(lines: list[Line]) -> str:
-    """The gravest verdict."""
-    return max((line.verdict for line in lines), key=VERDICTS.index, default="ok")

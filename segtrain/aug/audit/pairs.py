@@ -5,22 +5,22 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from segtrain.aug.audit.lines import Line, percent
-from segtrain.aug.audit.parts import Parts, with_painted_partners
+from segtrain.aug.audit.lines import AuditLine, percent
+from segtrain.aug.audit.parts import TransformParts, with_painted_partners
 from segtrain.aug.keys import Key
 
 INTERIOR = 5  # px, side of the window that must lie in one region: borders mix two labels
 SMOOTHING = 5  # px: noise of a transform that cannot be taken apart is averaged away
 
 
-class Pairing:
+class PairingTally:
     """Images painted from their masks: grey where a class is, dark elsewhere, and so they must come out."""
 
     def __init__(self, ignore_index: int) -> None:
         """Without any yet."""
         self.ignore_index, self.wrong, self.pixels, self.draws = ignore_index, 0, 0, 0
 
-    def add(self, parts: Parts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
+    def add(self, parts: TransformParts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
         """One draw on an image painted from one class of the mask, each class in turn."""
         labels = [label for label in np.unique(mask).tolist() if label != self.ignore_index]
         if len(labels) < 2:
@@ -43,13 +43,13 @@ class Pairing:
         self.wrong += int((seen[inner] < level).sum() + (seen[outer] > level).sum())
         self.pixels += int(inner.sum() + outer.sum())
 
-    def line(self) -> Line:
+    def line(self) -> AuditLine:
         """The share of pixels that show another class than their label."""
         if not self.pixels:
             why = "it leaves no region of one class" if self.draws else "no sampled mask holds two classes"
-            return Line.unmeasured("pairing", f"not measured: {why}")
+            return AuditLine.unmeasured("pairing", f"not measured: {why}")
         share = self.wrong / self.pixels
-        return Line.below(
+        return AuditLine.below(
             "pairing",
             100 * share,
             f"{percent(share)} of pixels wrong",
@@ -69,7 +69,7 @@ def _between(seen: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> float:
     return (float(seen.max()) + float(seen.min())) / 2
 
 
-class Labels:
+class LabelTally:
     """Counts of labels before and after."""
 
     def __init__(self, classes: Sequence[str], ignore_index: int, mixed: bool) -> None:
@@ -102,12 +102,12 @@ class Labels:
         self.cut += present & (cropped[:n] == 0)
         self.ignored.append(max(0.0, after[self.ignore_index] / out.size - before[self.ignore_index] / mask.size))
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[AuditLine]:
         """Labels invented, what is left of each class, how much is ignored."""
         share = self.bad / max(1, self.draws)
         names = ", ".join(map(str, sorted(self.invented)[:5])) or "none"
         filled = float(np.mean(self.ignored)) if self.ignored else 0.0
-        invented = Line.below(
+        invented = AuditLine.below(
             "labels invented",
             100 * share,
             f"{names}; in {percent(share)} of draws",
@@ -115,7 +115,7 @@ class Labels:
             meaning="labels in a mask that were not in it before: interpolated, or painted outside; nearest and "
             "ignore_index only",
         )
-        ignored = Line.below(
+        ignored = AuditLine.below(
             "ignored",
             100 * filled,
             f"{percent(filled)}, at most {percent(max(self.ignored, default=0.0))}",
@@ -125,18 +125,18 @@ class Labels:
         )
         return [invented, *self._classes(), ignored]
 
-    def _classes(self) -> list[Line]:
+    def _classes(self) -> list[AuditLine]:
         found = []
         for i, name in enumerate(self.classes):
             if not self.present[i]:
-                found.append(Line.unmeasured(f"class {name}", "not measured: in no sampled mask"))
+                found.append(AuditLine.unmeasured(f"class {name}", "not measured: in no sampled mask"))
                 continue
             kept, cut = self.after[i] / max(self.before[i], 1e-12), self.cut[i] / self.present[i]
             gone = max(0.0, self.gone[i] / self.present[i] - cut)
             meaning = "share of its area kept; samples that held the class and lost it whole, beyond those of the crop"
             shown = f"{100 * kept:.0f} % kept, gone in {percent(gone)}"
             shown += f", {percent(cut)} by the crop" if cut else ""
-            line = Line.below(f"class {name}", 100 * gone, shown, warn=5, fail=50, meaning=meaning)
+            line = AuditLine.below(f"class {name}", 100 * gone, shown, warn=5, fail=50, meaning=meaning)
             low = "fail" if kept < 0.1 else "warn" if kept < 0.5 else "ok"
             verdict = max(line.verdict, low, key=("ok", "warn", "fail").index)
             thresholds = "warn kept < 50 %, gone > 5 %; fail kept < 10 %, gone > 50 %"
@@ -149,7 +149,7 @@ def _counts(mask: np.ndarray) -> np.ndarray:
     return np.bincount(flat if flat.dtype.kind in "ui" else flat.astype(np.int64), minlength=256)
 
 
-class Intensity:
+class IntensityTally:
     """Change of grey values by what leaves pixels in place."""
 
     def __init__(self) -> None:
@@ -157,21 +157,21 @@ class Intensity:
         self.changes = list[float]()
         self.apart = True
 
-    def add(self, parts: Parts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
+    def add(self, parts: TransformParts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
         """One draw."""
         if parts.colouring is None:
             self.apart = False
             return
-        self.changes.append(change(image, parts.colouring(image.copy(), mask, key)[0]))
+        self.changes.append(mean_change(image, parts.colouring(image.copy(), mask, key)[0]))
 
-    def line(self) -> Line:
+    def line(self) -> AuditLine:
         """Mean absolute change, of the full range."""
         if not self.apart:
-            return Line.unmeasured(
+            return AuditLine.unmeasured(
                 "intensity", "not measured: places and grey values cannot be told apart from outside"
             )
         mean, most = (float(f(self.changes)) if self.changes else 0.0 for f in (np.mean, np.max))
-        return Line.below(
+        return AuditLine.below(
             "intensity",
             100 * mean,
             f"{percent(mean)}, at most {percent(most)}",
@@ -181,7 +181,7 @@ class Intensity:
         )
 
 
-def change(image: np.ndarray, new: np.ndarray) -> float:
+def mean_change(image: np.ndarray, new: np.ndarray) -> float:
     """Mean absolute change, share of the full range: of uint8 255, else what the image spans; 1 for another size."""
     if image.shape != new.shape:
         return 1.0

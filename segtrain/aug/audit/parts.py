@@ -9,7 +9,7 @@ import numpy as np
 
 from segtrain.aug import trace
 from segtrain.aug.keys import Key
-from segtrain.aug.listed import names_of
+from segtrain.aug.listed import stream_names
 from segtrain.aug.policy import Pair, Policy
 from segtrain.aug.random_policy import PHOTOMETRIC
 
@@ -34,7 +34,7 @@ class Op(NamedTuple):
     timed: Transform  # with it
 
 
-class Parts(NamedTuple):
+class TransformParts(NamedTuple):
     """A transform and its parts; the parts may draw otherwise than the whole where it holds its own generator.
 
     A policy's crop is in the whole alone: where it lies is neither displacement nor a change of grey values.
@@ -49,35 +49,35 @@ class Parts(NamedTuple):
     leaves: list[Leaf]  # whose draws can be watched
 
 
-def take_apart(transform: Any) -> Parts:
+def take_apart(transform: Any) -> TransformParts:
     """The parts of a Policy or an albumentations composition; of any other callable only itself."""
     if isinstance(transform, Policy):
         return _of_policy(transform)
     if isinstance(transform, A.BaseCompose):
         return _of_composition(transform)
-    return Parts(transform, transform, transform, None, _untouched, [], [])
+    return TransformParts(transform, transform, transform, None, _untouched, [], [])
 
 
 def _untouched(image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
     return image, mask
 
 
-def _of_policy(policy: Policy) -> Parts:
+def _of_policy(policy: Policy) -> TransformParts:
     tops = list(zip(policy.names, policy.transforms, strict=True))
     whole = copy.copy(policy)
     whole.crop = None
     moving, colouring = (_policy_half(whole, moving, False) for moving in (True, False))
     found = trace.each_op(tops)
-    ops = [Op(one.label, one.path, one.op, trace.only(whole, one), trace.only(policy, one)) for one in found]
-    pairing, crop = _policy_half(whole, True, True), trace.untouched(policy) if policy.crop else _untouched
-    return Parts(policy, moving, pairing, colouring, crop, ops, list(_leaves(tops)))
+    ops = [Op(one.label, one.path, one.op, trace.keep_op(whole, one), trace.keep_op(policy, one)) for one in found]
+    pairing, crop = _policy_half(whole, True, True), trace.keep_crop(policy) if policy.crop else _untouched
+    return TransformParts(policy, moving, pairing, colouring, crop, ops, list(_leaves(tops)))
 
 
-def _of_composition(composition: A.BaseCompose) -> Parts:
-    tops = list(zip(names_of(composition.transforms), composition.transforms, strict=True))
-    places, greys = (Called(_half(composition, moving)) for moving in (True, False))
-    ops = [Op(one.label, one.path, one.op, *[Called(one.transform)] * 2) for one in trace.each_op(tops)]
-    return Parts(Called(composition), places, places, greys, _untouched, ops, list(_leaves(tops)))
+def _of_composition(composition: A.BaseCompose) -> TransformParts:
+    tops = list(zip(stream_names(composition.transforms), composition.transforms, strict=True))
+    places, greys = (KeylessTransform(_half(composition, moving)) for moving in (True, False))
+    ops = [Op(one.label, one.path, one.op, *[KeylessTransform(one.transform)] * 2) for one in trace.each_op(tops)]
+    return TransformParts(KeylessTransform(composition), places, places, greys, _untouched, ops, list(_leaves(tops)))
 
 
 def with_painted_partners(transform: Transform, paint: Callable[[np.ndarray], np.ndarray]) -> Transform:
@@ -96,7 +96,7 @@ def with_painted_partners(transform: Transform, paint: Callable[[np.ndarray], np
     return one
 
 
-class Called:
+class KeylessTransform:
     """An albumentations transform as (image, mask, key) -> pair; it draws from its own generator, not from the key."""
 
     def __init__(self, transform: Any) -> None:
@@ -109,7 +109,7 @@ class Called:
         return out["image"] if out["image"].ndim == 3 else out["image"][..., None], out["mask"]
 
 
-def moves(op: Op) -> bool:
+def may_move(op: Op) -> bool:
     """Whether the op may move pixels: false for what declares to change images alone."""
     still = isinstance(op.alone, Policy) and op.alone.last < 0
     return not (still or op.op in PHOTOMETRIC or isinstance(getattr(op.alone, "transform", None), A.ImageOnlyTransform))
@@ -117,14 +117,14 @@ def moves(op: Op) -> bool:
 
 def _policy_half(policy: Policy, moving: bool, mixing: bool) -> Policy:
     half = copy.copy(policy)
-    halves = [t if mixing and mixes(t) else _half(t, moving) for t in policy.transforms]
+    halves = [t if mixing and is_mixing(t) else _half(t, moving) for t in policy.transforms]
     named = [(name, t) for name, t in zip(policy.names, halves, strict=True) if not isinstance(t, A.NoOp)]
     half.names, half.transforms = [name for name, _ in named], [t for _, t in named]
     half.last = max((i for i, t in enumerate(half.transforms) if not isinstance(t, A.ImageOnlyTransform)), default=-1)
     return half
 
 
-def mixes(transform: Any) -> bool:
+def is_mixing(transform: Any) -> bool:
     """Whether a transform, or one of a Policy's, brings in other samples."""
     return bool(getattr(transform, "needs_partner", False))
 
@@ -139,7 +139,7 @@ def _half(transform: Any, moving: bool) -> Any:
         half = copy.copy(transform)
         half.draw = _without(transform.draw, "photometry" if moving else "geometry")
         return half
-    keeps = not mixes(transform) and isinstance(transform, A.ImageOnlyTransform) != moving
+    keeps = not is_mixing(transform) and isinstance(transform, A.ImageOnlyTransform) != moving
     return transform if keeps else A.NoOp(p=getattr(transform, "p", 1.0))
 
 
@@ -149,8 +149,8 @@ def _without(draw: Callable[..., Any], part: str) -> Callable[..., Any]:
 
 def _leaves(tops: Sequence[trace.Named]) -> Iterator[Leaf]:
     """What can be watched: the innermost transforms, and those in a TorchVision."""
-    for path, transform in trace.leaves(tops):
-        for name, inner in trace.numbered(trace.holds(transform)):
+    for path, transform in trace.find_leaves(tops):
+        for name, inner in trace.number_transforms(trace.held_transforms(transform)):
             yield Leaf(f"{path}/{name}", f"{path}/{name}", inner)
-        if not trace.holds(transform):
+        if not trace.held_transforms(transform):
             yield Leaf(path, path.partition("/")[0], transform)

@@ -17,7 +17,7 @@ SETTINGS = search.Settings(n_trials=4, sampler="random", pruner="none", seed=0, 
 
 
 def space(*overrides: str) -> search.Space:
-    return search.space_of(OverridesParser.create().parse_overrides(list(overrides)))
+    return search.read_space(OverridesParser.create().parse_overrides(list(overrides)))
 
 
 @pytest.mark.parametrize("setting", [{"sampler": "best"}, {"pruner": "early"}])
@@ -63,7 +63,7 @@ def test_nothing_that_lies_in_a_study_is_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         cmaes_state.loads(b"no pickle")
     assert not canary.exists()
-    assert cmaes_state.guarded() is optuna.samplers.CmaEsSampler and optuna.samplers._cmaes.pickle is cmaes_state
+    assert cmaes_state.guard_sampler() is optuna.samplers.CmaEsSampler and optuna.samplers._cmaes.pickle is cmaes_state
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "cmaes"])
@@ -71,6 +71,6 @@ def test_a_process_draws_none_of_what_another_has_drawn(name: str) -> None:
     where = space("aug.strength=interval(0.0,2.0)", "optimizer.lr=interval(0.0,1.0)")
     draws = []
     for number in [0, 1, 2, 0]:
-        sampler = study.sampler(SETTINGS._replace(sampler=name), where, number)
+        sampler = study.build_sampler(SETTINGS._replace(sampler=name), where, number)
         draws.append(optuna.create_study(sampler=sampler).ask(where.distributions).params)
     assert draws[0] == draws[3] and draws[0] != draws[1] != draws[2] != draws[0]

@@ -23,16 +23,16 @@ class Searching:
     """One process of a search, in the test's folder."""
 
     def __init__(self, folder: Path, *overrides: str, **settings: object) -> None:
-        self.space = search_space.space_of(OverridesParser.create().parse_overrides(list(overrides)))
+        self.space = search_space.read_space(OverridesParser.create().parse_overrides(list(overrides)))
         self.settings = SETTINGS._replace(**settings)
         self.study = open_study(self.settings, self.space, folder)
         self.member = Member(self.study, folder)
 
     def ask(self, places: int = 1) -> list[search.Trial]:
-        return search.asked(self.member, self.settings, self.space, places)
+        return search.ask_trials(self.member, self.settings, self.space, places)
 
     def tell(self, trial: search.Trial, state: str, score: float | None = None) -> None:
-        search.tell(self.study, trial.trial, state, score)
+        search.tell_trial(self.study, trial.trial, state, score)
 
     def states(self) -> list[object]:
         return [trial.state for trial in self.study.get_trials()]
@@ -46,7 +46,7 @@ def test_every_sampler_asks_and_is_told(sampler: str, tmp_path: Path) -> None:
             (trial,) = here.ask()
             assert sorted(o.partition("=")[0] for o in trial.overrides) == ["aug.strength", "data.crop"]
             here.tell(trial, "finished", 0.1 * number)
-    assert search.done(here.study) == 6
+    assert search.count_done(here.study) == 6
     search.write_figures(here.study, tmp_path / "figures")
     assert {p.name for p in (tmp_path / "figures").glob("*.png")} == {"history.png", "importance.png"}
 
