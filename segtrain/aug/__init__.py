@@ -1,4 +1,4 @@
-"""Augmentation: policies are data (conf/aug), one keyed draw a sample, image and mask through the same draw."""
+"""Augments: policies are data (conf/aug), one keyed draw a sample, image and mask through the same draw."""
 
 import os
 

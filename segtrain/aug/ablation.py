@@ -1,4 +1,4 @@
-"""A policy with an op left out, or with one op alone: its config's transforms, less the rest.
+"""Leaves an op out of a policy's config, or keeps one op alone.
 
 Switching an op off changes no other op's draw: each transform has a stream of its own and draws all its numbers always.
 """
@@ -15,7 +15,7 @@ FUSED = {"Geometry": GEOMETRY, "Photometry": PHOTOMETRY}  # classes that hold se
 
 
 def name_ops(transforms: Sequence[Node]) -> list[str]:
-    """The ops of a policy's config: arguments of Geometry and Photometry, and the class names of other transforms."""
+    """Returns the ops of a policy's config: arguments of Geometry and Photometry, class names of other transforms."""
     found: list[str] = []
     for node in transforms:
         kind = _kind(node)
@@ -29,7 +29,7 @@ def name_ops(transforms: Sequence[Node]) -> list[str]:
 
 
 def ablate_ops(transforms: Sequence[Node], without: Sequence[str], only: Sequence[str]) -> list[Node]:
-    """The transforms with the ops of `without` off, or all but those of `only`.
+    """Returns the transforms with the ops of `without` off, or all but those of `only`.
 
     Raises:
         UserError: an op that the policy has not, or both lists given.

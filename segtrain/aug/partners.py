@@ -1,4 +1,4 @@
-"""Other training samples for transforms that mix two: which one is drawn from the sample's own generator."""
+"""Draws other training samples for transforms that mix two, from the sample's own generator."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -12,23 +12,23 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 class Partners:
-    """Samples to draw partners from: those of the training split, and no others.
+    """Holds the samples to draw partners from: those of the training split, and no others.
 
     A draw is a position in `indices`, so that it can be printed and applied again; `read` gives its pixels.
     """
 
     def __init__(self, read: Callable[[int], Any], indices: Sequence[int], ignore_index: int = 255) -> None:
-        """Partners among `indices`; `read(index)` gives image (H, W, C) and mask (H, W)."""
+        """Takes partners among `indices`; `read(index)` gives image (H, W, C) and mask (H, W)."""
         self.read, self.indices, self.ignore_index = read, [int(i) for i in indices], ignore_index
         if not self.indices:
             raise UserError("there is no other sample to mix with; expected at least one index; got none")
 
     def draw(self, rng: np.random.Generator, without: int | None = None) -> int:
-        """A sample's index, each as likely; `without` only where there is no other."""
+        """Returns a sample's index, each as likely; `without` only where there is no other."""
         return _one_of(self.indices, rng, without)
 
     def draw_rare(self, rng: np.random.Generator, without: int | None = None) -> tuple[int, int]:
-        """A class, with chance in inverse proportion to its pixels, and the index of a sample that holds it.
+        """Returns a class, with chance in inverse proportion to its pixels, and the index of a sample that holds it.
 
         The commonest class (the background) is left out. The first call reads every mask once.
 
@@ -40,7 +40,7 @@ class Partners:
         return label, _one_of(self.holders[label], rng, without)
 
     def survey(self) -> None:
-        """Read every mask now: before loader processes start, which then inherit what was found."""
+        """Reads every mask now: before loader processes start, which then inherit what was found."""
         _ = self._survey
 
     @functools.cached_property
@@ -80,7 +80,7 @@ class Partners:
 
 
 def _one_of(indices: Sequence[int], rng: np.random.Generator, without: int | None) -> int:
-    """Each as likely; one random number, whether `without` is among them or not."""
+    """Returns one of the indices, each as likely, by one random number, whether `without` is among them or not."""
     u = rng.random()
     others = len(indices) - (without in indices)
     if others == 0 or others == len(indices):

@@ -1,4 +1,4 @@
-"""Contrast, brightness and gamma as one function of the grey value, by table where values are few."""
+"""Changes grey values: contrast, brightness and gamma as one function, blur, resolution, gain, colour and noise."""
 
 import functools
 import math
@@ -22,7 +22,7 @@ _DEPTHS = {np.dtype(np.uint16): cv2.CV_16U, np.dtype(np.float32): cv2.CV_32F}
 
 
 def tone_curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarray:
-    """The changed value of v (full range = 1).
+    """Returns the changed value of v (full range = 1).
 
     ((v - mean)·(1 + contrast) + mean + brightness) ^ 2^gamma. Negative values keep their sign under the power where
     nothing is clipped.
@@ -42,7 +42,7 @@ def tone_curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.
 
 
 def mean_value(image: np.ndarray) -> float:
-    """Mean over pixels and channels."""
+    """Returns the mean over pixels and channels."""
     flat = image.reshape(image.shape[0], -1)
     if image.dtype == np.float32:
         return float(cv2.mean(flat)[0])
@@ -50,7 +50,7 @@ def mean_value(image: np.ndarray) -> float:
 
 
 def apply_tone(image: np.ndarray, tone: Tone, full: float) -> np.ndarray:
-    """`image` under `curve`; uint8 in place and back, others in a new array.
+    """Returns `image` under `tone_curve`; uint8 in place and back, by a table, others in a new array.
 
     Args:
         image: contiguous (H, W, C) uint8, uint16 or float32.
@@ -76,12 +76,12 @@ def _grey(count: int, full: float) -> np.ndarray:
 
 
 def _whole(values: np.ndarray, top: float, dtype: np.dtype) -> np.ndarray:
-    """Values ≥ 0, rounded."""
+    """Returns values ≥ 0, rounded."""
     return np.asarray((np.minimum(values, top) + 0.5).astype(dtype))
 
 
 def colour_matrix(saturation: float, hue: float) -> np.ndarray:
-    """3 x 3 matrix for RGB: colours blended with their luma, then turned about the grey axis.
+    """Returns the 3 x 3 matrix for RGB: colours blended with their luma, then turned about the grey axis.
 
     Luma and greys stay as they are. Source: Haeberli 1993, Matrix Operations for Image Processing; NTSC YIQ.
 
@@ -96,12 +96,12 @@ def colour_matrix(saturation: float, hue: float) -> np.ndarray:
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur, sigma in pixels, image reflected at its border."""
+    """Returns a Gaussian blur, sigma in pixels, of the image, reflected at its border."""
     return _shaped(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), image)
 
 
 def low_resolution(image: np.ndarray, octaves: float) -> np.ndarray:
-    """The image as if taken with 2^octaves times larger pixels, at its old size.
+    """Returns the image as if taken with 2^octaves times larger pixels, at its old size.
 
     Whole octaves are resampled, others blended from their neighbours (Williams 1983, Pyramidal Parametrics), so that
     the change grows with the octaves: resampling by 1.1 beats against the pixel grid and changes more than by 1.3.
@@ -116,7 +116,7 @@ def low_resolution(image: np.ndarray, octaves: float) -> np.ndarray:
 
 
 def _halved(image: np.ndarray, times: int) -> np.ndarray:
-    """Sides halved so many times and back.
+    """Returns the image with its sides halved so many times and back.
 
     Averaged down (a sensor integrates; picking every n-th pixel as nnU-Net does would shift it against its mask),
     then up by cubic interpolation (nnU-Net, Isensee et al. 2021, supplement: simulation of low resolution).
@@ -137,7 +137,7 @@ def _halved(image: np.ndarray, times: int) -> np.ndarray:
 
 
 def bias_field(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Gain (h, w) float32: exp of a cubic B-spline, as multiplicative MRI bias is modelled (N4, Tustison et al. 2010).
+    """Returns the gain (h, w) float32: exp of a cubic B-spline, as MRI bias is modelled (N4, Tustison et al. 2010).
 
     Args:
         lattice: (BIAS_CELLS + 3)² coefficients, natural log of the gain; the field stays within their range.
@@ -150,7 +150,7 @@ def bias_field(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def multiply(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Every channel times gain (h, w), rounded and saturated as the dtype asks."""
+    """Multiplies every channel by gain (h, w), rounded and saturated as the dtype asks."""
     depth = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U, "float32": cv2.CV_32F}[image.dtype.name]
     wide = np.repeat(gain, image.shape[2], axis=1)  # beside (h, w·C): one call for any channel count
     flat = image.reshape(image.shape[0], -1)
@@ -158,7 +158,7 @@ def multiply(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 
 def recolour(image: np.ndarray, saturation: float, hue: float) -> np.ndarray:
-    """RGB image under `colour_matrix`."""
+    """Returns the RGB image under `colour_matrix`."""
     return np.asarray(cv2.transform(image, colour_matrix(saturation, hue)))
 
 
@@ -181,7 +181,7 @@ def _codes() -> np.ndarray:
 
 
 def _stretch(seed: int, block: int) -> tuple[int, int]:
-    """Start in the pool and sign (0 or 1) of a block: splitmix64 (Steele et al. 2014) of seed and block number."""
+    """Returns start in the pool and sign (0 or 1) of a block: splitmix64 (Steele et al. 2014) of seed and block number."""
     z = (seed + (block + 1) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
@@ -190,7 +190,7 @@ def _stretch(seed: int, block: int) -> tuple[int, int]:
 
 
 def add_noise(image: np.ndarray, sigma: float, seed: int) -> None:
-    """Add Gaussian noise in place, rounded and saturated as the dtype asks.
+    """Adds Gaussian noise in place, rounded and saturated as the dtype asks.
 
     Args:
         image: contiguous uint8, uint16 or float32.

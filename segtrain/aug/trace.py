@@ -1,4 +1,4 @@
-"""A policy taken apart for people to look at: what it drew for a sample, and each of its ops by itself."""
+"""Takes a policy apart for people to look at: what it drew for a sample, and each of its ops by itself."""
 
 import copy
 from collections import Counter
@@ -35,7 +35,7 @@ Named = tuple[str, Any]  # a transform and what it is called
 
 
 class IsolatedOp(NamedTuple):
-    """One op by itself, its chance set to 1."""
+    """Holds one op by itself, its chance set to 1."""
 
     label: str  # name and magnitude
     path: str  # of the transform that holds it: "Geometry.0", "OneOf.0/Blur.1"
@@ -44,7 +44,7 @@ class IsolatedOp(NamedTuple):
 
 
 def trace_policy(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tuple[Pair, Drawn]:
-    """The pair that the policy makes of the sample, and what each transform drew for it.
+    """Returns the pair that the policy makes of the sample, and what each transform drew for it.
 
     Not for several threads at once: the policy's transforms report while the call lasts.
 
@@ -72,13 +72,13 @@ def trace_policy(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) 
 
 
 def isolate_ops(policy: Policy) -> dict[str, Policy]:
-    """Every op by itself, by name and magnitude, its chance set to 1; draws and crop are those of the policy."""
+    """Returns every op by itself, by name and magnitude, its chance set to 1; draws and crop are the policy's."""
     tops = zip(policy.names, policy.transforms, strict=True)
     return {one.label: keep_op(policy, one) for one in each_op(tops)}
 
 
 def each_op(tops: Iterable[Named]) -> list[IsolatedOp]:
-    """The ops in these transforms, each in a transform of its own.
+    """Returns the ops in these transforms, each in a transform of its own.
 
     Those of a Geometry, Photometry or RandAugment whose magnitude or chance is above 0, each of torchvision's; others
     as a whole. Labels that would come twice name the transform, too.
@@ -89,12 +89,12 @@ def each_op(tops: Iterable[Named]) -> list[IsolatedOp]:
 
 
 def keep_crop(policy: Policy) -> Policy:
-    """The policy's crop alone."""
+    """Returns the policy's crop alone."""
     return Policy([], 0, policy.crop, policy.ignore_index, crop_class=policy.crop_class)
 
 
 def keep_op(policy: Policy, op: IsolatedOp) -> Policy:
-    """The policy with this op alone, which draws from the stream that it had."""
+    """Returns the policy with this op alone, which draws from the stream that it had."""
     one, inner = copy.copy(policy), isinstance(op.transform, A.BasicTransform)
     one.transforms, one.names = [op.transform], [op.path.rpartition("/")[2] if inner else op.path.partition("/")[0]]
     one.last = -1 if isinstance(op.transform, A.ImageOnlyTransform) else 0
@@ -102,7 +102,7 @@ def keep_op(policy: Policy, op: IsolatedOp) -> Policy:
 
 
 def find_leaves(tops: Iterable[Named]) -> Iterator[Named]:
-    """The transforms that hold no others, by their path."""
+    """Yields the transforms that hold no others, by their path."""
     for name, transform in tops:
         if isinstance(transform, A.BaseCompose):
             yield from find_leaves((f"{name}/{kind}", inner) for kind, inner in number_transforms(transform.transforms))
@@ -111,7 +111,7 @@ def find_leaves(tops: Iterable[Named]) -> Iterator[Named]:
 
 
 def number_transforms(transforms: Iterable[Any]) -> Iterator[Named]:
-    """Each transform with its class and place."""
+    """Yields each transform with its class and place."""
     for i, transform in enumerate(transforms):
         yield f"{type(transform).__name__}.{i}", transform
 
@@ -126,12 +126,12 @@ def _noting(draw: Callable[..., Any], name: str, drawn: Drawn) -> Callable[..., 
 
 
 def held_transforms(transform: Any) -> list[Any]:
-    """The transforms in one of ours that lists some, as TorchVision does."""
+    """Returns the transforms in one of ours that lists some, as TorchVision does."""
     return list(getattr(transform, "transforms", ())) if hasattr(transform, "act") else []
 
 
 def _singles(path: str, transform: Any) -> Iterator[tuple[str, str, str, Any]]:
-    """Label, path, op and transform of each op."""
+    """Yields label, path, op and transform of each op."""
     ops = next((ops for kind, ops in OPS.items() if isinstance(transform, kind)), None)
     if ops is not None:
         yield from _ours(path, transform, ops)
@@ -152,7 +152,7 @@ def _singles(path: str, transform: Any) -> Iterator[tuple[str, str, str, Any]]:
 
 
 def _changed(transform: Any, **changes: Any) -> Any:
-    """A copy that always fires, with these attributes."""
+    """Returns a copy that always fires, with these attributes."""
     one = copy.copy(transform)
     vars(one).update(changes)
     if hasattr(one, "p"):
@@ -170,7 +170,7 @@ def _ours(path: str, transform: Any, ops: Mapping[str, str]) -> Iterator[tuple[s
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON-ready; what is no number, word or short array is named by its type."""
+    """Returns the value as JSON-ready; what is no number, word or short array is named by its type."""
     if hasattr(value, "to_json"):
         return value.to_json()
     if hasattr(value, "_asdict"):

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrain.aug import warp
-from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.exact import move_pixels
-from segtrain.aug.geometry import Geometry
+from segtrain.aug.geometry import Geometry, GeometryDraw
 from segtrain.aug.keys import stream
 from segtrain.aug.warp import Warp, fill_in, map_nodes
 from segtrain.errors import UserError

@@ -1,4 +1,4 @@
-"""Says what a survey of the data finds, a line each: counts, sizes, values, classes, and what is wrong with which sample."""
+"""Says what a survey of the data finds, a line each: counts, sizes, values, classes, and which samples are wrong."""
 
 import re
 from collections import Counter

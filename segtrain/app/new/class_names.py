@@ -114,7 +114,7 @@ def _listed(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _of_json(text: str) -> Iterator[tuple[int, str]]:
-    """Reads {"0": "background"} (Medical Decathlon) or {"background": 0} (nnU-Net); regions of several labels name none."""
+    """Reads {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net); regions of several labels name none."""
     for key, value in json.loads(text)["labels"].items():
         if not isinstance(value, list):
             yield (int(key), str(value)) if str(key).isdecimal() else (int(value), str(key))

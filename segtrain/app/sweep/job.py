@@ -1,4 +1,4 @@
-"""Runs one job of a sweep, in a process of its own: its output goes to a log in its run folder, its end is an answer."""
+"""Runs one job of a sweep in a process of its own: its output goes to a log in its run folder, its end is an answer."""
 
 import contextlib
 import os

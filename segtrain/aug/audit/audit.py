@@ -1,4 +1,4 @@
-"""An audit of a transform of image and mask on the user's own samples: what is measured, in which order."""
+"""Audits a transform of image and mask on the user's own samples: says what is measured, in which order."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.aug import tail
 from segtrain.aug.audit.draws import DrawWatch, correlation_line
 from segtrain.aug.audit.field import STILL, FieldTally, measure_field
 from segtrain.aug.audit.lines import AuditLine
@@ -14,6 +13,7 @@ from segtrain.aug.audit.pairs import IntensityTally, LabelTally, PairingTally, m
 from segtrain.aug.audit.parts import Op, TransformParts, is_mixing, may_move, take_apart
 from segtrain.aug.keys import Key
 from segtrain.aug.policy import Pair
+from segtrain.aug.tail import name_preparing
 
 __all__ = ["AuditLine", "audit"]
 OP_SAMPLES = 6  # samples on which each op is measured alone
@@ -24,17 +24,17 @@ SLOW = 20.0  # pairs/s of one core: a small U-Net trains on a CPU about as fast
 
 
 class OpTally:
-    """What one op did to some samples."""
+    """Measures what one op does to some samples."""
 
     def __init__(self, op: Op, ignore_index: int) -> None:
-        """Without any yet."""
+        """Starts without a sample."""
         self.op, self.ignore_index = op, ignore_index
         self.moved, self.changed, self.relabelled = list[float](), list[float](), 0.0
         self.seen = 0.0  # largest change of grey values beyond what so small a displacement blends
         self.spent, self.calls = 0.0, 0
 
     def add(self, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
-        """One draw: timed, then measured."""
+        """Times one draw, then measures it."""
         began = time.process_time()
         self.op.timed(image, mask, key)
         self.spent += time.process_time() - began
@@ -48,7 +48,7 @@ class OpTally:
         self.seen = max(self.seen, self.changed[-1] - blended)
 
     def _moved(self, shape: tuple[int, ...], key: Key) -> float | None:
-        """RMS displacement in pixels; None where it cannot be measured, or nothing moves."""
+        """Returns the RMS displacement in pixels; None where it cannot be measured, or nothing moves."""
         try:
             field = measure_field(self.op.alone, shape, key, self.ignore_index) if may_move(self.op) else None
         except Exception:  # takes no float32 image
@@ -61,7 +61,7 @@ class OpTally:
         return max(self.moved, default=0.0) < STILL and max(self.relabelled, self.seen) < UNSEEN
 
     def line(self, watched: DrawWatch) -> AuditLine:
-        """How often it fires in the whole, what it then does, and its speed."""
+        """Returns the line on how often it fires in the whole, what it then does, and its speed."""
         chance, rate = watched.chance(self.op.path, self.op.op), self.calls / max(self.spent, 1e-9)
         far = float(np.sqrt(np.mean(np.square(self.moved)))) if self.moved else 0.0
         much = 100 * float(np.mean(self.changed)) if self.changed else 0.0
@@ -91,7 +91,7 @@ def audit(
     light_draws: int = 256,
     seconds: float = 12.0,
 ) -> tuple[list[AuditLine], dict[str, Any]]:
-    """The lines of the audit, and what was sampled for them.
+    """Returns the lines of the audit, and what was sampled for them.
 
     Args:
         transform: a `Policy`, an albumentations composition, or any callable (image, mask, key) -> (image, mask).
@@ -123,7 +123,7 @@ def audit(
     watched = _watch(parts, kept, seed, light_draws, seconds * SHARES["draws"])
     ops = _ops(parts, kept, seed, ignore_index, seconds * SHARES["ops"])
     lines = [
-        tail.preparing_line(getattr(transform, "transforms", ()), *kept[0][1:]),
+        _preparing_line(getattr(transform, "transforms", ()), *kept[0][1:]),
         pairing.line(),
         *labels.lines(),
         *fields.lines(),
@@ -135,7 +135,7 @@ def audit(
 
 
 def _within(samples: Iterable[Any], seconds: float) -> Iterator[Any]:
-    """The samples until the time is over; at least one."""
+    """Yields the samples until the time is over; at least one."""
     began = time.monotonic()
     for sample in samples:
         yield sample
@@ -144,7 +144,7 @@ def _within(samples: Iterable[Any], seconds: float) -> Iterator[Any]:
 
 
 def _watch(parts: TransformParts, kept: Sequence[Any], seed: int, draws: int, seconds: float) -> DrawWatch:
-    """Which op fires in which draw, on a small piece of the first sample."""
+    """Watches which op fires in which draw, on a small piece of the first sample."""
     index, image, mask = kept[0]
     pair: Pair = _piece(image), _piece(mask)
     try:
@@ -184,3 +184,10 @@ def _speed(rate: float) -> AuditLine:
         warn=SLOW,
         meaning="of one core, reading left out; below it the network waits for its data",
     )
+
+
+def _preparing_line(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> AuditLine:
+    """Returns the audit's line of what training alone would see; it warns. The sample is as of `name_preparing`."""
+    found = name_preparing(transforms, image, mask)
+    meaning = "ops on every training image that no other image goes through: the network would meet other images in use"
+    return AuditLine.below("training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning)

@@ -1,4 +1,4 @@
-"""Where pixels come from, measured on the transform itself: coordinates pushed through it as an image."""
+"""Measures where pixels come from on the transform itself: coordinates are pushed through it as an image."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ STILL = 0.1  # px: cv2.remap rounds places to 1/32 px, so less is nothing
 
 
 class SourceField(NamedTuple):
-    """One draw's map from output to source pixel."""
+    """Describes one draw's map from output to source pixel."""
 
     total: float  # RMS displacement, px, flips and all
     elastic: float  # RMS of what is left beside the best affine map, px
@@ -30,7 +30,7 @@ class SourceField(NamedTuple):
 
 
 def measure_field(transform: Transform, shape: tuple[int, ...], key: Key, ignore_index: int) -> SourceField | None:
-    """The field of one draw; None where the transform changed most grey values, too."""
+    """Returns the field of one draw; None where the transform changed most grey values, too."""
     height, width = shape[:2]
     scale = 2.0 ** np.ceil(np.log2(max(height, width)))
     image = np.empty((height, width, 3), np.float32)
@@ -58,20 +58,20 @@ def _rms(squares: np.ndarray) -> float:
 
 
 def _affine(fit: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The map (2, 3) at every pixel: x and y, each (h, w)."""
+    """Returns the map (2, 3) at every pixel: x and y, each (h, w)."""
     x, y = np.arange(shape[1], dtype=np.float32), np.arange(shape[0], dtype=np.float32)[:, None]
     a = fit.astype(np.float32)
     return a[0, 0] * x + (a[0, 1] * y + a[0, 2]), a[1, 0] * x + (a[1, 1] * y + a[1, 2])
 
 
 def _away(source: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Squared distance (h, w) of every pixel from the affine map."""
+    """Returns the squared distance (h, w) of every pixel from the affine map."""
     x, y = _affine(fit, source.shape[1:])
     return np.asarray((source[0] - x) ** 2 + (source[1] - y) ** 2)
 
 
 def _fitted(source: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """The affine map (2, 3) nearest to the field by least squares."""
+    """Returns the affine map (2, 3) nearest to the field by least squares."""
     at = np.flatnonzero(where)
     at = at[:: max(1, len(at) // _FIT_PIXELS)]
     y, x = np.divmod(at, where.shape[1])
@@ -80,7 +80,7 @@ def _fitted(source: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _inside(source: np.ndarray, valid: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, float, np.ndarray]:
-    """Pixels from inside the image, the share beyond it, and the affine map: a mirrored border folds without fault.
+    """Returns pixels inside the image, the share beyond, and the affine map: a mirrored border folds without fault.
 
     Ours mark what lies outside by the mask; other libraries mirror the mask, too, which only the outline tells. The
     middle of the result is the last to be mirrored.
@@ -98,7 +98,7 @@ def _inside(source: np.ndarray, valid: np.ndarray, shape: tuple[int, int]) -> tu
 
 
 def _middle(valid: np.ndarray) -> np.ndarray:
-    """The valid pixels of the middle half of each side, or all where they are few."""
+    """Returns the valid pixels of the middle half of each side, or all where they are few."""
     part = np.zeros_like(valid)
     centre = tuple(slice(length // 4, length - length // 4) for length in valid.shape)
     part[centre] = valid[centre]
@@ -106,7 +106,7 @@ def _middle(valid: np.ndarray) -> np.ndarray:
 
 
 def _strain(source: np.ndarray, valid: np.ndarray, affine: np.ndarray) -> tuple[float, float]:
-    """Share of folded pixels and RMS stretch, by central differences where all four neighbours are valid."""
+    """Returns the share of folded pixels and the RMS stretch, by central differences where all neighbours are valid."""
     centre = valid[1:-1, 1:-1] & valid[1:-1, 2:] & valid[1:-1, :-2] & valid[2:, 1:-1] & valid[:-2, 1:-1]
     if not centre.any():
         return np.nan, np.nan
@@ -118,14 +118,14 @@ def _strain(source: np.ndarray, valid: np.ndarray, affine: np.ndarray) -> tuple[
 
 
 class FieldTally:
-    """The fields of many draws."""
+    """Gathers the fields of many draws."""
 
     def __init__(self, ignore_index: int) -> None:
-        """Without any yet."""
+        """Starts without a draw."""
         self.ignore_index, self.found, self.refused = ignore_index, list[SourceField](), ""
 
     def add(self, parts: TransformParts, shape: tuple[int, ...], key: Key) -> None:
-        """Measure one draw; a transform that takes no float image is noted, not raised."""
+        """Measures one draw; a transform that takes no float image is noted, not raised."""
         if len(self.found) >= _ENOUGH:
             return
         try:
@@ -139,7 +139,7 @@ class FieldTally:
             self.found.append(field)
 
     def lines(self) -> list[AuditLine]:
-        """Displacement, folding, scrambling, and labels from outside."""
+        """Returns the lines on displacement, folding, scrambling, and labels from outside."""
         if not self.found:
             return [AuditLine.unmeasured(name, self.refused) for name in ("displacement", "folding", "scrambling")]
         bent = [f for f in self.found if f.elastic > STILL]
@@ -163,7 +163,7 @@ class FieldTally:
 
 
 def _strain_lines(bent: Sequence[SourceField]) -> list[AuditLine]:
-    """Folding and scrambling of the fields that are bent."""
+    """Returns the lines on folding and scrambling of the fields that are bent."""
     known = [f for f in bent if np.isfinite(f.folded)]
     if bent and not known:
         why = "not measured: no neighbours stay together inside the picture"
@@ -192,7 +192,7 @@ def _strain_lines(bent: Sequence[SourceField]) -> list[AuditLine]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Root mean square."""
+    """Returns the root mean square."""
     return _rms(np.square(values)) if values else 0.0
 
 

@@ -1,10 +1,10 @@
-"""A line of an audit: what was measured, against which threshold, and what it means."""
+"""Says what an audit measured, against which threshold, and what it means."""
 
 from typing import Any, NamedTuple
 
 
 class AuditLine(NamedTuple):
-    """One measurement and its verdict."""
+    """Holds one measurement and its verdict."""
 
     check: str
     value: float | None  # None where it could not be measured
@@ -25,7 +25,7 @@ class AuditLine(NamedTuple):
         unit: str = " %",
         meaning: str,
     ) -> "AuditLine":
-        """A line that warns, or fails, above a threshold."""
+        """Returns a line that warns, or fails, above a threshold."""
         bad = "fail" if fail is not None and value > fail else "warn" if warn is not None and value > warn else "ok"
         named = {"warn": warn, "fail": fail}
         threshold = ", ".join(f"{k} > {v:g}{unit}" for k, v in named.items() if v is not None)
@@ -43,7 +43,7 @@ class AuditLine(NamedTuple):
         unit: str = " %",
         meaning: str,
     ) -> "AuditLine":
-        """A line that warns, or fails, below a threshold."""
+        """Returns a line that warns, or fails, below a threshold."""
         bad = "fail" if fail is not None and value < fail else "warn" if warn is not None and value < warn else "ok"
         named = {"warn": warn, "fail": fail}
         threshold = ", ".join(f"{k} < {v:g}{unit}" for k, v in named.items() if v is not None)
@@ -51,14 +51,14 @@ class AuditLine(NamedTuple):
 
     @classmethod
     def unmeasured(cls, check: str, why: str) -> "AuditLine":
-        """A line without a value, where nothing of the kind is there to measure."""
+        """Returns a line without a value, where nothing of the kind is there to measure."""
         return cls(check, None, "–", "none", "unmeasured", why)
 
     def to_json(self) -> dict[str, Any]:
-        """The line as a JSON-ready dict."""
+        """Returns the line as a JSON-ready dict."""
         return self._asdict()
 
 
 def percent(share: float) -> str:
-    """A share in 0..1 as a reader wants it."""
+    """Returns a share in 0..1 as a reader wants it."""
     return f"{100 * share:.3g} %"

@@ -1,4 +1,4 @@
-"""Image against mask, labels in against labels out, grey values before and after."""
+"""Compares image with mask, labels in with labels out, grey values before with those after."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,14 @@ SMOOTHING = 5  # px: noise of a transform that cannot be taken apart is averaged
 
 
 class PairingTally:
-    """Images painted from their masks: grey where a class is, dark elsewhere, and so they must come out."""
+    """Follows images painted from their masks: grey where a class is, dark elsewhere, and so they must come out."""
 
     def __init__(self, ignore_index: int) -> None:
-        """Without any yet."""
+        """Starts without a draw."""
         self.ignore_index, self.wrong, self.pixels, self.draws = ignore_index, 0, 0, 0
 
     def add(self, parts: TransformParts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
-        """One draw on an image painted from one class of the mask, each class in turn."""
+        """Adds one draw on an image painted from one class of the mask, each class in turn."""
         labels = [label for label in np.unique(mask).tolist() if label != self.ignore_index]
         if len(labels) < 2:
             return  # a mask of one class follows anything
@@ -44,7 +44,7 @@ class PairingTally:
         self.pixels += int(inner.sum() + outer.sum())
 
     def line(self) -> AuditLine:
-        """The share of pixels that show another class than their label."""
+        """Returns the line on the share of pixels that show another class than their label."""
         if not self.pixels:
             why = "it leaves no region of one class" if self.draws else "no sampled mask holds two classes"
             return AuditLine.unmeasured("pairing", f"not measured: {why}")
@@ -61,7 +61,7 @@ class PairingTally:
 
 
 def _between(seen: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> float:
-    """The grey level between both regions; between the extremes where one is missing or they overlap."""
+    """Returns the grey level between both regions; between the extremes where one is missing or they overlap."""
     if inner.any() and outer.any():
         high, low = float(np.median(seen[inner])), float(np.median(seen[outer]))
         if high - low > 0.2 * float(np.ptp(seen)):
@@ -73,7 +73,7 @@ class LabelTally:
     """Counts of labels before and after."""
 
     def __init__(self, classes: Sequence[str], ignore_index: int, mixed: bool) -> None:
-        """Without any yet; `mixed` samples may hold every class."""
+        """Starts without a draw; `mixed` samples may hold every class."""
         self.mixed, self.classes, self.ignore_index = mixed, classes, ignore_index
         self.before, self.after, self.present, self.gone, self.cut = (np.zeros(len(classes)) for _ in range(5))
         self.invented: set[int] = set()
@@ -81,7 +81,7 @@ class LabelTally:
         self.ignored = list[float]()
 
     def add(self, mask: np.ndarray, outs: Sequence[np.ndarray], crops: Sequence[np.ndarray]) -> None:
-        """What became of a mask in some draws, and what the crop alone had left of it in each."""
+        """Adds what became of a mask in some draws, and what the crop alone had left of it in each."""
         before = _counts(mask)
         for out, crop in zip(outs, crops, strict=True):
             self._add(mask, before, out, before if crop is mask else _counts(crop), crop.size)
@@ -103,7 +103,7 @@ class LabelTally:
         self.ignored.append(max(0.0, after[self.ignore_index] / out.size - before[self.ignore_index] / mask.size))
 
     def lines(self) -> list[AuditLine]:
-        """Labels invented, what is left of each class, how much is ignored."""
+        """Returns the lines on labels invented, what is left of each class, how much is ignored."""
         share = self.bad / max(1, self.draws)
         names = ", ".join(map(str, sorted(self.invented)[:5])) or "none"
         filled = float(np.mean(self.ignored)) if self.ignored else 0.0
@@ -150,22 +150,22 @@ def _counts(mask: np.ndarray) -> np.ndarray:
 
 
 class IntensityTally:
-    """Change of grey values by what leaves pixels in place."""
+    """Measures the change of grey values by what leaves pixels in place."""
 
     def __init__(self) -> None:
-        """Without any yet."""
+        """Starts without a draw."""
         self.changes = list[float]()
         self.apart = True
 
     def add(self, parts: TransformParts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
-        """One draw."""
+        """Adds one draw."""
         if parts.colouring is None:
             self.apart = False
             return
         self.changes.append(mean_change(image, parts.colouring(image.copy(), mask, key)[0]))
 
     def line(self) -> AuditLine:
-        """Mean absolute change, of the full range."""
+        """Returns the line on the mean absolute change, of the full range."""
         if not self.apart:
             return AuditLine.unmeasured(
                 "intensity", "not measured: places and grey values cannot be told apart from outside"
@@ -182,7 +182,7 @@ class IntensityTally:
 
 
 def mean_change(image: np.ndarray, new: np.ndarray) -> float:
-    """Mean absolute change, share of the full range: of uint8 255, else what the image spans; 1 for another size."""
+    """Returns the mean absolute change, of 255 for uint8, else of what the image spans; 1 for another size."""
     if image.shape != new.shape:
         return 1.0
     full = 255.0 if image.dtype == np.uint8 else float(np.ptp(image)) or 1.0

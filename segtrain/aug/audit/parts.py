@@ -1,4 +1,4 @@
-"""A transform taken apart for the audit: what moves pixels, what changes grey values, each op alone."""
+"""Takes a transform apart for the audit: what moves pixels, what changes grey values, each op alone."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -9,15 +9,15 @@ import numpy as np
 
 from segtrain.aug import trace
 from segtrain.aug.keys import Key
-from segtrain.aug.listed import stream_names
 from segtrain.aug.policy import Pair, Policy
 from segtrain.aug.random_policy import PHOTOMETRIC
+from segtrain.aug.transforms import stream_names
 
 Transform = Callable[[np.ndarray, np.ndarray, Key], Pair]
 
 
 class Leaf(NamedTuple):
-    """A transform that holds no others."""
+    """Is a transform that holds no others."""
 
     path: str
     group: str  # of leaves in one OneOf, SomeOf or Sequential, whose firing is tied on purpose; else its path
@@ -25,7 +25,7 @@ class Leaf(NamedTuple):
 
 
 class Op(NamedTuple):
-    """One op by itself, its chance set to 1, and where it stands in the whole."""
+    """Holds one op by itself, its chance set to 1, and where it stands in the whole."""
 
     label: str
     path: str  # of its leaf
@@ -35,7 +35,7 @@ class Op(NamedTuple):
 
 
 class TransformParts(NamedTuple):
-    """A transform and its parts; the parts may draw otherwise than the whole where it holds its own generator.
+    """Holds a transform and its parts, which may draw otherwise than the whole where it holds its own generator.
 
     A policy's crop is in the whole alone: where it lies is neither displacement nor a change of grey values.
     """
@@ -50,7 +50,7 @@ class TransformParts(NamedTuple):
 
 
 def take_apart(transform: Any) -> TransformParts:
-    """The parts of a Policy or an albumentations composition; of any other callable only itself."""
+    """Returns the parts of a Policy or an albumentations composition; of any other callable only itself."""
     if isinstance(transform, Policy):
         return _of_policy(transform)
     if isinstance(transform, A.BaseCompose):
@@ -81,7 +81,7 @@ def _of_composition(composition: A.BaseCompose) -> TransformParts:
 
 
 def with_painted_partners(transform: Transform, paint: Callable[[np.ndarray], np.ndarray]) -> Transform:
-    """The transform; a Policy that mixes samples then reads images painted from their masks."""
+    """Returns the transform; a Policy that mixes samples then reads images painted from their masks."""
     if not (isinstance(transform, Policy) and transform.needs_partner and transform.partners):
         return transform
     partners, read = copy.copy(transform.partners), transform.partners.read
@@ -97,20 +97,20 @@ def with_painted_partners(transform: Transform, paint: Callable[[np.ndarray], np
 
 
 class KeylessTransform:
-    """An albumentations transform as (image, mask, key) -> pair; it draws from its own generator, not from the key."""
+    """Calls an albumentations transform with (image, mask, key); it draws from its own generator, not from the key."""
 
     def __init__(self, transform: Any) -> None:
-        """Wrap it."""
+        """Wraps it."""
         self.transform = transform
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        """The pair as the transform makes it; the image with a channel axis."""
+        """Returns the pair as the transform makes it; the image with a channel axis."""
         out = self.transform(image=image, mask=mask)
         return out["image"] if out["image"].ndim == 3 else out["image"][..., None], out["mask"]
 
 
 def may_move(op: Op) -> bool:
-    """Whether the op may move pixels: false for what declares to change images alone."""
+    """Says whether the op may move pixels: false for what declares to change images alone."""
     still = isinstance(op.alone, Policy) and op.alone.last < 0
     return not (still or op.op in PHOTOMETRIC or isinstance(getattr(op.alone, "transform", None), A.ImageOnlyTransform))
 
@@ -125,12 +125,12 @@ def _policy_half(policy: Policy, moving: bool, mixing: bool) -> Policy:
 
 
 def is_mixing(transform: Any) -> bool:
-    """Whether a transform, or one of a Policy's, brings in other samples."""
+    """Says whether a transform, or one of a Policy's, brings in other samples."""
     return bool(getattr(transform, "needs_partner", False))
 
 
 def _half(transform: Any, moving: bool) -> Any:
-    """The transform without what does not move (or does); its place is kept by a NoOp of the same chance."""
+    """Returns the transform without what does not move (or does); a NoOp of the same chance keeps its place."""
     if isinstance(transform, A.BaseCompose):
         half = copy.deepcopy(transform)
         half.transforms = type(half.transforms)(_half(inner, moving) for inner in half.transforms)
@@ -148,7 +148,7 @@ def _without(draw: Callable[..., Any], part: str) -> Callable[..., Any]:
 
 
 def _leaves(tops: Sequence[trace.Named]) -> Iterator[Leaf]:
-    """What can be watched: the innermost transforms, and those in a TorchVision."""
+    """Yields what can be watched: the innermost transforms, and those in a TorchVision."""
     for path, transform in trace.find_leaves(tops):
         for name, inner in trace.number_transforms(trace.held_transforms(transform)):
             yield Leaf(f"{path}/{name}", f"{path}/{name}", inner)
