@@ -28,7 +28,7 @@ class ProcessLauncher(Launcher):
 
     @property
     def limits(self) -> "Limits":
-        """How many jobs run at a time, for how long, and how often each is tried again."""
+        """The number of jobs at a time, for how long each may run, and how often it is tried again."""
         from segtrain.app.sweep.processes import Limits
 
         return Limits(self.n_jobs, self.timeout, self.retries)
@@ -67,7 +67,7 @@ class GridSweeper(Sweeper):
 
     @property
     def composer(self) -> "Composer":
-        """What composes the jobs' configs."""
+        """The composer of the jobs' configs."""
         from segtrain.app.sweep.plan import Composer
 
         return Composer(self.context.config_loader, self.config)

@@ -48,7 +48,7 @@ class GeometryDraw(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether pixels only change places: nothing is interpolated."""
+        """Says whether pixels only change places: nothing is interpolated."""
         return self.lattice is None and not (self.rotate or self.scale or any(self.shear) or any(self.translate))
 
     @property

@@ -213,7 +213,7 @@ def _like(partners: Partners, index: int, image: np.ndarray) -> Pair:
 
 
 def _window(image: np.ndarray, mask: np.ndarray, size: tuple[int, ...], at: Point, ignore_index: int) -> Pair:
-    """Returns a window of `size` (h, w), inside a larger pair, or around a smaller one, reflected and ignored outside."""
+    """Returns a window of `size` (h, w): in a larger pair, or around a smaller one, reflected and ignored outside."""
     top, left = (int(u * (abs(room) + 1)) for u, room in zip(at, np.subtract(mask.shape, size).tolist(), strict=True))
     top = top if mask.shape[0] >= size[0] else -top
     left = left if mask.shape[1] >= size[1] else -left

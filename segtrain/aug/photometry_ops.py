@@ -181,7 +181,7 @@ def _codes() -> np.ndarray:
 
 
 def _stretch(seed: int, block: int) -> tuple[int, int]:
-    """Returns start in the pool and sign (0 or 1) of a block: splitmix64 (Steele et al. 2014) of seed and block number."""
+    """Returns start in the pool and sign (0 or 1) of a block: splitmix64 (Steele et al. 2014) of seed and block."""
     z = (seed + (block + 1) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF

@@ -80,7 +80,7 @@ class Policy:
 
     @property
     def needs_partner(self) -> bool:
-        """Whether a transform mixes samples, and so the policy must be given `partners`."""
+        """Says whether a transform mixes samples, and so the policy must be given `partners`."""
         return any(hasattr(t, "needs_partner") for t in self.transforms)
 
     def at(self, epoch: int) -> "Policy":
@@ -137,7 +137,7 @@ class Policy:
     def _member(
         self, transform: Any, name: str, image: np.ndarray, mask: np.ndarray, streams: Streams, key: Key
     ) -> Pair:
-        """Applies a transform with draw and act, with the partners where it mixes; the key's third part is the sample."""
+        """Applies a transform that has draw and act, with partners if it mixes; the key's third part is the index."""
         mixes = hasattr(transform, "needs_partner")
         if mixes and self.partners is None:
             raise UserError(

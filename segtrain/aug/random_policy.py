@@ -127,7 +127,7 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
         return full._replace(**drawn, bias=field if "bias" in ops else None)
 
     def act(self, image: np.ndarray | None, mask: np.ndarray | None, draw: RandomDraw) -> tuple[Any, Any]:
-        """Returns image (H, W, C) and mask (H, W) under one draw; the mask by nearest neighbour, ignore_index outside."""
+        """Returns image (H, W, C) and mask (H, W) under one draw, the mask by nearest neighbour, ignored outside."""
         if draw.geometry is not None:
             image, mask = self.geometry.act(image, mask, draw.geometry, None, self.ignore_index)
         if draw.photometry is not None and image is not None:

@@ -82,7 +82,7 @@ def name_preparing(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarra
 
 
 def _preparing(transform: Any, image: np.ndarray, mask: np.ndarray, forced: bool = False) -> Iterator[str]:
-    """Yields the names of what prepares each image, in a transform and all inside it; `forced`, whatever its chance is."""
+    """Yields the names of what prepares each image, of a transform and all inside it; `forced` at any chance."""
     kind, inner = type(transform).__name__, _inner(transform)
     if (getattr(transform, "p", 1) < 1 and not forced) or kind == "RandomApply":
         return

@@ -223,7 +223,7 @@ def row_weights(side: int, cell: float, step: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def weights_gram(side: int, cell: float) -> np.ndarray:
-    """Returns the mean over the side's pixels of their weights' outer product: RMS values without evaluating the field."""
+    """Returns the mean over a side's pixels of their weights' outer product: RMS values without the field itself."""
     table = cubic_weights(np.arange(side) / cell, count_coefficients(side, cell)).astype(np.float64)
     return (table.T @ table / side).astype(np.float32)
 

@@ -36,7 +36,7 @@ class AtWork(Protocol):
 
     @property
     def began(self) -> float:
-        """When it began, as time.monotonic."""
+        """Its beginning, as time.monotonic."""
 
 
 class Watch:

@@ -57,7 +57,7 @@ class OpTally:
 
     @property
     def idle(self) -> bool:
-        """Whether it changed nothing that counts, in any draw."""
+        """Says whether it changed nothing that counts, in any draw."""
         return max(self.moved, default=0.0) < STILL and max(self.relabelled, self.seen) < UNSEEN
 
     def line(self, watched: DrawWatch) -> AuditLine:

@@ -47,7 +47,7 @@ class DrawWatch:
 
     @property
     def count(self) -> int:
-        """How many draws were watched."""
+        """The number of draws that were watched."""
         return len(self.records)
 
     def chance(self, path: str, op: str) -> float | None:

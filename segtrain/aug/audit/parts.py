@@ -100,7 +100,7 @@ class KeylessTransform:
     """Calls an albumentations transform with (image, mask, key); it draws from its own generator, not from the key."""
 
     def __init__(self, transform: Any) -> None:
-        """Wraps it."""
+        """Takes what it calls."""
         self.transform = transform
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:

@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from segtrain.app.check.augmentation_audit import RepeatedPair, mark_draws
 from segtrain.aug import Geometry, Policy
 from segtrain.aug.audit.audit import AuditLine, audit
 from segtrain.aug.audit.draws import repeats_line
@@ -216,21 +215,9 @@ def test_plain_albumentations_with_seed_flips_both_ways_or_none() -> None:
     assert {"pairing", "folding"}.isdisjoint(failed(lines))
 
 
-@pytest.mark.parametrize("seed", [0, None])
-def test_plain_albumentations_repeats_draws_in_two_workers_and_every_epoch(seed: int | None) -> None:
-    line = repeats_line(mark_draws(Cells(seeded(seed)), workers=2))
-    assert line.verdict == "fail" and line.value == 100
-
-
 def test_independent_ops_are_not_correlated(composed: Callable[..., DictConfig]) -> None:
     assert audited(seeded(None))["correlated ops"].verdict == "ok"
     assert audited(A.Compose([A.OneOf([A.HorizontalFlip(), A.VerticalFlip()])]))["correlated ops"].verdict == "ok"
-
-
-@pytest.mark.parametrize("preset", ["none", "flips", "medical_elastic"])
-def test_keyed_draws_are_not_repeated(preset: str, composed: Callable[..., DictConfig]) -> None:
-    policy = build_policy(composed(f"aug={preset}", "data.crop=null"), SHAPES)
-    assert repeats_line(mark_draws(RepeatedPair(policy, *SHAPES.read(0)), workers=2)).verdict == "ok"
 
 
 def test_few_outcomes_are_not_taken_for_repetition() -> None:
