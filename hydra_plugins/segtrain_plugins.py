@@ -99,7 +99,7 @@ class OptunaSweeper(GridSweeper):
         storage: str | None = None,
     ) -> None:
         """Takes the values of conf/hydra/sweeper/optuna.yaml."""
-        from segtrain.app.sweep.search_space import Settings
+        from segtrain.app.sweep.study import Settings
 
         super().__init__(params)
         self.settings = Settings(n_trials, sampler, pruner, seed, storage)

@@ -12,7 +12,7 @@ from segtrain.aug import exact
 from segtrain.aug.exact import Window, move_pixels
 from segtrain.aug.geometry import Geometry, GeometryDraw
 from segtrain.aug.keys import Key, Stream, restream, stream
-from segtrain.aug.partners import Pair, Partners
+from segtrain.aug.mix import Pair, Partners
 from segtrain.aug.photometry import Photometry
 from segtrain.aug.tail import refuse_own_job, require_same_kind
 from segtrain.aug.transforms import require_chances, require_transform, stream_names, tie_mask

@@ -14,7 +14,7 @@ from segtrain.app.check.data_audit import AuditedData
 from segtrain.aug import Partners
 from segtrain.aug.audit.audit import audit
 from segtrain.aug.audit.draws import repeats_line
-from segtrain.aug.audit.parts import Transform
+from segtrain.aug.audit.parts import Transform, cut_small
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
@@ -66,11 +66,7 @@ class RepeatedPair(Dataset[Any]):
     def __init__(self, transform: Transform, image: np.ndarray, mask: np.ndarray, seed: int = 0) -> None:
         """Takes a piece of this pair; `seed` is the first part of every key."""
         self.transform, self.seed = transform, seed
-        self.pair = _piece(image), _piece(mask)
-        try:
-            transform(*self.pair, (seed, 0, 0, 0))
-        except Exception:  # a crop of fixed size needs the whole image
-            self.pair = image, mask
+        self.pair = cut_small(transform, image, mask, SIDE, (seed, 0, 0, 0))
 
     def __getitem__(self, key: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
         return self.transform(*self.pair, (self.seed, *key))
@@ -116,8 +112,3 @@ def mark_draws(dataset: Dataset[Any], workers: int = 2, draws: int = DRAWS) -> S
 def _arrays(item: Any) -> list[np.ndarray]:
     parts = item.values() if isinstance(item, dict) else item if isinstance(item, list | tuple) else [item]
     return [np.asarray(part) for part in parts]
-
-
-def _piece(pixels: np.ndarray) -> np.ndarray:
-    top, left = ((length - min(length, SIDE)) // 2 for length in pixels.shape[:2])
-    return np.ascontiguousarray(pixels[top : top + SIDE, left : left + SIDE])

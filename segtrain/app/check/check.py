@@ -44,17 +44,29 @@ def check(config: DictConfig) -> None:
         data = audit_data(config, meanwhile=_import_audit if both else lambda: None)
     lines: list[Any] = list(data.lines)
     sampled: dict[str, Any] = {}
+    mistake: UserError | None = None
     if both and (data.readable or not data.lines):
-        try:
-            from segtrain.app.check.augmentation_audit import audit_policy
+        from segtrain.app.check.augmentation_audit import audit_policy
 
+        try:
             more, sampled = audit_policy(config, data)
             lines += more
-        except UserError:
-            if lines:
-                _write(config, data, lines, sampled, folder, began)
-            raise
-    report = _write(config, data, lines, sampled, folder, began)
+        except UserError as error:
+            if not lines:
+                raise
+            mistake = error
+    policy = f"aug={choices['aug']} aug.strength={config.aug.strength:g} on " if sampled else ""
+    report: dict[str, Any] = {
+        "title": f"{policy}dataset={choices['dataset']}",
+        "verdict": max((line.verdict for line in lines), key=list(COLOURS).index, default="ok"),
+        "seed": config.seed,
+        **sampled,
+        "workers": config.workers,
+        "data": data.numbers,
+    }
+    _write(report, lines, data, folder, began)
+    if mistake:
+        raise mistake
     if report["verdict"] == "fail":
         raise SystemExit(1)
 
@@ -63,26 +75,14 @@ def _import_audit() -> None:
     import segtrain.app.check.augmentation_audit  # noqa: F401
 
 
-def _write(
-    config: DictConfig, data: AuditedData, lines: Sequence[Any], sampled: dict[str, Any], folder: Path, began: float
-) -> dict[str, Any]:
-    """Writes check.json and check.html, prints the lines, and returns what check.json says beside the lines."""
-    policy = f"aug={config.choices.aug} aug.strength={config.aug.strength:g} on " if sampled else ""
-    report: dict[str, Any] = {
-        "title": f"{policy}dataset={config.choices.dataset}",
-        "verdict": max((line.verdict for line in lines), key=list(COLOURS).index, default="ok"),
-        "seed": config.seed,
-        **sampled,
-        "workers": config.workers,
-        "data": data.numbers,
-    }
+def _write(report: dict[str, Any], lines: Sequence[Any], data: AuditedData, folder: Path, began: float) -> None:
+    """Writes check.json and check.html, and prints the lines; check.json has the report and the lines."""
     make_own(folder)
     write_whole(folder / "check.html", render_check(report, lines, data))
     report["seconds"] = round(time.monotonic() - began, 1)
     lines_json = [line.to_json() for line in lines]
     write_whole(folder / "check.json", json.dumps({**report, "lines": lines_json}, indent=1).encode())
     _print(lines, report, folder)
-    return report
 
 
 def _print(lines: Sequence[Any], report: dict[str, Any], folder: Path) -> None:

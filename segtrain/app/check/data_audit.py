@@ -17,6 +17,7 @@ from segtrain.counted import counted
 from segtrain.data.cautions import crop_caution
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.duplicates import find_torn
+from segtrain.data.files.columns import Codes
 from segtrain.data.likely_groups import find_groups
 from segtrain.data.split import PARTS, Split
 from segtrain.data.statistics import WEIGHTS, Counts, class_weights, images_looked_at, mean_and_std
@@ -67,7 +68,12 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> AuditedDa
             dataset = build_dataset(config)
     except UserError as error:
         return AuditedData([*_refusals(noted), Finding("opening", None, "fails", "fail", "fail", str(error))])
-    split, of_split = _split(config, dataset)
+    split: Split | None = None
+    of_split = list[Finding]()
+    try:
+        split = build_split(config, dataset)
+    except UserError as error:
+        of_split = [Finding("split", None, "fails", "fail", "fail", str(error))]
     parts = {} if split is None else {dataset.ids[i]: part for part in PARTS for i in getattr(split, part)}
     found = survey(dataset, range(len(dataset.ids)), config.workers, meanwhile, _bar(len(dataset.ids)))
     facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
@@ -80,10 +86,14 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> AuditedDa
     ]
     lines += findings.list_remarks(facts, heard)
     allow = allows_leak(config)
-    lines += [*findings.describe_labels(facts), *find_copies(facts, allow_leak=allow), *_groups(config, dataset, split)]
+    lines += [*findings.describe_labels(facts), *find_copies(facts, allow_leak=allow)]
+    caution = ""
+    if split is not None:
+        lines += _groups(dataset.ids, split, said_groups(config, dataset), build_groups(config, dataset))
+        caution = said_of_groups(config, dataset, split)
     suggested, numbers = _suggestions(facts, split, dataset.ids)
     return AuditedData(
-        [*lines, *_cautions(config, facts, dataset, split), *suggested],
+        [*lines, *_cautions(facts, config.data.crop, caution), *suggested],
         dataset,
         facts,
         {**numbers, "unread": _reasons(facts)},
@@ -96,29 +106,26 @@ def _refusals(noted: Sequence[Refusal]) -> list[Finding]:
     return [line._replace(shown=f"{len(line.samples)}: {findings.first_names(line.samples)}") for line in lines]
 
 
-def _split(config: DictConfig, dataset: SegmentationDataset) -> tuple[Split | None, list[Finding]]:
-    try:
-        return build_split(config, dataset), []
-    except UserError as error:
-        return None, [Finding("split", None, "fails", "fail", "fail", str(error))]
+def _groups(ids: Sequence[str], split: Split, groups: Codes, built: Codes) -> list[Finding]:
+    """Returns a line on what belongs together, or seems to by its names though nobody says so.
 
-
-def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
-    """Returns a line on what belongs together, or seems to by its names though nobody says so."""
-    if split is None:
-        return []
-    groups = said_groups(config, dataset)
+    Args:
+        ids: of the samples.
+        split: the parts.
+        groups: what belongs together, as the user says.
+        built: the same, and copies of an image.
+    """
     sizes = Counter(groups.codes.tolist()).values()
-    apart = len({*build_groups(config, dataset).codes.tolist()})
+    apart = len({*built.codes.tolist()})
     copied = "" if apart == len(sizes) else f"; those that share copies of an image count as one, which leaves {apart}"
-    if len(sizes) < len(dataset.ids):
+    if len(sizes) < len(ids):
         over = len(find_torn(groups, split))
         meaning = f"{over} lie in several parts: new images of known ones are judged" if over else "each in one part"
         number, each = counted(len(sizes), "group"), _between(min(sizes), max(sizes))
         return [
             findings.info_line("groups", f"{number} of {each} samples", f"{meaning}; one counts as one{copied}", apart)
         ]
-    found = find_groups(list(dataset.ids), all(name.partition("/")[0] in PARTS for name in dataset.ids))
+    found = find_groups(list(ids), all(name.partition("/")[0] in PARTS for name in ids))
     if found is None:
         alone = f"every image counts as independent of the others{copied}"
         return [findings.info_line("groups", "none", alone, apart)]
@@ -130,18 +137,21 @@ def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | Non
     return [Finding("groups", found.number, shown, "warn: names alike", "warn", meaning)]
 
 
-def _cautions(config: DictConfig, facts: Facts, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
-    """Returns lines on what is most likely not meant: a crop beyond the images, a test part of one group."""
+def _cautions(facts: Facts, crop: Any, groups: str) -> list[Finding]:
+    """Returns lines on what is most likely not meant: a crop beyond the images, a test part of one group.
+
+    Args:
+        facts: of the samples.
+        crop: as in the config.
+        groups: what is said of the test part's groups; empty for nothing.
+    """
     sizes = [(one.height, one.width) for one in facts.of_part("train")]
-    said = {"crop": "", "test groups": ""}
-    verdict = "warn"
+    said, verdict = {"crop": "", "test groups": groups}, "warn"
     try:
-        said["crop"] = crop_caution(config.data.crop, sizes)
+        said["crop"] = crop_caution(crop, sizes)
     except UserError as error:
         said["crop"], verdict = str(error), "fail"
-    if split is not None:
-        said["test groups"] = said_of_groups(config, dataset, split)
-    shown = {"crop": f"{config.data.crop}", "test groups": "1 group"}
+    shown = {"crop": f"{crop}", "test groups": "1 group"}
     found = {"crop": verdict, "test groups": "warn"}
     return [
         Finding(what, None, shown[what], f"{found[what]}", found[what], text) for what, text in said.items() if text

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from segtrain.app.new.file_samples import COLOUR, read_json
 from segtrain.data.files.file_names import Found
 from segtrain.errors import UserError
 from segtrain.files import text_of
 
-COLOUR = 1 << 24  # from here on a code is a colour; below it is a value
 LARGEST = 1_000_000  # bytes of a file of names that is read
 VOID = re.compile(r"void|ignored?|un-?labell?ed|don'?t[ _]?care|out of roi|unknown", re.IGNORECASE)
 LISTS = ("classes.txt", "codes.txt", "labels.txt", "class_names.txt", "classnames.txt")
@@ -74,15 +74,8 @@ def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> ClassName
 
 def read_dataset_json(root: Path, found: Found) -> dict[str, Any]:
     """Returns what the dataset.json of Medical Decathlon and nnU-Net says; empty without one."""
-    for path in found.others:
-        if PurePosixPath(path).name == "dataset.json":
-            try:
-                content = json.loads(text_of(root / path, LARGEST))
-            except (UserError, OSError, ValueError, RecursionError):
-                continue
-            if isinstance(content, dict):
-                return content
-    return {}
+    paths = [path for path in found.others if PurePosixPath(path).name == "dataset.json"]
+    return next((content for path in paths if (content := read_json(root / path, LARGEST))), {})
 
 
 def _known(masks: list[str]) -> ClassNames | None:

@@ -1,18 +1,16 @@
 """Guesses the config of annotation files of COCO's kind: where their images lie, and what is to be mended."""
 
 import itertools
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
+from segtrain.app.new.file_samples import read_json
 from segtrain.counted import counted
 from segtrain.data.files.coco_annotations import OUTSIDE, is_numbers, is_shapeless
 from segtrain.data.files.file_names import SPLIT_OF, Found, taken_apart
-from segtrain.errors import UserError
-from segtrain.files import text_of
 from segtrain.spread import spread
 
 LARGEST = 500_000_000  # bytes of a file that is read
@@ -145,11 +143,8 @@ def _last(name: str) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Returns the content, when it has objects with outlines."""
-    try:
-        content = json.loads(text_of(path, LARGEST))
-    except (UserError, OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
+    content = read_json(path, LARGEST)
+    if not all(isinstance(content.get(key), list) for key in KEYS):
         return None
     if not all(isinstance(item, dict) for key in KEYS for item in content[key]):
         return None

@@ -1,5 +1,6 @@
 """Reads samples of files for a guess, as pictures or as TIFF of any channels and pages, and says what they show."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from segtrain.data.files.pixels import FORMATS, Header, read_header, read_image,
 from segtrain.data.files.tiff_pages import read_codes, read_page_layout, read_pixels
 from segtrain.data.files.tiff_tags import count_pages
 from segtrain.errors import UserError
-from segtrain.files import opened
+from segtrain.files import opened, text_of
 from segtrain.padding import STRIDE
 from segtrain.spread import spread
 
@@ -28,6 +29,7 @@ AREAS = 0.9  # share of its pixels that equal their neighbour
 PEAKS = 0.85  # share of the pixels that the 8 commonest values of a JPEG of labels hold
 Pixels = np.ndarray[Any, Any]
 HEADERS = 2000  # read at most
+COLOUR = 1 << 24  # from here on a code is a colour; below it is a value
 CROP = 96  # pixels a side: what train.yaml crops without being asked
 
 
@@ -39,6 +41,15 @@ class Reader(NamedTuple):
     header: Callable[[Path], Header]
     codes: Callable[[Path], Pixels]
     image: Callable[[Path], Pixels]
+
+
+def read_json(path: Path, largest: int) -> dict[str, Any]:
+    """Returns the object in a file of at most `largest` bytes; an empty one where there is none, or it is no JSON."""
+    try:
+        content = json.loads(text_of(path, largest))
+    except (UserError, OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 PICTURES = Reader("folder", "", read_header, read_mask, read_image)
@@ -137,7 +148,7 @@ def find_label_channels(root: Path, paths: Sequence[str], read: Callable[[Path],
 
 
 def codes_of(pixels: Pixels) -> Pixels:
-    """Returns each pixel's value (H, W); colours as 0xrrggbb with 2²⁴ added, so that none is taken for a value."""
+    """Returns each pixel's value (H, W); colours as 0xrrggbb with COLOUR added, so that none is taken for a value."""
     if pixels.ndim == 2:
         return _whole(pixels)
     if (pixels == pixels[..., :1]).all():
@@ -145,7 +156,7 @@ def codes_of(pixels: Pixels) -> Pixels:
     if pixels.dtype != np.uint8:
         return pixels[..., 0].astype(np.float32)  # colour of 16 bits is no mask
     red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
-    return (red << 16 | green << 8 | blue) + (1 << 24)
+    return (red << 16 | green << 8 | blue) + COLOUR
 
 
 def _whole(values: Pixels) -> Pixels:

@@ -13,6 +13,7 @@ from segtrain.app.new.layout import FolderLayout, find_layout
 from segtrain.app.new.mask_values import Meaning, class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
 from segtrain.data.files.file_names import SPLIT_OF, Found
+from segtrain.data.files.samples import PARTS
 from segtrain.data.likely_groups import Groups, Stack, find_groups, find_prefixes, find_stack
 from segtrain.errors import UserError
 from segtrain.files import text_opened
@@ -20,7 +21,6 @@ from segtrain.spread import spread
 
 LINES = 50  # of a list that are compared with the names
 LISTED = 0.9  # share of them that must name a sample
-PARTS = ("train", "val", "test")
 FEW = 20  # images with a class, from which on a draw by shares alone nearly always has it in every part
 SHARE = 0.15  # of val and of test, as conf/split/ratios.yaml has it
 

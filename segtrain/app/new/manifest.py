@@ -10,13 +10,13 @@ from segtrain.app.new.file_samples import FILES, PICTURES, see_files
 from segtrain.app.new.mask_values import class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, SPLIT_OF, Found, says
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.files import text_opened
 from segtrain.spread import spread
 
 ROWS = 1_000_000  # read at most
 SOME = 20  # rows, evenly spread, most of whose paths must lead to files
-PARTS = ("train", "val", "test")
 SPLIT_WORDS = ("split", "set", "subset", "part", "partition", "fold")
 GROUP_WORDS = ("group", "patient", "subject", "case", "person", "site")
 

@@ -9,15 +9,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from segtrain.app.new.class_names import COLOUR, NONE, ClassNames
+from segtrain.app.new.class_names import NONE, ClassNames
 from segtrain.app.new.config_lines import ConfigLine, key_line, yaml_value
-from segtrain.app.new.file_samples import MANY, Pixels, Reader, codes_of
+from segtrain.app.new.file_samples import COLOUR, MANY, Pixels, Reader, codes_of
 from segtrain.counted import counted
 from segtrain.data.files.tiff_tags import read_nodata
 from segtrain.errors import UserError
 from segtrain.spread import spread
 
-FILES = 1000  # masks read at most
+MASKS = 1000  # read at most
 PIXELS = 100_000_000  # of all masks read; about 2 s
 EDGE = 250  # values from here on may mean "ignore" beside small labels
 THIN = 0.05  # share of all pixels below which such a value may be a border
@@ -71,7 +71,7 @@ def find_meaning(
     Raises:
         UserError: no mask can be read, or they hold too many values to be classes.
     """
-    few = [root / path for path in _affordable(root, spread(paths, FILES), reader)]
+    few = [root / path for path in _affordable(root, spread(paths, MASKS), reader)]
     return read_meaning(few, reader.codes, numbered, smeared, names, _nodata(spread(few, TAGS)))
 
 

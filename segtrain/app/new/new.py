@@ -19,6 +19,7 @@ from segtrain.config.known_keys import require_keys
 from segtrain.config.objects import conf_dir
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, Found, find_files, says
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.files import followed, write_whole
 from segtrain.printable import print_text
@@ -26,7 +27,6 @@ from segtrain.printable import print_text
 USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-PARTS = ("train", "val", "test")
 
 
 class NewDataset(NamedTuple):

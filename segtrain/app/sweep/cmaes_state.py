@@ -8,7 +8,6 @@ import pickle
 import sys
 from typing import Any
 
-from segtrain.app.sweep.search_space import require_optuna
 from segtrain.errors import UserError
 
 PARTS = {
@@ -54,8 +53,7 @@ def loads(content: bytes) -> Any:
 dumps = pickle.dumps  # of our own state
 
 
-def guard_sampler() -> Any:
-    """Returns optuna's CmaEsSampler, which reads its states by this module from now on."""
-    library = require_optuna()
+def guard_sampler(library: Any) -> Any:
+    """Returns optuna's CmaEsSampler, which reads its states by this module from now on; `library` is optuna."""
     library.samplers._cmaes.pickle = sys.modules[__name__]
     return library.samplers.CmaEsSampler

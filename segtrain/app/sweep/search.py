@@ -15,8 +15,20 @@ from segtrain.app.sweep.job import Task
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome, Running
 from segtrain.app.sweep.processes import Limits
-from segtrain.app.sweep.search_space import GOAL, Settings, Space, read_space, require_optuna
-from segtrain.app.sweep.study import OWNER, Member, build_sampler, fail_trial, held_turn, open_study, storage_words
+from segtrain.app.sweep.study import (
+    GOAL,
+    OWNER,
+    Member,
+    Settings,
+    Space,
+    build_sampler,
+    fail_trial,
+    held_turn,
+    open_study,
+    read_space,
+    require_optuna,
+    storage_words,
+)
 from segtrain.app.sweep.watch import BAD
 from segtrain.commands import command, searched_too
 from segtrain.config.objects import conf_dir

@@ -1,33 +1,55 @@
-"""Opens the study of a search, which lies beside the runs and outlives a process, and says how it draws and stops."""
+"""Reads what is searched, opens the study of a search, and says how it draws, where it stops and who is at work.
+
+A study lies beside the runs and outlives a process.
+"""
 
 import contextlib
 import re
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from segtrain.app.sweep.cmaes_state import guard_sampler
-from segtrain.app.sweep.plan import MOST_VALUES
-from segtrain.app.sweep.search_space import Settings, Space, require_optuna
+from segtrain.app.sweep.plan import MOST_VALUES, require_values
 from segtrain.errors import UserError
 from segtrain.files import require_own
 from segtrain.runs.lock import InUse, Lock
 
 if TYPE_CHECKING:
     import optuna
+    from hydra.core.override_parser.types import Override
 
+GOAL = "val/dice"  # of the best epoch
+MOST = 1e15  # of a bound: a number that is drawn below it is exact, and so is what Optuna makes of it
 JOURNAL = "study.journal"
 SAMPLERS = ("tpe", "random", "grid", "cmaes")
 PRUNERS = ("none", "median", "halving")
 OWNER = "process"  # user attribute of a trial: the lock file of the process that asked it
 FILES = ".searching"
 WAIT = 0.05  # seconds between looks at whether it is our turn; one takes hundredths of a second
+
+
+class Settings(NamedTuple):
+    """Holds the values of conf/hydra/sweeper/optuna.yaml that make the study."""
+
+    n_trials: int
+    sampler: str
+    pruner: str
+    seed: int | None
+    storage: str | None
+
+
+class Space(NamedTuple):
+    """Holds what is searched, and what every trial has."""
+
+    distributions: "dict[str, optuna.distributions.BaseDistribution]"
+    fixed: list[str]
 
 
 def open_study(settings: Settings, space: Space, folder: Path) -> "optuna.Study":
@@ -99,7 +121,7 @@ def build_sampler(settings: Settings, space: Space, number: int) -> Any:
     samplers, seed = require_optuna().samplers, settings.seed
     if settings.sampler == "grid":  # its seed is the order of the grid, which all must number alike
         return samplers.GridSampler({key: _values(key, d) for key, d in space.distributions.items()}, seed)
-    kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "cmaes": guard_sampler()}
+    kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "cmaes": guard_sampler(require_optuna())}
     more = {"constant_liar": True} if settings.sampler == "tpe" else {}  # trials at one time spread out
     own = None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     return kinds[settings.sampler](seed=own, **more)
@@ -193,3 +215,88 @@ def fail_trial(study: "optuna.Study", number: int) -> None:
     """Ends a trial without a score."""
     with contextlib.suppress(RuntimeError):  # a grid's last: Optuna would end a loop of its own, having kept the state
         study.tell(number, state=require_optuna().trial.TrialState.FAIL)
+
+
+def read_space(overrides: "Sequence[Override]") -> Space:
+    """Returns Hydra's syntax as Optuna's: choice(…) and lists, range(…), interval(…), tag(log, …).
+
+    Raises:
+        UserError: nothing has several values, or one has none.
+    """
+    found: dict[str, Any] = {}
+    fixed: dict[str, str] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        found.pop(key, None)
+        fixed.pop(key, None)
+        if override.is_sweep_override():
+            found[key] = _distribution(override)
+        elif override.is_delete():
+            fixed[key] = str(override.input_line)
+        else:
+            fixed[key] = f"{key}={override.get_value_element_as_str()}"
+    if not found:
+        raise UserError(
+            "hydra/sweeper=optuna has nothing to search; expected keys with several values, such as "
+            "aug.strength=interval(0,2) or aug=flips,medical_elastic; got one value each"
+        )
+    return Space(found, list(fixed.values()))
+
+
+def _distribution(override: "Override") -> Any:
+    d, value = require_optuna().distributions, cast(Any, override.value())
+    if override.is_interval_sweep():
+        low, high, step = value.start, value.end, None
+    elif override.is_range_sweep():
+        _require_steps(override)
+        last = value.stop - value.start  # the end is not in a range
+        low, high, step = (
+            value.start,
+            value.stop - (value.step if last % value.step == 0 else last % value.step),
+            value.step,
+        )
+    else:
+        values = list(override.sweep_string_iterator())
+        require_values(override, values)
+        return d.CategoricalDistribution(values)
+    log = "log" in value.tags
+    _require_drawn(override, low, high, log)
+    if all(isinstance(number, int) for number in (low, high)) and isinstance(step, int | None):
+        return d.IntDistribution(low, high, log=log, step=1 if log else step or 1)
+    return d.FloatDistribution(low, high, log=log, step=None if log else step)
+
+
+def _require_steps(override: "Override") -> None:
+    """Raises UserError unless a range goes up by steps from its beginning to its end."""
+    value = cast(Any, override.value())
+    numbers = (value.start, value.stop, value.step)
+    if not all(abs(one) <= MOST for one in numbers) or value.step <= 0 or value.stop <= value.start:
+        raise UserError(
+            f"'{override.input_line}' has nothing to draw; expected range(FIRST,END,STEP) with numbers up to "
+            f"{MOST:,.0f}, an END above FIRST and a STEP above 0, such as range(32,97,32); correct it"
+        )
+
+
+def _require_drawn(override: "Override", low: float, high: float, log: bool) -> None:
+    """Raises UserError unless there are numbers from `low` to `high`, which a logarithm takes if it is asked for."""
+    if not (abs(low) <= MOST and abs(high) <= MOST and low <= high and (low > 0 or not log)):
+        least = ", the lower above 0, as tag(log, …) asks for" if log else ""
+        raise UserError(
+            f"'{override.input_line}' has nothing to draw; expected interval(LOW,HIGH) with LOW up to HIGH{least}, "
+            f"numbers up to {MOST:,.0f}; got {low} to {high}; correct it, such as interval(0.5,2)"
+        )
+
+
+def require_optuna() -> Any:
+    """Returns the package optuna.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError(
+            'hydra/sweeper=optuna needs the package optuna, which is not installed; pip install "segtrain[search]"'
+        ) from error
+    return optuna

@@ -10,9 +10,8 @@ from segtrain.aug.audit.draws import DrawWatch, correlation_line
 from segtrain.aug.audit.field import STILL, FieldTally, measure_field
 from segtrain.aug.audit.lines import AuditLine
 from segtrain.aug.audit.pairs import IntensityTally, LabelTally, PairingTally, mean_change
-from segtrain.aug.audit.parts import Op, TransformParts, is_mixing, may_move, take_apart
+from segtrain.aug.audit.parts import Op, TransformParts, cut_small, is_mixing, may_move, take_apart
 from segtrain.aug.keys import Key
-from segtrain.aug.policy import Pair
 from segtrain.aug.tail import name_preparing
 
 __all__ = ["AuditLine", "audit"]
@@ -146,11 +145,7 @@ def _within(samples: Iterable[Any], seconds: float) -> Iterator[Any]:
 def _watch(parts: TransformParts, kept: Sequence[Any], seed: int, draws: int, seconds: float) -> DrawWatch:
     """Watches which op fires in which draw, on a small piece of the first sample."""
     index, image, mask = kept[0]
-    pair: Pair = _piece(image), _piece(mask)
-    try:
-        parts.whole(*pair, (seed, 0, index, 0))
-    except Exception:  # a crop of fixed size needs the whole image
-        pair = image, mask
+    pair = cut_small(parts.whole, image, mask, LIGHT_SIDE, (seed, 0, index, 0))
     began, watched = time.monotonic(), DrawWatch(parts.leaves)
     with watched:
         for draw in range(draws):
@@ -162,11 +157,6 @@ def _watch(parts: TransformParts, kept: Sequence[Any], seed: int, draws: int, se
     return watched
 
 
-def _piece(pixels: np.ndarray) -> np.ndarray:
-    top, left = ((length - min(length, LIGHT_SIDE)) // 2 for length in pixels.shape[:2])
-    return np.ascontiguousarray(pixels[top : top + LIGHT_SIDE, left : left + LIGHT_SIDE])
-
-
 def _ops(parts: TransformParts, kept: Sequence[Any], seed: int, ignore_index: int, seconds: float) -> list[OpTally]:
     tallies = [OpTally(op, ignore_index) for op in parts.ops]
     for tally in tallies:
@@ -176,12 +166,13 @@ def _ops(parts: TransformParts, kept: Sequence[Any], seed: int, ignore_index: in
 
 
 def _speed(rate: float) -> AuditLine:
-    return AuditLine.above(
+    return AuditLine.judged(
         "speed, all ops",
         rate,
         f"{rate:.0f} pairs/s",
         unit=" pairs/s",
         warn=SLOW,
+        least=True,
         meaning="of one core, reading left out; below it the network waits for its data",
     )
 
@@ -190,4 +181,6 @@ def _preparing_line(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarr
     """Returns the audit's line of what training alone would see; it warns. The sample is as of `name_preparing`."""
     found = name_preparing(transforms, image, mask)
     meaning = "ops on every training image that no other image goes through: the network would meet other images in use"
-    return AuditLine.below("training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning)
+    return AuditLine.judged(
+        "training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning
+    )

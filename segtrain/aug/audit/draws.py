@@ -134,7 +134,7 @@ def correlation_line(watched: DrawWatch) -> AuditLine:
         if alike > worst:
             pair, worst = f"{_shown(a)} and {_shown(b)}", alike
     shown = f"r = {worst:.2f}" + (f", {pair}" if worst > 0.5 else f" among {len(names)} ops")
-    return AuditLine.below(
+    return AuditLine.judged(
         "correlated ops",
         worst,
         shown,
@@ -189,7 +189,7 @@ def repeats_line(streams: Mapping[tuple[int, int], Sequence[str]]) -> AuditLine:
         if surprise and agree > worst:
             worst, pair = agree, f"epoch {a[0]} worker {a[1]} = epoch {b[0]} worker {b[1]}"
     shown = f"{percent(worst)}: {pair}" if pair else f"none in {total} draws, {len(pool)} different"
-    return AuditLine.below(
+    return AuditLine.judged(
         "repeated draws",
         100 * worst,
         shown,

@@ -151,7 +151,7 @@ class FieldTally:
             _total_line(total, short),
             _elastic_line(px, relative, share),
             *_strain_lines(bent),
-            AuditLine.below(
+            AuditLine.judged(
                 "label outside",
                 100 * painted,
                 percent(painted) + (f"; {percent(mirrored)} mirrored with the image" if mirrored > 0.001 else ""),
@@ -171,7 +171,7 @@ def _strain_lines(bent: Sequence[SourceField]) -> list[AuditLine]:
     folded = 100 * float(np.mean([f.folded for f in known])) if known else 0.0
     stretch = max((f.stretch for f in known), default=0.0)
     return [
-        AuditLine.below(
+        AuditLine.judged(
             "folding",
             folded,
             f"{folded:.2g} % of pixels",
@@ -179,7 +179,7 @@ def _strain_lines(bent: Sequence[SourceField]) -> list[AuditLine]:
             fail=1,
             meaning="pixels where the picture is turned inside out (Jacobian determinant ≤ 0): no tissue does that",
         ),
-        AuditLine.below(
+        AuditLine.judged(
             "scrambling",
             100 * stretch,
             f"{100 * stretch:.3g} % in the worst draw" if stretch < 10 else "over 1000 % in the worst draw",
@@ -199,11 +199,11 @@ def _mean(values: Sequence[float]) -> float:
 def _total_line(total: float, short: float) -> AuditLine:
     relative = 100 * total / short
     meaning = "RMS way of a pixel, flips and turns included"
-    return AuditLine.below("displacement", total, f"{total:.1f} px = {relative:.1f} %", meaning=meaning)
+    return AuditLine.judged("displacement", total, f"{total:.1f} px = {relative:.1f} %", meaning=meaning)
 
 
 def _elastic_line(px: float, relative: float, share: float) -> AuditLine:
-    return AuditLine.below(
+    return AuditLine.judged(
         "elastic",
         relative,
         f"{px:.1f} px = {relative:.1f} %, in {100 * share:.0f} % of draws",

@@ -14,7 +14,7 @@ class AuditLine(NamedTuple):
     meaning: str
 
     @classmethod
-    def below(
+    def judged(
         cls,
         check: str,
         value: float,
@@ -22,32 +22,16 @@ class AuditLine(NamedTuple):
         *,
         warn: float | None = None,
         fail: float | None = None,
+        least: bool = False,
         unit: str = " %",
         meaning: str,
     ) -> "AuditLine":
-        """Returns a line that warns, or fails, above a threshold."""
-        bad = "fail" if fail is not None and value > fail else "warn" if warn is not None and value > warn else "ok"
+        """Returns a line that warns, or fails, above a threshold, or below it where the threshold is the least."""
         named = {"warn": warn, "fail": fail}
-        threshold = ", ".join(f"{k} > {v:g}{unit}" for k, v in named.items() if v is not None)
-        return cls(check, value, shown, threshold or "none", bad, meaning)
-
-    @classmethod
-    def above(
-        cls,
-        check: str,
-        value: float,
-        shown: str,
-        *,
-        warn: float | None = None,
-        fail: float | None = None,
-        unit: str = " %",
-        meaning: str,
-    ) -> "AuditLine":
-        """Returns a line that warns, or fails, below a threshold."""
-        bad = "fail" if fail is not None and value < fail else "warn" if warn is not None and value < warn else "ok"
-        named = {"warn": warn, "fail": fail}
-        threshold = ", ".join(f"{k} < {v:g}{unit}" for k, v in named.items() if v is not None)
-        return cls(check, value, shown, threshold or "none", bad, meaning)
+        limits = {verdict: limit for verdict, limit in named.items() if limit is not None}
+        passed = [verdict for verdict, limit in limits.items() if (value < limit if least else value > limit)]
+        threshold = ", ".join(f"{verdict} {'<' if least else '>'} {v:g}{unit}" for verdict, v in limits.items())
+        return cls(check, value, shown, threshold or "none", passed[-1] if passed else "ok", meaning)
 
     @classmethod
     def unmeasured(cls, check: str, why: str) -> "AuditLine":

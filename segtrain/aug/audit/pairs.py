@@ -49,7 +49,7 @@ class PairingTally:
             why = "it leaves no region of one class" if self.draws else "no sampled mask holds two classes"
             return AuditLine.unmeasured("pairing", f"not measured: {why}")
         share = self.wrong / self.pixels
-        return AuditLine.below(
+        return AuditLine.judged(
             "pairing",
             100 * share,
             f"{percent(share)} of pixels wrong",
@@ -107,7 +107,7 @@ class LabelTally:
         share = self.bad / max(1, self.draws)
         names = ", ".join(map(str, sorted(self.invented)[:5])) or "none"
         filled = float(np.mean(self.ignored)) if self.ignored else 0.0
-        invented = AuditLine.below(
+        invented = AuditLine.judged(
             "labels invented",
             100 * share,
             f"{names}; in {percent(share)} of draws",
@@ -115,7 +115,7 @@ class LabelTally:
             meaning="labels in a mask that were not in it before: interpolated, or painted outside; nearest and "
             "ignore_index only",
         )
-        ignored = AuditLine.below(
+        ignored = AuditLine.judged(
             "ignored",
             100 * filled,
             f"{percent(filled)}, at most {percent(max(self.ignored, default=0.0))}",
@@ -136,7 +136,7 @@ class LabelTally:
             meaning = "share of its area kept; samples that held the class and lost it whole, beyond those of the crop"
             shown = f"{100 * kept:.0f} % kept, gone in {percent(gone)}"
             shown += f", {percent(cut)} by the crop" if cut else ""
-            line = AuditLine.below(f"class {name}", 100 * gone, shown, warn=5, fail=50, meaning=meaning)
+            line = AuditLine.judged(f"class {name}", 100 * gone, shown, warn=5, fail=50, meaning=meaning)
             low = "fail" if kept < 0.1 else "warn" if kept < 0.5 else "ok"
             verdict = max(line.verdict, low, key=("ok", "warn", "fail").index)
             thresholds = "warn kept < 50 %, gone > 5 %; fail kept < 10 %, gone > 50 %"
@@ -171,7 +171,7 @@ class IntensityTally:
                 "intensity", "not measured: places and grey values cannot be told apart from outside"
             )
         mean, most = (float(f(self.changes)) if self.changes else 0.0 for f in (np.mean, np.max))
-        return AuditLine.below(
+        return AuditLine.judged(
             "intensity",
             100 * mean,
             f"{percent(mean)}, at most {percent(most)}",

@@ -109,6 +109,24 @@ class KeylessTransform:
         return out["image"] if out["image"].ndim == 3 else out["image"][..., None], out["mask"]
 
 
+def cut_small(transform: Transform, image: np.ndarray, mask: np.ndarray, side: int, key: Key) -> Pair:
+    """Returns the middle of the pair, `side` pixels a side; the whole pair where the transform needs it.
+
+    A crop of fixed size does, and what else takes no small picture.
+    """
+    pair = _middle(image, side), _middle(mask, side)
+    try:
+        transform(*pair, key)
+    except Exception:
+        return image, mask
+    return pair
+
+
+def _middle(pixels: np.ndarray, side: int) -> np.ndarray:
+    top, left = ((length - min(length, side)) // 2 for length in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
 def may_move(op: Op) -> bool:
     """Says whether the op may move pixels: false for what declares to change images alone."""
     still = isinstance(op.alone, Policy) and op.alone.last < 0

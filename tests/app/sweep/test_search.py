@@ -16,7 +16,7 @@ from tests.conftest import SMALL, CommandLine
 from tests.postgres import PASSWORD, server
 
 optuna = pytest.importorskip("optuna")
-from segtrain.app.sweep import search, search_space  # noqa: E402  # after the skip
+from segtrain.app.sweep import search, study  # noqa: E402  # after the skip
 from segtrain.app.sweep.study import JOURNAL, SAMPLERS, Member, open_study  # noqa: E402
 
 FEW = [o for o in SMALL if not o.startswith("trainer.max_epochs")]
@@ -25,14 +25,14 @@ SHORT = [*SEARCH, "trainer.max_epochs=1", "aug=none,flips", "aug.strength=interv
 
 
 State = optuna.trial.TrialState
-SETTINGS = search_space.Settings(n_trials=100, sampler="random", pruner="none", seed=0, storage=None)
+SETTINGS = study.Settings(n_trials=100, sampler="random", pruner="none", seed=0, storage=None)
 
 
 class Searching:
     """One process of a search, in the test's folder."""
 
     def __init__(self, folder: Path, *overrides: str, **settings: object) -> None:
-        self.space = search_space.read_space(OverridesParser.create().parse_overrides(list(overrides)))
+        self.space = study.read_space(OverridesParser.create().parse_overrides(list(overrides)))
         self.settings = SETTINGS._replace(**settings)
         self.study = open_study(self.settings, self.space, folder)
         self.member = Member(self.study, folder)

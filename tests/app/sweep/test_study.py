@@ -21,10 +21,9 @@ from tests.postgres import server
 
 optuna = pytest.importorskip("optuna")
 from segtrain.app.sweep import cmaes_state, study  # noqa: E402  # after the skip
-from segtrain.app.sweep import search_space as search  # noqa: E402
 from tests.app.sweep.test_search import Searching, State  # noqa: E402
 
-SETTINGS = search.Settings(n_trials=4, sampler="random", pruner="none", seed=0, storage=None)
+SETTINGS = study.Settings(n_trials=4, sampler="random", pruner="none", seed=0, storage=None)
 SPACE = ["aug=none,flips", "aug.strength=interval(0,2)"]
 CODE = """
 import sys, time
@@ -46,8 +45,8 @@ with here.member:
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def space(*overrides: str) -> search.Space:
-    return search.read_space(OverridesParser.create().parse_overrides(list(overrides)))
+def space(*overrides: str) -> study.Space:
+    return study.read_space(OverridesParser.create().parse_overrides(list(overrides)))
 
 
 @pytest.mark.parametrize("setting", [{"sampler": "best"}, {"pruner": "early"}])
@@ -93,7 +92,10 @@ def test_nothing_that_lies_in_a_study_is_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         cmaes_state.loads(b"no pickle")
     assert not canary.exists()
-    assert cmaes_state.guard_sampler() is optuna.samplers.CmaEsSampler and optuna.samplers._cmaes.pickle is cmaes_state
+    assert (
+        cmaes_state.guard_sampler(optuna) is optuna.samplers.CmaEsSampler
+        and optuna.samplers._cmaes.pickle is cmaes_state
+    )
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "cmaes"])
@@ -195,3 +197,44 @@ def test_a_run_that_is_at_work_elsewhere_is_not_begun(start: Start, tmp_path: Pa
     with here.member:
         mine = {trial.overrides[0] for trial in here.ask(places=3)}
     assert mine and not mine & theirs
+
+
+def test_hydras_syntax_becomes_optunas() -> None:
+    d = optuna.distributions
+    found, fixed = space(
+        *("aug=none,flips", "data.crop=range(32,97,32)", "optimizer.lr=tag(log,interval(1e-4,1e-2))", "seed=3"),
+        *("aug.strength=interval(0.0,2.0)", "data.batch_size=int(interval(2,8))", "loss=choice(ce,dice)"),
+    )
+    assert found == {
+        "aug": d.CategoricalDistribution(["none", "flips"]),
+        "data.crop": d.IntDistribution(32, 96, step=32),
+        "optimizer.lr": d.FloatDistribution(1e-4, 1e-2, log=True),
+        "aug.strength": d.FloatDistribution(0.0, 2.0),
+        "data.batch_size": d.IntDistribution(2, 8),
+        "loss": d.CategoricalDistribution(["ce", "dice"]),
+    }
+    assert fixed == ["seed=3"]
+
+
+def test_nothing_to_search_says_so() -> None:
+    with pytest.raises(UserError, match="nothing to search"):
+        space("aug=flips")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("interval(2,1)", "interval(0,nan)", "interval(nan,1)", "interval(0,inf)", "interval(-inf,0)"),
+        *("interval(-1e308,1e308)", "tag(log,interval(0,1))", "tag(log,interval(-1,1))", "int(interval(3,2))"),
+        *("range(0)", "range(3,1)", "range(0,3,0)", "range(0,3,-1)", "range(0,nan)", "range(0,inf)", "range(0,3,nan)"),
+        *("tag(log,range(0,3))", f"range(0,{10**30})"),
+    ],
+)
+def test_what_has_nothing_to_draw_is_refused(typed: str) -> None:
+    with pytest.raises(UserError, match="nothing to draw"):
+        space(f"aug.strength={typed}")
+
+
+@pytest.mark.parametrize("typed", ["interval(1,1)", "interval(-1,2)", "range(0,1)", "range(0.1,0.5,0.1)"])
+def test_what_has_one_value_or_more_is_drawn(typed: str) -> None:
+    assert "aug.strength" in space(f"aug.strength={typed}").distributions
