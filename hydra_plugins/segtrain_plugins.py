@@ -28,7 +28,7 @@ class ProcessLauncher(Launcher):
 
     @property
     def limits(self) -> "Limits":
-        """The number of jobs at a time, for how long each may run, and how often it is tried again."""
+        """Returns how many jobs run at a time, for how long, and how often each is tried again."""
         from segtrain.app.sweep.processes import Limits
 
         return Limits(self.n_jobs, self.timeout, self.retries)
@@ -67,14 +67,14 @@ class GridSweeper(Sweeper):
 
     @property
     def composer(self) -> "Composer":
-        """The composer of the jobs' configs."""
+        """Returns the composer of the jobs' configs."""
         from segtrain.app.sweep.plan import Composer
 
         return Composer(self.context.config_loader, self.config)
 
     @property
     def limits(self) -> "Limits | None":
-        """The limits of jobs that run on this machine; None where another engine's launcher runs them."""
+        """Returns the limits of jobs that run on this machine; None where another engine's launcher runs them."""
         return self.launcher.limits if isinstance(self.launcher, ProcessLauncher) else None
 
     def sweep(self, arguments: list[str]) -> Any:

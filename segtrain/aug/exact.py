@@ -1,4 +1,4 @@
-"""Flips, turns by quarters and cuts whole-pixel windows: pixels move, none is computed."""
+"""Moves whole pixels by flips, quarter turns and windows: none is computed."""
 
 from collections.abc import Callable
 

@@ -43,7 +43,7 @@ class GeometryDraw(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """The (height, width) of the whole result."""
+        """Returns (height, width) of the whole result."""
         return self.shape if self.turns % 2 == 0 else (self.shape[1], self.shape[0])
 
     @property
@@ -53,7 +53,7 @@ class GeometryDraw(NamedTuple):
 
     @property
     def length(self) -> float:
-        """The sigma of the displacement field in pixels, 0 without one."""
+        """Returns the sigma of the displacement field in pixels, 0 without one."""
         return 0.0 if self.lattice is None else self.elastic_length / 100 * min(self.shape)
 
     def matrix(self) -> Matrix:
@@ -117,7 +117,7 @@ class GeometryDraw(NamedTuple):
 
 
 class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no types
-    """Does everything that moves pixels: draws it first, composes it into one map, and applies it once.
+    """Draws everything that moves pixels first, composes it into one map, and applies it once.
 
     Magnitudes are linear in the drawn value. All unit variates are drawn for every sample in a fixed order and the
     displacement field last: switching an op off, or changing its magnitude or chance, changes no other op's draw.

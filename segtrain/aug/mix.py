@@ -55,7 +55,7 @@ class Partners:
 
     @functools.cached_property
     def _rarity(self) -> tuple[list[int], np.ndarray]:
-        """The labels but the commonest, ascending, and the chance of each."""
+        """Returns the labels but the commonest, ascending, and the chance of each."""
         common = max(self.pixels, key=lambda label: self.pixels[label], default=None)
         labels = sorted(label for label in self.pixels if label != common)
         if not labels:
@@ -68,12 +68,12 @@ class Partners:
 
     @property
     def holders(self) -> Mapping[int, list[int]]:
-        """The samples that hold each label."""
+        """Returns the samples that hold each label."""
         return self._survey[0]
 
     @property
     def pixels(self) -> Mapping[int, int]:
-        """The pixels of each label over all samples."""
+        """Returns the pixels of each label over all samples."""
         return self._survey[1]
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Does what scanners, cameras and stains do to grey values: draws it first, then applies it in few passes."""
+"""Draws what scanners, cameras and stains do to grey values, then applies it in few passes."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Does RandAugment and TrivialAugment for masks: which ops fire is drawn, how strong they are is one number.
+"""Applies RandAugment and TrivialAugment to masks too: which ops fire is drawn, how strong they are is one number.
 
 Ops are named and sized in `ops`: `identity`, or a magnitude of Geometry (shear and translate an axis at a time, as
 published) or Photometry, in their units. The config's `${amount:}` makes strength the one number.

@@ -72,7 +72,7 @@ class TorchVision:
 
     @property
     def ignore_index(self) -> int:
-        """The label outside the image; setting it reaches every transform."""
+        """Returns the label outside the image; setting it reaches every transform."""
         return self._ignore_index
 
     @ignore_index.setter
@@ -134,7 +134,7 @@ def _applied(transform: Any, pair: Any) -> Any:
 
 
 class Labels(tv_tensors.Mask):  # type: ignore[misc]
-    """Is a mask, (H, W) uint8, but that resizing gives each pixel the label that has most of it."""
+    """Holds a mask, (H, W) uint8, to whose pixels resizing gives the label that has most of each."""
 
 
 @F.register_kernel(F.resize, Labels)  # type: ignore[untyped-decorator]

@@ -50,7 +50,7 @@ class AuditedData:
 
     @property
     def readable(self) -> list[int]:
-        """The indices of the samples that can be read."""
+        """Returns the indices of the samples that can be read."""
         if self.dataset is None or self.facts is None:
             return []
         return [i for i, name in enumerate(self.dataset.ids) if name in self.facts.seen]

@@ -1,4 +1,4 @@
-"""Groups files of one kind, such as all images or all masks, by folder, suffix, or how their names begin or end."""
+"""Finds files of one kind, such as all images or all masks, by folder, suffix, or how their names begin or end."""
 
 import re
 from collections import Counter, defaultdict
@@ -36,7 +36,7 @@ class FileGroup(NamedTuple):
 
     @property
     def pattern(self) -> str:
-        """The pattern as `images` and `masks` of the folder format take it."""
+        """Returns the pattern as `images` and `masks` of the folder format take it."""
         plain = self.folder and not re.search(r"[{*]", self.folder)
         if plain and not (self.before or self.after or self.suffix):
             return self.folder
@@ -45,12 +45,12 @@ class FileGroup(NamedTuple):
 
     @property
     def says(self) -> str:
-        """The pieces of the names that may say what is in the files."""
+        """Returns the pieces of the names that may say what is in the files."""
         return f"{self.folder}/{self.before}/{self.after}"
 
     @property
     def splits(self) -> set[str]:
-        """The splits that the folders name."""
+        """Returns the splits that the folders name."""
         return {split for split, _ in self.files if split}
 
     def within(self, splits: set[str]) -> "FileGroup":

@@ -197,7 +197,7 @@ class Sizes(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The channels and sizes in words, such as `RGB, 120 x 120 pixels`."""
+        """Returns the channels and sizes in words, such as `RGB, 120 x 120 pixels`."""
         kinds = {1: "grey", 3: "RGB"}
         (height, width), (high, wide) = self.smallest, self.largest
         size = f"{width} x {height}" + (f" to {wide} x {high}" if self.smallest != self.largest else "")
@@ -205,7 +205,7 @@ class Sizes(NamedTuple):
 
     @property
     def fitting(self) -> tuple[str, ...]:
-        """The overrides of crop and batch that small images call for; none for others."""
+        """Returns the overrides of crop and batch that small images call for; none for others."""
         if self.usual >= CROP:
             return ()
         crop = max(STRIDE, self.usual // STRIDE * STRIDE)
@@ -213,7 +213,7 @@ class Sizes(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """The sentence on crop and batch for small images; empty for others."""
+        """Returns the sentence on crop and batch for small images; empty for others."""
         if not self.fitting:
             return ""
         return (

@@ -201,7 +201,7 @@ class Division(NamedTuple):
 
     @property
     def override(self) -> str:
-        """The words of the defaults list behind the format, where conf/split/ratios.yaml is not meant."""
+        """Returns what stands in the defaults list behind the format, where conf/split/ratios.yaml is not meant."""
         split = "blocks" if self.stack else "given" if self.given == {*PARTS} else "stratified" if self.rare else ""
         return f", override /split@_global_.split: {split}" if split else ""
 

@@ -31,12 +31,12 @@ class FolderLayout(NamedTuple):
 
     @property
     def keys(self) -> list[Key]:
-        """The keys of the pairs."""
+        """Returns the keys of the pairs."""
         return sorted(set.intersection(*({*part.files} for part in self._sides)))
 
     @property
     def orphans(self) -> list[str]:
-        """The files that lack a partner."""
+        """Returns the files that lack a partner."""
         keys = {*self.keys}
         return sorted(path for part in self._sides for key, path in part.files.items() if key not in keys)
 

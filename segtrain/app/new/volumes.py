@@ -42,7 +42,7 @@ class ScansAndLabels(NamedTuple):
 
     @property
     def keys(self) -> set[tuple[str, str]]:
-        """The patients that have everything."""
+        """Returns the patients that have everything."""
         return self.labels.files.keys() & set.intersection(*({*part.files} for part in self.images))
 
     def orphans(self, real: Mapping[str, str]) -> list[str]:

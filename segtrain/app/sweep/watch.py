@@ -28,15 +28,15 @@ BAD = ("failed", "refused", "timed out")
 
 
 class AtWork(Protocol):
-    """Is a job that is running."""
+    """Says of a running job what is shown of it."""
 
     @property
     def name(self) -> str:
-        """Its run folder."""
+        """Returns its run folder."""
 
     @property
     def began(self) -> float:
-        """Its beginning, as time.monotonic."""
+        """Returns when it began, as time.monotonic."""
 
 
 class Watch:

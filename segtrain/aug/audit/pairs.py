@@ -70,7 +70,7 @@ def _between(seen: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> float:
 
 
 class LabelTally:
-    """Counts of labels before and after."""
+    """Compares the numbers of labels before and after."""
 
     def __init__(self, classes: Sequence[str], ignore_index: int, mixed: bool) -> None:
         """Starts without a draw; `mixed` samples may hold every class."""

@@ -17,7 +17,7 @@ Transform = Callable[[np.ndarray, np.ndarray, Key], Pair]
 
 
 class Leaf(NamedTuple):
-    """Is a transform that holds no others."""
+    """Holds a transform that holds no others."""
 
     path: str
     group: str  # of leaves in one OneOf, SomeOf or Sequential, whose firing is tied on purpose; else its path
