@@ -213,7 +213,7 @@ def build_policy(
     Partners are samples of the training split only; they are found here where none are handed in, and so is the split.
     """
     from segtrain.aug import Partners
-    from segtrain.aug.ablation import ablated
+    from segtrain.aug.ablation import ablate_ops
 
     if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
         importlib.import_module("segtrain.compat").register_torchvision_operators()
@@ -226,7 +226,7 @@ def build_policy(
     chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
     without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
     if without or only:
-        chosen.transforms = ablated(cast("list[Node]", OmegaConf.to_container(chosen.transforms)), without, only)
+        chosen.transforms = ablate_ops(cast("list[Node]", OmegaConf.to_container(chosen.transforms)), without, only)
     policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
     if policy.needs_partner:
         train = () if partners else (split or build_split(config, dataset)).train
@@ -245,7 +245,7 @@ def build_schedule(
         UserError: no such schedule, or a schedule without a number of epochs.
     """
     from segtrain.aug import ScheduledPolicy
-    from segtrain.aug.policy import factor
+    from segtrain.aug.policy import schedule_factor
 
     policy, epochs = build_policy(config, dataset, split=split), config.trainer.max_epochs
     if config.aug.schedule == "constant":
@@ -255,7 +255,7 @@ def build_schedule(
             f"aug.schedule={config.aug.schedule} needs the length of the training; expected trainer.max_epochs ≥ 1; "
             f"got {epochs}; give it, or use aug.schedule=constant"
         )
-    factors = [factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
+    factors = [schedule_factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
     at = config.copy()
     built = {1.0: policy}
     for part in sorted({*factors} - {1.0}):

@@ -7,7 +7,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Policy
-from segtrain.aug.trace import Drawn, traced
+from segtrain.aug.trace import Drawn, trace_policy
 from segtrain.config.objects import build, composed
 from segtrain.errors import UserError
 
@@ -55,7 +55,7 @@ class Shifts:
         """
         policy = self._policy(name, strength, fires)
         nothing = np.zeros(image.shape[:2], np.uint8)
-        (shifted, _), drawn = traced(policy, image, nothing, (0, 0, 0, draw))
+        (shifted, _), drawn = trace_policy(policy, image, nothing, (0, 0, 0, draw))
         return shifted, said(drawn) or "no op fired: try another draw"
 
     def _policy(self, name: str, strength: float, fires: bool) -> Policy:

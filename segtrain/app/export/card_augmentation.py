@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.aug.ablation import ablated
+from segtrain.aug.ablation import ablate_ops
 from segtrain.aug.trace import OPS
 from segtrain.draw.markdown import table
 from segtrain.printable import in_code, in_markdown
@@ -21,7 +21,7 @@ def augmentation(config: DictConfig) -> str:
     nodes = cast("list[Node]", aug["transforms"])
     without, only = (_names(aug.get(key)) for key in ("without", "only"))
     if without or only:
-        nodes = ablated(nodes, without, only)
+        nodes = ablate_ops(nodes, without, only)
     crop, schedule = config.data.crop, aug.get("schedule", "constant")
     head = (
         f"## Augmentation\n\n{in_code(f'aug={config.choices.aug}')} at strength {aug['strength']:g}, "

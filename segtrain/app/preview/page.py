@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.aug import Policy
-from segtrain.aug.trace import alone, traced, untouched
+from segtrain.aug.trace import isolate_ops, keep_crop, trace_policy
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
@@ -30,7 +30,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
     """
     choices = config.choices
     policies, refused = _policies(config, dataset)
-    single = alone(policies[config.aug.strength])
+    single = isolate_ops(policies[config.aug.strength])
     indices = _shown(config, dataset)
     at_strengths = Sheet(
         "strengths",
@@ -43,7 +43,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
         "ops",
         "Each op alone",
         f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
-        _strips(config, dataset, indices, {"original": untouched(policies[config.aug.strength]), **single}),
+        _strips(config, dataset, indices, {"original": keep_crop(policies[config.aug.strength]), **single}),
     )
     folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
     make_own(folder)
@@ -94,6 +94,6 @@ def _strips(
     for index in indices:
         image, mask = dataset.read(index)
         key = (config.seed, index_of(config.epoch), index, config.view)
-        cells = [Cell(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
+        cells = [Cell(head, *trace_policy(policy, image, mask, key)) for head, policy in policies.items()]
         strips.append(Strip(dataset.ids[index], cells))
     return strips

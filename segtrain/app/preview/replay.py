@@ -7,8 +7,8 @@ import numpy as np
 from omegaconf import DictConfig
 
 from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
-from segtrain.aug.policy import planes
-from segtrain.aug.trace import traced
+from segtrain.aug.policy import channels_first
+from segtrain.aug.trace import trace_policy
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
@@ -55,7 +55,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
 
     image, mask = dataset.read(index)
     policy = build_schedule(config, dataset, split).at(epoch)
-    seen, drawn = traced(policy, image, mask, key)
+    seen, drawn = trace_policy(policy, image, mask, key)
     cells = [
         Cell("as stored", (image, mask), {}),
         Cell(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
@@ -83,7 +83,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
 
 def network_input(image: np.ndarray) -> np.ndarray:
     """(H, W, C) as training batches hold it: (C, H, W), uint8 or float32."""
-    return planes(image if image.dtype == np.uint8 else image.astype(np.float32))
+    return channels_first(image if image.dtype == np.uint8 else image.astype(np.float32))
 
 
 def _require_same_data(run: RunFolder, config: DictConfig, dataset: SegmentationDataset) -> None:

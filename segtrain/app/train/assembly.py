@@ -13,7 +13,7 @@ from segtrain.app.train.initial_weights import give_initial_weights, supervision
 from segtrain.app.train.logbook import Logbook
 from segtrain.app.train.recorder import AtomicCheckpoints, CheckpointTimer, NonFinite, Recorder
 from segtrain.app.train.terminal import ProgressBar, Terminal
-from segtrain.aug.tail import training_alone
+from segtrain.aug.tail import name_preparing
 from segtrain.config.known_arguments import shipped
 from segtrain.config.objects import build, where
 from segtrain.data.cautions import cautions
@@ -74,7 +74,7 @@ def assemble(
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
     listed = data.policy.at(config.trainer.max_epochs - 1).transforms
-    for words in training_alone(listed, *dataset.read(data.split.train[0])) if listed else ():
+    for words in name_preparing(listed, *dataset.read(data.split.train[0])) if listed else ():
         terminal.say(f"warning: {words}")
     rows = {"val": data.split.val, "test": data.split.test}
     batches = {part: math.ceil(len(of) / data.batch_size) for part, of in rows.items()}

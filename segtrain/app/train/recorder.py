@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from segtrain.app.train.logbook import Logbook
-from segtrain.aug.trace import traced
+from segtrain.aug.trace import trace_policy
 from segtrain.commands import command
 from segtrain.data.datamodule import DataModule
 from segtrain.errors import UserError
@@ -65,7 +65,7 @@ class NonFinite(L.Callback):
         samples = []
         for index, view in keys:
             key = (data.seed, epoch, index, view)
-            drawn = traced(data.policy.at(epoch), *dataset.read(index), key)[1]
+            drawn = trace_policy(data.policy.at(epoch), *dataset.read(index), key)[1]
             samples.append({"id": dataset.ids[index], **written("epoch", epoch), "view": view, "drawn": drawn})
         word = "nan" if math.isnan(loss) else "infinite"
         at = written("epoch", epoch) | written("batch", number)
