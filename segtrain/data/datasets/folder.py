@@ -58,8 +58,8 @@ class Folder:
             masks: the same of masks.
             regions: the same of pictures of the field of view: where one is black, labels become `ignore_index`;
                 None: everything counts.
-            lists: train, val or test -> text file below root that names its samples, see `SplitLists`; samples in none are
-                left out. None: all are taken.
+            lists: train, val or test -> text file below root that names its samples, see `SplitLists`; samples in none
+                are left out. None: all are taken.
             prefix: beginning of the paths in lists that is dropped, to make them paths from root.
             channels: 1 or 3, to which grey is repeated and colour turned grey; None takes those of the first
                 image and refuses others.
