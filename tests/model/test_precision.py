@@ -1,4 +1,4 @@
-"""What the machine computes in: the precisions of Lightning's trainer, without a trainer."""
+"""The precisions of Lightning's trainer, without a trainer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segtrain.errors import UserError
 from segtrain.lightning import L
-from segtrain.parts.device import computing, set_determinism
+from segtrain.model.precision import compute_in
 
 PRECISIONS = ["32-true", "32", 32, "64-true", "64", "16-true", "bf16-true", "16-mixed", "16", "bf16-mixed", "bf16"]
 
@@ -44,7 +44,7 @@ def test_a_precision_computes_the_bits_of_lightning_s(precision: Any) -> None:
     with torch.inference_mode():
         with lightning_context(precision)():
             expected = network(image)
-        with computing(precision, "cpu"):
+        with compute_in(precision, "cpu"):
             found = network(image)
             made = torch.zeros(1).dtype
         exact = network(image)
@@ -59,19 +59,6 @@ def test_a_precision_computes_the_bits_of_lightning_s(precision: Any) -> None:
 def test_another_precision_is_refused(precision: str) -> None:
     with (
         pytest.raises(UserError, match=rf"trainer\.precision is '{precision}'.*bf16-mixed"),
-        computing(precision, "cpu"),
+        compute_in(precision, "cpu"),
     ):
         pass
-
-
-@pytest.mark.parametrize("wanted", [True, False, "warn"])
-def test_determinism_is_that_of_a_trainer(wanted: bool | str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    states = []
-    for set_up in (lambda: set_determinism(wanted), lambda: trainer(deterministic=wanted)):
-        set_up()
-        warns = torch.is_deterministic_algorithms_warn_only_enabled()
-        states.append((torch.are_deterministic_algorithms_enabled(), warns, torch.backends.cudnn.benchmark))
-    torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-    assert states[0] == states[1]
