@@ -83,7 +83,7 @@ class NonFinite(L.Callback):
         )
 
 
-class Every:
+class CheckpointTimer:
     """Says when a checkpoint within an epoch is due: each so many steps, or minutes."""
 
     def __init__(self, interval: int | str | None) -> None:
@@ -110,7 +110,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     A Lightning Checkpoint callback, because those run after the module and every other callback.
     """
 
-    def __init__(self, run: RunFolder, writer: Writer, every: Every, logbook: Logbook, stops: Stops) -> None:
+    def __init__(self, run: RunFolder, writer: Writer, every: CheckpointTimer, logbook: Logbook, stops: Stops) -> None:
         """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
         self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
