@@ -1,4 +1,4 @@
-"""What the machine can do: accelerator, precision, a line that describes it."""
+"""Decides which device computes, and in which precision, and describes it."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from segtrain.errors import UserError
 
 
 def accelerator(wanted: str) -> str:
-    """`wanted`, with auto replaced by gpu where there is one and cpu elsewhere.
+    """Returns `wanted`, with auto replaced by gpu where there is one and cpu elsewhere.
 
     Raises:
         UserError: a gpu is wanted and there is none.
@@ -24,7 +24,7 @@ def accelerator(wanted: str) -> str:
 
 
 def precision(kind: str) -> str:
-    """bf16-mixed where the device computes in bf16 itself, else 32-true: emulated bf16 is slower than fp32."""
+    """Returns bf16-mixed where the device computes in bf16 itself, else 32-true: emulated bf16 is slower than fp32."""
     if kind == "cpu":
         capable = torch.cpu.get_capabilities()
         native = bool(capable.get("avx512_bf16") or capable.get("amx_bf16") or capable.get("bf16"))
@@ -34,7 +34,7 @@ def precision(kind: str) -> str:
 
 
 def describe(kind: str) -> str:
-    """The device in words, for headers and env.json."""
+    """Returns the device in words, for headers and env.json."""
     if kind != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"CPU, {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}"
