@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from segtrain.app.train.recorder import CheckpointTimer, Recorder
 from segtrain.config.objects import build, conf_dir
 from segtrain.interrupts import Stopped
-from segtrain.model.module import Segmentation
+from segtrain.model.metrics import Evaluation
 from segtrain.parts.feeding import Feeding
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -356,8 +356,8 @@ def test_settings_that_are_allowed_to_change_do(trained: Path, segtrain: Command
 def test_a_run_that_stopped_early_says_what_would_let_it_go_on(
     segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = Segmentation.evaluation
-    monkeypatch.setattr(Segmentation, "evaluation", lambda self: {**scores(self), "dice": 0.5})  # never a better one
+    scores = Evaluation.scores
+    monkeypatch.setattr(Evaluation, "scores", lambda self: {**scores(self), "dice": 0.5})  # never a better one
     assert segtrain(*SHORT[:-1], "early_stopping=1", "trainer.max_epochs=4", "name=a") == 0, segtrain.err
     run = run_in(segtrain.folder, "a")
     before = left(run)
