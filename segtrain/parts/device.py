@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What the machine can do: accelerator, precision, a line that describes it."""
-=======
 """Decides which device computes, and in which precision, and describes it."""
->>>>>>> joins
 
 import os
 import platform

@@ -13,11 +13,7 @@ from segtrain.app.train.initial_weights import give_initial_weights, supervision
 from segtrain.app.train.logbook import Logbook
 from segtrain.app.train.recorder import AtomicCheckpoints, CheckpointTimer, NonFinite, Recorder
 from segtrain.app.train.terminal import ProgressBar, Terminal
-<<<<<<< HEAD
 from segtrain.aug.tail import name_preparing
-=======
-from segtrain.aug.tail import training_alone
->>>>>>> joins
 from segtrain.config.known_arguments import shipped
 from segtrain.config.objects import build, where
 from segtrain.data.cautions import cautions
