@@ -100,10 +100,8 @@ def _print(lines: Sequence[Any], report: dict[str, Any], folder: Path) -> None:
     if "samples" in report:
         console.print(
             f"sampled: {report['samples']} of {counted(report['images'], 'image')}, "
-            f"{counted(report['draws'], 'draw')}; chances from "
-            f"{counted(report['light_draws'], 'draw')}; {counted(report['workers'], 'loader worker')}; seed "
-            f"{report['seed']}; "
-            f"{report['seconds']:.0f} s"
+            f"{counted(report['draws'], 'draw')}; chances from {counted(report['light_draws'], 'draw')}; "
+            f"{counted(report['workers'], 'loader worker')}; seed {report['seed']}; {report['seconds']:.0f} s"
         )
     console.print(f"{rest or 'nothing is ok'}; each value, and pictures, in {folder}/check.html, check.json")
     named = Counter(line.check for line in wrong)

@@ -88,9 +88,8 @@ def _asked(files: Sequence[_File]) -> Iterator[str]:
     if flat := sum(file.flat for file in files):
         path, own = next((file.path, file.flat) for file in files if file.flat)
         yield (
-            f"{counted(flat, 'object')} of '{path}'{' and others' * (flat > own)} with a flat segmentation, [x, "
-            f"y, …], where COCO has a list of "
-            "polygons, [[x, y, …]]: put each into a list of its own"
+            f"{counted(flat, 'object')} of '{path}'{' and others' * (flat > own)} with a flat segmentation, [x, y, "
+            "…], where COCO has a list of polygons, [[x, y, …]]: put each into a list of its own"
         )
     for line in _mending(files):
         yield f"{line.comment} ({line.text}): is that right?"

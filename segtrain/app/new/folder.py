@@ -77,8 +77,7 @@ def _asked_of_channels(doubtful: Sequence[int]) -> Iterator[str]:
     if doubtful:
         yield (
             f"channels {', '.join(map(str, doubtful))} of the images (from 0) hold areas of few whole values, as "
-            "labels "
-            "do, and are no input; if they are one, add them to channels"
+            "labels do, and are no input; if they are one, add them to channels"
         )
 
 
@@ -132,8 +131,8 @@ def _asked(layout: FolderLayout, sizes: Sizes, meaning: Meaning, lists: Lists | 
     if layout.image_look.few and not layout.mask_look.numbered:
         yield (
             f"{layout.images.pattern} holds only {counted(layout.image_look.distinct, 'value')} in a sample, as "
-            f"labels do; are "
-            f"these the images, and is {layout.masks.pattern} what is to be learned? Else exchange images and masks"
+            f"labels do; are these the images, and is {layout.masks.pattern} what is to be learned? Else exchange "
+            "images and masks"
         )
     if layout.unlabelled:
         yield f"{' and '.join(layout.unlabelled)} has images without masks, which training cannot use"
@@ -250,9 +249,8 @@ class Division(NamedTuple):
         elif self.example:
             yield (
                 "are several images of one patient, stack or object? None are seen in the names (looked for: folders, "
-                "and what stands before _ - # or a blank and comes again); if there are, write "
-                "split: {group: '^(p\\d+)'} with an expression whose brackets take what is the patient in names such "
-                "as "
+                "and what stands before _ - # or a blank and comes again); if there are, write split: {group: "
+                "'^(p\\d+)'} with an expression whose brackets take what is the patient in names such as "
                 f"'{self.example}'"
             )
 

@@ -54,9 +54,9 @@ def find_layout(root: Path, found: Found, reader: Reader) -> FolderLayout:
     if not found.pictures:
         kinds = sorted({f".{name.rpartition('.')[2]}" if "." in name else name for name in found.others})
         raise UserError(
-            f"'{root}' holds no image; expected PNG, JPEG, TIFF, BMP or GIF files, and a mask for each, or "
-            "scans in NIfTI or DICOM, and labels in NIfTI for each; got "
-            f"{len(found.others)} other files ({', '.join(kinds[:5])})"
+            f"'{root}' holds no image; expected PNG, JPEG, TIFF, BMP or GIF files, and a mask for each, or scans in "
+            f"NIfTI or DICOM, and labels in NIfTI for each; got {len(found.others)} other files "
+            f"({', '.join(kinds[:5])})"
         )
     parts = group_files(found.pictures)
     looks: dict[tuple[str, ...], Appearance] = {}
@@ -139,10 +139,10 @@ def _no_mask(root: Path, found: Found, parts: Sequence[FileGroup], seen: Seen) -
     named = [part for part in parts if says(part.says, MASK_WORDS)]
     jpeg = any(path.lower().endswith((".jpg", ".jpeg")) for part in named for path in part.files.values())
     return UserError(
-        f"'{root}' has {counted(len(found.pictures), 'picture')} and none that look like masks of others; "
-        f"expected for each "
-        "image a mask of the same name in another folder, or beside it with another ending (a.png and a_mask.png), "
-        f"of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the masks"
+        f"'{root}' has {counted(len(found.pictures), 'picture')} and none that look like masks of others; expected "
+        "for each image a mask of the same name in another folder, or beside it with another ending (a.png and "
+        f"a_mask.png), of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the "
+        "masks"
         + ("; JPEG changes their values: save them as PNG" if jpeg else "")
     )
 

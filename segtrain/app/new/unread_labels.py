@@ -35,8 +35,7 @@ def _of_json(root: Path, found: Found) -> Iterator[str]:
             yield (
                 f"'{root}' holds {len(paths)} JSON files of LabelMe, such as '{path}'; expected masks, for these "
                 "outlines are not read; draw them into masks with labelme2voc.py, which is among labelme's examples, "
-                "and give "
-                "the folder that it writes: python -m segtrain new NAME FOLDER"
+                "and give the folder that it writes: python -m segtrain new NAME FOLDER"
             )
         if isinstance(content.get("objects"), list) and isinstance(content.get("size"), dict):
             yield (
@@ -72,13 +71,11 @@ def _of_studio(root: Path, found: Found) -> Iterator[str]:
     tags = [match["tag"] for path in found.pictures if (match := STUDIO.fullmatch(PurePosixPath(path).name))]
     if tags:
         yield (
-            f"'{root}' holds {counted(len(tags), 'mask')} of Label Studio's export 'Brush labels to PNG', one "
-            f"for each task and "
-            f"class ({', '.join(sorted({*tags})[:5])}); expected one mask an image under the image's name, and these "
-            "names say the number of the task, not the image; export as JSON too, whose id is that number and whose "
-            "data name the image, and save for each image one PNG of its name with a value for each class; or label "
-            "with "
-            "polygons and export as COCO"
+            f"'{root}' holds {counted(len(tags), 'mask')} of Label Studio's export 'Brush labels to PNG', one for "
+            f"each task and class ({', '.join(sorted({*tags})[:5])}); expected one mask an image under the image's "
+            "name, and these names say the number of the task, not the image; export as JSON too, whose id is that "
+            "number and whose data name the image, and save for each image one PNG of its name with a value for each "
+            "class; or label with polygons and export as COCO"
         )
 
 
@@ -88,12 +85,9 @@ def _of_yolo(root: Path, found: Found) -> Iterator[str]:
     for path in spread(paths, LOOKED):
         if YOLO.fullmatch(_beginning(root / path).rpartition("\n")[0].strip() or _beginning(root / path).strip()):
             yield (
-                f"'{root}' holds {counted(len(paths), 'text file')} of polygons as YOLO has them, such as "
-                f"'{path}'; expected "
-                "masks "
-                "or COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO Segmentation' "
-                "or "
-                "'Semantic Segmentation Masks'), and give that folder"
+                f"'{root}' holds {counted(len(paths), 'text file')} of polygons as YOLO has them, such as '{path}'; "
+                "expected masks or COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO "
+                "Segmentation' or 'Semantic Segmentation Masks'), and give that folder"
             )
 
 

@@ -94,8 +94,7 @@ def _asked(sides: ScansAndLabels, alone: Sequence[str]) -> Iterator[str]:
     for part in sides.doubtful:
         yield (
             f"'{pattern_of(part)}' looks like labels and is no input; if it is one, add it to images; if it is the "
-            "right "
-            f"labels, write it as labels instead of '{pattern_of(sides.labels)}'"
+            f"right labels, write it as labels instead of '{pattern_of(sides.labels)}'"
         )
     for part in sides.partial:
         yield (
@@ -122,11 +121,11 @@ def _no_labels(root: Path, nifti: Sequence[str], series: Sequence[str]) -> UserE
                 "the file was written: save them without a scale (scl_slope 1), as integers"
             )
     return UserError(
-        f"'{root}' holds {counted(len(nifti), 'NIfTI file')} and {counted(len(series), 'folder')} of DICOM "
-        f"files, and none that pair as "
-        "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, "
-        "such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so; outlines in XML (LIDC-IDRI), DICOM SEG and "
-        "RTSTRUCT are not read: save them as NIfTI on the grid of the scan, as pylidc, dcmqi or 3D Slicer do"
+        f"'{root}' holds {counted(len(nifti), 'NIfTI file')} and {counted(len(series), 'folder')} of DICOM files, and "
+        "none that pair as scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of "
+        "few values, such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so; outlines in XML (LIDC-IDRI), "
+        "DICOM SEG and RTSTRUCT are not read: save them as NIfTI on the grid of the scan, as pylidc, dcmqi or 3D "
+        "Slicer do"
     )
 
 
