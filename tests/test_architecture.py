@@ -38,7 +38,7 @@ ALLOWED = {
     "segtrain.data.datasets": ("segtrain.data.files",),
     "segtrain.data.files": (),
     "segtrain.data.split": ("segtrain.data.files",),
-    "segtrain.runs": ("segtrain.config.values",),
+    "segtrain.runs": (),
     "segtrain.draw": ("segtrain.runs",),
     "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.mistakes"),
     **{
@@ -52,7 +52,7 @@ ALLOWED = {
 ONLY_IN = {
     "hydra": (
         *("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.commands"),
-        *("segtrain.parts.config_changes", "segtrain.runs.find_run"),
+        "segtrain.parts.config_changes",
     ),
     "albumentations": ("segtrain.aug",),
     "lightning": ("segtrain.lightning",),  # which first makes the import possible beside a foreign torchvision

@@ -28,7 +28,6 @@ STRIPES = ((96, 96, 96), (176, 176, 176))  # the two greys over ignored pixels
 # Kinds of error, told apart by colour-blind readers too. Source: Okabe and Ito, Color Universal Design.
 MISSED, EXTRA, CONFUSED = (213, 94, 0), (86, 180, 233), (240, 228, 66)
 TILE = 256  # longest side of an image in a sheet, pixels
-THUMBNAILS = "thumbnails.jpg"
 THUMBNAIL, THUMBNAIL_COLUMNS = 128, 8  # pixels a side; pairs a row
 MOST_THUMBNAILS = 64  # test images
 NO_BREAK = "\u00a0"  # a space that keeps a class and its score on one line

@@ -23,12 +23,11 @@ import torch
 from segtrain.errors import UserError, damaged
 from segtrain.files import created, opened, part, put, text_of, to_disk, write_whole
 from segtrain.runs.contents import is_whole
-from segtrain.runs.folder import BEST as BEST
-from segtrain.runs.folder import WEIGHTS as WEIGHTS
+from segtrain.runs.folder import best_weights_in
+from segtrain.runs.run_files import BEST, LAST, PREVIOUS, WEIGHTS
 
 RECORDER = "Recorder"  # the callback that keeps the best epoch and the random states
 PLACE = ("epoch", "batches")  # of the data module: where training goes on
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 PLAIN = (
     *(bool, int, float, complex, str, bytes, type(None)),
     *(dict, OrderedDict, Counter, list, tuple, set),
@@ -169,7 +168,7 @@ def newest(folder: Path) -> tuple[Path, str | None]:
     older = _problem(previous)
     if older is None:
         return previous, f"{problem}; going on from '{previous}'"
-    whole = next((path for path in (folder / WEIGHTS, folder / BEST) if path.exists()), None)
+    whole = best_weights_in(folder)
     if whole == folder / BEST and _problem(whole):
         whole = None
     way = "delete the run folder and run again"

@@ -1,4 +1,4 @@
-"""How long a sweep will take, by what runs like its own took that are there; nothing is run to find out."""
+"""Says how long a sweep will take, by what runs like its own took that are there; nothing is run to find out."""
 
 import json
 import statistics
@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.run_files import RESULTS
 
 LOOKED_AT = 200  # newest runs: reading a config takes some ms
 
 
 class Planned(NamedTuple):
-    """A job of a sweep: its run folder, its config as plain values, and whether it runs on a GPU."""
+    """Holds a job of a sweep: its run folder, its config as plain values, and whether it runs on a GPU."""
 
     folder: str
     config: Mapping[str, Any]
@@ -69,7 +70,7 @@ def by_one_run(runs: int, seconds: float, threads: int, each: int, at_once: int)
 def threads_seconds(jobs: Sequence[Planned], outputs: Path) -> dict[str, list[float]]:
     """Returns kind to the seconds of each finished run like one of the jobs, times the threads that it used."""
     wanted = {kind(job) for job in jobs}
-    files = sorted(outputs.glob("*/*/results.json"), key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
+    files = sorted(outputs.glob(f"*/*/{RESULTS}"), key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
     found: dict[str, list[float]] = {}
     for folder in (file.parent for file in files):
         try:

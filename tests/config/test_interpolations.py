@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segtrain.config.objects import composed, plain
-from segtrain.runs.interpolations import require_own
+from segtrain.runs.config_yaml import require_own
 
 MINE = """
 defaults: [flips]

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segtrain.errors import UserError
-from segtrain.runs.find_runs import runs_of
+from segtrain.runs.find_run import runs_of
 
 NAMES = ("aug=none", "aug=none,seed=1", "seed=1", "aug=flips,seed=1,data.crop=32,64")
 

@@ -14,8 +14,8 @@ from segtrain.commands import command
 from segtrain.draw import pictures as plots
 from segtrain.files import make_own, write_whole
 from segtrain.parts import empty_images
+from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.image_table import ROBUSTNESS
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.screen import Screen
 
@@ -26,7 +26,7 @@ WIDTH = 120  # letters of a line where standard output is no terminal
 def write(found: Evaluated, folder: Path) -> None:
     """Write everything into the folder, results.json last; robustness.csv into the run's, where it is the run's own."""
     make_own(folder)
-    write_csv(folder / "per_image.csv", found.rows)
+    RunFolder(folder).write_images(found.rows)
     matrix = torch.stack(list(found.scored.matrices.values())).sum(0).numpy()
     figures.confusion(folder / "confusion.png", matrix, found.classes)
     curve, error = found.details.calibration.curve(), found.details.calibration.error()
@@ -35,10 +35,10 @@ def write(found: Evaluated, folder: Path) -> None:
     if found.curves:
         write_csv(folder / "shifts.csv", found.curves)
         figures.degradation(folder / "shifts.png", found.curves)
-        if found.plainly and (found.loaded[0].run.path / "results.json").exists():  # else the weights may change
-            keep(found.under, found.data, found.loaded[0].run.path / ROBUSTNESS, found.wanted.seed)
+        if found.plainly and found.loaded[0].run.has_results:  # else the weights may change
+            keep(found.under, found.data, found.loaded[0].run.robustness, found.wanted.seed)
     write_whole(folder / "evaluate.html", page(found, folder))
-    RunFolder(folder).write_json("results.json", found.results)
+    RunFolder(folder).write_results(found.results)
 
 
 def _write_gallery(found: Evaluated, path: Path) -> None:
@@ -55,10 +55,10 @@ def next_of(run: Path, found: Evaluated) -> str:
 
     The report takes runs that were evaluated under the same shifts: those beside it that were not come first.
     """
-    beside = [one for one in map(RunFolder, sorted(run.parent.iterdir())) if (one.path / "results.json").exists()]
+    beside = [one for one in map(RunFolder, sorted(run.parent.iterdir())) if one.has_results]
     if len({tuple(o for o in one.overrides() if not o.startswith(REPEATED)) for one in beside}) < 2:
         return ""
-    if all((one.path / ROBUSTNESS).exists() for one in beside):
+    if all(one.robustness.exists() for one in beside):
         return command("report", str(run.parent))
     wanted = found.wanted
     shifts = [f"shift={','.join(wanted.shift)}", f"shift_strength={','.join(f'{s:g}' for s in wanted.shift_strength)}"]
@@ -100,5 +100,7 @@ def say(found: Evaluated, folder: Path, seconds: float) -> None:
     if found.curves and found.plainly and (following := next_of(found.loaded[0].run.path, found)):
         console.print(f"next: {following}")
     console.print(
-        f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, results.json, per_image.csv, …", markup=False
+        f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, "
+        f"{run_files.RESULTS}, {run_files.PER_IMAGE}, …",
+        markup=False,
     )

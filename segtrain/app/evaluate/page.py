@@ -15,6 +15,7 @@ from segtrain.draw import pictures as plots
 from segtrain.files import bytes_of
 from segtrain.parts import empty_images
 from segtrain.printable import in_html
+from segtrain.runs.run_files import PER_IMAGE, RESULTS
 
 TEMPLATE = Path(__file__).with_name("evaluate.html")
 SCORES = ("dice", "iou", "precision", "recall")
@@ -61,7 +62,7 @@ def page(found: Evaluated, folder: Path) -> str:
     pair = "".join(_figure(folder / name, words) for name, words in shown)
     parts.append(f'<h2>Confusion and calibration</h2><div class="pair">{pair}</div>')
     parts += ["<h2>Worst, median and best images</h2>", _key(found), *_gallery(found)]
-    parts.append(f'<h2>Method</h2><p>{in_html(METHOD)}</p><p class="soft">All of it: results.json, per_image.csv.</p>')
+    parts.append(f'<h2>Method</h2><p>{in_html(METHOD)}</p><p class="soft">All of it: {RESULTS}, {PER_IMAGE}.</p>')
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=in_html(names), body="\n".join(parts))
 
 

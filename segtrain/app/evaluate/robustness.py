@@ -1,6 +1,6 @@
 """Scores under shifts: a row a policy and strength, and for the sweep's report a row an image as well."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +12,9 @@ from segtrain.app.evaluate.shifts import Shift, Shifted
 from segtrain.model.averages import averages
 from segtrain.parts import empty_images
 from segtrain.parts.evaluation import Scored, image_rows
-from segtrain.runs.image_table import ROBUSTNESS_TEXTS
-from segtrain.runs.metrics_csv import read_cells, read_csv, write_csv
+from segtrain.runs.image_table import UNSHIFTED, read_shifted_cells
+from segtrain.runs.metrics_csv import write_csv
 
-UNSHIFTED = ("none", 0.0)
 Row = dict[str, Any]
 
 
@@ -62,7 +61,7 @@ def keep(found: Sequence[Under], data: Data, path: Path, seed: int) -> None:
     """
     clean = _of_images(Under(*UNSHIFTED, found[0].scored), data, seed)
     ours = [row for under in found if under.strength > 0 for row in _of_images(under, data, seed)]
-    before = list(_read(path))
+    before = read_shifted_cells(path)
     known = before[0] if before else {}
     written = [{key: _text(value) for key, value in row.items() if key in known} for row in clean]
     same = [row for row in before if (row["shift"], float(row["strength"])) == UNSHIFTED] == written
@@ -80,13 +79,3 @@ def _of_images(under: Under, data: Data, seed: int) -> list[Row]:
 
 def _text(value: float | int | str) -> str:
     return repr(value) if isinstance(value, float) else str(value)
-
-
-def _read(path: Path) -> Iterable[Row]:
-    """The rows as they stand there.
-
-    Raises:
-        UserError: the table is damaged.
-    """
-    read_csv(path, ROBUSTNESS_TEXTS)
-    return [{**row} for row in read_cells(path)]

@@ -16,7 +16,7 @@ from segtrain.files import make_own
 from segtrain.parts.data import build_policy, build_split, find_sample
 from segtrain.printable import print_text
 from segtrain.runs.epochs import index_of, written
-from segtrain.runs.folder import folder_name
+from segtrain.runs.folder_name import folder_name
 from segtrain.spread import spread
 
 

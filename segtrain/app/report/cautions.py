@@ -10,6 +10,7 @@ from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
 from segtrain.app.report.read_runs import Run, is_harmless
 from segtrain.app.report.scores import empty_images, false_positives
 from segtrain.app.report.verdict import points, units_in_words
+from segtrain.runs.run_files import ENVIRONMENT as ENVIRONMENT_FILE
 
 NAMED = 4  # runs that a warning names
 FEW_EMPTY = 10  # empty test images below which what false positives cost is not well known
@@ -46,7 +47,9 @@ def _conditions(runs: Sequence[Run], arms: Sequence[Arm]) -> list[str]:
             said.append(f"Runs of {arm.name} differ in more than the seed: {', '.join(keys)}.")
     for key in ENVIRONMENT:
         if len({json.dumps(run.versions[key], sort_keys=True) for run in runs if key in run.versions}) > 1:
-            said.append(f"The runs were made under different conditions: {key.replace('_', ' ')} in env.json differs.")
+            said.append(
+                f"The runs were made under different conditions: {key.replace('_', ' ')} in {ENVIRONMENT_FILE} differs."
+            )
     if any(run.versions.get("segtrain_dirty") for run in runs):
         said.append("Some runs were made with uncommitted changes in segtrain's code.")
     return said

@@ -1,7 +1,6 @@
 """`python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results. Without torch."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from segtrain.parts.config_changes import completed, differences
 from segtrain.runs.epochs import number_of, read, written
 from segtrain.runs.find_run import find_run
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.image_table import Scores, read_images
+from segtrain.runs.image_table import Scores
+from segtrain.runs.run_files import METRICS
 from segtrain.screen import Screen
 
 USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
@@ -50,8 +50,8 @@ def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, An
     found = differences(completed(one.config()), completed(other.config()))
     return {
         "config": [(key, *pair) for key, pair in found.items()],
-        "environment": list(_unequal(_flat(one.read_json("env.json")), _flat(other.read_json("env.json")))),
-        "data and split": list(_data(one.read_json("split.json"), other.read_json("split.json"))),
+        "environment": list(_unequal(_flat(one.environment), _flat(other.environment))),
+        "data and split": list(_data(one.split, other.split)),
         "results": list(_results(one, other)),
     }
 
@@ -85,14 +85,14 @@ def _only(a: Mapping[str, Any], b: Mapping[str, Any], side: str) -> list[str]:
 
 
 def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]:
-    results = [run.read_json("results.json") if _has_results(run) else {} for run in (one, other)]
+    results = [run.results if run.has_results else {} for run in (one, other)]
     yield from _unequal(*map(_numbered, results))
     rows, others = one.metrics.rows(), other.metrics.rows()
     same = next((number_of(int(x["epoch"])) for x, y in zip(rows, others, strict=False) if not _equal(x, y)), None)
     if same is not None or len(rows) != len(others):
         first = "the same as far as both go" if same is None else f"first differs in epoch {same}"
-        yield "metrics.csv", counted(len(rows), "epoch"), f"{counted(len(others), 'epoch')}, {first}"
-    tables = [read_images(run.path / "per_image.csv", of) for run, of in zip((one, other), results, strict=True)]
+        yield METRICS, counted(len(rows), "epoch"), f"{counted(len(others), 'epoch')}, {first}"
+    tables = [run.read_images(of) for run, of in zip((one, other), results, strict=True)]
     if worst := _furthest_image(*tables):
         yield worst
 
@@ -102,10 +102,6 @@ def _numbered(results: Mapping[str, Any]) -> dict[str, Any]:
     best = read(results, "best_epoch")
     rest = {key: value for key, value in results.items() if key != "best_epoch"}
     return rest if best is None else rest | written("best_epoch", best)
-
-
-def _has_results(run: RunFolder) -> bool:
-    return os.path.lexists(run.path / "results.json")  # a link to nowhere is told when it is read
 
 
 def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:

@@ -9,10 +9,11 @@ from PIL import Image
 
 from segtrain.app.report.arms import Arm
 from segtrain.app.report.contrasts import Contrast
-from segtrain.draw.pictures import THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS, thumbnailed
+from segtrain.draw.pictures import THUMBNAIL, THUMBNAIL_COLUMNS, thumbnailed
 from segtrain.errors import UserError
 from segtrain.files import opened
 from segtrain.printable import in_html
+from segtrain.runs.folder import RunFolder
 
 SHOWN = 4  # images that gain most, and that lose most
 MOST_PIXELS = 1 << 26  # of a sheet: a run's own have a tenth of it
@@ -76,7 +77,7 @@ def _thumbnail(contrast: Contrast, name: str, unit: float) -> str:
     first = next(rep for rep in ours if rep in theirs and name in ours[rep].images)
     tiles = []
     for run in (theirs[first], ours[first]):
-        sheet = run.path / THUMBNAILS
+        sheet = RunFolder(run.path).thumbnails
         shown = thumbnailed(list(run.images))
         if name not in shown:
             return ""
@@ -96,7 +97,7 @@ def sheets(arms: Sequence[Arm]) -> str:
     """Each arm's augmented.png of its first seed."""
     parts = []
     for arm in arms:
-        path = next((run.path / "augmented.png" for run in arm.runs.values()), Path())
+        path = next((RunFolder(run.path).augmented for run in arm.runs.values()), Path())
         picture = _picture_of(path)
         if picture is None:
             continue

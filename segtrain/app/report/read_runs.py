@@ -2,7 +2,6 @@
 
 import fnmatch
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,9 +10,11 @@ from typing import Any, NamedTuple
 
 from segtrain.counted import counted
 from segtrain.errors import UserError, damaged
+from segtrain.runs import run_files
 from segtrain.runs.contents import is_number, is_text, is_whole
-from segtrain.runs.folder import UNNAMED, RunFolder
-from segtrain.runs.image_table import read_images
+from segtrain.runs.find_run import find_runs_in
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.folder_name import UNNAMED
 
 SEED, DEAL, FOLD = "seed", "dataset.split.seed", "dataset.split.fold"
 # Keys that may differ between runs of one arm without changing a result.
@@ -83,7 +84,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     Raises:
         UserError: there is none, or a file of one is damaged.
     """
-    return [read_run(path) for path in find_runs(folders)]
+    return [read_run(path) for path in find_runs_in(folders)]
 
 
 def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]]:
@@ -93,7 +94,7 @@ def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]
         UserError: there is none, or none that can be read.
     """
     runs, unread = list[Run](), dict[Path, str]()
-    for path in find_runs(folders):
+    for path in find_runs_in(folders):
         try:
             runs.append(read_run(path))
         except UserError as error:
@@ -102,25 +103,6 @@ def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]
         more = f" ({counted(len(unread), 'run')}, none of which can be read)" if len(unread) > 1 else ""
         raise UserError(f"{next(iter(unread.values()))}{more}")
     return runs, unread
-
-
-def find_runs(folders: Sequence[Path]) -> list[Path]:
-    """Returns the run folders in or below the folders, each once, in their order.
-
-    Raises:
-        UserError: there is none.
-    """
-    found = sorted({path.parent.resolve() for folder in folders for path in _statuses(folder)})
-    if not found:
-        raise UserError(
-            f"no run in {', '.join(map(str, folders))}; expected run folders (with a status.json) in it or one level "
-            "below; give outputs/NAME, the folder of a sweep"
-        )
-    return found
-
-
-def _statuses(folder: Path) -> Iterable[Path]:
-    return [folder / "status.json"] if (folder / "status.json").exists() else folder.glob("*/status.json")
 
 
 def read_run(path: Path) -> Run:
@@ -133,7 +115,8 @@ def read_run(path: Path) -> Run:
     run.require_whole()
     status, config = run.status, _config(run)
     typed = [o.lstrip("+") for o in run.overrides()]
-    split, results = _json(run, "split.json"), _json(run, "results.json")
+    split: dict[str, Any] = run.split if run.has(run_files.SPLIT) else {}
+    results: dict[str, Any] = run.results if run.has_results else {}
     return Run(
         path=path,
         state=status["state"],
@@ -143,20 +126,15 @@ def read_run(path: Path) -> Run:
         typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) not in (SEED, DEAL, FOLD)),
         config=config,
         results=results,
-        images=read_images(path / "per_image.csv", results, split.get("test", ()), _tests_all(config)),
+        images=run.read_images(results, split.get("test", ()), _tests_all(config)),
         epochs=[dict(row) for row in run.metrics.rows()],
-        versions=_json(run, "env.json"),
+        versions=run.environment if run.has(run_files.ENVIRONMENT) else {},
         fingerprint=split.get("fingerprint", ""),
         test=tuple(split.get("test", ())),
         groups=split.get("groups", {}),
         minutes=_minutes(status),
         error=status.get("error") or "",
     )
-
-
-def _json(run: RunFolder, name: str) -> dict[str, Any]:
-    """A JSON file of a run; empty where it is not written yet."""
-    return run.read_json(name) if os.path.lexists(run.path / name) else {}  # a link to nowhere is no missing file
 
 
 def _config(run: RunFolder) -> dict[str, Any]:
@@ -168,7 +146,7 @@ def _config(run: RunFolder) -> dict[str, Any]:
     config = flat(run.plain_config())
     for key, (words, fits) in RECKONED.items():
         if not fits(config.get(key)):
-            raise damaged(run.path / "config.yaml", f"{str(config.get(key))[:60]} under '{key}'", f"{words} there")
+            raise damaged(run.path / run_files.CONFIG, f"{str(config.get(key))[:60]} under '{key}'", f"{words} there")
     return config
 
 

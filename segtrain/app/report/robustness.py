@@ -8,16 +8,11 @@ from typing import NamedTuple
 from segtrain.app.report.arms import Arm
 from segtrain.app.report.contrasts import Contrast, contrasts
 from segtrain.app.report.read_runs import Run
-from segtrain.app.report.scores import PIXELS, TRUTH
-from segtrain.errors import damaged
-from segtrain.runs.image_table import ROBUSTNESS, ROBUSTNESS_TEXTS
-from segtrain.runs.metrics_csv import read_csv
+from segtrain.app.report.scores import PIXELS
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.image_table import UNSHIFTED, Images, Shift, read_shifted
 
 SCORE = "dice"
-UNSHIFTED = ("none", 0.0)
-
-Shift = tuple[str, float]  # policy and its strength
-Images = dict[str, dict[str, float]]  # test image to its scores
 
 
 class Robustness(NamedTuple):
@@ -52,8 +47,8 @@ def robustness(arms: Sequence[Arm]) -> Robustness | None:
     scored: dict[Path, dict[Shift, Images]] = {}
     left_out = []
     seeds: set[str] = set()
-    for run in (run for arm in arms for run in arm.finished.values() if (run.path / ROBUSTNESS).exists()):
-        seed, tables = _read(run.path / ROBUSTNESS)
+    for run in (run for arm in arms for run in arm.finished.values() if RunFolder(run.path).robustness.exists()):
+        seed, tables = read_shifted(RunFolder(run.path).robustness)
         seeds = seeds or {seed}  # of the draws: those of another seed are other images
         if seed in seeds and _same(tables.pop(UNSHIFTED, {}), run):
             scored[run.path] = tables
@@ -93,22 +88,3 @@ def _same(unshifted: Images, run: Run) -> bool:
     test = {name: row[SCORE] for name, row in run.images.items()}
     ours = {name: row[SCORE] for name, row in unshifted.items()}
     return ours.keys() == test.keys() and all(ours[n] == test[n] or math.isnan(ours[n] + test[n]) for n in test)
-
-
-def _read(path: Path) -> tuple[str, dict[Shift, Images]]:
-    """The seed of the draws, and the images' scores by shift."""
-    rows = read_csv(path, ROBUSTNESS_TEXTS)
-    keys = [tuple(row[name] for name in (*ROBUSTNESS_TEXTS[:2], "strength")) for row in rows if _is_whole(row)]
-    if len({*keys}) < len(rows) or len({row["seed"] for row in rows}) > 1 or not all(map(_is_whole, rows)):
-        raise damaged(path, "another", "a line an image, shift and strength, of one seed")
-    found: dict[Shift, Images] = {}
-    for row in rows:
-        scores = {key: value for key, value in row.items() if key.partition("/")[0] in (SCORE, TRUTH[:-1])}
-        found.setdefault((row["shift"], row["strength"]), {})[row["id"]] = scores
-    return rows[0]["seed"] if rows else "", found
-
-
-def _is_whole(row: Mapping[str, object]) -> bool:
-    """Returns whether a row has its score and the strength of its shift."""
-    strength = row.get("strength")
-    return SCORE in row and isinstance(strength, float) and not math.isnan(strength)

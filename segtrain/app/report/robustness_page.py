@@ -13,6 +13,7 @@ from segtrain.app.report.figures import Drawn
 from segtrain.app.report.robustness import Robustness, mean
 from segtrain.app.report.verdict import interval, own_interval, points
 from segtrain.draw.sheet import letters_of
+from segtrain.runs.run_files import ROBUSTNESS
 
 TITLE = "Robustness"
 COLUMNS = 2  # panels side by side
@@ -46,7 +47,7 @@ def sentences(found: Robustness, arms: Sequence[Arm]) -> list[str]:
         said.append(f"Not scored, and so not compared, under {'; under '.join(missing)}.")
     if found.left_out:
         said.append(
-            f"Left out, as their {len(found.left_out)} robustness.csv are of other weights, images or draws: "
+            f"Left out, as their {len(found.left_out)} {ROBUSTNESS} are of other weights, images or draws: "
             f"{', '.join(found.left_out)}; evaluate them again."
         )
     return said

@@ -19,7 +19,6 @@ from segtrain.files import text_of
 from segtrain.runs.duration import words
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.metrics_csv import MetricsTable
 from segtrain.screen import Screen
 
 TAIL = 15  # lines of a failed job's log that are shown
@@ -108,7 +107,7 @@ class Watch:
         for heading in ("running", "epoch", "val/dice", "min"):
             table.add_column(heading, justify="left" if heading == "running" else "right", overflow="fold")
         for job in running:
-            rows = MetricsTable(Path(job.name) / "metrics.csv").rows()
+            rows = RunFolder(job.name).metrics.rows()
             row = rows[-1] if rows else {}
             epoch = f"{number_of(int(row['epoch']))}/{_epochs(Path(job.name))}" if row else "-"
             dice = f"{row['val/dice']:.4f}" if "val/dice" in row else "-"

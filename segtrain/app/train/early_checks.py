@@ -32,7 +32,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     wanted = intended(config, run)
     require_buildable(wanted)
     OmegaConf.to_container(wanted.aug, resolve=True)  # amounts, which strength scales
-    if wanted.init_from is not None and not any(run.checkpoints.glob("*.ckpt")):
+    if wanted.init_from is not None and not run.has_checkpoint:
         weights_file(str(wanted.init_from), Path(wanted.outputs))
     data = open_data(wanted)
     if run.exists:

@@ -47,7 +47,7 @@ def explained(parts: Parts, stops: Stops) -> Iterator[None]:
             raise UserError(message) from error
         raise
     finally:
-        if not (parts.run.path / "results.json").exists():
+        if not parts.run.has_results:
             parts.logbook.pause()
 
 

@@ -27,7 +27,7 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
         began: when the command did, as time.monotonic.
     """
     config, run = opened.config, opened.run
-    with opened.status(), Terminal(run.path / "train.log") as terminal:
+    with opened.status(), Terminal(run.log) as terminal:
         torch.set_num_threads(config.threads)
         L.seed_everything(config.seed, verbose=False)
         parts = assemble(config, run, terminal, stops, opened.keeps_split, data)
@@ -42,7 +42,7 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
             with stops.deferred():
                 parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
             begin(opened, parts)  # no step was left
-            best = checkpoint.read_training(run.checkpoints / checkpoint.BEST)
+            best = checkpoint.read_training(run.best_checkpoint)
             parts.module.load_state_dict(best["state_dict"])
             known = about(parts.dataset, best["epoch"], parts.pixels)
             checkpoint.save_weights(run.checkpoints, best["state_dict"], known)

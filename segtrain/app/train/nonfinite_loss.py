@@ -58,7 +58,7 @@ class NonFinite(L.Callback):
             samples.append({"id": dataset.ids[index], **written("epoch", epoch), "view": view, "drawn": drawn})
         word = "nan" if math.isnan(loss) else "infinite"
         at = written("epoch", epoch) | written("batch", number)
-        self.run.write_json("nonfinite.json", {"loss": word, **at, "samples": samples})
+        where = self.run.write_nonfinite({"loss": word, **at, "samples": samples})
         names = ", ".join(f"{sample['id']}" for sample in samples)
         first = samples[0]
         at_epoch = f"epoch={number_of(epoch)}"
@@ -66,7 +66,7 @@ class NonFinite(L.Callback):
         look = command("preview", *which, conf="")
         return UserError(
             f"the loss became {word} in epoch {number_of(epoch)}, batch {number_of(number)}, on the samples {names}; "
-            f"expected a finite number; their draws are in {self.run.path}/nonfinite.json; look at them with\n"
+            f"expected a finite number; their draws are in {where}; look at them with\n"
             f"  {look}\nif they look sound lower optimizer.lr or aug.strength, or compute in "
             "trainer.precision=32-true; the checkpoints are from before"
         )

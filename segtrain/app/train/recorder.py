@@ -139,7 +139,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
                 callback.look(trainer, trainer.lightning_module, EVERY)
         data = trainer.datamodule  # type: ignore[attr-defined]
         data.epoch, data.batches = epoch, batches
-        trainer.save_checkpoint(self.run.checkpoints / checkpoint.LAST)
+        trainer.save_checkpoint(self.run.last_checkpoint)
         self.every.done()
 
     def on_train_end(self, *_: Any) -> None:

@@ -9,7 +9,6 @@ from segtrain.parts import empty_images
 from segtrain.parts.evaluation import image_rows
 from segtrain.runs.epochs import number_of, written
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.metrics_csv import write_csv
 from segtrain.spread import spread
 
 SHOWN = 4  # samples on a sheet: fits one screen
@@ -25,9 +24,7 @@ def write_pictures(run: RunFolder, parts: Parts) -> None:
         views = [data.policy(image, mask, (data.seed, epoch, index, 0)) for epoch in range(EPOCHS_SHOWN)]
         rows.append((dataset.ids[index], views))
     heads = [f"epoch {number_of(epoch)}" for epoch in range(EPOCHS_SHOWN)]
-    plots.augmented_sheet(
-        run.path / "augmented.png", rows, dataset.palette, dataset.classes, dataset.ignore_index, heads
-    )
+    plots.augmented_sheet(run.augmented, rows, dataset.palette, dataset.classes, dataset.ignore_index, heads)
 
 
 def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str, Any]:
@@ -42,10 +39,10 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
     empty = empty_images.counts(parts.module.image_matrices, parts.dataset.classes)
     results |= {f"test/{key}": value for key, value in empty.items()}
     rows = image_rows(parts.module.image_matrices, parts.dataset.ids, parts.dataset.classes)
-    write_csv(run.path / "per_image.csv", rows)
+    run.write_images(rows)
     _write_predictions(run, parts)
-    plots.curves(run.path / "curves.png", run.metrics.rows())
-    run.write_json("results.json", results)
+    plots.curves(run.curves, run.metrics.rows())
+    run.write_results(results)
     return results
 
 
@@ -59,6 +56,6 @@ def _write_predictions(run: RunFolder, parts: Parts) -> None:
         dice = {name: scores[f"dice/{name}"] for name in dataset.classes}
         guess = pred.numpy()[: mask.shape[0], : mask.shape[1]]
         items.append((dataset.ids[index], image, mask, guess, dice))
-    path, classes = run.path / "predictions.png", dataset.classes
+    path, classes = run.predictions, dataset.classes
     plots.predictions_sheet(path, spread(items, SHOWN), dataset.palette, classes, dataset.ignore_index)
-    plots.thumbnails(run.path / plots.THUMBNAILS, [item[:4] for item in items], dataset.palette, dataset.ignore_index)
+    plots.thumbnails(run.thumbnails, [item[:4] for item in items], dataset.palette, dataset.ignore_index)

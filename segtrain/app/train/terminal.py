@@ -24,6 +24,7 @@ from segtrain.printable import one_line
 from segtrain.runs.duration import by_one_run
 from segtrain.runs.epochs import FROM_1, number_of
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.run_files import AUGMENTED, CHECKPOINTS, CURVES, METRICS, PER_IMAGE, PREDICTIONS, RESULTS, WEIGHTS
 from segtrain.screen import Screen, styled
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ class Terminal:
         for sentence in empty_images.sentences(results, "test"):
             self.say(sentence)
         self.say(f"took {seconds:.0f} s; all of it is in {run.path}/")
-        self.say("  augmented.png (what the network saw), predictions.png, curves.png,")
-        self.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.safetensors")
+        self.say(f"  {AUGMENTED} (what the network saw), {PREDICTIONS}, {CURVES},")
+        self.say(f"  {RESULTS}, {PER_IMAGE}, {METRICS}, {CHECKPOINTS}/{WEIGHTS}")
         arm = parts.config.choices.aug if parts.config.choices.aug != "none" else "medical_elastic"
         same = [o for o in run.overrides() if o.split("=")[0] not in COMPARED]
         arms = [f"aug=none,{arm}", "aug.strength=0.5,1", "seed=0,1,2", "name=compare"]

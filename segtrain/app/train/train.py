@@ -1,15 +1,19 @@
 """`python -m segtrain train`: one run, from config to results."""
 
 import time
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from segtrain.app.train.early_checks import look_first
 from segtrain.app.train.open_run import leaving_nothing, open_run
+from segtrain.config.values import check_values
 from segtrain.interrupts import Stops
 from segtrain.printable import print_text
-from segtrain.runs.find_run import run_of
+from segtrain.runs.find_run import meant_run
+from segtrain.runs.folder import RunFolder
 from segtrain.runs.lock import Lock
 
 
@@ -27,7 +31,18 @@ def train(config: DictConfig) -> dict[str, Any]:
         opened = open_run(config, run)
         if opened.finished:
             print_text(f"{run.path} is finished already; nothing was run, its results are as they were")
-            return run.read_json("results.json")
+            return run.results
         from segtrain.app.train.fit_run import fit  # torch, which takes seconds: mistakes are told by now
 
         return fit(opened, data, stops, began)
+
+
+def run_of(config: DictConfig) -> RunFolder:
+    """Returns the run that a command means: the folder to go on with, or the one that its overrides name.
+
+    Raises:
+        UserError: a value that cannot be, or no such run.
+    """
+    check_values(config)
+    typed = list(HydraConfig.get().overrides.task)
+    return meant_run(Path(config.outputs), str(config.name), typed, config.resume)

@@ -3,7 +3,7 @@
 import pytest
 
 from segtrain.errors import UserError
-from segtrain.runs.interpolations import require_own
+from segtrain.runs.config_yaml import require_own
 
 CHAIN = {f"a{i}": f"${{a{i + 1}}}" for i in range(500)}
 
