@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segtrain.app.report import multiplicity, paired, resampled
+from segtrain.app.report import cross_checks, paired
 from segtrain.app.report.arms import Arm, baseline_of, groups_of_all
+from segtrain.app.report.cross_checks import Neighbours
 from segtrain.app.report.design import Design, Table, arrange
 from segtrain.app.report.paired import Estimate
-from segtrain.app.report.resampled import Neighbours
 from segtrain.app.report.scores import value
 
 ALPHA = 1 - paired.LEVEL
@@ -65,8 +65,8 @@ def contrasts(arms: Sequence[Arm], score: str) -> list[Contrast]:
     """Returns every arm with augmentation against its baseline, with p and intervals for all of them at once."""
     pairs = [(arm, baseline_of(arm, arms)) for arm in arms if not arm.plain]
     found = [one for arm, base in pairs if base is not None and (one := contrast(arm, base, score))]
-    ps = multiplicity.holm([c.estimate.p for c in found])
-    level = multiplicity.level_for_each([c.table.cells for c in found])
+    ps = cross_checks.holm([c.estimate.p for c in found])
+    level = cross_checks.level_for_each([c.table.cells for c in found])
     alike = _neighbours([c.table for c in found])
     return [
         c._replace(
@@ -117,9 +117,9 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
         unshared=len({name for run in runs for name in run.images} - images),
         same_data=len({run.fingerprint for run in runs if run.fingerprint}) < 2,
         p_holm=estimate.p,
-        sign_flip=resampled.sign_flip(table.of_rows),
+        sign_flip=cross_checks.sign_flip(table.of_rows),
         superiority=paired.superiority(table.of_rows),
-        bootstrap=resampled.bootstrap(table.cells) if table.design is Design.CROSSED else paired.NONE,
+        bootstrap=cross_checks.bootstrap(table.cells) if table.design is Design.CROSSED else paired.NONE,
         at_once=(estimate.low, estimate.high),
     )
 
@@ -128,7 +128,7 @@ def _neighbours(tables: Sequence[Table]) -> Neighbours | None:
     """How alike neighbouring test images differ under the arms, where it is more than chance and no group is named."""
     alone = [table for table in tables if _stand_alone(table)]
     same = [table for table in alone if table.units == alone[0].units]
-    found = resampled.neighbours(np.stack([np.nanmean(table.cells, 0) for table in same])) if same else None
+    found = cross_checks.neighbours(np.stack([np.nanmean(table.cells, 0) for table in same])) if same else None
     return found if found is not None and found.p < NOT_BY_CHANCE else None
 
 

@@ -13,7 +13,7 @@ from segtrain.app.report import cautions as caution
 from segtrain.app.report.arms import Arm, Choice, arms_of, choice
 from segtrain.app.report.contrasts import Contrast, contrasts
 from segtrain.app.report.read_runs import Run, read_whole_runs
-from segtrain.app.report.robustness import Robustness, robustness
+from segtrain.app.report.robustness import Robustness, find_robustness
 from segtrain.app.report.scores import FalsePositives, empty_images, false_positives, value
 from segtrain.errors import damaged
 from segtrain.files import followed, make_own, text_of, write_whole
@@ -53,7 +53,7 @@ def find(folders: Sequence[Path]) -> Findings:
     warned += caution.warnings(runs, arms, compared, _missing(folders, {run.path for run in runs} | unread.keys()))
     title = " and ".join(folder.resolve().name for folder in folders)
     empty = {key: found for key in [SCORE, *sorted(scores)] if (found := _on_empty(arms, key))}
-    return Findings(title, runs, arms, compared, by_class, chosen, warned, robustness(arms), empty)
+    return Findings(title, runs, arms, compared, by_class, chosen, warned, find_robustness(arms), empty)
 
 
 def _on_empty(arms: Sequence[Arm], score: str) -> dict[str, FalsePositives]:

@@ -1,4 +1,4 @@
-"""How sure a mean difference between two arms is: by Student's interval, or where several sources of chance add up.
+"""Says how sure a mean difference between two arms is, and how many seeds or images it would take to find it.
 
 The variance of a mean is a sum of mean squares, each of which is known from so many degrees of freedom. Its generalised
 pivotal quantity divides each mean square by a draw of chi-squared over its degrees of freedom (Weerahandi 1993, J.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special  # scipy.stats would take a second to import
+from scipy import special
 
 LEVEL = 0.95
 BETTER = 0.75  # P(A > B) from which a difference is worth having, by convention of Bouthillier et al. 2021
@@ -23,6 +23,7 @@ LEAST_SEEDS = 5  # fewer never yield "better"
 LEAST_UNITS = 5  # test images, or groups of them; from fewer nothing is said about others
 SETTLING_UNITS = 12  # from fewer nothing is settled: where scores are skewed the interval is too short
 PIVOTS = 4096  # draws of a pivotal quantity
+POWER = 0.8  # with which a difference is to be found, by the convention of Cohen 1988
 NONE = (math.nan, math.nan)
 
 
@@ -194,3 +195,51 @@ def superiority(of_rows: np.ndarray) -> tuple[float, float, float]:
     low = float(special.betaincinv(wins, n - wins + 1, tail)) if wins > 0 else 0.0
     high = float(special.betaincinv(wins + 1, n - wins, 1 - tail)) if wins < n else 1.0
     return wins / n, low, high
+
+
+class Needed(NamedTuple):
+    """How many in all would find a difference of this size with a power of 80 %; None: none up to the limit would."""
+
+    rows: int | None  # seeds, with these test images
+    units: int | None  # test images or groups, with these seeds
+
+
+def needed(found: Estimate, arms: int = 1, limit: int = 1000) -> Needed:
+    """Returns at how many seeds, or units, a true difference of the size seen is found with a power of 80 %.
+
+    With the spreads as they were estimated, by the test of `paired.crossed` at 5 % over the number of arms
+    (Bonferroni's, which is Holm's first step). More than there are now, and of seeds no fewer than a verdict takes.
+
+    Args:
+        found: an estimate by `paired.crossed`.
+        arms: how many are tested at once.
+        limit: the most that is tried.
+    """
+    rows = _least(lambda n: power(found, n, found.units, arms), max(found.rows + 1, LEAST_SEEDS), limit)
+    units = _least(lambda n: power(found, found.rows, n, arms), found.units + 1, limit)
+    return Needed(rows, units)
+
+
+def _least(of: Callable[[int], float], least: int, most: int) -> int | None:
+    """The least number with enough power, which grows with it; None above the most."""
+    if of(most) < POWER:
+        return None
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if of(middle) >= POWER else (middle + 1, most)
+    return most
+
+
+def power(found: Estimate, rows: int, units: int, arms: int = 1) -> float:
+    """Returns the probability that a true difference of the size seen is found with so many rows and units.
+
+    By the normal distribution about the limit of the test when each mean square is what it is on average.
+    """
+    rest = found.rest_sd**2 / (rows * units)
+    of_rows, of_units = found.seed_sd**2 / rows + rest, found.image_sd**2 / units + rest
+    total = of_rows + of_units - rest
+    if total <= 0:
+        return 1.0
+    parts = (Part(of_rows, rows - 1), Part(of_units, units - 1), Part(-rest, (rows - 1) * (units - 1)))
+    reach = limits(found._replace(mean=0.0, parts=parts), 1 - (1 - LEVEL) / arms)[1]
+    return float(special.ndtr((abs(found.mean) - reach) / total**0.5))

@@ -7,8 +7,7 @@ from segtrain.app.report.arms import Arm, Choice, baseline_of
 from segtrain.app.report.contrasts import ALPHA, Contrast
 from segtrain.app.report.design import Design
 from segtrain.app.report.figures import POINTS
-from segtrain.app.report.paired import BETTER, LEAST_SEEDS, LEAST_UNITS, SETTLING_UNITS
-from segtrain.app.report.power import needed
+from segtrain.app.report.paired import BETTER, LEAST_SEEDS, LEAST_UNITS, SETTLING_UNITS, needed
 from segtrain.counted import counted
 
 

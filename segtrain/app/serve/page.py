@@ -1,11 +1,10 @@
-"""serve's page and its server: what may be asked of it, and how it is answered. What is shown is `app.look`'s.
+"""Serves the page of `serve`: what may be asked of it, and how it is answered. `prediction_view` says what is shown.
 
 Five addresses, each of them read here; a path that a request names is never opened: a file is known by the random key
 that its upload was answered with.
 """
 
 import asyncio
-import base64
 import json
 import math
 import socket
@@ -27,6 +26,7 @@ from segtrain.app.serve.gate import Gate, refusal
 from segtrain.app.serve.prediction_view import NONE, Asked, Look, Shown
 from segtrain.app.serve.queue import Line
 from segtrain.app.serve.uploads import SUFFIXES, Dropped, Uploads
+from segtrain.draw.html_page import document, inline, own_text
 from segtrain.errors import UserError
 from segtrain.files import created
 from segtrain.printable import in_html
@@ -41,6 +41,7 @@ STRONGEST = 3  # of the slider
 MOST_NUMBER = 10**6  # of a page, or of a draw
 NO_FILE = "Drop an image on the field, or click on it."
 HERE = Path(__file__).parent
+LINK = '<link rel="stylesheet" href="/page.css">'
 STATIC = {"/page.css": "text/css", "/page.js": "text/javascript"}
 
 
@@ -72,7 +73,8 @@ class Page:
         text = own_file("page.html")
         for name, word in words.items():
             text = text.replace(f"<!--{name}-->", word)
-        self.text = text
+        script = '<script src="/page.js" defer></script>'
+        self.text = document(f"segtrain: {title}", f"{LINK}\n{script}", text)
 
     def asked(self, content: Any, path: Path) -> tuple[Asked, int]:
         """Returns what the page's controls say, of a request's JSON, and the label whose probability is shown.
@@ -138,7 +140,7 @@ def _png(picture: np.ndarray[Any, Any]) -> bytes:
 
 
 def _source(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return inline(png, "png")
 
 
 class Server:
@@ -274,8 +276,7 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 def _login_page(message: str) -> str:
-    text = own_file("login.html")
-    return text.replace("<!--message-->", in_html(message))
+    return document("segtrain", LINK, own_file("login.html").replace("<!--message-->", in_html(message)))
 
 
 def run(server: Server, listener: socket.socket) -> None:
@@ -289,4 +290,4 @@ def run(server: Server, listener: socket.socket) -> None:
 
 def own_file(name: str) -> str:
     """Returns the text of a file of the page's, beside this module."""
-    return (HERE / f"serve_{name}").read_text("utf-8")
+    return own_text(HERE / f"serve_{name}")

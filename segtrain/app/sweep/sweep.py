@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.segtrain_plugins import ProcessLauncher
 from segtrain.app.report import verdict
-from segtrain.app.report import write_report as report
 from segtrain.app.report.findings import write_plan
+from segtrain.app.report.report import write_report
 from segtrain.app.sweep import clusters as elsewhere
 from segtrain.app.sweep import job, plan
 from segtrain.app.sweep import processes as launching
@@ -79,7 +79,7 @@ def expected(launcher: Any, tasks: Sequence[job.Task]) -> str:
 
 def conclude(folder: Path) -> None:
     """Write the report of a sweep's folder, and print its verdict."""
-    found = report.write_report([folder], folder)
+    found = write_report([folder], folder)
     for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
         print_text(sentence)
     print_text(f"the whole report: {folder / 'report.html'}")

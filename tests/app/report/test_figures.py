@@ -6,7 +6,7 @@ import pytest
 
 from segtrain.app.report import figures
 from segtrain.app.report.findings import Findings, find
-from segtrain.app.report.write_report import write_report
+from segtrain.app.report.report import write_report
 from tests.app.report import made
 
 pytestmark = pytest.mark.usefixtures("laid_out")

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from segtrain.app.report import page_parts as pictures
+from segtrain.app.report import page as pictures
 from segtrain.app.report.figures import file_name
 from segtrain.app.report.findings import featured, find
-from segtrain.app.report.write_report import write_report
+from segtrain.app.report.report import write_report
 from segtrain.draw.sheet import letters_of
 from segtrain.errors import UserError
 from segtrain.runs.metrics_csv import read_csv, write_csv

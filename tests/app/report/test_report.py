@@ -16,7 +16,7 @@ from segtrain.app.report.contrasts import contrasts
 from segtrain.app.report.design import Design
 from segtrain.app.report.findings import find
 from segtrain.app.report.paired import LEAST_SEEDS
-from segtrain.app.report.write_report import write_report
+from segtrain.app.report.report import write_report
 from segtrain.errors import UserError
 from tests.app.report import made
 from tests.conftest import CommandLine

@@ -1,20 +1,84 @@
-"""What is drawn again: a cross-check of the interval, a test on exactly these images, and whether neighbours are alike.
+"""Guards a comparison against what one interval overlooks: many arms at once, its own model, and neighbours alike.
 
-Sources: Owen 2007 (Annals of Applied Statistics 1:386) for the two-way bootstrap; Fisher 1935 for sign flips; Wald and
-Wolfowitz 1943 (Ann. Math. Statist. 14:378) for serial correlation by permutation.
+Sources: Holm 1979 (Scand. J. Statist. 6:65); Hothorn, Bretz and Westfall 2008 (Biometrical Journal 50:346) for
+simultaneous intervals by the maximum of correlated statistics; Owen 2007 (Annals of Applied Statistics 1:386) for the
+two-way bootstrap; Fisher 1935 for sign flips; Wald and Wolfowitz 1943 (Ann. Math. Statist. 14:378) for serial
+correlation by permutation.
 """
 
 import functools
 import itertools
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from segtrain.app.report.paired import LEVEL
 
+DRAWS_OF_MANY = 20_000  # of the largest of many statistics
 DRAWS = 10_000  # of a bootstrap, or of sign flips where all are too many
 PERMUTATIONS = 2000
 LEAST_IN_ORDER = 6  # units below which their order shows nothing
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Returns the p-values after Holm's correction for so many; a NaN stays one and counts for none."""
+    known = sorted((p, i) for i, p in enumerate(ps) if not math.isnan(p))
+    found, running = [math.nan] * len(ps), 0.0
+    for rank, (p, i) in enumerate(known):
+        running = max(running, min(1.0, (len(known) - rank) * p))
+        found[i] = running
+    return found
+
+
+def level_for_each(tables: Sequence[np.ndarray]) -> float:
+    """Returns the level at which each arm's own interval is to be taken, so that all hold at once in 95 of 100 sweeps.
+
+    Arms share seeds, test images and often the baseline, so that their errors go together: the level is that of the
+    largest of correlated normal statistics, and at most Bonferroni's. Tables of different rows or units are taken as
+    unrelated.
+
+    Args:
+        tables: paired differences (rows, units) of each arm; NaN where a row does not test a unit.
+    """
+    many = len(tables)
+    bonferroni = 1 - (1 - LEVEL) / max(many, 1)
+    if many < 2 or len({table.shape for table in tables}) > 1:
+        return bonferroni
+    correlation = _correlation(np.stack(tables))
+    if correlation is None:
+        return bonferroni
+    values, vectors = np.linalg.eigh(correlation)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    root /= np.linalg.norm(root, axis=1, keepdims=True)
+    drawn = np.random.default_rng(0).standard_normal((DRAWS_OF_MANY, many)) @ root.T
+    reach = float(np.quantile(np.abs(drawn).max(1), LEVEL))
+    return min(1 - 2 * float(special.ndtr(-reach)), bonferroni)
+
+
+def _correlation(stacked: np.ndarray) -> np.ndarray | None:
+    """Correlations (arms, arms) of the arms' means, of differences (arms, rows, units); None where one never varies.
+
+    The covariance of two means is that of `paired.crossed` with products of both in place of squares.
+    """
+    arms, rows, units = stacked.shape
+    known = ~np.isnan(stacked)
+    if rows < 2 or (known != known[:1]).any():
+        return None
+    of_rows = np.nanmean(stacked, 2)
+    apart = of_rows - of_rows.mean(1, keepdims=True)
+    covariance = apart @ apart.T / (rows - 1) / rows
+    if known.all() and units > 1:
+        of_units = stacked.mean(1) - stacked.mean((1, 2))[:, None]
+        rest = (stacked - of_rows[:, :, None] - of_units[:, None]).reshape(arms, -1)
+        n = rows * units
+        covariance += of_units @ of_units.T * rows / (units - 1) / n - rest @ rest.T / ((rows - 1) * (units - 1)) / n
+    spread = np.diag(covariance)
+    if (spread <= 0).any():
+        return None
+    return np.asarray(covariance / np.sqrt(np.outer(spread, spread)))
 
 
 def bootstrap(difference: np.ndarray) -> tuple[float, float]:
