@@ -15,7 +15,7 @@ ICON = '<link rel="icon" href="data:,">'  # else a browser asks a server for one
 
 
 class Cell(NamedTuple):
-    """A cell of a table that holds more than a text."""
+    """Holds a cell of a table that is more than a text."""
 
     html: str
     kind: str = ""  # its class

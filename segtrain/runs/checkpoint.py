@@ -1,4 +1,4 @@
-"""Checkpoints written whole, with their sha256 beside them, and which one to go on from.
+"""Writes checkpoints whole, with their sha256 beside them, and says which one to go on from.
 
 `last.ckpt.sha256` has the form of sha256sum. While a checkpoint is replaced it lists two sums, the old
 content's and the new one's; a content is whole when its sum is listed. So a crash between any two
@@ -49,7 +49,7 @@ def write(checkpoint: Mapping[str, Any], path: Path) -> None:
 
 
 def read(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """The checkpoint, verified by its sum and loaded as data: no code in it can run.
+    """Returns the checkpoint, verified by its sum and loaded as data: no code in it can run.
 
     Raises:
         UserError: missing, damaged, or holding more than plain data.
@@ -68,7 +68,7 @@ def read(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]
 
 
 def read_training(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """The checkpoint of a training, as `read`: its weights, its epoch, and where its training stands.
+    """Returns the checkpoint of a training, as `read`: its weights, its epoch, and where its training stands.
 
     Raises:
         UserError: as `read`; or it lacks one of these.
@@ -122,7 +122,7 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is there that is not cut off; reads its end alone: the sum would cost time every epoch."""
+    """Returns whether a file is there that is not cut off, by its end alone: the sum would cost time every epoch."""
     try:
         with opened(path) as file:
             return zipfile.is_zipfile(file)
@@ -156,7 +156,7 @@ def keep_weights(folder: Path) -> None:
 
 
 def newest(folder: Path) -> tuple[Path, str | None]:
-    """The checkpoint to go on from, and a warning that names last.ckpt when it is previous.ckpt.
+    """Returns the checkpoint to go on from, and a warning that names last.ckpt when it is previous.ckpt.
 
     Raises:
         UserError: neither is whole.
@@ -193,7 +193,7 @@ def _save(checkpoint: Mapping[str, Any], temporary: Path) -> str:
 
 
 class _Summed:
-    """A file to write to that keeps the sum of its content and the error of a failed write."""
+    """Writes to a file and keeps the sum of its content and the error of a failed write."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -221,7 +221,7 @@ def _replace(temporary: Path, path: Path, sums: list[str]) -> None:
 
 
 def _link(source: Path, temporary: Path) -> None:
-    """A second name for the same content, or a copy where the file system has no hard links."""
+    """Makes a second name for the same content, or a copy where the file system has no hard links."""
     try:
         os.link(source, temporary)
     except OSError:
@@ -245,7 +245,7 @@ def _list_sums(path: Path, sums: Iterable[str]) -> None:
 
 
 def _problem(path: Path) -> str | None:
-    """What is wrong with the checkpoint, naming it; None when it is there and whole."""
+    """Returns what is wrong with the checkpoint, naming it; None when it is there and whole."""
     try:
         with opened(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

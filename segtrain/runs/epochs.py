@@ -1,4 +1,4 @@
-"""How epochs and batches are counted: from 0 in the code, the seeds and the checkpoints, from 1 wherever a user reads.
+"""Counts epochs and batches: from 0 in the code, the seeds and the checkpoints, from 1 wherever a user reads.
 
 Files of earlier versions count from 0 under the plain names; what counts from 1 says so in its name, so that neither is
 ever taken for the other.

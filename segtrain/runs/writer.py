@@ -1,4 +1,4 @@
-"""Checkpoints written beside the training, in a thread of their own."""
+"""Writes checkpoints beside the training, in a thread of their own."""
 
 import itertools
 import os
@@ -18,7 +18,7 @@ class Writer:
     """Writes a folder's checkpoints one after the other in a thread of its own: training goes on meanwhile."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is being written yet."""
+        """Takes the folder; nothing is being written yet."""
         self.folder = folder
         self._copy: dict[str, Any] = {}  # the last one, whose memory the next one takes: fresh pages cost five times
         self._thread = ThreadPoolExecutor(1, initializer=_step_back)
@@ -51,13 +51,13 @@ class Writer:
 
 
 def _step_back() -> None:
-    """Lowest priority for this thread, where the system knows one: a training's threads wait for the slowest."""
+    """Gives this thread the lowest priority, where the system knows one: a training's threads wait for the slowest."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def _copied(value: Any, old: Any) -> Any:
-    """The same tree with every tensor copied, on the CPU: training changes its own in place.
+    """Returns the same tree with every tensor copied, on the CPU: training changes its own in place.
 
     A tensor of `old`, an earlier copy, is written over where it has the same place and layout.
     """

@@ -1,4 +1,4 @@
-"""`python -m segtrain compare RUN RUN`: the arms of two runs against each other, by the report's own statistics."""
+"""Runs `python -m segtrain compare RUN RUN`: the arms of two runs against each other, by the report's statistics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ USAGE = "python -m segtrain compare RUN RUN, each a run folder or its name; it s
 
 
 def compare(arguments: Sequence[str]) -> None:
-    """Print the paired difference of the first run's arm to the second's, in every score of a test image.
+    """Prints the paired difference of the first run's arm to the second's, in every score of a test image.
 
     Raises:
         UserError: not two runs, or no seed that both arms have finished.
@@ -57,7 +57,7 @@ def compare(arguments: Sequence[str]) -> None:
 
 
 def _arms(runs: Sequence[Run]) -> list[Arm]:
-    """The arm of each run: all runs in its folder that differ from it in the repetition alone.
+    """Returns the arm of each run: all runs in its folder that differ from it in the repetition alone.
 
     Raises:
         UserError: two of the runs are of one arm.

@@ -1,4 +1,4 @@
-"""Each arm compared with its baseline, and the words that the comparison allows."""
+"""Compares each arm with its baseline, and says what words the comparison allows."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ NOT_BY_CHANCE = 0.05  # p from which the likeness of neighbours counts as found
 
 
 class Contrast(NamedTuple):
-    """An arm against its baseline, in one score."""
+    """Holds an arm against its baseline, in one score."""
 
     arm: Arm
     baseline: Arm
@@ -49,14 +49,14 @@ class Contrast(NamedTuple):
 
     @property
     def settles(self) -> bool:
-        """Whether the design allows a word without reserve: enough seeds and units, none that are known to be alike."""
+        """Returns whether the design allows a word without reserve: enough seeds and units, none known to be alike."""
         enough = min(self.table.seeds, self.estimate.rows) >= paired.LEAST_SEEDS
         units = len(self.table.units) >= paired.SETTLING_UNITS or self.table.design is Design.THESE_IMAGES
         return enough and units and self.neighbours is None and self.same_data
 
     @property
     def disagrees(self) -> bool:
-        """Whether the bootstrap's interval and the model's tell 0 apart differently."""
+        """Returns whether the bootstrap's interval and the model's tell 0 apart differently."""
         sides = [low <= 0 <= high for low, high in ((self.estimate.low, self.estimate.high), self.bootstrap)]
         return not math.isnan(self.bootstrap[0]) and sides[0] != sides[1]
 
@@ -125,7 +125,7 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
 
 
 def _neighbours(tables: Sequence[Table]) -> Neighbours | None:
-    """How alike neighbouring test images differ under the arms, where it is more than chance and no group is named."""
+    """Returns how alike neighbouring test images differ, if that is more than chance and no group is named."""
     alone = [table for table in tables if _stand_alone(table)]
     same = [table for table in alone if table.units == alone[0].units]
     found = cross_checks.neighbours(np.stack([np.nanmean(table.cells, 0) for table in same])) if same else None

@@ -59,7 +59,7 @@ def level_for_each(tables: Sequence[np.ndarray]) -> float:
 
 
 def _correlation(stacked: np.ndarray) -> np.ndarray | None:
-    """Correlations (arms, arms) of the arms' means, of differences (arms, rows, units); None where one never varies.
+    """Returns the correlations (arms, arms) of the arms' means; None where one never varies.
 
     The covariance of two means is that of `paired.crossed` with products of both in place of squares.
     """
@@ -91,7 +91,7 @@ def bootstrap(difference: np.ndarray) -> tuple[float, float]:
 
 @functools.lru_cache(maxsize=1)  # the arms of a sweep have all the same
 def _weights(rows: int, units: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of rows (draws, rows) and of units (draws, units) in each draw; a row's sum is 1."""
+    """Returns the weights of rows (draws, rows) and units (draws, units) in each draw; a row's sum is 1."""
     rng = np.random.default_rng(0)
     of_rows = rng.multinomial(rows, np.full(rows, 1 / rows), DRAWS) / rows
     of_units = rng.multinomial(units, np.full(units, 1 / units), DRAWS) / units
@@ -114,14 +114,14 @@ def sign_flip(of_rows: np.ndarray) -> float:
 
 
 class Neighbours(NamedTuple):
-    """How alike the differences of neighbouring units are."""
+    """Says how alike the differences of neighbouring units are."""
 
     correlation: float  # of each with the next, in the arm in which it shows most
     p: float  # one-sided, that the order means nothing in any arm
 
     @property
     def stretch(self) -> float:
-        """How many times too short an interval over units is, if likeness fades geometrically with distance."""
+        """Returns how many times too short an interval over units is, if likeness fades geometrically with distance."""
         alike = min(max(self.correlation, 0.0), 0.95)
         return float(np.sqrt((1 + alike) / (1 - alike)))
 

@@ -1,4 +1,4 @@
-"""`python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results. Without torch."""
+"""Runs `python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results; no torch."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ SIDES = ("train", "val", "test", "unused")
 
 
 def diff(arguments: Sequence[str]) -> None:
-    """Print a table of what differs; "none" for a part that is the same.
+    """Prints a table of what differs; "none" for a part that is the same.
 
     Raises:
         UserError: not two runs.
@@ -44,7 +44,7 @@ def diff(arguments: Sequence[str]) -> None:
 
 
 def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
-    """Title to (what, in a, in b), of what differs."""
+    """Returns title to (what, in a, in b), of what differs."""
     for run in (one, other):
         run.require_whole()
     found = differences(completed(one.config()), completed(other.config()))
@@ -80,7 +80,7 @@ def _data(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any
 
 
 def _only(a: Mapping[str, Any], b: Mapping[str, Any], side: str) -> list[str]:
-    """The samples of a side that the other lacks; a split.json may be older than a side."""
+    """Returns the samples of a side that the other lacks; a split.json may be older than a side."""
     return sorted({*a.get(side, ())} - {*b.get(side, ())})
 
 
@@ -109,7 +109,7 @@ def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
 
 
 def _furthest_image(a: Mapping[str, Scores], b: Mapping[str, Scores]) -> tuple[str, str, str] | None:
-    """The test image whose mean Dice differs most, where both runs tested it."""
+    """Returns the test image whose mean Dice differs most, where both runs tested it."""
     tables = [{name: _counted(row) for name, row in table.items()} for table in (a, b)]
     gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
     gaps = {name: gap for name, gap in gaps.items() if gap > 0}
@@ -120,7 +120,7 @@ def _furthest_image(a: Mapping[str, Scores], b: Mapping[str, Scores]) -> tuple[s
 
 
 def _counted(row: Mapping[str, float]) -> float:
-    """The image's mean Dice; 1 where it is rightly empty, so that a false positive there is a difference."""
+    """Returns the image's mean Dice; 1 where it is rightly empty, so that a false positive there is a difference."""
     dice = row.get("dice", math.nan)
     return 1.0 if math.isnan(dice) and row.get("pixels") else dice
 

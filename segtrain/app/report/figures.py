@@ -1,4 +1,4 @@
-"""The figures of a report: dose-response, the arms' differences, learning curves, images that win and lose."""
+"""Draws the figures of a report: dose-response, the arms' differences, learning curves, images that win and lose."""
 
 import hashlib
 import io
@@ -35,7 +35,7 @@ POINTS = 100.0  # Dice points, hundredths
 
 
 class Drawn(NamedTuple):
-    """A figure with what it is called and what it shows."""
+    """Holds a figure with what it is called and what it shows."""
 
     name: str
     caption: str
@@ -58,7 +58,7 @@ def styles(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
 
 
 def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn | None:
-    """Paired difference to the baseline over strength, a line with its band a policy; None with one strength only."""
+    """Draws the paired difference over strength, a line with its band a policy; returns None with one strength only."""
     curves: dict[str, list[Contrast]] = {}
     for contrast in contrasts:
         curves.setdefault(contrast.arm.kind, []).append(contrast)
@@ -84,7 +84,7 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
 
 
 def differences(contrasts: Sequence[Contrast]) -> Drawn:
-    """Every arm's paired difference to its baseline, largest first, with its interval and each seed's own."""
+    """Draws every arm's paired difference to its baseline, largest first, with its interval and each seed's own."""
     ordered = sorted(contrasts, key=lambda c: c.estimate.mean)
     names = [textwrap.fill(letters_of(c.arm.name), LONGEST) for c in ordered]
     figure, axes = _figure(0.9 + 0.26 * len(ordered) + LINE * sum(name.count("\n") for name in names))
@@ -108,7 +108,7 @@ def differences(contrasts: Sequence[Contrast]) -> Drawn:
 
 
 def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
-    """Mean val/dice over the seeds of every arm by epoch."""
+    """Draws the mean val/dice over the seeds of every arm by epoch."""
     figure, axes = _figure(3.2)
     looks = styles(arms)
     for arm in arms:
@@ -138,7 +138,7 @@ def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
 
 
 def per_image(contrast: Contrast) -> Drawn:
-    """How each test image fares under the arm against its baseline, sorted."""
+    """Draws how each test image fares under the arm against its baseline, sorted."""
     values = [POINTS * d for d in sorted(contrast.of_images.values())]
     figure, axes = _figure(2.6)
     colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in values]
@@ -156,7 +156,7 @@ def per_image(contrast: Contrast) -> Drawn:
 
 
 def history(points: Sequence[tuple[int, float]], goal: str) -> Drawn:
-    """The score of every trial of a search, and the best so far."""
+    """Draws the score of every trial of a search, and the best so far."""
     figure, axes = _figure(3.0)
     numbers, scores = [number for number, _ in points], [score for _, score in points]
     axes.plot(numbers, scores, "o", color="0.55", markersize=4, label="trial")
@@ -168,7 +168,7 @@ def history(points: Sequence[tuple[int, float]], goal: str) -> Drawn:
 
 
 def importance(shares: Mapping[str, float]) -> Drawn:
-    """How much each searched key matters for the score."""
+    """Draws how much each searched key matters for the score."""
     figure, axes = _figure(0.9 + 0.35 * len(shares))
     names = sorted(shares, key=lambda name: shares[name])
     axes.barh(range(len(names)), [shares[name] for name in names], color=COLOURS[0], height=0.6)
@@ -187,7 +187,7 @@ def _figure(height: float) -> tuple[Figure, Any]:
 
 
 def legend(figure: Figure) -> None:
-    """Below the axes, where it covers no line, each name once; the figure grows by it."""
+    """Puts a legend below the axes, where it covers no line, each name once; the figure grows by it."""
     lines: dict[str, Any] = {str(line.get_label()): line for axes in figure.axes for line in axes.lines}
     names = [name for name in lines if not name.startswith("_")]
     columns = max(1, int(72 * WIDTH / (LETTER * max(map(len, names)) + HANDLE)))
@@ -208,7 +208,7 @@ def file_name(name: str) -> str:
 
 
 def write(drawn: Drawn, folder: Path) -> str:
-    """Write NAME.png and NAME.svg, the same bytes for the same figure; returns the SVG's text.
+    """Writes NAME.png and NAME.svg, the same bytes for the same figure; returns the SVG's text.
 
     Raises:
         UserError: the disk does not take it.

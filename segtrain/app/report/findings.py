@@ -1,4 +1,4 @@
-"""What runs say together, before it is set as a page."""
+"""Finds what runs say together, before it is set as a page."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ PLAN = "sweep.yaml"  # in a sweep's folder: its jobs, by folder
 
 
 class Findings(NamedTuple):
-    """What a report says, before it is set."""
+    """Holds what a report says, before it is set."""
 
     title: str
     runs: list[Run]
@@ -38,7 +38,7 @@ class Findings(NamedTuple):
 
 
 def find(folders: Sequence[Path]) -> Findings:
-    """Read the runs and compare them.
+    """Reads the runs and compares them.
 
     Raises:
         UserError: there is no run, or none that can be read; or the plan of a sweep is damaged.
@@ -57,14 +57,14 @@ def find(folders: Sequence[Path]) -> Findings:
 
 
 def _on_empty(arms: Sequence[Arm], score: str) -> dict[str, FalsePositives]:
-    """By arm; nothing where no test image is empty."""
+    """Returns the predictions on empty images by arm; none where no test image is empty."""
     runs = {arm.name: list(arm.finished.values()) for arm in arms}
     empty = empty_images([run for of in runs.values() for run in of], score)
     return {name: false_positives(of, score, empty) for name, of in runs.items() if of} if empty else {}
 
 
 def _missing(folders: Sequence[Path], there: Collection[Path]) -> list[str]:
-    """Jobs of the sweeps' plans without a run folder."""
+    """Returns the jobs of the sweeps' plans without a run folder."""
     names = [(folder, name) for folder in folders for name in read_plan(folder)]
     return [name for parent, name in names if (parent / name).resolve() not in there]
 
@@ -85,7 +85,7 @@ def read_plan(folder: Path) -> dict[str, list[str]]:
 
 
 def write_plan(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
-    """Add jobs, run folder's name to overrides, to the plan of a sweep's folder: what is planned and missing is said.
+    """Adds jobs, run folder's name to overrides, to the plan of a sweep's folder: what is missing of it is said.
 
     Raises:
         UserError: the disk does not take it, or the plan that is there is damaged.
@@ -97,7 +97,7 @@ def write_plan(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
 
 
 def featured(found: Findings) -> Contrast | None:
-    """The contrast that is looked at image by image: of the arm that validation chose, else the largest."""
+    """Returns the contrast that is looked at image by image: of the arm that validation chose, else the largest."""
     named = [c for c in found.contrasts if found.choice and c.arm.name == found.choice.best.name]
     return next(iter(named or sorted(found.contrasts, key=lambda c: -c.estimate.mean)), None)
 

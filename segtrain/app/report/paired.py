@@ -28,14 +28,14 @@ NONE = (math.nan, math.nan)
 
 
 class Part(NamedTuple):
-    """One mean square in the variance of a mean, over the number of observations; below 0 it is subtracted."""
+    """Holds one mean square in the variance of a mean, over the number of observations; below 0 it is subtracted."""
 
     value: float
     freedom: float
 
 
 class Estimate(NamedTuple):
-    """A mean difference and how sure it is."""
+    """Holds a mean difference and how sure it is."""
 
     mean: float
     rows: int  # repetitions: seeds, or splits, or the folds of one seed
@@ -118,7 +118,7 @@ def overlapping(difference: np.ndarray, of_seeds: np.ndarray | None = None) -> E
 
 
 def _units_variance(rest: np.ndarray, known: np.ndarray) -> tuple[float, float]:
-    """The variance of the units' effects and its degrees of freedom, of residuals from their rows' means.
+    """Returns the variance of the units' effects and its degrees of freedom, of residuals from their rows' means.
 
     In expectation the product of two rows' residuals on one unit is the variance times 1 - 1/n - 1/m + shared/(n·m).
     """
@@ -164,7 +164,7 @@ def limits(found: Estimate, level: float) -> tuple[float, float]:
 
 
 def _beyond(parts: Sequence[Part]) -> Callable[[float], float]:
-    """The probability that the mean is off by more than so much, either way."""
+    """Returns the probability that the mean is off by more than so much, either way."""
     largest = max(abs(part.value) for part in parts)
     counted = [part for part in parts if abs(part.value) > 1e-9 * largest]  # less is rounding
     counted.sort(key=lambda part: (part.freedom, part.value))  # rows and units are alike
@@ -179,7 +179,7 @@ def _beyond(parts: Sequence[Part]) -> Callable[[float], float]:
 
 @functools.lru_cache(maxsize=256)
 def _pivots(freedoms: tuple[float, ...]) -> np.ndarray:
-    """Degrees of freedom over draws of chi-squared, (parts, PIVOTS): a Latin hypercube, the same each time."""
+    """Returns degrees of freedom over draws of chi-squared, (parts, PIVOTS): a Latin hypercube, the same each time."""
     rng = np.random.default_rng(0)
     even = (np.arange(PIVOTS) + 0.5) / PIVOTS
     return np.stack([freedom / special.chdtri(freedom, rng.permutation(even)) for freedom in freedoms])
@@ -198,7 +198,7 @@ def superiority(of_rows: np.ndarray) -> tuple[float, float, float]:
 
 
 class Needed(NamedTuple):
-    """How many in all would find a difference of this size with a power of 80 %; None: none up to the limit would."""
+    """Says how many in all would find a difference of this size in 80 % of sweeps; None: none up to the limit would."""
 
     rows: int | None  # seeds, with these test images
     units: int | None  # test images or groups, with these seeds
@@ -221,7 +221,7 @@ def needed(found: Estimate, arms: int = 1, limit: int = 1000) -> Needed:
 
 
 def _least(of: Callable[[int], float], least: int, most: int) -> int | None:
-    """The least number with enough power, which grows with it; None above the most."""
+    """Returns the least number with enough power, which grows with it; None above the most."""
     if of(most) < POWER:
         return None
     while least < most:

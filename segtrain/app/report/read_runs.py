@@ -1,4 +1,4 @@
-"""Runs as the report sees them: read from their folders alone, without torch and without the data."""
+"""Reads runs as the report sees them: from their folders alone, without torch and without the data."""
 
 import fnmatch
 import math
@@ -40,20 +40,20 @@ RECKONED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 class Repetition(NamedTuple):
-    """What tells the runs of an arm apart, and pairs them with those of another arm."""
+    """Tells the runs of an arm apart, and pairs them with those of another arm."""
 
     seed: int  # of training
     deal: int = 0  # the seed of the split; what a split without one is dealt by is always 0
     fold: int = 0
 
     def __str__(self) -> str:
-        """Such as "seed 3" or "seed 3, fold 1"."""
+        """Returns words such as "seed 3" or "seed 3, fold 1"."""
         more = [f", split {self.deal}"] * bool(self.deal) + [f", fold {self.fold}"] * bool(self.fold)
         return f"seed {self.seed}{''.join(more)}"
 
 
 class Run(NamedTuple):
-    """One run folder."""
+    """Holds what a report reads of a run folder."""
 
     path: Path
     state: str
@@ -74,12 +74,12 @@ class Run(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether its scores are there."""
+        """Returns whether its scores are there."""
         return self.state == "finished" and bool(self.images)
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Every run in or below the folders, each once, in the order of their paths.
+    """Returns every run in or below the folders, each once, in the order of their paths.
 
     Raises:
         UserError: there is none, or a file of one is damaged.
@@ -88,7 +88,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]]:
-    """The runs that can be read, and what is wrong with each of the others.
+    """Returns the runs that can be read, and what is wrong with each of the others.
 
     Raises:
         UserError: there is none, or none that can be read.
@@ -106,7 +106,7 @@ def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]
 
 
 def read_run(path: Path) -> Run:
-    """One run; what it has not written yet is empty.
+    """Returns one run; what it has not written yet is empty.
 
     Raises:
         UserError: a file of it is damaged.
@@ -138,7 +138,7 @@ def read_run(path: Path) -> Run:
 
 
 def _config(run: RunFolder) -> dict[str, Any]:
-    """The leaves of a run's config.
+    """Returns the leaves of a run's config.
 
     Raises:
         UserError: it cannot be read, or a value that a report reckons with is no such value.
@@ -151,7 +151,7 @@ def _config(run: RunFolder) -> dict[str, Any]:
 
 
 def is_harmless(key: str) -> bool:
-    """Whether runs of one arm may differ in a key."""
+    """Returns whether runs of one arm may differ in a key."""
     return any(fnmatch.fnmatchcase(name, pattern) for name in (key, f"choices.{key}") for pattern in HARMLESS)
 
 
@@ -168,12 +168,12 @@ def _whole(value: Any) -> int:
 
 
 def key_of(override: str) -> str:
-    """The key of an override."""
+    """Returns the key of an override."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings and lists by dotted key."""
+    """Returns the leaves of nested mappings and lists by dotted key."""
     if isinstance(node, Mapping) and node:
         pairs: Iterable[tuple[Any, Any]] = node.items()
     elif isinstance(node, list) and node:
@@ -207,7 +207,7 @@ def groups_of(run: Run) -> dict[str, str]:
 
 
 def _tests_all(config: Mapping[str, Any]) -> bool:
-    """Whether a run tests every image of its test split: nothing says that some batches are enough."""
+    """Returns whether a run tests every image of its test split: nothing says that some batches are enough."""
     limit = config.get("trainer.limit_test_batches")
     return (limit is None or (isinstance(limit, float) and limit == 1)) and not any(
         config.get(f"trainer.{key}") for key in ("fast_dev_run", "overfit_batches")
@@ -215,7 +215,7 @@ def _tests_all(config: Mapping[str, Any]) -> bool:
 
 
 def _minutes(status: Mapping[str, Any]) -> float:
-    """Minutes of the last start; NaN before the end, and where the times are none of a run."""
+    """Returns the minutes of the last start; NaN before the end, and where the times are none of a run."""
     if not (status.get("started_at") and status.get("ended_at")):
         return math.nan
     began, ended = (datetime.fromisoformat(status[key]) for key in ("started_at", "ended_at"))

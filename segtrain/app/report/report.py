@@ -34,7 +34,7 @@ SWITCH = {"true": True, "false": False}
 
 
 def report(arguments: Sequence[str]) -> None:
-    """Write report.html, report.md, runs.csv and figures/, and print the verdict.
+    """Writes report.html, report.md, runs.csv and figures/, and prints the verdict.
 
     Raises:
         UserError: no folder is named, there is no run in it, or a key that is none of these.
@@ -61,7 +61,7 @@ def report(arguments: Sequence[str]) -> None:
 
 
 def write_report(folders: Sequence[Path], to: Path, times: bool = True) -> Findings:
-    """Write the report into `to`.
+    """Writes the report into `to`.
 
     Args:
         folders: run folders, or folders of run folders.
@@ -105,7 +105,7 @@ def _drawn(found: Findings) -> list[Drawn]:
 
 
 def _row(arm: Arm, found: Findings, times: bool) -> dict[str, str]:
-    """One arm's line of the table."""
+    """Returns one arm's line of the table."""
     scored = arm.table(SCORE)
     spread = f" ± {np.std(scored.of_rows, ddof=1):.4f}" if scored and len(scored.rows) > 1 else ""
     row = dict.fromkeys(HEADS, "")
@@ -137,7 +137,7 @@ def _row(arm: Arm, found: Findings, times: bool) -> dict[str, str]:
 
 
 def _speed(run: Run) -> float:
-    """Training images a second of the run's whole time."""
+    """Returns the training images a second of the run's whole time."""
     steps = run.epochs[-1]["step"] * run.config.get("trainer.accumulate_grad_batches", 1) if run.epochs else math.nan
     return float(steps) * float(run.config["data.batch_size"]) / (60 * run.minutes) if run.minutes else math.nan
 

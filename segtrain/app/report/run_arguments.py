@@ -1,4 +1,4 @@
-"""The arguments of the verbs that take names: report, compare and diff."""
+"""Reads the arguments of the verbs that take names: report, compare and diff."""
 
 from collections.abc import Sequence
 

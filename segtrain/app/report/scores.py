@@ -1,4 +1,4 @@
-"""What an image scores in a comparison, and which images are empty: hold nothing of what is sought.
+"""Says what an image scores in a comparison, and which images are empty: hold nothing of what is sought.
 
 An empty image on which nothing is predicted is right, and counts as 1; what is predicted on it is a false positive, and
 counts as 0. So do the BraTS challenges (Isensee et al. 2020, arXiv 2011.00848, section 2), and so an arm that sees what
@@ -19,13 +19,13 @@ Images = Mapping[str, Mapping[str, float]]  # test image to its scores
 
 
 class FalsePositives(NamedTuple):
-    """Predictions of what is not there."""
+    """Counts predictions of what is not there."""
 
     empty: int  # images without it, each counted once a run
     found: int  # those on which it is predicted
 
     def __str__(self) -> str:
-        """Such as "12 of 120 (10 %)"; nothing where no image is empty."""
+        """Returns words such as "12 of 120 (10 %)"; none where no image is empty."""
         return f"{self.found} of {self.empty} ({self.found / self.empty:.0%})" if self.empty else ""
 
 
@@ -47,7 +47,7 @@ def _pixels(row: Mapping[str, float]) -> float:
 
 
 def _truth(row: Mapping[str, float]) -> dict[str, float]:
-    """Counted pixels of each class; empty where an older version wrote the row, if only the row."""
+    """Returns the counted pixels of each class; empty where an older version wrote the row, if only the row."""
     found = {key.removeprefix(TRUTH): count for key, count in row.items() if key.startswith(TRUTH)}
     return {} if any(map(math.isnan, found.values())) else found
 

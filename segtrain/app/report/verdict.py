@@ -1,4 +1,4 @@
-"""A report's sentences: which arm is best and how sure that is, what harms, and what to do next."""
+"""Writes a report's sentences: which arm is best and how sure that is, what harms, and what to do next."""
 
 import math
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ def _best(choice: Choice, contrast: Contrast | None, arms: int) -> str:
 
 
 def _at_odds(contrast: Contrast) -> str:
-    """What is to be said where the interval at once and the test after Holm tell 0 apart differently."""
+    """Returns what is to be said where the interval at once and the test after Holm tell 0 apart differently."""
     low, high = contrast.at_once
     holds = low <= 0 <= high
     if holds == (contrast.p_holm >= ALPHA):

@@ -46,10 +46,10 @@ STATIC = {"/page.css": "text/css", "/page.js": "text/javascript"}
 
 
 class Page:
-    """The page of one network."""
+    """Holds the page of one network."""
 
     def __init__(self, look: Look, title: str, views: str, shift: str, most_mb: float) -> None:
-        """Hold what is shown.
+        """Holds what is shown.
 
         Args:
             look: what answers it.
@@ -127,7 +127,7 @@ def _options(names: Any, chosen: str) -> str:
 
 
 def _told(shown: Shown, label: int, stem: str) -> dict[str, Any]:
-    """As JSON; pictures are addresses that hold them, so that nothing has to be kept."""
+    """Returns what is shown as JSON; pictures are addresses that hold them, so that nothing has to be kept."""
     pictures = {"image": shown.image, "mask": shown.mask, "overlay": shown.overlay}
     pictures["probability"] = shown.probabilities[label]
     sources = {name: _source(_png(pixels)) for name, pixels in pictures.items()}
@@ -144,10 +144,10 @@ def _source(png: bytes) -> str:
 
 
 class Server:
-    """What is answered at each address."""
+    """Answers at each address."""
 
     def __init__(self, page: Page, uploads: Uploads, line: Line, gate: Gate) -> None:
-        """Put the parts together."""
+        """Puts the parts together."""
         self._page, self._uploads, self._line, self._gate = page, uploads, line, gate
         routes = [
             Route("/", self._first),
@@ -173,7 +173,7 @@ class Server:
         self._line.end()
 
     async def _first(self, request: Request) -> Response:
-        """The page; where a password is asked for, first the field for it. A token in the address becomes a cookie."""
+        """Answers with the page, or first with the field for a password. A token in the address becomes a cookie."""
         if self._gate.asks and "token" in request.query_params:
             return await self._admitted(request.query_params["token"])
         if self._gate.asks and request.scope["segtrain_session"] is None:
@@ -219,7 +219,7 @@ class Server:
         return response
 
     async def _show(self, request: Request) -> Response:
-        """What the page shows of a file, by the JSON of its controls."""
+        """Answers with what the page shows of a file, by the JSON of its controls."""
         try:
             content = json.loads(await _content(request))
         except (ValueError, RecursionError):
@@ -255,7 +255,7 @@ async def _write(request: Request, path: Path, length: int) -> None:
 
 
 async def _content(request: Request) -> bytes:
-    """The body of a request, if it is short; else nothing."""
+    """Returns the body of a request, if it is short; else nothing."""
     content = b""
     with suppress(ClientDisconnect, TimeoutError):
         async with asyncio.timeout(SOON):
@@ -280,7 +280,7 @@ def _login_page(message: str) -> str:
 
 
 def run(server: Server, listener: socket.socket) -> None:
-    """Answer until a signal ends it; nothing is logged."""
+    """Answers until a signal ends it; nothing is logged."""
     settings = uvicorn.Config(
         server.app, log_level="critical", access_log=False, ws="none", lifespan="on", server_header=False,
         proxy_headers=False, limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=GRACE,
