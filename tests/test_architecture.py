@@ -67,7 +67,7 @@ WITHOUT_TORCH = (
     *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch")),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
-MAY_USE_TORCH = ("segtrain.runs.checkpoint", "segtrain.runs.writer")
+MAY_USE_TORCH = ("segtrain.runs.checkpoint",)
 
 # What opens a file by its name, or writes one: only `segtrain.files` may. Methods of a path, and functions of libraries
 # that take a name; of the latter a function may call one in which `require_regular` has been called first.

@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segtrain.errors import UserError
-from segtrain.runs.checkpoint import newest, read, save_best, save_last, save_weights, write
-from segtrain.runs.writer import Writer
+from segtrain.runs.checkpoint import CheckpointWriter, newest, read, save_best, save_last, save_weights, write
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +197,7 @@ def test_best_weights_are_safetensors_with_what_they_are_the_best_of(tmp_path):
 
 
 def test_writer_keeps_the_order_and_what_a_tensor_was_when_it_was_handed_over(tmp_path):
-    writer, weights = Writer(tmp_path), torch.zeros(300)
+    writer, weights = CheckpointWriter(tmp_path), torch.zeros(300)
     for step in range(4):
         weights.fill_(step)
         writer.last({"step": step, "weights": OrderedDict(w=weights), "best": None})
@@ -212,7 +211,7 @@ def test_writer_keeps_the_order_and_what_a_tensor_was_when_it_was_handed_over(tm
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees=st.lists(TREES, min_size=2, max_size=4))
 def test_writer_writes_each_tree_as_it_was_whatever_came_before(tmp_path, trees):
-    writer = Writer(tmp_path)
+    writer = CheckpointWriter(tmp_path)
     for number, tree in enumerate(trees):
         writer.last({"number": number, "tree": tree})
         writer.wait()
@@ -235,7 +234,7 @@ def alike(one, other):
 
 
 def test_writer_tells_of_a_full_disk_once_asked(tmp_path):
-    writer = Writer(tmp_path / "missing")
+    writer = CheckpointWriter(tmp_path / "missing")
     writer.last(made(0))
     with pytest.raises(UserError, match="could not write"):
         writer.wait()

@@ -43,7 +43,7 @@ class Drawn(NamedTuple):
 
 
 def styles(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """Arm's name to the look of its line: colour and dashes for its kind, a marker for its strength."""
+    """Returns arm's name to the look of its line: colour and dashes for its kind, a marker for its strength."""
     kinds = sorted({arm.kind for arm in arms if not arm.plain})
     strengths = sorted({arm.strength for arm in arms if not arm.plain})
     found: dict[str, dict[str, Any]] = {}

@@ -40,8 +40,8 @@ from segtrain.parts.data import (
 from segtrain.parts.data_module import build_data
 from segtrain.parts.limits import optimizer_steps, require_batches
 from segtrain.parts.network import build_loss, build_network
+from segtrain.runs.checkpoint import CheckpointWriter
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.writer import Writer
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def assemble(
     module = build_module(config, feeding, data)
     start(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)
-    writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
+    writer, every = CheckpointWriter(run.checkpoints), Every(config.checkpoint.every)
     callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), Progress(terminal)]
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
     module.keep = frozenset(thumbnailed(data.split.test))

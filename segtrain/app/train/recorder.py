@@ -16,15 +16,15 @@ from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.runs import checkpoint
+from segtrain.runs.checkpoint import CheckpointWriter
 from segtrain.runs.contents import is_whole
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.writer import Writer
 
 
 class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
     """Lightning's checkpoints, written whole with a checksum and read back only if undamaged."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: CheckpointWriter) -> None:
         """Hand them to `writer`."""
         self.writer = writer
 
@@ -68,7 +68,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     A Lightning Checkpoint callback, because those run after the module and every other callback.
     """
 
-    def __init__(self, run: RunFolder, writer: Writer, every: Every, logbook: Logbook, stops: Stops) -> None:
+    def __init__(self, run: RunFolder, writer: CheckpointWriter, every: Every, logbook: Logbook, stops: Stops) -> None:
         """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
         self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
