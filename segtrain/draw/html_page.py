@@ -61,12 +61,14 @@ def paragraph(text: str, kind: str = "") -> str:
     return f'<p class="{kind}">{in_html(text)}</p>' if kind else f"<p>{in_html(text)}</p>"
 
 
-def bullets(texts: Iterable[str]) -> str:
+def html_list(texts: Iterable[str]) -> str:
     """Returns texts as a list."""
     return f"<ul>{''.join(f'<li>{in_html(text)}</li>' for text in texts)}</ul>"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str | Cell]], *, sorts: bool = False, last: str = "") -> str:
+def html_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str | Cell]], *, sorts: bool = False, last: str = ""
+) -> str:
     """Returns a table that scrolls by itself where it is wider than the screen.
 
     Args:

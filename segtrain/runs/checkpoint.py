@@ -39,7 +39,7 @@ PLAIN = (
 )
 
 
-def write(checkpoint: Mapping[str, Any], path: Path) -> None:
+def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Writes a checkpoint and its sum; at every moment `path` holds the old one or the new one, whole.
 
     Raises:
@@ -52,7 +52,7 @@ def write(checkpoint: Mapping[str, Any], path: Path) -> None:
         _replace(temporary, path, [digest])
 
 
-def read(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+def read_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """Returns the checkpoint, verified by its sum and loaded as data: no code in it can run.
 
     Raises:
@@ -77,7 +77,7 @@ def read_training(path: Path, map_location: str | torch.device = "cpu") -> dict[
     Raises:
         UserError: as `read`; or it lacks one of these.
     """
-    state: Any = read(path, map_location)
+    state: Any = read_checkpoint(path, map_location)
     problem = _missing(state)
     if problem:
         raise damaged(path, problem, "a checkpoint that training wrote")
@@ -116,12 +116,12 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
     """
     last, previous = folder / LAST, folder / PREVIOUS
     if not _is_whole(last):
-        write(checkpoint, last)
+        write_checkpoint(checkpoint, last)
         return
     with part(previous) as twin:
         sums = _sums(last)
         _link(last, twin)
-        write(checkpoint, last)
+        write_checkpoint(checkpoint, last)
         _replace(twin, previous, sums)
 
 

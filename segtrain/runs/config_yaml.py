@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from segtrain import plain_yaml
 from segtrain.errors import damaged
 from segtrain.runs.contents import is_whole
-from segtrain.runs.epochs import FROM_1, read
+from segtrain.runs.epochs import FROM_1, read_index
 
 PARTS = ("choices", "dataset", "aug", "data", "model", "loss", "optimizer", "scheduler", "trainer")  # of a config
 KEY = r"\.*[A-Za-z_][\w@/-]*(?:\.[\w@/-]+|\[\w+\])*"
@@ -41,7 +41,7 @@ def read_plain_config(text: str, path: Path) -> dict[str, Any]:
     for part in PARTS:
         if not isinstance(config.get(part, {}), dict):
             raise damaged(path, f"{kind_of(config.get(part))} under '{part}'", "a mapping there")
-    require_own(config, path)
+    require_self_contained(config, path)
     return config
 
 
@@ -69,8 +69,8 @@ def read_changes(text: str, path: Path) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or not all(map(_is_change, entries)):
         raise damaged(path, kind_of(entries), "a list of what was changed, and when")
     for entry in entries:
-        require_own(entry, path)
-        known = {name: read(entry, name) for name in ("epoch", "batch")}
+        require_self_contained(entry, path)
+        known = {name: read_index(entry, name) for name in ("epoch", "batch")}
         entry |= {name: index for name, index in known.items() if index is not None}
     return entries
 
@@ -90,7 +90,7 @@ def kind_of(value: Any) -> str:
     return "nothing" if value is None else type(value).__name__
 
 
-def require_own(config: Any, where: object) -> None:
+def require_self_contained(config: Any, where: object) -> None:
     """Raises UserError at a `${…}` that leads out of a config, leads back to itself, or stands for too much.
 
     Args:

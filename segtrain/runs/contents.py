@@ -168,7 +168,7 @@ def problem_of(mapping: Mapping[str, Any], fields: Mapping[str, Field]) -> str:
     return ""
 
 
-def checked(name: str, mapping: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def check_content(name: str, mapping: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Returns what a JSON file of a run says, with the defaults of what older versions did not write, and a problem.
 
     Args:

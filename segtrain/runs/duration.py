@@ -46,11 +46,11 @@ def forecast(jobs: Sequence[Planned], outputs: Path, slots: int | None) -> str:
     strange = sum(kind(job) not in took for job in left)
     doubt = f", which says little of {strange} that differ in data, model or length" if strange else ""
     if slots is None:
-        return f"{head}; each of the other {len(left)} takes about {words(statistics.mean(seconds))}, by {basis}{doubt}"
+        return f"{head}; each of the other {len(left)} takes about {time_in_words(statistics.mean(seconds))}, by {basis}{doubt}"
     at_once = min(slots, len(left))
     return (
         f"{head}; the {'other ' if done else ''}{len(left)} {'takes' if len(left) == 1 else 'take'} about "
-        f"{words(sum(seconds) / at_once)}, {at_once} at a "
+        f"{time_in_words(sum(seconds) / at_once)}, {at_once} at a "
         f"time, by {basis}{doubt}; longer beside other programs"
     )
 
@@ -64,7 +64,7 @@ def by_one_run(runs: int, seconds: float, threads: int, each: int, at_once: int)
         each: threads of a job of the sweep.
         at_once: jobs that run at a time.
     """
-    return f"{counted(runs, 'run')}, about {words(runs * seconds * threads / each / min(at_once, runs))}"
+    return f"{counted(runs, 'run')}, about {time_in_words(runs * seconds * threads / each / min(at_once, runs))}"
 
 
 def threads_seconds(jobs: Sequence[Planned], outputs: Path) -> dict[str, list[float]]:
@@ -104,7 +104,7 @@ def duration(status: Mapping[str, Any]) -> float | None:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
-def words(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
     """Returns a length of time as one says it: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"

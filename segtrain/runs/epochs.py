@@ -25,7 +25,7 @@ def written(name: str, index: int) -> dict[str, int]:
     return {f"{name}{FROM_1}": number_of(index)}
 
 
-def read(entry: Mapping[str, Any], name: str) -> int | None:
+def read_index(entry: Mapping[str, Any], name: str) -> int | None:
     """Returns the index from 0 that an entry of a file means, an earlier version's too; None where it has none."""
     if f"{name}{FROM_1}" in entry:
         return index_of(int(entry[f"{name}{FROM_1}"]))

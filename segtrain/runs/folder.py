@@ -297,7 +297,7 @@ class RunFolder:
         mapping = plain_json.read(self._text(name), self.path / name)
         if not isinstance(mapping, dict):
             raise damaged(self.path / name, kind_of(mapping), "a JSON object")
-        found, problem = contents.checked(name, mapping)
+        found, problem = contents.check_content(name, mapping)
         if problem:
             raise damaged(self.path / name, problem, "what a run writes there")
         return found

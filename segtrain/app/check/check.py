@@ -15,8 +15,12 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from segtrain.app.check.data_audit import Data, audit_data
+<<<<<<< HEAD
 from segtrain.app.check.page import page
 from segtrain.aug.audit.parts import Transform
+=======
+from segtrain.app.check.page import check_page
+>>>>>>> e518f00 (One meaning for each public name of runs, report and draw)
 from segtrain.config.objects import choices_of, plain
 from segtrain.config.values import check_values
 from segtrain.counted import counted
@@ -126,7 +130,7 @@ def _write(
         "data": data.numbers,
     }
     make_own(folder)
-    write_whole(folder / "check.html", page(report, lines, data))
+    write_whole(folder / "check.html", check_page(report, lines, data))
     report["seconds"] = round(time.monotonic() - began, 1)
     lines_json = [line.to_json() for line in lines]
     write_whole(folder / "check.json", json.dumps({**report, "lines": lines_json}, indent=1).encode())

@@ -10,7 +10,7 @@ from PIL import Image, ImageFile
 
 from segtrain.app.check.data_audit import Data
 from segtrain.area import shrink_labels
-from segtrain.draw.html_page import Cell, figure, group, html_page, inline, paragraph, table
+from segtrain.draw.html_page import Cell, figure, group, html_page, html_table, inline, paragraph
 from segtrain.files import opened
 from segtrain.printable import in_html
 
@@ -21,7 +21,7 @@ MOST_CODES = 6  # values outside the classes named under a mask
 VERDICTS = ("fail", "warn", "ok", "unmeasured")
 
 
-def page(report: Mapping[str, Any], lines: Sequence[Any], data: Data) -> str:
+def check_page(report: Mapping[str, Any], lines: Sequence[Any], data: Data) -> str:
     """Returns the page: what is wrong first, with pictures; then all lines; then pictures of what is worth a look."""
     counts = ", ".join(f"{sum(line.verdict == verdict for line in lines)} {verdict}" for verdict in VERDICTS[:3])
     parts = [f"<h1>{in_html(report['title'])}</h1>"]
@@ -43,7 +43,7 @@ def _table(lines: Sequence[Any]) -> str:
     for line in lines:
         threshold = line.threshold if line.threshold != "none" else ""
         rows.append([line.check, line.shown, Cell(line.verdict, line.verdict), threshold, line.meaning])
-    return table(("check", "value", "verdict", "threshold", "meaning"), rows)
+    return html_table(("check", "value", "verdict", "threshold", "meaning"), rows)
 
 
 def _section(line: Any, data: Data) -> str:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from segtrain.app.evaluate import figures
 from segtrain.app.evaluate.findings import Evaluated, pictured
-from segtrain.app.evaluate.page import page
+from segtrain.app.evaluate.page import evaluate_page
 from segtrain.app.evaluate.robustness import keep
 from segtrain.commands import command
 from segtrain.draw import pictures as plots
@@ -37,7 +37,7 @@ def write(found: Evaluated, folder: Path) -> None:
         figures.degradation(folder / "shifts.png", found.curves)
         if found.plainly and found.loaded[0].run.has_results:  # else the weights may change
             keep(found.under, found.data, found.loaded[0].run.robustness, found.wanted.seed)
-    write_whole(folder / "evaluate.html", page(found, folder))
+    write_whole(folder / "evaluate.html", evaluate_page(found, folder))
     RunFolder(folder).write_results(found.results)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from segtrain.app.evaluate.findings import Evaluated, pictured
 from segtrain.draw import pictures as plots
-from segtrain.draw.html_page import Cell, figure, group, html_page, inline, key, paragraph, table
+from segtrain.draw.html_page import Cell, figure, group, html_page, html_table, inline, key, paragraph
 from segtrain.draw.html_page import image as image_of
 from segtrain.files import bytes_of
 from segtrain.parts import empty_images
@@ -41,7 +41,7 @@ METHOD = (
 )
 
 
-def page(found: Evaluated, folder: Path) -> str:
+def evaluate_page(found: Evaluated, folder: Path) -> str:
     """Returns the page; figures that lie in `folder` are taken up into it."""
     names = " and ".join(one.run.path.name for one in found.loaded)
     results, part, how = found.results, found.data.part, found.how()
@@ -137,7 +137,7 @@ def _shifts(found: Evaluated) -> str:
 
 def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], last: str = "") -> str:
     """Returns a table of rows with their names; the other cells are HTML."""
-    return table(heads, [[name, *map(Cell, cells)] for name, cells in rows], last=last)
+    return html_table(heads, [[name, *map(Cell, cells)] for name, cells in rows], last=last)
 
 
 def _figure(path: Path, words: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
+from segtrain.app.preview.sheets import Sheet, Strip, Version, write_json, write_page, write_sheets
 from segtrain.aug import Policy
 from segtrain.aug.trace import alone, traced, untouched
 from segtrain.counted import counted
@@ -94,6 +94,6 @@ def _strips(
     for index in indices:
         image, mask = dataset.read(index)
         key = (config.seed, index_of(config.epoch), index, config.view)
-        cells = [Cell(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
+        cells = [Version(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
         strips.append(Strip(dataset.ids[index], cells))
     return strips

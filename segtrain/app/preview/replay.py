@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
+from segtrain.app.preview.sheets import Sheet, Strip, Version, write_json, write_page, write_sheets
 from segtrain.aug.policy import planes
 from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
@@ -60,8 +60,8 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
     policy = build_schedule(config, dataset, split).at(epoch)
     seen, drawn = traced(policy, image, mask, key)
     cells = [
-        Cell("as stored", (image, mask), {}),
-        Cell(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
+        Version("as stored", (image, mask), {}),
+        Version(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
     ]
     folder = Path(wanted.outputs) / "preview" / "replay" / run.path.name
     folder /= folder_name([dataset.ids[index], f"epoch={wanted.epoch}", f"view={wanted.view}"])

@@ -13,7 +13,7 @@ from segtrain.aug.policy import Pair
 from segtrain.aug.trace import OPS, Drawn
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.draw import pictures as plots
-from segtrain.draw.html_page import group, html_page, inline, key, paragraph, table
+from segtrain.draw.html_page import group, html_page, html_table, inline, key, paragraph
 from segtrain.draw.html_page import image as image_of
 from segtrain.files import write_whole
 from segtrain.printable import in_html
@@ -27,7 +27,7 @@ SHRUNK = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IM
 STYLE = Path(__file__).with_name("preview.css")
 
 
-class Cell(NamedTuple):
+class Version(NamedTuple):
     """Holds one version of a sample: its head, image and mask, and what was drawn for it."""
 
     head: str
@@ -39,7 +39,7 @@ class Strip(NamedTuple):
     """Holds the versions of one sample, the untouched one first."""
 
     name: str
-    cells: list[Cell]
+    cells: list[Version]
 
 
 class Sheet(NamedTuple):
@@ -130,7 +130,7 @@ def _table(strip: Strip) -> str:
     if not names:
         return ""
     rows = [[name, *(columns[i].get(name, "") for i in shown)] for name in names]
-    drawn = table(["", *(strip.cells[i].head for i in shown)], rows)
+    drawn = html_table(["", *(strip.cells[i].head for i in shown)], rows)
     return f"<details><summary>drawn parameters</summary>{drawn}</details>"
 
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.app.report.design import Table, arrange
-from segtrain.app.report.read_runs import Repetition, Run, groups_of, is_harmless, key_of
-from segtrain.app.report.scores import value
+from segtrain.app.report.design import ScoreTable, arrange
+from segtrain.app.report.read_runs import Repetition, Run, groups_of_run, is_harmless, key_of
+from segtrain.app.report.scores import score_of_image
 
 BASELINE = "none"  # the policy without augmentation
 POLICY = ("aug", "aug.strength")  # the keys that an arm's label says itself
@@ -48,16 +48,18 @@ class Arm(NamedTuple):
         """Returns what arms of several strengths have in common."""
         return ", ".join([self.policy, *self.ops, *self.others])
 
-    def table(self, score: str) -> Table | None:
+    def table(self, score: str) -> ScoreTable | None:
         """Returns what its finished runs score; None without any."""
         runs = self.finished
-        values = {rep: {name: value(row, score) for name, row in run.images.items()} for rep, run in runs.items()}
+        values = {
+            rep: {name: score_of_image(row, score) for name, row in run.images.items()} for rep, run in runs.items()
+        }
         return arrange(values, groups_of_all(list(runs.values())))
 
 
 def groups_of_all(runs: Sequence[Run]) -> dict[str, str]:
     """Returns the group of every test image of the runs."""
-    return {name: group for run in runs for name, group in groups_of(run).items()}
+    return {name: group for run in runs for name, group in groups_of_run(run).items()}
 
 
 def arms_of(runs: Sequence[Run]) -> list[Arm]:

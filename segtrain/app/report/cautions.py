@@ -8,7 +8,7 @@ from segtrain.app.report.contrasts import Contrast
 from segtrain.app.report.design import Design
 from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
 from segtrain.app.report.read_runs import Run, is_harmless
-from segtrain.app.report.scores import empty_images, false_positives
+from segtrain.app.report.scores import count_false_positives, empty_images
 from segtrain.app.report.verdict import points, units_in_words
 from segtrain.runs.run_files import ENVIRONMENT as ENVIRONMENT_FILE
 
@@ -160,7 +160,7 @@ def _few_empty(arms: Sequence[Arm]) -> list[str]:
     """Returns whether what false positives cost rests on few images."""
     runs = [run for arm in arms for run in arm.finished.values()]
     empty = empty_images(runs, "dice")
-    if not empty or len(empty) >= FEW_EMPTY or not false_positives(runs, "dice", empty).found:
+    if not empty or len(empty) >= FEW_EMPTY or not count_false_positives(runs, "dice", empty).found:
         return []
     return [
         f"{len(empty)} test image{' is' if len(empty) == 1 else 's are'} empty: an arm's false positives there weigh 0 "

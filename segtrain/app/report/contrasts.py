@@ -9,9 +9,9 @@ import numpy as np
 from segtrain.app.report import cross_checks, paired
 from segtrain.app.report.arms import Arm, baseline_of, groups_of_all
 from segtrain.app.report.cross_checks import Neighbours
-from segtrain.app.report.design import Design, Table, arrange
+from segtrain.app.report.design import Design, ScoreTable, arrange
 from segtrain.app.report.paired import Estimate
-from segtrain.app.report.scores import value
+from segtrain.app.report.scores import score_of_image
 
 ALPHA = 1 - paired.LEVEL
 NOT_BY_CHANCE = 0.05  # p from which the likeness of neighbours counts as found
@@ -23,7 +23,7 @@ class Contrast(NamedTuple):
     arm: Arm
     baseline: Arm
     score: str
-    table: Table  # of the differences
+    table: ScoreTable  # of the differences
     estimate: Estimate
     of_images: dict[str, float]  # mean difference over the repetitions that test it
     left_out: int  # test images without a score, as no pixel of them counts
@@ -71,7 +71,7 @@ def contrasts(arms: Sequence[Arm], score: str) -> list[Contrast]:
     return [
         c._replace(
             p_holm=p,
-            at_once=paired.limits(c.estimate, level),
+            at_once=paired.interval_at(c.estimate, level),
             neighbours=alike if _stand_alone(c.table) else None,
         )
         for c, p in zip(found, ps, strict=True)
@@ -93,7 +93,7 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
     runs = [of[rep] for rep in shared for of in (ours, theirs)]
     differences = {
         rep: {
-            name: value(row, score) - value(theirs[rep].images[name], score)
+            name: score_of_image(row, score) - score_of_image(theirs[rep].images[name], score)
             for name, row in ours[rep].images.items()
             if name in theirs[rep].images
         }
@@ -124,7 +124,7 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
     )
 
 
-def _neighbours(tables: Sequence[Table]) -> Neighbours | None:
+def _neighbours(tables: Sequence[ScoreTable]) -> Neighbours | None:
     """Returns how alike neighbouring test images differ, if that is more than chance and no group is named."""
     alone = [table for table in tables if _stand_alone(table)]
     same = [table for table in alone if table.units == alone[0].units]
@@ -132,7 +132,7 @@ def _neighbours(tables: Sequence[Table]) -> Neighbours | None:
     return found if found is not None and found.p < NOT_BY_CHANCE else None
 
 
-def _stand_alone(table: Table) -> bool:
+def _stand_alone(table: ScoreTable) -> bool:
     return table.design in (Design.CROSSED, Design.OWN_SETS) and not table.grouped
 
 

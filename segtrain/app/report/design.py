@@ -32,7 +32,7 @@ class Design(Enum):
     ONE = "nothing: there is one repetition"
 
 
-class Table(NamedTuple):
+class ScoreTable(NamedTuple):
     """Holds values by row and unit."""
 
     rows: tuple[str, ...]  # such as "seed 3"
@@ -68,7 +68,7 @@ class Table(NamedTuple):
         return paired.over_rows(self.of_rows)._replace(units=len(self.units))
 
 
-def arrange(values: Scored, groups: Mapping[str, str]) -> Table | None:
+def arrange(values: Scored, groups: Mapping[str, str]) -> ScoreTable | None:
     """Returns the table of values by image, NaN being none; None without any value.
 
     Args:
@@ -94,7 +94,7 @@ def arrange(values: Scored, groups: Mapping[str, str]) -> Table | None:
     if len(rows) < 2:
         design = Design.ONE
     cells = np.array([[of.get(unit, math.nan) for unit in units] for of in rows.values()])
-    return Table(tuple(rows), tuple(units), cells, design, seeds, len(images), draws, again)
+    return ScoreTable(tuple(rows), tuple(units), cells, design, seeds, len(images), draws, again)
 
 
 def _folds_joined(values: Scored) -> dict[Repetition, dict[str, float]]:

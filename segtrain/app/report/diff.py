@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-from segtrain.app.report.run_arguments import named
+from segtrain.app.report.run_arguments import read_arguments
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.parts.config_changes import completed, differences
-from segtrain.runs.epochs import number_of, read, written
+from segtrain.runs.epochs import number_of, read_index, written
 from segtrain.runs.find_run import find_run
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.image_table import Scores
@@ -29,21 +29,21 @@ def diff(arguments: Sequence[str]) -> None:
     Raises:
         UserError: not two runs.
     """
-    names, options = named(arguments, USAGE, ("outputs",))
+    names, options = read_arguments(arguments, USAGE, ("outputs",))
     if len(names) != 2:
         raise UserError(f"diff compares two runs; expected: {USAGE}; got {' '.join(names) or 'nothing'}")
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
     console = Screen()
     console.width = console.width if console.is_terminal else WIDTH
     console.print(f"a  {one.path}\nb  {other.path}", soft_wrap=True)
-    for title, rows in parts(one, other).items():
+    for title, rows in find_differences(one, other).items():
         table = Table("", "a", "b", title=title, title_justify="left", pad_edge=False)
         for row in rows:
             table.add_row(*(_text(cell) for cell in row))
         console.print(table if rows else f"{title}: no difference")
 
 
-def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
+def find_differences(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
     """Returns title to (what, in a, in b), of what differs."""
     for run in (one, other):
         run.require_whole()
@@ -99,7 +99,7 @@ def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]
 
 def _numbered(results: Mapping[str, Any]) -> dict[str, Any]:
     """Returns results with the best epoch counted from 1, of earlier versions too."""
-    best = read(results, "best_epoch")
+    best = read_index(results, "best_epoch")
     rest = {key: value for key, value in results.items() if key != "best_epoch"}
     return rest if best is None else rest | written("best_epoch", best)
 

@@ -14,7 +14,7 @@ from segtrain.app.report.arms import Arm, Choice, arms_of, choice
 from segtrain.app.report.contrasts import Contrast, contrasts
 from segtrain.app.report.read_runs import Run, read_whole_runs
 from segtrain.app.report.robustness import Robustness, find_robustness
-from segtrain.app.report.scores import FalsePositives, empty_images, false_positives, value
+from segtrain.app.report.scores import FalsePositives, count_false_positives, empty_images, score_of_image
 from segtrain.errors import damaged
 from segtrain.files import followed, make_own, text_of, write_whole
 from segtrain.runs.contents import are_texts
@@ -37,7 +37,7 @@ class Findings(NamedTuple):
     empty: dict[str, dict[str, FalsePositives]]  # score to arm's name to predictions on empty images; those with any
 
 
-def find(folders: Sequence[Path]) -> Findings:
+def compare_runs(folders: Sequence[Path]) -> Findings:
     """Reads the runs and compares them.
 
     Raises:
@@ -60,7 +60,7 @@ def _on_empty(arms: Sequence[Arm], score: str) -> dict[str, FalsePositives]:
     """Returns the predictions on empty images by arm; none where no test image is empty."""
     runs = {arm.name: list(arm.finished.values()) for arm in arms}
     empty = empty_images([run for of in runs.values() for run in of], score)
-    return {name: false_positives(of, score, empty) for name, of in runs.items() if of} if empty else {}
+    return {name: count_false_positives(of, score, empty) for name, of in runs.items() if of} if empty else {}
 
 
 def _missing(folders: Sequence[Path], there: Collection[Path]) -> list[str]:
@@ -104,5 +104,5 @@ def featured(found: Findings) -> Contrast | None:
 
 def score_of(run: Run) -> float:
     """Returns a run's mean over its test images of the foreground Dice; rightly empty ones count as 1."""
-    known = [one for row in run.images.values() if not math.isnan(one := value(row, SCORE))]
+    known = [one for row in run.images.values() if not math.isnan(one := score_of_image(row, SCORE))]
     return float(np.mean(known)) if known else math.nan

@@ -15,7 +15,7 @@ from segtrain.app.report.findings import Findings, featured
 from segtrain.app.report.robustness import Robustness
 from segtrain.app.report.verdict import own_interval, points
 from segtrain.counted import counted
-from segtrain.draw.html_page import Cell, bullets, figure, group, html_page, inline, own_text, paragraph, table
+from segtrain.draw.html_page import Cell, figure, group, html_list, html_page, html_table, inline, own_text, paragraph
 from segtrain.draw.pictures import THUMBNAIL, THUMBNAIL_COLUMNS, thumbnailed
 from segtrain.errors import UserError
 from segtrain.files import opened
@@ -104,7 +104,7 @@ def _empty_rows(found: Findings) -> list[list[str]]:
 
 def set_markdown(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn]) -> str:
     """Returns report.md: the same words and tables, figures by name."""
-    said = [*verdict.sentences(found.choice, found.contrasts, found.arms)]
+    said = [*verdict.verdict_sentences(found.choice, found.contrasts, found.arms)]
     lines = [f"# {in_markdown(found.title)}", "", in_markdown(_intro(found)), ""]
     lines += [f"> **Careful:** {in_markdown(warning)}\n" for warning in found.warnings]
     lines += _markdown_bullets(said)
@@ -146,11 +146,11 @@ def set_html(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Dr
 
 
 def _parts(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Drawn], svgs: dict[str, str]) -> list[str]:
-    said = verdict.sentences(found.choice, found.contrasts, found.arms)
+    said = verdict.verdict_sentences(found.choice, found.contrasts, found.arms)
     parts = [f"<h1>{in_html(found.title)}</h1>", paragraph(_intro(found), "soft")]
     parts += [paragraph(warning, "warning") for warning in found.warnings]
     parts += [paragraph(sentence, "verdict") for sentence in said]
-    parts += ["<h2>What to do next</h2>" + bullets(verdict.next_steps(found.choice, found.contrasts))]
+    parts += ["<h2>What to do next</h2>" + html_list(verdict.next_steps(found.choice, found.contrasts))]
     parts += ["<h2>The arms</h2>", _table(list(rows[0]), [list(row.values()) for row in rows])]
     parts.append(_figures(svgs, [d for d in drawn if d.name in ("dose-response", "differences")]))
     if found.robustness:
@@ -164,13 +164,13 @@ def _parts(found: Findings, rows: Sequence[dict[str, str]], drawn: Sequence[Draw
     parts.append(images_section(featured(found), svgs.get("images"), POINTS))
     parts += ["<h2>What the networks saw</h2>", sheets(found.arms)]
     parts += [f"<h2>Learning</h2>{_figure_of(svgs[d.name], d.caption)}" for d in drawn if d.name == "learning"]
-    parts.append(f"<h2>Conditions</h2>{bullets(_conditions(found))}<h2>Method</h2>{paragraph(METHOD)}")
+    parts.append(f"<h2>Conditions</h2>{html_list(_conditions(found))}<h2>Method</h2>{paragraph(METHOD)}")
     return parts
 
 
 def _robustness(found: Findings, robust: Robustness, drawn: Sequence[Drawn], svgs: dict[str, str]) -> list[str]:
     return [
-        f"<h2>{robustness.TITLE}</h2>" + bullets(robustness.robustness_sentences(robust, found.arms)),
+        f"<h2>{robustness.TITLE}</h2>" + html_list(robustness.robustness_sentences(robust, found.arms)),
         _figures(svgs, [one for one in drawn if one.name.startswith("robustness")]),
         _table(*robustness.robustness_table(robust, found.arms)),
         paragraph(robustness.NOTE, "soft"),
@@ -179,7 +179,7 @@ def _robustness(found: Findings, robust: Robustness, drawn: Sequence[Drawn], svg
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a table that sorts by a click on a head: by numbers, where cells begin with one."""
-    return table(heads, [[_cell(text) for text in row] for row in rows], sorts=True)
+    return html_table(heads, [[_cell(text) for text in row] for row in rows], sorts=True)
 
 
 def _cell(text: str) -> Cell:

@@ -27,7 +27,7 @@ POWER = 0.8  # with which a difference is to be found, by the convention of Cohe
 NONE = (math.nan, math.nan)
 
 
-class Part(NamedTuple):
+class MeanSquare(NamedTuple):
     """Holds one mean square in the variance of a mean, over the number of observations; below 0 it is subtracted."""
 
     value: float
@@ -43,7 +43,7 @@ class Estimate(NamedTuple):
     low: float = math.nan  # of the 95 % interval
     high: float = math.nan
     p: float = math.nan  # two-sided, of no difference
-    parts: tuple[Part, ...] = ()
+    parts: tuple[MeanSquare, ...] = ()
     seed_sd: float = math.nan  # standard deviation of the rows' effects, of the units' and of the rest
     image_sd: float = math.nan
     rest_sd: float = math.nan
@@ -70,7 +70,11 @@ def crossed(difference: np.ndarray) -> Estimate:
     ms_rows, ms_units = float(units * of_rows.var(ddof=1)), float(rows * of_units.var(ddof=1))
     ms_rest = float((rest**2).sum()) / ((rows - 1) * (units - 1))
     n = rows * units
-    parts = (Part(ms_rows / n, rows - 1), Part(ms_units / n, units - 1), Part(-ms_rest / n, (rows - 1) * (units - 1)))
+    parts = (
+        MeanSquare(ms_rows / n, rows - 1),
+        MeanSquare(ms_units / n, units - 1),
+        MeanSquare(-ms_rest / n, (rows - 1) * (units - 1)),
+    )
     sds = [math.sqrt(max(0.0, v)) for v in ((ms_rows - ms_rest) / units, (ms_units - ms_rest) / rows, ms_rest)]
     return _with_interval(Estimate(mean, rows, units, math.nan, math.nan, math.nan, parts, *sds))
 
@@ -82,7 +86,7 @@ def over_rows(difference: np.ndarray) -> Estimate:
     if rows < 2:
         return Estimate(mean, rows, 0)
     variance = float(difference.var(ddof=1))
-    parts = (Part(variance / rows, rows - 1),)
+    parts = (MeanSquare(variance / rows, rows - 1),)
     return _with_interval(Estimate(mean, rows, 0, parts=parts, seed_sd=math.sqrt(variance)))
 
 
@@ -105,15 +109,15 @@ def overlapping(difference: np.ndarray, of_seeds: np.ndarray | None = None) -> E
     if rows < 2:
         return Estimate(mean, rows, units)
     variance = float(of_rows.var(ddof=1))
-    parts = [Part(variance / rows, rows - 1)]
+    parts = [MeanSquare(variance / rows, rows - 1)]
     share = (known.astype(float) @ known.T) / np.outer(counts, counts)
     pair = np.triu_indices(rows, 1)
     if share[pair].any():
         of_units, freedom = _units_variance(np.where(known, difference - of_rows[:, None], 0.0), known)
         if of_units > 0:
-            parts.append(Part(float(share[pair].mean()) * of_units, freedom))
+            parts.append(MeanSquare(float(share[pair].mean()) * of_units, freedom))
     if of_seeds is not None and len(of_seeds) > 1:
-        parts.append(Part(float(of_seeds.var(ddof=1)) / len(of_seeds), len(of_seeds) - 1))
+        parts.append(MeanSquare(float(of_seeds.var(ddof=1)) / len(of_seeds), len(of_seeds) - 1))
     return _with_interval(Estimate(mean, rows, units, parts=tuple(parts), seed_sd=math.sqrt(variance)))
 
 
@@ -137,7 +141,7 @@ def _units_variance(rest: np.ndarray, known: np.ndarray) -> tuple[float, float]:
 
 
 def _with_interval(found: Estimate) -> Estimate:
-    low, high = limits(found, LEVEL)
+    low, high = interval_at(found, LEVEL)
     return found._replace(low=low, high=high, p=p_of(found))
 
 
@@ -148,7 +152,7 @@ def p_of(found: Estimate) -> float:
     return _beyond(found.parts)(abs(found.mean)) if any(part.value for part in found.parts) else float(found.mean == 0)
 
 
-def limits(found: Estimate, level: float) -> tuple[float, float]:
+def interval_at(found: Estimate, level: float) -> tuple[float, float]:
     """Returns the interval of an estimate at a level such as .95; NaN where there is none."""
     if not found.parts:
         return NONE
@@ -163,7 +167,7 @@ def limits(found: Estimate, level: float) -> tuple[float, float]:
     return found.mean - most, found.mean + most
 
 
-def _beyond(parts: Sequence[Part]) -> Callable[[float], float]:
+def _beyond(parts: Sequence[MeanSquare]) -> Callable[[float], float]:
     """Returns the probability that the mean is off by more than so much, either way."""
     largest = max(abs(part.value) for part in parts)
     counted = [part for part in parts if abs(part.value) > 1e-9 * largest]  # less is rounding
@@ -204,7 +208,7 @@ class Needed(NamedTuple):
     units: int | None  # test images or groups, with these seeds
 
 
-def needed(found: Estimate, arms: int = 1, limit: int = 1000) -> Needed:
+def needed_for_power(found: Estimate, arms: int = 1, limit: int = 1000) -> Needed:
     """Returns at how many seeds, or units, a true difference of the size seen is found with a power of 80 %.
 
     With the spreads as they were estimated, by the test of `paired.crossed` at 5 % over the number of arms
@@ -240,6 +244,10 @@ def power(found: Estimate, rows: int, units: int, arms: int = 1) -> float:
     total = of_rows + of_units - rest
     if total <= 0:
         return 1.0
-    parts = (Part(of_rows, rows - 1), Part(of_units, units - 1), Part(-rest, (rows - 1) * (units - 1)))
-    reach = limits(found._replace(mean=0.0, parts=parts), 1 - (1 - LEVEL) / arms)[1]
+    parts = (
+        MeanSquare(of_rows, rows - 1),
+        MeanSquare(of_units, units - 1),
+        MeanSquare(-rest, (rows - 1) * (units - 1)),
+    )
+    reach = interval_at(found._replace(mean=0.0, parts=parts), 1 - (1 - LEVEL) / arms)[1]
     return float(special.ndtr((abs(found.mean) - reach) / total**0.5))

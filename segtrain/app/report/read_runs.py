@@ -35,7 +35,7 @@ RECKONED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data.batch_size": ("a number", is_number),
     "trainer.accumulate_grad_batches": ("a number, or nothing", lambda value: value is None or is_number(value)),
     **dict.fromkeys((DEAL, FOLD), ("a whole number, or nothing", lambda value: value is None or is_whole(value))),
-    "dataset.split.group": ("a pattern, or nothing", lambda value: value is None or is_pattern(value)),
+    "dataset.split.group": ("a pattern, or nothing", lambda value: value is None or is_expression(value)),
 }
 
 
@@ -155,7 +155,7 @@ def is_harmless(key: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in (key, f"choices.{key}") for pattern in HARMLESS)
 
 
-def is_pattern(value: Any) -> bool:
+def is_expression(value: Any) -> bool:
     """Returns whether a value is a regular expression."""
     try:
         return is_text(value) and bool(re.compile(value))
@@ -186,7 +186,7 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def groups_of(run: Run) -> dict[str, str]:
+def groups_of_run(run: Run) -> dict[str, str]:
     """Returns test image to the group (patient, scan, stack) that it belongs to; itself where it stands alone.
 
     split.json says it. Runs of older versions say there only what the data itself knows: for those the split's `group`

@@ -11,10 +11,10 @@ import numpy as np
 from segtrain.app.report import figures, page, verdict
 from segtrain.app.report.arms import Arm
 from segtrain.app.report.figures import Drawn
-from segtrain.app.report.findings import SCORE, Findings, featured, find, score_of
+from segtrain.app.report.findings import SCORE, Findings, compare_runs, featured, score_of
 from segtrain.app.report.read_runs import Run
 from segtrain.app.report.robustness import robustness_figures
-from segtrain.app.report.run_arguments import named, unread
+from segtrain.app.report.run_arguments import read_arguments, unread_key
 from segtrain.app.report.verdict import own_interval, p_value, points
 from segtrain.errors import UserError
 from segtrain.files import followed, make_own, write_whole
@@ -39,7 +39,7 @@ def report(arguments: Sequence[str]) -> None:
     Raises:
         UserError: no folder is named, there is no run in it, or a key that is none of these.
     """
-    names, options = named(arguments, USAGE, ("to", "times"))
+    names, options = read_arguments(arguments, USAGE, ("to", "times"))
     folders = [Path(name) for name in names]
     times = SWITCH.get(options.get("times", "true").lower())
     if not folders or times is None:
@@ -47,13 +47,13 @@ def report(arguments: Sequence[str]) -> None:
         raise UserError(f"report reads the run folders of a sweep; expected: {USAGE}; got: {got}")
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         if KEY.fullmatch(missing[0]):
-            raise unread(missing[0], USAGE)
+            raise unread_key(missing[0], USAGE)
         raise UserError(f"there is no folder {', '.join(missing)}; expected the folder of a sweep, outputs/NAME")
     to = Path(options["to"]) if "to" in options else folders[0] if len(folders) == 1 else Path("outputs/report")
     found = write_report(folders, to, times)
     for warning in found.warnings:
         print_text(f"careful: {warning}")
-    for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
+    for sentence in verdict.verdict_sentences(found.choice, found.contrasts, found.arms):
         print_text(sentence)
     for step in verdict.next_steps(found.choice, found.contrasts):
         print_text(f"next: {step}")
@@ -71,11 +71,11 @@ def write_report(folders: Sequence[Path], to: Path, times: bool = True) -> Findi
     Raises:
         UserError: there is no run, or the disk does not take it.
     """
-    found = find(folders)
+    found = compare_runs(folders)
     drawn = _drawn(found)
     to = followed(to)
     make_own(to / "figures", to)
-    svgs = {one.name: figures.write(one, to / "figures") for one in drawn}
+    svgs = {one.name: figures.write_drawn(one, to / "figures") for one in drawn}
     rows = [_row(arm, found, times) for arm in found.arms]
     write_csv(to / "runs.csv", [_run_row(arm, run, times) for arm in found.arms for run in arm.runs.values()])
     write_whole(to / "report.md", page.set_markdown(found, rows, drawn))
@@ -85,22 +85,22 @@ def write_report(folders: Sequence[Path], to: Path, times: bool = True) -> Findi
 
 def _drawn(found: Findings) -> list[Drawn]:
     if not found.contrasts:
-        return [one for one in (figures.learning_curves(found.arms),) if one]
+        return [one for one in (figures.draw_learning_curves(found.arms),) if one]
     many = len(found.by_class) > 1
     wanted = [
-        figures.dose_response(found.contrasts, "mean of the foreground classes", "dose-response"),
-        figures.differences(found.contrasts),
+        figures.draw_dose_response(found.contrasts, "mean of the foreground classes", "dose-response"),
+        figures.draw_differences(found.contrasts),
         *(
-            figures.dose_response(of, name, f"dose-response-{figures.file_name(name)}")
+            figures.draw_dose_response(of, name, f"dose-response-{figures.file_name(name)}")
             for name, of in found.by_class.items()
             if many
         ),
-        figures.learning_curves(found.arms),
+        figures.draw_learning_curves(found.arms),
     ]
     if found.robustness:
         wanted += robustness_figures(found.robustness, found.arms, found.contrasts)
     if (shown := featured(found)) and shown.of_images:
-        wanted.append(figures.per_image(shown))
+        wanted.append(figures.draw_images(shown))
     return [one for one in wanted if one]
 
 

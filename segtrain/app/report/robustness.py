@@ -174,7 +174,7 @@ def _degradation(found: Robustness, arms: Sequence[Arm]) -> Drawn:
         axes.set_title(letters_of(name), fontsize=10, loc="left")
     _along(panels, len(found.shifts), "strength of the shift")
     figure.supylabel("Dice, mean over images and seeds", fontsize=figures.FONT)
-    figures.legend(figure)
+    figures.add_legend(figure)
     return Drawn("robustness", "How Dice falls as the test images are shifted, mean over seeds and images.", figure)
 
 
@@ -201,7 +201,7 @@ def _doses(found: Robustness, clean: Sequence[Contrast]) -> Drawn | None:
         axes.set_title(letters_of(kind), fontsize=10, loc="left")
     _along(panels, len(several), "aug.strength of the training")
     figure.supylabel("Dice points against no augmentation", fontsize=figures.FONT)
-    figures.legend(figure)
+    figures.add_legend(figure)
     caption = (
         "What each dose of augmentation buys on the test images as they are, and under each shift at its greatest."
     )

@@ -29,7 +29,7 @@ class FalsePositives(NamedTuple):
         return f"{self.found} of {self.empty} ({self.found / self.empty:.0%})" if self.empty else ""
 
 
-def value(row: Mapping[str, float], score: str) -> float:
+def score_of_image(row: Mapping[str, float], score: str) -> float:
     """Returns the score of an image, in [0, 1]; 1 where it is rightly empty.
 
     NaN where no pixel of it counts, or where the run has no such score.
@@ -71,8 +71,8 @@ def _is_empty(row: Mapping[str, float], score: str) -> bool:
     return (counts.get(of, math.nan) if of else sum(n for name, n in counts.items() if name != BACKGROUND)) == 0
 
 
-def false_positives(runs: Sequence[Run], score: str, empty: set[str]) -> FalsePositives:
+def count_false_positives(runs: Sequence[Run], score: str, empty: set[str]) -> FalsePositives:
     """Returns on how many of the empty images the runs predict what is not there."""
-    scored = [value(run.images[name], score) for run in runs for name in empty & run.images.keys()]
+    scored = [score_of_image(run.images[name], score) for run in runs for name in empty & run.images.keys()]
     known = [one for one in scored if not math.isnan(one)]
     return FalsePositives(len(known), sum(one < 1 for one in known))

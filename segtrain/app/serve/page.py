@@ -279,7 +279,7 @@ def _login_page(message: str) -> str:
     return document("segtrain", LINK, own_file("login.html").replace("<!--message-->", in_html(message)))
 
 
-def run(server: Server, listener: socket.socket) -> None:
+def run_server(server: Server, listener: socket.socket) -> None:
     """Answers until a signal ends it; nothing is logged."""
     settings = uvicorn.Config(
         server.app, log_level="critical", access_log=False, ws="none", lifespan="on", server_header=False,

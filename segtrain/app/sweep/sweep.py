@@ -80,7 +80,7 @@ def expected(launcher: Any, tasks: Sequence[job.Task]) -> str:
 def conclude(folder: Path) -> None:
     """Write the report of a sweep's folder, and print its verdict."""
     found = write_report([folder], folder)
-    for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
+    for sentence in verdict.verdict_sentences(found.choice, found.contrasts, found.arms):
         print_text(sentence)
     print_text(f"the whole report: {folder / 'report.html'}")
 

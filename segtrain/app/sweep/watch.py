@@ -16,7 +16,7 @@ from rich.text import Text
 from segtrain.app.sweep.pool import Outcome
 from segtrain.counted import counted
 from segtrain.files import text_of
-from segtrain.runs.duration import words
+from segtrain.runs.duration import time_in_words
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
 from segtrain.screen import Screen
@@ -96,7 +96,7 @@ class Watch:
             return f"{counted(self.total, 'job')}: {said}; {(time.monotonic() - self.began) / 60:.1f} min"
         worked = [outcome.seconds for outcome in ended if outcome.answer.state == "finished"]
         time_left = (
-            f"; about {words(left * sum(worked) / len(worked) / min(self.slots, left))} left"
+            f"; about {time_in_words(left * sum(worked) / len(worked) / min(self.slots, left))} left"
             if worked and self.slots
             else ""
         )

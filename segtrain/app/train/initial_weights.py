@@ -79,7 +79,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             found: Any = safetensors.torch.load_file(path)
         elif path.with_name(f"{path.name}.sha256").exists():
-            found = checkpoint.read(path)
+            found = checkpoint.read_checkpoint(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:

@@ -34,7 +34,7 @@ class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """The checkpoint at `path`, on the CPU; plain tensors and containers only."""
-        return checkpoint.read(Path(path))
+        return checkpoint.read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete a checkpoint."""

@@ -50,7 +50,7 @@ def test_all_intervals_hold_at_once_and_so_does_that_of_the_arm_that_is_picked(s
         tables = arms(rng, 8, shared)
         level = cross_checks.level_for_each(tables)
         found = [paired.crossed(table) for table in tables]
-        holds = [low <= 0 <= high for low, high in (paired.limits(one, level) for one in found)]
+        holds = [low <= 0 <= high for low, high in (paired.interval_at(one, level) for one in found)]
         best = int(np.argmax([one.mean for one in found]))
         all_hold, picked = all_hold + all(holds), picked + holds[best]
         picked_alone += found[best].low <= 0 <= found[best].high
