@@ -72,10 +72,10 @@ def read_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dic
 
 
 def read_training(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Returns the checkpoint of a training, as `read`: its weights, its epoch, and where its training stands.
+    """Returns the checkpoint of a training, as `read_checkpoint`: its weights, its epoch, and where its training stands.
 
     Raises:
-        UserError: as `read`; or it lacks one of these.
+        UserError: as `read_checkpoint`; or it lacks one of these.
     """
     state: Any = read_checkpoint(path, map_location)
     problem = _missing(state)
@@ -112,7 +112,7 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
     an old one that is cut off does not replace previous.ckpt at all.
 
     Raises:
-        UserError, TypeError: as `write`.
+        UserError, TypeError: as `write_checkpoint`.
     """
     last, previous = folder / LAST, folder / PREVIOUS
     if not _is_whole(last):

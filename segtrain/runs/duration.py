@@ -46,7 +46,8 @@ def forecast(jobs: Sequence[Planned], outputs: Path, slots: int | None) -> str:
     strange = sum(kind(job) not in took for job in left)
     doubt = f", which says little of {strange} that differ in data, model or length" if strange else ""
     if slots is None:
-        return f"{head}; each of the other {len(left)} takes about {time_in_words(statistics.mean(seconds))}, by {basis}{doubt}"
+        each = time_in_words(statistics.mean(seconds))
+        return f"{head}; each of the other {len(left)} takes about {each}, by {basis}{doubt}"
     at_once = min(slots, len(left))
     return (
         f"{head}; the {'other ' if done else ''}{len(left)} {'takes' if len(left) == 1 else 'take'} about "

@@ -70,13 +70,14 @@ def crossed(difference: np.ndarray) -> Estimate:
     ms_rows, ms_units = float(units * of_rows.var(ddof=1)), float(rows * of_units.var(ddof=1))
     ms_rest = float((rest**2).sum()) / ((rows - 1) * (units - 1))
     n = rows * units
-    parts = (
-        MeanSquare(ms_rows / n, rows - 1),
-        MeanSquare(ms_units / n, units - 1),
-        MeanSquare(-ms_rest / n, (rows - 1) * (units - 1)),
-    )
+    parts = _crossed_parts(ms_rows / n, ms_units / n, -ms_rest / n, rows, units)
     sds = [math.sqrt(max(0.0, v)) for v in ((ms_rows - ms_rest) / units, (ms_units - ms_rest) / rows, ms_rest)]
     return _with_interval(Estimate(mean, rows, units, math.nan, math.nan, math.nan, parts, *sds))
+
+
+def _crossed_parts(of_rows: float, of_units: float, of_rest: float, rows: int, units: int) -> tuple[MeanSquare, ...]:
+    freedoms = (rows - 1, units - 1, (rows - 1) * (units - 1))
+    return tuple(map(MeanSquare, (of_rows, of_units, of_rest), freedoms))
 
 
 def over_rows(difference: np.ndarray) -> Estimate:
@@ -244,10 +245,6 @@ def power(found: Estimate, rows: int, units: int, arms: int = 1) -> float:
     total = of_rows + of_units - rest
     if total <= 0:
         return 1.0
-    parts = (
-        MeanSquare(of_rows, rows - 1),
-        MeanSquare(of_units, units - 1),
-        MeanSquare(-rest, (rows - 1) * (units - 1)),
-    )
+    parts = _crossed_parts(of_rows, of_units, -rest, rows, units)
     reach = interval_at(found._replace(mean=0.0, parts=parts), 1 - (1 - LEVEL) / arms)[1]
     return float(special.ndtr((abs(found.mean) - reach) / total**0.5))
