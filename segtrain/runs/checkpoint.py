@@ -72,7 +72,7 @@ def read_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dic
 
 
 def read_training(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Returns the checkpoint of a training, as `read_checkpoint`: its weights, its epoch, and where its training stands.
+    """Returns the checkpoint of a training, as `read_checkpoint`: weights, epoch, and where its training stands.
 
     Raises:
         UserError: as `read_checkpoint`; or it lacks one of these.

@@ -15,12 +15,8 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from segtrain.app.check.data_audit import Data, audit_data
-<<<<<<< HEAD
-from segtrain.app.check.page import page
-from segtrain.aug.audit.parts import Transform
-=======
 from segtrain.app.check.page import check_page
->>>>>>> e518f00 (One meaning for each public name of runs, report and draw)
+from segtrain.aug.audit.parts import Transform
 from segtrain.config.objects import choices_of, plain
 from segtrain.config.values import check_values
 from segtrain.counted import counted
