@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segtrain.app.report import multiplicity, paired
-from segtrain.app.report.design import Table, arrange
+from segtrain.app.report import cross_checks, paired
+from segtrain.app.report.design import ScoreTable, arrange
 from segtrain.app.report.read_runs import Repetition
 
 ALPHA = 0.05
@@ -147,7 +147,7 @@ class Found(NamedTuple):
     over_images: float  # likewise over image means
 
 
-def table_of(drawn: tuple[Values, dict[str, str]]) -> Table:
+def table_of(drawn: tuple[Values, dict[str, str]]) -> ScoreTable:
     table = arrange(*drawn)
     assert table is not None
     return table
@@ -206,7 +206,7 @@ def picked(pick: Pick, draws: int) -> tuple[float, float, float]:
         luck = training.mean((1, 2)) + 0.003 * rng.standard_normal(pick.arms)  # and images of validation's own
         best = pick.by(tables.mean((1, 2)), luck)
         estimate = paired.crossed(tables[best])
-        low, high = paired.limits(estimate, multiplicity.level_for_each(list(tables)))
+        low, high = paired.interval_at(estimate, cross_checks.level_for_each(list(tables)))
         means.append(estimate.mean)
         own, at_once = own + holds(estimate), at_once + (low <= 0 <= high)
     return float(np.mean(means)), own / draws, at_once / draws

@@ -8,8 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.data.files.input_files import find_inputs
 from segtrain.errors import UserError
-from segtrain.runs.find_run import find_run
-from segtrain.runs.find_runs import runs_of
+from segtrain.runs.find_run import find_run, runs_of
 
 # What a verb wants that no default can stand for -> what it is, and an example.
 GIVEN = {

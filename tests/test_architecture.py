@@ -38,7 +38,7 @@ ALLOWED = {
     "segtrain.data.datasets": ("segtrain.data.files",),
     "segtrain.data.files": (),
     "segtrain.data.split": ("segtrain.data.files",),
-    "segtrain.runs": ("segtrain.config.values",),
+    "segtrain.runs": (),
     "segtrain.draw": ("segtrain.runs",),
     "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.mistakes", "segtrain.compat"),
     **{
@@ -52,7 +52,7 @@ ALLOWED = {
 ONLY_IN = {
     "hydra": (
         *("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.commands"),
-        *("segtrain.parts.config_changes", "segtrain.runs.find_run"),
+        "segtrain.parts.config_changes",
     ),
     "hydra_plugins": (),  # the plug-ins call app/sweep, which knows nothing of them
     "albumentations": ("segtrain.aug",),
@@ -68,7 +68,7 @@ WITHOUT_TORCH = (
     *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch")),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
-MAY_USE_TORCH = ("segtrain.runs.checkpoint", "segtrain.runs.writer")
+MAY_USE_TORCH = ("segtrain.runs.checkpoint",)
 
 # What opens a file by its name, or writes one: only `segtrain.files` may. Methods of a path, and functions of libraries
 # that take a name; of the latter a function may call one in which `require_regular` has been called first.
@@ -84,10 +84,7 @@ NAMES |= {"require_regular", "_require_files"}
 # Names of what is open already, or lies in memory.
 HELD = ("file", "packed", "stream", "memory", "png", "svg", "buffer", "summed")
 EXCEPTIONS = {  # module -> calls, as they stand there, and why
-    "segtrain.app.check.page": {"TEMPLATE.read_text": "ours, in the package"},
-    "segtrain.app.evaluate.page": {"TEMPLATE.read_text": "ours, in the package"},
-    "segtrain.app.serve.page": {"(HERE / f'serve_{name}').read_text": "ours, in the package"},
-    "segtrain.app.report.page": {"TEMPLATE.read_text": "ours, in the package"},
+    "segtrain.draw.html_page": {"path.read_text": "ours, in the package"},
     "segtrain.config.known_arguments": {"path.read_text": "a file of conf/", "OmegaConf.load": "a file of conf/"},
     "segtrain.config.known_keys": {"OmegaConf.load": "a file of conf/"},
     "segtrain.parts.config_changes": {"OmegaConf.load": "a file of conf/"},
@@ -200,7 +197,7 @@ def test_works_without_torch(module: str) -> None:
         ("segtrain.model.losses", "import segtrain.data.split"),
         ("segtrain.aug.policy", "from segtrain.config.objects import build"),
         ("segtrain.runs.folder", "from segtrain.draw import pictures"),
-        ("segtrain.app.report.write_report", "from segtrain.app.train import train"),
+        ("segtrain.app.report.report", "from segtrain.app.train import train"),
         ("segtrain.app.predict.predict", "from segtrain.app.evaluate.page import page"),
         ("segtrain.parts.network", "from segtrain.app.train.assembly import assemble"),
         ("segtrain.data.datamodule", "import albumentations as A"),

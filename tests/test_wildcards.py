@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segtrain.data.files.input_files import find_inputs
-from segtrain.runs.find_runs import runs_of
+from segtrain.runs.find_run import runs_of
 from segtrain.wildcards import fitting, is_pattern
 from tests.conftest import CommandLine
 

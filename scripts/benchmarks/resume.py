@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import Comparison
 from benchmarks._product import assembled
 from segtrain.lightning import L
-from segtrain.runs.writer import Writer
+from segtrain.runs.checkpoint import CheckpointWriter
 
 FIRST_STEP_AIM = 1.0  # s later than a fresh start
 CHECKPOINT_AIM = 1.02  # times the epoch without
@@ -128,7 +128,7 @@ class Alternating(L.Callback):
             began, writer = time.perf_counter(), self.recorder.writer
             before = writer._thread.submit(time.thread_time).result()
             self.save(trainer, trainer.current_epoch, number)
-            Writer.best(writer)
+            CheckpointWriter.best(writer)
             self.work.append(time.perf_counter() - began)
             self.spent = writer._thread.submit(lambda: time.thread_time() - before)
 

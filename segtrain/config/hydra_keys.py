@@ -66,7 +66,7 @@ RULES: dict[str, Mapping[str, Rule]] = {
 WAYS = {
     "run": "outputs=FOLDER and name=NAME say where runs go",
     "sweep": "outputs=FOLDER and name=NAME say where runs go",
-    "output_subdir": "the run folder holds the config: config.yaml and overrides.yaml",
+    "output_subdir": "the run folder holds the config, and what was typed",
     "job.env_set": "set variables in the shell, before the command",
     "searchpath": "name a folder with --config-dir, or type hydra.searchpath",
     "launcher": "type it, as hydra.launcher.KEY=VALUE",

@@ -1,4 +1,4 @@
-"""Pictures of a run: what the network saw, what it predicted, and its curves. No pyplot, no global state."""
+"""Draws the pictures of a run: what the network saw, what it predicted, and its curves. No pyplot, no global state."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,14 +28,13 @@ STRIPES = ((96, 96, 96), (176, 176, 176))  # the two greys over ignored pixels
 # Kinds of error, told apart by colour-blind readers too. Source: Okabe and Ito, Color Universal Design.
 MISSED, EXTRA, CONFUSED = (213, 94, 0), (86, 180, 233), (240, 228, 66)
 TILE = 256  # longest side of an image in a sheet, pixels
-THUMBNAILS = "thumbnails.jpg"
 THUMBNAIL, THUMBNAIL_COLUMNS = 128, 8  # pixels a side; pairs a row
 MOST_THUMBNAILS = 64  # test images
 NO_BREAK = "\u00a0"  # a space that keeps a class and its score on one line
 
 
 def to_rgb(image: Image, limits: tuple[float, float] | None = None) -> Rgb:
-    """The image (H,W,C) of any dtype as (H,W,3) uint8 for showing.
+    """Returns the image (H,W,C) of any dtype as (H,W,3) uint8 for showing.
 
     One channel, or the first of two, as grey; else the first three. uint8 stays as it is; other dtypes are
     scaled linearly so that `limits` (low, high) become 0 and 255; without, the image's own `shown_range`.
@@ -50,7 +49,7 @@ def to_rgb(image: Image, limits: tuple[float, float] | None = None) -> Rgb:
 
 
 def shown_range(images: Sequence[Image]) -> tuple[float, float]:
-    """The .5 and 99.5 percentiles of all finite values: a few hot pixels must not darken the rest."""
+    """Returns the .5 and 99.5 percentiles of all finite values: a few hot pixels must not darken the rest."""
     values = np.concatenate([image[..., :3].ravel() for image in images]).astype(np.float32)
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
@@ -58,7 +57,7 @@ def shown_range(images: Sequence[Image]) -> tuple[float, float]:
 
 
 def overlay(image: Image, mask: Image, palette: Palette, ignore_index: int) -> Rgb:
-    """The image as (H,W,3) uint8 with a contour and a light fill for every class of the mask (H,W).
+    """Returns the image as (H,W,3) uint8 with a contour and a light fill for every class of the mask (H,W).
 
     Class 0 stays untouched when its palette colour is black; ignored pixels are hatched grey. Contours lie
     inside their class, so that neighbours do not cover each other.
@@ -125,7 +124,7 @@ def predictions_sheet(
 def prediction_tiles(
     image: Image, mask: Image, pred: Image, palette: Palette, class_names: Sequence[str], ignore_index: int
 ) -> list[Rgb]:
-    """Image, truth, prediction and errors, as in `predictions_sheet`, each up to `TILE` pixels a side."""
+    """Returns image, truth, prediction and errors, as in `predictions_sheet`, each up to `TILE` pixels a side."""
     background = list(class_names).index("background") if "background" in class_names else -1
     shown, truth = _tile(to_rgb(image), mask, TILE)
     _, guess = _tile(to_rgb(image), pred, TILE)
@@ -187,7 +186,7 @@ def curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def _panel(axis: Axes, title: str, lines: Mapping[str, Points], best: tuple[float, float] | None) -> None:
-    """One panel of `curves`; the mean Dice is thick and black over its classes, few points get markers."""
+    """Draws one panel of `curves`; the mean Dice is thick and black over its classes, few points get markers."""
     for index, (name, points) in enumerate(lines.items()):
         marker = "o" if len(points) <= 30 else ""
         style: dict[str, Any] = {"linewidth": 1.2, "linestyle": ("-", "--", ":")[index // 10 % 3]}
@@ -216,7 +215,7 @@ def _points(rows: Sequence[Mapping[str, float]], key: str) -> Points:
 
 
 def _tile(image: Rgb, mask: Image, longest: int) -> tuple[Rgb, Image]:
-    """Image and mask at the size at which they are shown; labels stay labels."""
+    """Returns image and mask at the size at which they are shown; labels stay labels."""
     height, width = mask.shape
     scale = longest / max(height, width)
     if scale >= 1:  # whole pixels stay whole squares
@@ -227,12 +226,12 @@ def _tile(image: Rgb, mask: Image, longest: int) -> tuple[Rgb, Image]:
 
 
 def _shrunk(image: Rgb, mask: Image, size: tuple[int, int]) -> tuple[Rgb, Image]:
-    """Image and mask at a smaller size (width, height), both read off the same areas."""
+    """Returns image and mask at a smaller size (width, height), both read off the same areas."""
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8), shrink_labels(mask, size)
 
 
 def _enlarged(image: Rgb, mask: Image, size: tuple[int, int]) -> tuple[Rgb, Image]:
-    """Image and mask at a larger size (width, height), both with the same pixels repeated."""
+    """Returns image and mask at a larger size (width, height), both with the same pixels repeated."""
     shown, labels = (cv2.resize(one, size, interpolation=cv2.INTER_NEAREST) for one in (image, mask.astype(np.uint8)))
     return shown.astype(np.uint8), labels
 
@@ -242,13 +241,13 @@ def _blend(pixels: Image, colour: tuple[int, int, int], share: float) -> Rgb:
 
 
 def _hatch(shown: Rgb, where: npt.NDArray[np.bool_]) -> None:
-    """Diagonal stripes, opaque: what the network is not judged on is not worth seeing."""
+    """Draws diagonal stripes, opaque: what the network is not judged on is not worth seeing."""
     down, across = np.nonzero(where)
     shown[down, across] = np.array(STRIPES, np.uint8)[(down + across) // 4 % 2]
 
 
 def _errors(shown: Rgb, truth: Image, guess: Image, background: int, ignore_index: int) -> Rgb:
-    """The image dimmed, wrong pixels in the colour of their kind."""
+    """Returns the image dimmed, wrong pixels in the colour of their kind."""
     kinds = _blend(shown, BLACK, 0.5)
     wrong = (truth != guess) & (truth != ignore_index)
     kinds[wrong] = CONFUSED
@@ -263,7 +262,7 @@ def _score(value: float) -> str:
 
 
 def _class_legend(palette: Palette, class_names: Sequence[str], ignored: bool) -> list[Patch]:
-    """An entry a class that `overlay` draws, and one for ignored pixels when there are any."""
+    """Returns an entry a class that `overlay` draws, and one for ignored pixels when there are any."""
     classes = list(zip(class_names, palette, strict=True))
     drawn = classes[1:] if tuple(palette[0]) == BLACK else classes
     stripes = Patch(label="ignored", facecolor="0.69", edgecolor="0.38", linewidth=0, hatch="/////")
@@ -271,7 +270,7 @@ def _class_legend(palette: Palette, class_names: Sequence[str], ignored: bool) -
 
 
 def _error_legend(class_names: Sequence[str]) -> list[Patch]:
-    """The kinds of error that these classes can have."""
+    """Returns the kinds of error that these classes can have."""
     others = [name for name in class_names if name != "background"]
     kinds = [("missed", MISSED), ("extra", EXTRA)] if len(others) < len(class_names) else []
     kinds += [("wrong class", CONFUSED)] if len(others) > 1 else []

@@ -1,4 +1,4 @@
-"""A contact sheet: rows of tiles at their own pixels, titles above them, heads over the columns, a legend."""
+"""Writes a contact sheet: rows of tiles at their own pixels, titles above them, heads over the columns, a legend."""
 
 import textwrap
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ NARROWEST = 480  # pixels: room for a title over a single narrow image
 
 
 class Row(NamedTuple):
-    """A row of a sheet: a title above it (none when empty) and its RGB tiles (H,W,3) uint8."""
+    """Holds a row of a sheet: a title above it (none when empty) and its RGB tiles (H,W,3) uint8."""
 
     title: str
     tiles: list[npt.NDArray[np.uint8]]
 
 
 class _Layout(NamedTuple):
-    """Where things go, in pixels from the top left."""
+    """Says where things go, in pixels from the top left."""
 
     width: int
     height: int
@@ -64,7 +64,7 @@ def write_sheet(path: Path, heads: Sequence[str], rows: Sequence[Row], legend: S
 
 
 def _drawn(figure: Figure, layout: _Layout) -> npt.NDArray[np.uint8]:
-    """The letters as RGB; tiles are laid over them by hand, as matplotlib takes seconds to draw and pack large ones."""
+    """Returns the letters as RGB; tiles are laid over them, as matplotlib takes seconds to draw and pack large ones."""
     canvas = np.full((layout.height, layout.width, 3), 255, np.uint8)
     letters = _pixels(figure)[: layout.height, : layout.width]
     canvas[: letters.shape[0], : letters.shape[1]] = letters
@@ -78,7 +78,7 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def _pixels(figure: Figure) -> npt.NDArray[np.uint8]:
-    """The figure as RGB (H,W,3)."""
+    """Returns the figure as RGB (H,W,3)."""
     canvas: Any = FigureCanvasAgg(figure)  # matplotlib types neither draw nor buffer_rgba
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
@@ -94,7 +94,7 @@ def letters_of(name: str) -> str:
 
 
 def patch(label: str, colour: tuple[int, int, int]) -> Patch:
-    """A legend entry; colour in 0..255."""
+    """Returns a legend entry; colour in 0..255."""
     face = (colour[0] / 255, colour[1] / 255, colour[2] / 255)
     return Patch(label=letters_of(label), facecolor=face, edgecolor="0.3", linewidth=0.5)
 
@@ -116,7 +116,7 @@ def _layout(heads: Sequence[str], rows: Sequence[Row], legend: Sequence[Patch]) 
 
 
 def _text(figure: Figure, layout: _Layout, text: str, x: int, y: int, weight: str = "normal") -> None:
-    """Text with its lower edge `y` pixels below the top."""
+    """Writes a text with its lower edge `y` pixels below the top."""
     style: dict[str, Any] = {"va": "bottom", "fontsize": FONT, "fontweight": weight}
     figure.text(x / layout.width, 1 - y / layout.height, letters_of(text), **style)
 

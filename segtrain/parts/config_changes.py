@@ -10,6 +10,7 @@ from segtrain.config.known_keys import require_known
 from segtrain.config.objects import composed, conf_dir, searched
 from segtrain.errors import UserError
 from segtrain.mistakes import synonym
+from segtrain.runs import run_files
 from segtrain.runs.epochs import number_of
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
@@ -113,7 +114,7 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
             hint = f"did you mean {meant}? " if (meant := synonym(key, "train")) else ""
             raise UserError(
-                f"the run's config has no key '{key}'; {hint}expected one of its config.yaml; +{key}=… adds one"
+                f"the run's config has no key '{key}'; {hint}expected one of its {run_files.CONFIG}; +{key}=… adds one"
             )
         OmegaConf.update(config, key, value, force_add=True, merge=False)
         keys.append(key)
@@ -155,7 +156,8 @@ def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) 
             if since[0] in (epoch, float("inf")) or there is None or "[" in key:
                 raise UserError(
                     f"the run went on with another {key}, so that what its network saw in epoch={number_of(epoch)} "
-                    "cannot be shown any more; expected an epoch since then; its changes.yaml says when; give one"
+                    f"cannot be shown any more; expected an epoch since then; its {run_files.CHANGES} says when; "
+                    "give one"
                 )
             OmegaConf.update(config, key, there)
     return config

@@ -23,6 +23,7 @@ from segtrain.data.survey import Skipping, leave_out_bad, open_with_bad
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
 from segtrain.parts.training_crop import crop_size, grows_to_crop
+from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def recorded_split(run: RunFolder, dataset: SegmentationDataset) -> Split:
     Raises:
         UserError: a sample is gone.
     """
-    known, index = run.read_json("split.json"), {name: i for i, name in enumerate(dataset.ids)}
+    known, index = run.split, {name: i for i, name in enumerate(dataset.ids)}
     try:
         return Split(*(tuple(index[name] for name in known[part]) for part in (*PARTS, "unused")))
     except KeyError:
@@ -180,9 +181,9 @@ def changed_data(run: RunFolder) -> UserError:
     """Returns the error that a run cannot go on with these data."""
     return UserError(
         f"the data of {run.path} has changed since the run began (another fingerprint, or other samples "
-        "that cannot be read, than in its split.json), or this version of segtrain reads them in another way; going on "
-        "would mix two data sets; restore the data, go on with the version that env.json names, or start a new "
-        "run with name=…"
+        f"that cannot be read, than in its {run_files.SPLIT}), or this version of segtrain reads them in another way; "
+        f"going on would mix two data sets; restore the data, go on with the version that {run_files.ENVIRONMENT} "
+        "names, or start a new run with name=…"
     )
 
 

@@ -18,7 +18,7 @@ from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.parts.computed_size import Computable, goes_at_once
 from segtrain.parts.input_images import checked
 from segtrain.parts.training_crop import least_size
-from segtrain.runs.find_runs import find_runs
+from segtrain.runs.find_run import find_runs
 from segtrain.runs.folder import RunFolder
 
 Array = np.ndarray[Any, Any]

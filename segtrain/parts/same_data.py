@@ -19,7 +19,7 @@ def is_same(run: RunFolder, config: DictConfig, dataset: SegmentationDataset, fi
         dataset: the data at hand.
         fingerprint: today's, of the data at hand.
     """
-    known = run.read_json("split.json")["fingerprint"]
+    known = run.split["fingerprint"]
     if known == fingerprint:
         return True
     older: list[str] = getattr(dataset, "older_fingerprints", list)()

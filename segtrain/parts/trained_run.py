@@ -14,7 +14,7 @@ from segtrain.errors import UserError, damaged
 from segtrain.files import require_regular
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.network import build_network
-from segtrain.runs import checkpoint
+from segtrain.runs import checkpoint, run_files
 from segtrain.runs.contents import about_problem
 from segtrain.runs.folder import RunFolder
 
@@ -73,8 +73,8 @@ def load(run: RunFolder) -> Loaded:
         model.load_state_dict(mine)
     except RuntimeError as error:
         raise UserError(
-            f"the weights of '{run.path}' do not fit the network of its config.yaml; expected the two as they came out "
-            f"of training; got: {' '.join(str(error).split())[:300]}; restore the folder, or train again"
+            f"the weights of '{run.path}' do not fit the network of its {run_files.CONFIG}; expected the two as they "
+            f"came out of training; got: {' '.join(str(error).split())[:300]}; restore the folder, or train again"
         ) from error
     palette = tuple((int(r), int(g), int(b)) for r, g, b in known["palette"])
     classes, rest = tuple(known["classes"]), (known["channels"], known["ignore_index"], known["epoch"])
@@ -84,8 +84,14 @@ def load(run: RunFolder) -> Loaded:
 
 def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights by name, and `about` them."""
-    path = run.checkpoints / checkpoint.WEIGHTS
-    if path.exists():
+    path = run.best_weights
+    if path is None:
+        raise UserError(
+            f"'{run.path}' has no weights yet; expected {run_files.CHECKPOINTS}/{run_files.WEIGHTS}, or "
+            f"{run_files.BEST} of a run under way; got neither; its status is {run.status['state']}; go on with it: "
+            f"resume='{run.path}'"
+        )
+    if path.name == run_files.WEIGHTS:
         try:
             require_regular(path)
             with safe_open(path, "pt") as file:
@@ -99,14 +105,8 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
         if problem := about_problem(known):
             raise damaged(path, problem, "what training writes beside the weights")
         return state, known if "classes" in known else about(_dataset(config), known["epoch"])
-    best = run.checkpoints / checkpoint.BEST
-    if not best.exists():
-        raise UserError(
-            f"'{run.path}' has no weights yet; expected checkpoints/{checkpoint.WEIGHTS}, or {checkpoint.BEST} of a "
-            f"run under way; got neither; its status is {run.status['state']}; go on with it: resume='{run.path}'"
-        )
-    saved: Mapping[str, Any] = checkpoint.read_training(best)
-    pixels = PixelMeaning.from_json(run.read_json("split.json").get("pixels"))
+    saved: Mapping[str, Any] = checkpoint.read_training(path)
+    pixels = PixelMeaning.from_json(run.split.get("pixels"))
     return dict(saved["state_dict"]), about(_dataset(config), saved["epoch"], pixels)
 
 

@@ -1,1 +1,1 @@
-"""The run folder: its files, its environment record and its checkpoints, each written whole."""
+"""Owns the run folder: its files, its environment record and its checkpoints, each written whole."""

@@ -1,4 +1,4 @@
-"""Checkpoints written whole, with their sha256 beside them, and which one to go on from.
+"""Writes checkpoints whole, with their sha256 beside them, and says which one to go on from.
 
 `last.ckpt.sha256` has the form of sha256sum. While a checkpoint is replaced it lists two sums, the old
 content's and the new one's; a content is whole when its sum is listed. So a crash between any two
@@ -8,12 +8,16 @@ renames leaves a file that verifies:
 """
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
+import sys
+import threading
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -23,12 +27,11 @@ import torch
 from segtrain.errors import UserError, damaged
 from segtrain.files import created, opened, part, put, text_of, to_disk, write_whole
 from segtrain.runs.contents import is_whole
-from segtrain.runs.folder import BEST as BEST
-from segtrain.runs.folder import WEIGHTS as WEIGHTS
+from segtrain.runs.folder import best_weights_in
+from segtrain.runs.run_files import BEST, LAST, PREVIOUS, WEIGHTS
 
 RECORDER = "Recorder"  # the callback that keeps the best epoch and the random states
 PLACE = ("epoch", "batches")  # of the data module: where training goes on
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 PLAIN = (
     *(bool, int, float, complex, str, bytes, type(None)),
     *(dict, OrderedDict, Counter, list, tuple, set),
@@ -36,7 +39,7 @@ PLAIN = (
 )
 
 
-def write(checkpoint: Mapping[str, Any], path: Path) -> None:
+def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Writes a checkpoint and its sum; at every moment `path` holds the old one or the new one, whole.
 
     Raises:
@@ -49,8 +52,8 @@ def write(checkpoint: Mapping[str, Any], path: Path) -> None:
         _replace(temporary, path, [digest])
 
 
-def read(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """The checkpoint, verified by its sum and loaded as data: no code in it can run.
+def read_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """Returns the checkpoint, verified by its sum and loaded as data: no code in it can run.
 
     Raises:
         UserError: missing, damaged, or holding more than plain data.
@@ -69,12 +72,12 @@ def read(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]
 
 
 def read_training(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """The checkpoint of a training, as `read`: its weights, its epoch, and where its training stands.
+    """Returns the checkpoint of a training, as `read_checkpoint`: weights, epoch, and where its training stands.
 
     Raises:
-        UserError: as `read`; or it lacks one of these.
+        UserError: as `read_checkpoint`; or it lacks one of these.
     """
-    state: Any = read(path, map_location)
+    state: Any = read_checkpoint(path, map_location)
     problem = _missing(state)
     if problem:
         raise damaged(path, problem, "a checkpoint that training wrote")
@@ -109,21 +112,21 @@ def save_last(checkpoint: Mapping[str, Any], folder: Path) -> None:
     an old one that is cut off does not replace previous.ckpt at all.
 
     Raises:
-        UserError, TypeError: as `write`.
+        UserError, TypeError: as `write_checkpoint`.
     """
     last, previous = folder / LAST, folder / PREVIOUS
     if not _is_whole(last):
-        write(checkpoint, last)
+        write_checkpoint(checkpoint, last)
         return
     with part(previous) as twin:
         sums = _sums(last)
         _link(last, twin)
-        write(checkpoint, last)
+        write_checkpoint(checkpoint, last)
         _replace(twin, previous, sums)
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is there that is not cut off; reads its end alone: the sum would cost time every epoch."""
+    """Returns whether a file is there that is not cut off, by its end alone: the sum would cost time every epoch."""
     try:
         with opened(path) as file:
             return zipfile.is_zipfile(file)
@@ -157,7 +160,7 @@ def keep_weights(folder: Path) -> None:
 
 
 def newest(folder: Path) -> tuple[Path, str | None]:
-    """The checkpoint to go on from, and a warning that names last.ckpt when it is previous.ckpt.
+    """Returns the checkpoint to go on from, and a warning that names last.ckpt when it is previous.ckpt.
 
     Raises:
         UserError: neither is whole.
@@ -169,13 +172,49 @@ def newest(folder: Path) -> tuple[Path, str | None]:
     older = _problem(previous)
     if older is None:
         return previous, f"{problem}; going on from '{previous}'"
-    whole = next((path for path in (folder / WEIGHTS, folder / BEST) if path.exists()), None)
+    whole = best_weights_in(folder)
     if whole == folder / BEST and _problem(whole):
         whole = None
     way = "delete the run folder and run again"
     if whole:
         way = f"begin a new run (name=…) with the weights that are left, init_from='{whole}', or {way}"
     raise UserError(f"no checkpoint to go on from: {problem}; {older}; {way}")
+
+
+class CheckpointWriter:
+    """Writes a folder's checkpoints one after the other in a thread of its own: training goes on meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the folder; nothing is being written yet."""
+        self.folder = folder
+        self._copy: dict[str, Any] = {}  # the last one, whose memory the next one takes: fresh pages cost five times
+        self._thread = ThreadPoolExecutor(1, initializer=_step_back)
+        self._pending: list[Future[None]] = []
+
+    def last(self, checkpoint: Mapping[str, Any]) -> None:
+        """Begins to write last.ckpt from a copy, after what was begun before.
+
+        Raises:
+            UserError, TypeError: of what was begun before; or it holds more than plain values.
+        """
+        check_plain(checkpoint, "checkpoint")
+        self.wait()
+        self._copy = _copied(checkpoint, self._copy)
+        self._pending.append(self._thread.submit(save_last, self._copy, self.folder))
+
+    def best(self) -> None:
+        """Begins to make best.ckpt the same as the last.ckpt begun before."""
+        self._pending.append(self._thread.submit(save_best, self.folder))
+
+    def wait(self) -> None:
+        """Returns when all that was begun is on the disk.
+
+        Raises:
+            UserError: the disk did not take it.
+        """
+        pending, self._pending = self._pending, []
+        for writing in pending:
+            writing.result()
 
 
 def _save(checkpoint: Mapping[str, Any], temporary: Path) -> str:
@@ -194,7 +233,7 @@ def _save(checkpoint: Mapping[str, Any], temporary: Path) -> str:
 
 
 class _Summed:
-    """A file to write to that keeps the sum of its content and the error of a failed write."""
+    """Writes to a file and keeps the sum of its content and the error of a failed write."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -222,7 +261,7 @@ def _replace(temporary: Path, path: Path, sums: list[str]) -> None:
 
 
 def _link(source: Path, temporary: Path) -> None:
-    """A second name for the same content, or a copy where the file system has no hard links."""
+    """Makes a second name for the same content, or a copy where the file system has no hard links."""
     try:
         os.link(source, temporary)
     except OSError:
@@ -246,7 +285,7 @@ def _list_sums(path: Path, sums: Iterable[str]) -> None:
 
 
 def _problem(path: Path) -> str | None:
-    """What is wrong with the checkpoint, naming it; None when it is there and whole."""
+    """Returns what is wrong with the checkpoint, naming it; None when it is there and whole."""
     try:
         with opened(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -273,3 +312,31 @@ def check_plain(value: object, where: str) -> None:
     elif isinstance(value, list | tuple | set):
         for index, item in enumerate(value):
             check_plain(item, f"{where}[{index}]")
+
+
+def _step_back() -> None:
+    """Gives this thread the lowest priority, where the system knows one: a training's threads wait for the slowest."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def _copied(value: Any, old: Any) -> Any:
+    """Returns the same tree with every tensor copied, on the CPU: training changes its own in place.
+
+    A tensor of `old`, an earlier copy, is written over where it has the same place and layout.
+    """
+    if isinstance(value, torch.Tensor):
+        if isinstance(old, torch.Tensor) and _layout(old) == _layout(value):
+            return old.copy_(value.detach())
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        before = old if isinstance(old, Mapping) else {}
+        return type(value)({key: _copied(item, before.get(key)) for key, item in value.items()})  # type: ignore[call-arg]
+    if type(value) in (list, tuple):
+        ones = old[: len(value)] if type(old) is type(value) else ()
+        return type(value)(_copied(item, one) for item, one in itertools.zip_longest(value, ones))
+    return {_copied(item, None) for item in value} if type(value) is set else value
+
+
+def _layout(tensor: torch.Tensor) -> tuple[object, ...]:
+    return tensor.dtype, tensor.shape, tensor.stride()

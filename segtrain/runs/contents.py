@@ -1,4 +1,4 @@
-"""What each file of a run folder holds: checked once, where it is read, so that whoever reads it can rely on it.
+"""Checks what each file of a run folder holds, once, where it is read, so that whoever reads it can rely on it.
 
 A run folder may come from a stranger, or be what a crash or a hand has left of it. What versions before this one did
 not write yet has a default here; what every version has written must be there.
@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from segtrain.runs import run_files
 
 STATES = ("queued", "running", "finished", "failed", "interrupted")
 SCORES = ("dice", "iou", "precision", "recall")  # whose values lie in 0 to 1
@@ -19,7 +21,7 @@ LEFT_OUT = object()  # the default of what may be missing, and stays so
 
 
 class Field(NamedTuple):
-    """What stands under a key."""
+    """Says what stands under a key."""
 
     words: str  # for a message: "a text"
     fits: Callable[[Any], bool]
@@ -119,32 +121,32 @@ def about_problem(about: Any) -> str:
 
 
 FILES: dict[str, dict[str, Field]] = {
-    "status.json": {
+    run_files.STATUS: {
         "state": Field(f"one of {', '.join(STATES)}", lambda value: is_text(value) and value in STATES),
         **dict.fromkeys(("queued_at", "started_at", "ended_at"), TIME),
         "pid": Field("a whole number, or null", _or_null(is_whole), None),
         **dict.fromkeys(("host", "error"), Field("a text, or null", _or_null(is_text), None)),
     },
-    "split.json": {
+    run_files.SPLIT: {
         "fingerprint": Field("a text", lambda value: is_text(value) and bool(value)),
         **dict.fromkeys(SIDES, NAMES),
         "skipped": Field("a mapping from samples to reasons", is_text_of_text, {}),
         "groups": Field("a mapping from samples to groups", is_text_of_text, {}),
         "pixels": Field("what the pixels of the training are, or null", is_pixels, None),
     },
-    "results.json": {
+    run_files.RESULTS: {
         "test/dice": Field("a number from 0 to 1, or null", lambda value: _is_score(value)),
         "val/dice": Field("a number from 0 to 1, or null", lambda value: _is_score(value)),
         "test/images": Field("a whole number of 1 or more", lambda value: is_whole(value) and value > 0),
     },
-    "env.json": {
+    run_files.ENVIRONMENT: {
         "packages": Field("a mapping from packages to versions", is_text_of_text),
         "device": Field("a text", is_text),
         "precision": Field("a text", lambda value: is_text(value) or is_whole(value)),
         "segtrain_commit": Field("a text, or null", _or_null(is_text), None),
     },
-    "init.json": {"file": Field("a text", is_text), "sha256": Field("a text", is_text)},
-    "logger.json": {
+    run_files.INITIAL_WEIGHTS: {"file": Field("a text", is_text), "sha256": Field("a text", is_text)},
+    run_files.LOGGER: {
         "logger": Field("a text", is_text),
         **dict.fromkeys(("run_id", "id"), Field("a text", is_text, LEFT_OUT)),
     },
@@ -166,7 +168,7 @@ def problem_of(mapping: Mapping[str, Any], fields: Mapping[str, Field]) -> str:
     return ""
 
 
-def checked(name: str, mapping: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def check_content(name: str, mapping: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Returns what a JSON file of a run says, with the defaults of what older versions did not write, and a problem.
 
     Args:
@@ -185,7 +187,7 @@ def checked(name: str, mapping: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def _split_problem(split: Mapping[str, Any]) -> str:
-    """A sample stands once; a key that came later is there only with those that came before it."""
+    """Returns what is wrong with a split: a sample stands once; a later key is there with those before it alone."""
     names = [name for side in SIDES for name in split[side]]
     if len({*names}) < len(names):
         return "a sample that stands twice"
@@ -218,8 +220,8 @@ def _results_problem(results: Mapping[str, Any]) -> str:
 
 
 OF_WHOLE: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "split.json": _split_problem,
-    "results.json": _results_problem,
+    run_files.SPLIT: _split_problem,
+    run_files.RESULTS: _results_problem,
 }
 
 

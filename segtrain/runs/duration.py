@@ -1,4 +1,4 @@
-"""How long a sweep will take, by what runs like its own took that are there; nothing is run to find out."""
+"""Says how long a sweep will take, by what runs like its own took that are there; nothing is run to find out."""
 
 import json
 import statistics
@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.run_files import RESULTS
 
 LOOKED_AT = 200  # newest runs: reading a config takes some ms
 
 
 class Planned(NamedTuple):
-    """A job of a sweep: its run folder, its config as plain values, and whether it runs on a GPU."""
+    """Holds a job of a sweep: its run folder, its config as plain values, and whether it runs on a GPU."""
 
     folder: str
     config: Mapping[str, Any]
@@ -45,11 +46,12 @@ def forecast(jobs: Sequence[Planned], outputs: Path, slots: int | None) -> str:
     strange = sum(kind(job) not in took for job in left)
     doubt = f", which says little of {strange} that differ in data, model or length" if strange else ""
     if slots is None:
-        return f"{head}; each of the other {len(left)} takes about {words(statistics.mean(seconds))}, by {basis}{doubt}"
+        each = time_in_words(statistics.mean(seconds))
+        return f"{head}; each of the other {len(left)} takes about {each}, by {basis}{doubt}"
     at_once = min(slots, len(left))
     return (
         f"{head}; the {'other ' if done else ''}{len(left)} {'takes' if len(left) == 1 else 'take'} about "
-        f"{words(sum(seconds) / at_once)}, {at_once} at a "
+        f"{time_in_words(sum(seconds) / at_once)}, {at_once} at a "
         f"time, by {basis}{doubt}; longer beside other programs"
     )
 
@@ -63,13 +65,13 @@ def by_one_run(runs: int, seconds: float, threads: int, each: int, at_once: int)
         each: threads of a job of the sweep.
         at_once: jobs that run at a time.
     """
-    return f"{counted(runs, 'run')}, about {words(runs * seconds * threads / each / min(at_once, runs))}"
+    return f"{counted(runs, 'run')}, about {time_in_words(runs * seconds * threads / each / min(at_once, runs))}"
 
 
 def threads_seconds(jobs: Sequence[Planned], outputs: Path) -> dict[str, list[float]]:
     """Returns kind to the seconds of each finished run like one of the jobs, times the threads that it used."""
     wanted = {kind(job) for job in jobs}
-    files = sorted(outputs.glob("*/*/results.json"), key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
+    files = sorted(outputs.glob(f"*/*/{RESULTS}"), key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
     found: dict[str, list[float]] = {}
     for folder in (file.parent for file in files):
         try:
@@ -103,7 +105,7 @@ def duration(status: Mapping[str, Any]) -> float | None:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
-def words(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
     """Returns a length of time as one says it: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"

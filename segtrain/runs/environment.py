@@ -1,4 +1,4 @@
-"""What a run's results depend on besides its config: code, packages and machine."""
+"""Records what a run's results depend on besides its config: code, packages and machine."""
 
 import os
 import platform
@@ -68,7 +68,7 @@ def _code() -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *command: str) -> str | None:
-    """What git prints, or None when it cannot tell; variables of a surrounding git hook do not reach it."""
+    """Returns what git prints, None when it cannot tell; variables of a surrounding git hook do not reach it."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
@@ -85,7 +85,7 @@ def _git(folder: Path, *command: str) -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    """Installed versions by distribution name, read from metadata; missing packages are left out."""
+    """Returns the installed versions by distribution name, read from metadata; missing packages are left out."""
     found = {}
     for name in PACKAGES:
         try:
@@ -96,7 +96,7 @@ def _versions() -> dict[str, str]:
 
 
 def _cpu_model() -> str:
-    """The CPU as the system names it."""
+    """Returns the CPU as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -106,5 +106,5 @@ def _cpu_model() -> str:
 
 
 def _usable_cpus() -> int | None:
-    """Cores that this process may use: fewer than the machine's under taskset or a scheduler."""
+    """Returns the cores that this process may use: fewer than the machine's under taskset or a scheduler."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,4 +1,4 @@
-"""How epochs and batches are counted: from 0 in the code, the seeds and the checkpoints, from 1 wherever a user reads.
+"""Counts epochs and batches: from 0 in the code, the seeds and the checkpoints, from 1 wherever a user reads.
 
 Files of earlier versions count from 0 under the plain names; what counts from 1 says so in its name, so that neither is
 ever taken for the other.
@@ -25,7 +25,7 @@ def written(name: str, index: int) -> dict[str, int]:
     return {f"{name}{FROM_1}": number_of(index)}
 
 
-def read(entry: Mapping[str, Any], name: str) -> int | None:
+def read_index(entry: Mapping[str, Any], name: str) -> int | None:
     """Returns the index from 0 that an entry of a file means, an earlier version's too; None where it has none."""
     if f"{name}{FROM_1}" in entry:
         return index_of(int(entry[f"{name}{FROM_1}"]))

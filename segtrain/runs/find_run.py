@@ -1,39 +1,43 @@
-"""A run by what was typed, by its folder, or by its name below outputs; the weights that such a name means."""
+"""Says which run is meant: by what was typed, by its folder, by its name below outputs, by a glob, or by a list."""
 
-import copy
 import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict, read_write
-
-from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.errors import UserError
-from segtrain.runs.folder import BEST, WEIGHTS, RunFolder, folder_name
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.folder_name import folder_name
+from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS
+from segtrain.wildcards import fitting, is_pattern
 
 SHOWN = 5  # runs of a folder that a message names
 
 
-def run_of(config: DictConfig) -> RunFolder:
-    """The run that the command means: the folder to go on with, or the one that its overrides name.
+def meant_run(outputs: Path, name: str, typed: Sequence[str], resume: str | None) -> RunFolder:
+    """Returns the run that a training means: the folder to go on with, or the one that its overrides name.
+
+    Args:
+        outputs: where runs are.
+        name: of the experiment.
+        typed: the overrides of the command.
+        resume: a run folder, or its name, to go on with.
 
     Raises:
-        UserError: a value that cannot be, or no such run.
+        UserError: there is no run to go on with.
     """
-    check_values(config)
-    if config.resume is not None:
-        return find_run(config.resume, Path(config.outputs))
-    return RunFolder(Path(config.outputs) / str(config.name) / folder_name(list(HydraConfig.get().overrides.task)))
+    if resume is not None:
+        return find_run(resume, outputs)
+    return RunFolder(outputs / name / folder_name(typed))
 
 
 def find_run(name: str, outputs: Path) -> RunFolder:
-    """The run folder of that path, or of that unique name below `outputs`.
+    """Returns the run folder of that path, or of that unique name below `outputs`.
 
     Raises:
         UserError: there is none, or more than one.
     """
-    if (Path(name) / "config.yaml").is_file():
+    if _is_run(Path(name)):
         return RunFolder(name)
     runs, matches = _below(outputs), _named(name, outputs)
     if len(matches) == 1:
@@ -48,26 +52,68 @@ def find_run(name: str, outputs: Path) -> RunFolder:
         )
     near = difflib.get_close_matches(name, [str(p) for p in runs], 1)
     raise UserError(
-        f"'{name}' is no run folder: expected a folder with a config.yaml in it, or the unique name of one below "
+        f"'{name}' is no run folder: expected a folder with a {CONFIG} in it, or the unique name of one below "
         f"{outputs}/{'; did you mean ' + near[0] + '?' if near else ''}"
     )
 
 
-def is_named(name: str, outputs: Path) -> bool:
-    """Returns whether a run folder has that path or that name, so that `find_run` takes it as it stands."""
-    return (Path(name) / "config.yaml").is_file() or bool(_named(name, outputs))
+def runs_of(named: str, outputs: Path) -> list[RunFolder]:
+    """Returns the runs that `named` means, each once: RUN, 'outputs/NAME/*', or '[RUN,RUN]'.
+
+    Names of run folders have commas in them: of a list, the longest stretch that is a run is taken as one.
+
+    Raises:
+        UserError: one that is no run, or a glob that fits none.
+    """
+    named = named.strip()
+    if not (named.startswith("[") and named.endswith("]")) or is_named(named, outputs):
+        return find_runs([named], outputs)
+    pieces, found = named[1:-1].split(","), list[RunFolder]()
+    while pieces:
+        runs, taken = _longest(pieces, outputs)
+        found, pieces = [*found, *runs], pieces[taken:]
+    return list({run.path.resolve(): run for run in found}.values())
 
 
-def _named(name: str, outputs: Path) -> list[Path]:
-    return [path for path in _below(outputs) if path.name == name or path.as_posix().endswith(f"/{name}")]
+def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
+    """Returns the run folders of paths, names below `outputs`, or globs of either, such as 'a/*'; each once.
+
+    What is there by that very name is meant by it, whatever signs of a pattern it has in it.
+
+    Raises:
+        UserError: a name that is no run, a glob that fits none.
+    """
+    found: list[RunFolder] = []
+    for name in names:
+        if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
+            found.append(find_run(name, outputs))
+            continue
+        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in fitting(text)})
+        runs = [path for path in fits if _is_run(path)]
+        if not runs:
+            raise UserError(
+                f"no run fits '{name}'; expected a pattern of run folders, from the current directory or below "
+                f"{outputs}/, such as '{outputs}/folds/*'; got {len(fits)} paths without a {CONFIG}"
+            )
+        found += [RunFolder(path) for path in runs]
+    if not found:
+        raise UserError("no run is given; expected run=RUN, a list of runs, or a glob")
+    return list({run.path.resolve(): run for run in found}.values())
 
 
-def _held(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob("*/config.yaml"))
+def find_runs_in(folders: Sequence[Path]) -> list[Path]:
+    """Returns the run folders in or below the folders, each once, in their order.
 
-
-def _below(outputs: Path) -> list[Path]:
-    return sorted(path.parent for path in outputs.glob("*/*/config.yaml"))
+    Raises:
+        UserError: there is none.
+    """
+    found = sorted({path.parent.resolve() for folder in folders for path in _statuses(folder)})
+    if not found:
+        raise UserError(
+            f"no run in {', '.join(map(str, folders))}; expected run folders (with a {STATUS}) in it or one level "
+            "below; give outputs/NAME, the folder of a sweep"
+        )
+    return found
 
 
 def weights_file(name: str, outputs: Path) -> Path:
@@ -79,21 +125,51 @@ def weights_file(name: str, outputs: Path) -> Path:
     if Path(name).is_file():
         return Path(name)
     try:
-        folder = find_run(name, outputs).checkpoints
+        path = find_run(name, outputs).best_weights
     except UserError as error:
         raise UserError(f"init_from={name} is no file of weights, and: {error}") from error
-    for path in (folder / WEIGHTS, folder / BEST):
-        if path.exists():
-            return path
-    raise UserError(
-        f"init_from={name} has no weights yet; expected checkpoints/{WEIGHTS} or {BEST} in it; "
-        "got neither; let that run finish an epoch first, or give another one"
-    )
+    if path is None:
+        raise UserError(
+            f"init_from={name} has no weights yet; expected {CHECKPOINTS}/{WEIGHTS} or {BEST} in it; "
+            "got neither; let that run finish an epoch first, or give another one"
+        )
+    return path
 
 
-def without_hydra(config: DictConfig) -> DictConfig:
-    """The config of a job as the app takes it: Hydra's own part is in HydraConfig."""
-    plain = copy.deepcopy(config)
-    with read_write(plain), open_dict(plain):
-        del plain["hydra"]
-    return plain
+def is_named(name: str, outputs: Path) -> bool:
+    """Returns whether a run folder has that path or that name, so that `find_run` takes it as it stands."""
+    return _is_run(Path(name)) or bool(_named(name, outputs))
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIG).is_file()
+
+
+def _statuses(folder: Path) -> Iterable[Path]:
+    return [folder / STATUS] if (folder / STATUS).exists() else folder.glob(f"*/{STATUS}")
+
+
+def _named(name: str, outputs: Path) -> list[Path]:
+    return [path for path in _below(outputs) if path.name == name or path.as_posix().endswith(f"/{name}")]
+
+
+def _held(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+
+
+def _below(outputs: Path) -> list[Path]:
+    return sorted(path.parent for path in outputs.glob(f"*/*/{CONFIG}"))
+
+
+def _longest(pieces: list[str], outputs: Path) -> tuple[list[RunFolder], int]:
+    """Returns the runs of the longest beginning that names any, and of how many pieces it is made."""
+    for length in range(len(pieces), 1, -1):
+        try:
+            return find_runs([_clean(pieces[:length])], outputs), length
+        except UserError:
+            continue
+    return find_runs([_clean(pieces[:1])], outputs), 1
+
+
+def _clean(pieces: list[str]) -> str:
+    return ",".join(pieces).strip().strip("'\"").rstrip("/")

@@ -1,12 +1,9 @@
-"""The run folder: what it holds, its status, and its readable name."""
+"""Owns a run's folder: every file in it is found, read, checked and written here."""
 
-import hashlib
 import json
 import math
 import os
-import re
 import socket
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,45 +14,68 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain import plain_json, plain_yaml
 from segtrain.errors import UserError, damaged
 from segtrain.files import clear_parts, explained, in_utf8, make_own, text_of, write_whole
-from segtrain.runs import contents
-from segtrain.runs.epochs import FROM_1, read, written
-from segtrain.runs.interpolations import require_own
-from segtrain.runs.metrics_csv import MetricsTable
+from segtrain.runs import contents, run_files
+from segtrain.runs.config_yaml import kind_of, read_changes, read_plain_config, whole_config
+from segtrain.runs.epochs import written
+from segtrain.runs.image_table import read_images
+from segtrain.runs.metrics_csv import MetricsTable, Number, write_csv
 
 State = Literal["queued", "running", "finished", "failed", "interrupted"]
 
-# Overrides that do not change the result, or that the path says already.
-UNNAMED = re.compile(
-    r"(name|outputs|debug|resume|sweep|trust|checkpoint\..*|data\.(num_workers|cache)|logger.*|hydra([./].*)?)(@.*)?"
-)
-PARTS = ("choices", "dataset", "aug", "data", "model", "loss", "optimizer", "scheduler", "trainer")  # of a config
-BEST, WEIGHTS = "best.ckpt", "best.safetensors"  # in checkpoints/
-FINISHED = ("split.json", "env.json", "metrics.csv", "per_image.csv", "results.json")  # what every version has written
-LONGEST = 120  # characters of a folder name: leaves room for the path before it on every file system
-LONGEST_BYTES = 200  # file systems allow 255 bytes a name; a temporary file adds to it
-
 
 class RunFolder:
-    """One run's folder. Every file in it is written whole; metrics.csv grows by whole lines."""
+    """Holds one run's folder, or an evaluation's. Files are written whole; metrics.csv grows by whole lines.
+
+    What reads a file raises a UserError where it is missing or damaged; what writes one, where the disk refuses it.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        """Over a folder that need not exist yet."""
+        """Takes a folder that need not exist yet."""
         self.path = Path(path)
 
     @property
     def exists(self) -> bool:
-        """Whether a run was created here."""
-        return os.path.lexists(self.path / "status.json")  # a link that leads nowhere is told when it is read
+        """Returns whether a run was created here."""
+        return self.has(run_files.STATUS)
+
+    @property
+    def has_results(self) -> bool:
+        """Returns whether its scores are there: the run is whole, if it does not go on."""
+        return self.has(run_files.RESULTS)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Returns whether there is a checkpoint to go on from."""
+        return any(self.checkpoints.glob("*.ckpt"))
+
+    def has(self, name: str) -> bool:
+        """Returns whether a file of `run_files` is there, or a link in its place: one to nowhere is told when read."""
+        return os.path.lexists(self.path / name)
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of best.ckpt, last.ckpt and previous.ckpt."""
-        return self.path / "checkpoints"
+        """Returns the folder of the weights and checkpoints."""
+        return self.path / run_files.CHECKPOINTS
 
     @property
-    def metrics(self) -> MetricsTable:
-        """The table in metrics.csv."""
-        return MetricsTable(self.path / "metrics.csv")
+    def best_weights(self) -> Path | None:
+        """Returns the file of its best weights, of a run under way the checkpoint; None before the first epoch ends."""
+        return best_weights_in(self.checkpoints)
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Returns the file of the best checkpoint so far."""
+        return self.checkpoints / run_files.BEST
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Returns the file of the checkpoint that a training goes on from."""
+        return self.checkpoints / run_files.LAST
+
+    @property
+    def log(self) -> Path:
+        """Returns the file that keeps what the run said."""
+        return self.path / run_files.LOG
 
     def create(self, config: str, overrides: Sequence[str]) -> None:
         """Makes the folder with config.yaml (the YAML text as given), overrides.yaml and status queued.
@@ -72,8 +92,8 @@ class RunFolder:
         make_own(self.checkpoints, self.path)
         with explained(self.path):
             self.metrics.path.unlink(missing_ok=True)
-        write_whole(self.path / "config.yaml", config)
-        write_whole(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
+        write_whole(self.path / run_files.CONFIG, config)
+        write_whole(self.path / run_files.OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
         self.set_status("queued")  # last: a folder with a status is a complete one
 
     def change(self, config: str, differences: Mapping[str, Any], epoch: int, batch: int) -> None:
@@ -84,90 +104,69 @@ class RunFolder:
         """
         since = written("epoch", epoch) | written("batch", batch)
         entry = {"at": _now(), **since, "changed": dict(differences)}
-        path = self.path / "changes.yaml"
+        path = self.path / run_files.CHANGES
         before = self._text(path.name) if path.exists() else ""
         write_whole(path, before + OmegaConf.to_yaml(OmegaConf.create([entry])))
-        write_whole(self.path / "config.yaml", config)
-        results = self.path / "results.json"
+        write_whole(self.path / run_files.CONFIG, config)
+        results = self.path / run_files.RESULTS
         if results.exists():
-            number = len(list(self.path.glob("results-before-*.json"))) + 1
+            number = len(list(self.path.glob(run_files.OLD_RESULTS.format("*")))) + 1
             with explained(results):
-                results.rename(self.path / f"results-before-{number}.json")
+                results.rename(self.path / run_files.OLD_RESULTS.format(number))
 
     def changes(self) -> list[dict[str, Any]]:
         """Returns the entries of changes.yaml in their order, `epoch` and `batch` from 0.
 
         Those of versions that did not write them lack the two.
         """
-        if not os.path.lexists(self.path / "changes.yaml"):
+        if not self.has(run_files.CHANGES):
             return []
-        entries = self._yaml("changes.yaml")
-        if not isinstance(entries, list) or not all(map(_is_change, entries)):
-            raise damaged(self.path / "changes.yaml", _kind(entries), "a list of what was changed, and when")
-        for entry in entries:
-            require_own(entry, self.path / "changes.yaml")
-            known = {name: read(entry, name) for name in ("epoch", "batch")}
-            entry |= {name: index for name, index in known.items() if index is not None}
-        return entries
+        return read_changes(self._text(run_files.CHANGES), self.path / run_files.CHANGES)
 
     def plain_config(self) -> dict[str, Any]:
-        """The run's own config.yaml, read as data: plain values, amounts that scale with the strength as they stand.
+        """Returns the run's own config.yaml, read as data: plain values, what scales with the strength as it stands.
 
         Raises:
             UserError: not a run folder, no YAML, not a config, or one that reads more than itself.
         """
-        config = self._yaml("config.yaml")
-        if not isinstance(config, dict):
-            raise damaged(self.path / "config.yaml", _kind(config), "plain YAML, a mapping of the run's keys")
-        for part in PARTS:
-            if not isinstance(config.get(part, {}), dict):
-                raise damaged(self.path / "config.yaml", f"{_kind(config.get(part))} under '{part}'", "a mapping there")
-        require_own(config, self.path / "config.yaml")
-        return config
+        return read_plain_config(self._text(run_files.CONFIG), self.path / run_files.CONFIG)
 
     def config(self) -> DictConfig:
-        """The same as OmegaConf holds it.
+        """Returns the same as OmegaConf holds it.
 
         Raises:
-            UserError: as of `plain_config`.
+            UserError: as of `plain_config`, or a part of a run's config is missing.
         """
-        plain = self.plain_config()
-        if missing := [part for part in PARTS if part not in plain]:
-            raise damaged(self.path / "config.yaml", f"nothing under '{missing[0]}'", "the whole config of a run")
-        try:
-            return DictConfig(plain)
-        except Exception as error:  # of OmegaConf's own grammar
-            raise damaged(self.path / "config.yaml", " ".join(str(error).split()), "plain YAML") from error
+        return whole_config(self.plain_config(), self.path / run_files.CONFIG)
 
     def overrides(self) -> list[str]:
-        """What was typed, from overrides.yaml.
+        """Returns what was typed, from overrides.yaml.
 
         Raises:
             UserError: not a run folder, or no such list.
         """
-        typed = self._yaml("overrides.yaml")
+        typed = plain_yaml.read(self._text(run_files.OVERRIDES), self.path / run_files.OVERRIDES)
         if not contents.are_texts(typed):
-            raise damaged(self.path / "overrides.yaml", _kind(typed), "a list of what was typed")
+            raise damaged(self.path / run_files.OVERRIDES, kind_of(typed), "a list of what was typed")
         return list(typed)
 
     @property
     def status(self) -> dict[str, Any]:
-        """Keys state, queued_at, started_at, ended_at (ISO times with zone, or None), pid, host, error.
+        """Returns the keys state, queued_at, started_at, ended_at (ISO times with zone, or None), pid, host, error.
 
         Raises:
             UserError: not a run folder, or its status.json is damaged.
         """
-        return self.read_json("status.json")
+        return self.read_json(run_files.STATUS)
 
     def require_whole(self) -> None:
-        """Nothing, unless the run is finished and a file is missing that a finished run of any version has.
+        """Raises UserError where the run is finished and lacks a file that a finished run of any version has.
 
-        Raises:
-            UserError: one is missing, or a link that leads nowhere; or status.json is damaged.
+        A link that leads nowhere is none; a damaged status.json is told too.
         """
         if self.status["state"] != "finished":
             return
-        for name in FINISHED:
+        for name in run_files.FINISHED:
             if not (self.path / name).exists():
                 raise damaged(self.path / name, "no such file", "it, as of every run that has finished")
 
@@ -188,29 +187,120 @@ class RunFolder:
             new = {"started_at": now, "ended_at": None, "error": None, **here}
         else:
             new = {"ended_at": now}
-        self.write_json("status.json", {**old, "state": state, **new, **info})
+        self.write_json(run_files.STATUS, {**old, "state": state, **new, **info})
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Returns the scores and counts of results.json."""
+        return self.read_json(run_files.RESULTS)
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Writes results.json, last of all: its presence means that the rest is there."""
+        self.write_json(run_files.RESULTS, results)
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """Returns split.json: which sample went where, the data's fingerprint, and what else is known of them."""
+        return self.read_json(run_files.SPLIT)
+
+    def write_split(self, split: Mapping[str, Any]) -> None:
+        """Writes split.json."""
+        self.write_json(run_files.SPLIT, split)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Returns env.json: what the results depend on besides the config."""
+        return self.read_json(run_files.ENVIRONMENT)
+
+    def write_environment(self, known: Mapping[str, Any]) -> None:
+        """Writes env.json."""
+        self.write_json(run_files.ENVIRONMENT, known)
+
+    @property
+    def initial_weights(self) -> dict[str, Any]:
+        """Returns init.json: the file that the weights began with, and what of it was taken."""
+        return self.read_json(run_files.INITIAL_WEIGHTS)
+
+    def write_initial_weights(self, known: Mapping[str, Any] | None) -> None:
+        """Writes init.json; of a run that begins with random weights it takes away what an earlier beginning left."""
+        if known is None:
+            (self.path / run_files.INITIAL_WEIGHTS).unlink(missing_ok=True)
+        else:
+            self.write_json(run_files.INITIAL_WEIGHTS, known)
+
+    @property
+    def logger(self) -> dict[str, Any]:
+        """Returns logger.json: where the logger beside metrics.csv goes on; empty before it was opened."""
+        there = (self.path / run_files.LOGGER).exists()
+        return self.read_json(run_files.LOGGER) if there else {}
+
+    def write_logger(self, known: Mapping[str, Any]) -> None:
+        """Writes logger.json."""
+        self.write_json(run_files.LOGGER, known)
+
+    def write_nonfinite(self, found: Mapping[str, Any]) -> Path:
+        """Writes which samples made the loss no number; returns the file."""
+        self.write_json(run_files.NONFINITE, found)
+        return self.path / run_files.NONFINITE
+
+    @property
+    def metrics(self) -> MetricsTable:
+        """Returns the table in metrics.csv."""
+        return MetricsTable(self.path / run_files.METRICS)
+
+    def read_images(
+        self, results: Mapping[str, Any], test: Sequence[str] = (), whole: bool = False
+    ) -> dict[str, dict[str, float]]:
+        """Returns test image to its scores, of per_image.csv, as `image_table.read_images` does."""
+        return read_images(self.path / run_files.PER_IMAGE, results, test, whole)
+
+    def write_images(self, rows: Sequence[Mapping[str, Number | str]]) -> None:
+        """Writes per_image.csv."""
+        write_csv(self.path / run_files.PER_IMAGE, rows)
+
+    @property
+    def robustness(self) -> Path:
+        """Returns robustness.csv, for `image_table.read_shifted`; it is there where `evaluate` shifted the run."""
+        return self.path / run_files.ROBUSTNESS
+
+    @property
+    def augmented(self) -> Path:
+        """Returns the picture of what the network saw."""
+        return self.path / run_files.AUGMENTED
+
+    @property
+    def predictions(self) -> Path:
+        """Returns the picture of what the network predicted."""
+        return self.path / run_files.PREDICTIONS
+
+    @property
+    def curves(self) -> Path:
+        """Returns the picture of metrics.csv."""
+        return self.path / run_files.CURVES
+
+    @property
+    def thumbnails(self) -> Path:
+        """Returns the small pictures of predictions that a report takes up."""
+        return self.path / run_files.THUMBNAILS
 
     def write_json(self, name: str, mapping: Mapping[str, Any]) -> None:
-        """Writes a JSON file with the keys in the given order; NaN and infinity become null."""
+        """Writes a JSON file of `run_files` with the keys in the given order; NaN and infinity become null."""
         text = json.dumps(_finite(mapping), indent=2, ensure_ascii=False, allow_nan=False)
         write_whole(self.path / name, text + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """The mapping in a JSON file; null (a NaN when it was written) comes back as None.
+        """Returns the mapping in a JSON file of `run_files`; null (a NaN when it was written) comes back as None.
 
         Raises:
             UserError: the file is missing or damaged.
         """
         mapping = plain_json.read(self._text(name), self.path / name)
         if not isinstance(mapping, dict):
-            raise damaged(self.path / name, _kind(mapping), "a JSON object")
-        found, problem = contents.checked(name, mapping)
+            raise damaged(self.path / name, kind_of(mapping), "a JSON object")
+        found, problem = contents.check_content(name, mapping)
         if problem:
             raise damaged(self.path / name, problem, "what a run writes there")
         return found
-
-    def _yaml(self, name: str) -> Any:
-        return plain_yaml.read(self._text(name), self.path / name)
 
     def _text(self, name: str) -> str:
         try:
@@ -226,7 +316,7 @@ class RunFolder:
         state, since = status["state"], status["started_at"] or status["queued_at"]
         if state == "finished":
             way_out = "its results are there; to run again choose another name=…, or delete the folder"
-        elif any(self.checkpoints.glob("*.ckpt")):
+        elif self.has_checkpoint:
             way_out = f"go on with it by resume='{self.path}', or choose another name=…, or delete the folder"
         else:
             return
@@ -235,18 +325,10 @@ class RunFolder:
         )
 
 
-def _is_change(entry: Any) -> bool:
-    """Returns whether an entry of changes.yaml is one: keys, each with what was there and what is now."""
-    changed = entry.get("changed") if isinstance(entry, dict) else None
-    if not isinstance(changed, dict) or not all(isinstance(key, str) for key in changed):
-        return False
-    numbers = [entry.get(f"{name}{end}", 0) for name in ("epoch", "batch") for end in ("", FROM_1)]
-    pairs = changed.values()
-    return all(map(contents.is_whole, numbers)) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
-
-
-def _kind(value: Any) -> str:
-    return "nothing" if value is None else type(value).__name__
+def best_weights_in(checkpoints: Path) -> Path | None:
+    """Returns best.safetensors of a folder of checkpoints, else its best.ckpt; None without either."""
+    files = (checkpoints / run_files.WEIGHTS, checkpoints / run_files.BEST)
+    return next((path for path in files if path.exists()), None)
 
 
 def _now() -> str:
@@ -254,7 +336,7 @@ def _now() -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same tree with every float that JSON cannot hold replaced by None, and texts in UTF-8."""
+    """Returns the same tree with every float that JSON cannot hold replaced by None, and texts in UTF-8."""
     if isinstance(value, str):
         return in_utf8(value)
     if isinstance(value, Mapping):
@@ -262,24 +344,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def folder_name(overrides: Sequence[str]) -> str:
-    """The run folder's readable name: what was typed, in typed order, joined by commas.
-
-    Leaves out what does not change the result or is said elsewhere. Spaces and quotes are dropped,
-    characters that some file system refuses become '-'; a long name is cut and ends in a hash of all
-    of it; no overrides give 'default'. One path component: no leading dot, at most 120 characters
-    and 200 bytes.
-    """
-    typed = [text.strip().lstrip("+") for text in overrides]
-    named = [text for text in typed if not UNNAMED.fullmatch(text.lstrip("~").partition("=")[0].strip())]
-    if not named:
-        return "default"
-    plain = unicodedata.normalize("NFC", re.sub(r"[\s'\"]", "", ",".join(named)))
-    name = re.sub(r"[^\w=.,+%@-]", "-", plain).strip(".")
-    if name and len(name) <= LONGEST and len(name.encode()) <= LONGEST_BYTES:
-        return name
-    mark = hashlib.sha256("\n".join(named).encode(errors="surrogatepass")).hexdigest()[:8]
-    cut = name[: LONGEST - 9].encode()[: LONGEST_BYTES - 9].decode(errors="ignore")
-    return f"{cut}-{mark}" if cut else mark

@@ -1,4 +1,4 @@
-"""per_image.csv, the scores of each test image, read so that what contradicts itself or the run's other files is told.
+"""Reads the scores of each test image so that what contradicts itself or the run's other files is told.
 
 The scores of a line follow from each other as training computed them, and what results.json says of the same images
 bounds them. What is right in itself and wrong all the same, such as a score changed in both places, cannot be seen.
@@ -11,19 +11,19 @@ from typing import Any
 
 from segtrain.counted import counted
 from segtrain.errors import damaged
-from segtrain.runs.metrics_csv import read_csv
+from segtrain.runs.metrics_csv import read_cells, read_csv
 
-ROBUSTNESS = "robustness.csv"  # in a run's folder: a row a shift, strength and image
-ROBUSTNESS_TEXTS = ("shift", "id", "seed")  # its columns that hold no numbers
+SHIFTED_TEXTS = ("shift", "id", "seed")  # columns of robustness.csv that hold no numbers
 
 BACKGROUND = "background"  # the class that is left out of means
 CLOSE = 1e-6  # scores are written exactly; results.json too
 Scores = Mapping[str, float]
+Images = dict[str, dict[str, float]]  # test image to its scores
+Shift = tuple[str, float]  # a policy and its strength
+UNSHIFTED = ("none", 0.0)
 
 
-def read_images(
-    path: Path, results: Mapping[str, Any], test: Sequence[str] = (), whole: bool = False
-) -> dict[str, dict[str, float]]:
+def read_images(path: Path, results: Mapping[str, Any], test: Sequence[str] = (), whole: bool = False) -> Images:
     """Returns test image to its scores, in the order of the table; none before the end.
 
     Args:
@@ -51,6 +51,39 @@ def read_images(
     if problem := _other_images([*images], test, whole):
         raise damaged(path, problem, "the test images of split.json, in their order")
     return images
+
+
+def read_shifted(path: Path) -> tuple[str, dict[Shift, Images]]:
+    """Returns the seed of the draws of a robustness.csv, and the images' Dice and pixels of the truth by shift.
+
+    Raises:
+        UserError: the table is damaged.
+    """
+    rows = read_csv(path, SHIFTED_TEXTS)
+    keys = [tuple(row[name] for name in (*SHIFTED_TEXTS[:2], "strength")) for row in rows if _is_of_shift(row)]
+    if len({*keys}) < len(rows) or len({row["seed"] for row in rows}) > 1 or not all(map(_is_of_shift, rows)):
+        raise damaged(path, "another", "a line an image, shift and strength, of one seed")
+    found: dict[Shift, Images] = {}
+    for row in rows:
+        scores = {key: value for key, value in row.items() if key.partition("/")[0] in ("dice", "truth")}
+        found.setdefault((row["shift"], row["strength"]), {})[row["id"]] = scores
+    return rows[0]["seed"] if rows else "", found
+
+
+def read_shifted_cells(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a robustness.csv with every cell as its text, to be written again.
+
+    Raises:
+        UserError: the table is damaged.
+    """
+    read_csv(path, SHIFTED_TEXTS)
+    return read_cells(path)
+
+
+def _is_of_shift(row: Mapping[str, object]) -> bool:
+    """Returns whether a row has its score and the strength of its shift."""
+    strength = row.get("strength")
+    return "dice" in row and isinstance(strength, float) and not math.isnan(strength)
 
 
 def _other_images(tested: Sequence[str], test: Sequence[str], whole: bool) -> str:

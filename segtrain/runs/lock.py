@@ -31,27 +31,27 @@ THROUGH_LINKS = os.utime not in os.supports_follow_symlinks  # a system may not 
 
 
 class InUse(UserError):
-    """Another process lives in the folder."""
+    """Says that another process lives in the folder."""
 
 
 class Holder(NamedTuple):
-    """Who holds a lock, by the file."""
+    """Says who holds a lock, by the file."""
 
     pid: int
     host: str
 
 
 class Lock:
-    """The lock of a run folder, or of that name in any folder, held while entered."""
+    """Holds the lock of a run folder, or of that name in any folder, while entered."""
 
     def __init__(self, folder: Path, name: str = NAME) -> None:
-        """Not held yet; the folder need not exist."""
+        """Takes a folder that need not exist yet; it is not held yet."""
         self.path = folder / name
         self._file: BinaryIO | None = None
         self._released = threading.Event()
 
     def __enter__(self) -> "Lock":
-        """Take it.
+        """Takes it.
 
         Raises:
             InUse: another process lives in the folder.
@@ -96,14 +96,14 @@ class Lock:
             file.close()
 
     def _is_there(self, file: BinaryIO) -> bool:
-        """Whether the file still bears the name, so that others meet it."""
+        """Returns whether the file still bears the name, so that others meet it."""
         try:
             return os.path.samestat(os.lstat(self.path), os.fstat(file.fileno()))
         except FileNotFoundError:
             return False
 
     def _holder(self) -> Holder | None:
-        """Who the file says holds it; None where it says nothing that can be."""
+        """Returns who the file says holds it; None where it says nothing that can be."""
         assert self._file is not None
         self._file.seek(0)
         try:
@@ -125,7 +125,7 @@ class Lock:
         raise self._refusal(f"process {holder.pid} on {holder.host}, alive {max(0.0, age):.0f} s ago")
 
     def _age(self) -> float:
-        """Seconds since the last sign of life, by the clock of the file system, which both hosts share."""
+        """Returns the seconds since the last sign of life, by the file system's clock, which both hosts share."""
         clock = self.path.with_name(f".clock.{os.getpid()}.part")
         clock.unlink(missing_ok=True)  # of a killed process with this id
         with created(clock) as file:
@@ -134,7 +134,7 @@ class Lock:
         return now - self._touched()
 
     def _shows_life(self) -> bool:
-        """Whether the file is touched within TIMEOUT of our own clock: the times in it are of another, which is ahead.
+        """Returns whether the file is touched within TIMEOUT of our clock: its times are of another, which is ahead.
 
         The same is done with a time that no clock has given, as of a copy.
         """

@@ -1,4 +1,4 @@
-"""Tables of numbers as CSV: metrics.csv, one row an epoch, and tables written once; and how both are read back.
+"""Writes and reads tables of numbers as CSV: metrics.csv, one row an epoch, and tables written once.
 
 A text that a spreadsheet would run as a formula (it begins with = + - @ and is no number) is written behind an
 apostrophe, which reading takes off again.
@@ -86,7 +86,7 @@ def _number_of(cell: str) -> float | None:
 
 
 class MetricsTable:
-    """metrics.csv: append-only, one row an epoch; columns are epoch_from_1, step, then the others as first seen.
+    """Holds metrics.csv: append-only, a row an epoch; columns are epoch_from_1, step, then the others as first seen.
 
     Rows are handed in and out with the key `epoch`, which counts from 0. A file that an earlier version began has that
     as its first column, and keeps it to its end.
@@ -94,7 +94,7 @@ class MetricsTable:
     """
 
     def __init__(self, path: Path) -> None:
-        """Over a file that need not exist yet."""
+        """Takes a file that need not exist yet."""
         self.path = path
 
     def append(self, row: Mapping[str, Number]) -> None:
@@ -127,7 +127,7 @@ class MetricsTable:
             write_whole(self.path, _text(kept))
 
     def rows(self) -> list[dict[str, Number]]:
-        """The rows in order; a blank cell is left out, NaN is NaN; empty when the file does not exist."""
+        """Returns the rows in order; a blank cell is left out, NaN is NaN; empty when the file does not exist."""
         table, _ = self._read()
         found = []
         for cells in table[1:]:
@@ -136,7 +136,7 @@ class MetricsTable:
         return found
 
     def _read(self) -> tuple[list[list[str]], bool]:
-        """The header and the whole lines as text, and whether a cut-off line follows them."""
+        """Returns the header and the whole lines as text, and whether a cut-off line follows them."""
         text = text_of(self.path) if os.path.lexists(self.path) else ""
         whole, newline, torn = text.rpartition("\n")
         table = _table(self.path, whole + newline)
@@ -172,7 +172,7 @@ def _cells(columns: list[str], rows: Sequence[Mapping[str, Number | str]]) -> li
 
 
 def _cell(value: Number | str) -> str:
-    """Text that reads back as the same number: repr of a float is exact, also of NumPy's float64."""
+    """Returns text that reads back as the same number: repr of a float is exact, also of NumPy's float64."""
     return float.__repr__(value) if isinstance(value, float) else written_text(str(value))
 
 
@@ -198,7 +198,7 @@ def _text(table: Sequence[Sequence[str]]) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    """One line of a table; the writer quotes a carriage return only where it ends lines itself."""
+    """Returns one line of a table; the writer quotes a carriage return only where it ends lines itself."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\r\n").writerow(cells)
     return f"{stream.getvalue()[:-2]}\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segtrain.config.objects import composed, plain
-from segtrain.runs.interpolations import require_own
+from segtrain.runs.config_yaml import require_self_contained
 
 MINE = """
 defaults: [flips]
@@ -31,4 +31,4 @@ def test_what_the_shell_said_is_kept_and_amounts_go_on_to_scale(
     kept = plain(config, {})
     assert kept["aug"]["transforms"][0] == {"_target_": "albumentations.Rotate", "limit": 15.0, "p": 0.25}
     assert kept["aug"]["transforms"][1]["p"] == "${chance:0.5}"
-    require_own(kept, "config.yaml")
+    require_self_contained(kept, "config.yaml")

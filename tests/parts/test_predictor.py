@@ -13,7 +13,7 @@ from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
 from segtrain.parts.predictor import Predictor, device_of
-from segtrain.runs.find_runs import find_runs
+from segtrain.runs.find_run import find_runs
 
 
 def threshold(image: Tensor) -> Tensor:

@@ -174,7 +174,7 @@ class Known:
 
 def page(folder: Path) -> list[tuple[Array, Array]]:
     """The pictures of preview's page: each image, and the same drawn over."""
-    strips = [sheets.Strip(str(number), [sheets.Cell("0", pair, {})]) for number, pair in enumerate(PAIRS)]
+    strips = [sheets.Strip(str(number), [sheets.Version("0", pair, {})]) for number, pair in enumerate(PAIRS)]
     known: Any = Known()
     path = sheets.write_page(folder, "", "", [sheets.Sheet("a", "", "", strips)], known)
     found = inlined(path)

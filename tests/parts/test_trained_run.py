@@ -33,7 +33,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 def test_the_best_weights_stand_in_the_network_with_what_labels_mean(run: Path) -> None:
     loaded = load(RunFolder(run))
-    saved = checkpoint.read(run / "checkpoints/best.ckpt")["state_dict"]
+    saved = checkpoint.read_checkpoint(run / "checkpoints/best.ckpt")["state_dict"]
     state = loaded.model.state_dict()
     assert state and all(torch.equal(state[key], saved[key]) for key in state)
     assert loaded.classes == ("background", "disc", "square") and loaded.palette[0] == (0, 0, 0)

@@ -16,8 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segtrain.errors import UserError
-from segtrain.runs.checkpoint import newest, read, save_best, save_last, save_weights, write
-from segtrain.runs.writer import Writer
+from segtrain.runs.checkpoint import (
+    CheckpointWriter,
+    newest,
+    read_checkpoint,
+    save_best,
+    save_last,
+    save_weights,
+    write_checkpoint,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +62,7 @@ TREES = st.recursive(
 
 
 def step_of(path):
-    checkpoint = read(path)
+    checkpoint = read_checkpoint(path)
     assert torch.equal(checkpoint["weights"]["w"], torch.full((300,), float(checkpoint["step"])))
     return checkpoint["step"]
 
@@ -97,7 +104,7 @@ def killed_at(monkeypatch, at, done_first, action):
 
 def test_reads_back_what_was_written_and_sha256sum_agrees(tmp_path):
     path = tmp_path / "a.ckpt"
-    write(made(3), path)
+    write_checkpoint(made(3), path)
     assert step_of(path) == 3
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert (tmp_path / "a.ckpt.sha256").read_text() == f"{digest}  a.ckpt\n"
@@ -112,8 +119,8 @@ def test_plain_states_of_training_survive(tmp_path):
     bits = np.random.default_rng(0).bit_generator.state
     states = {"torch": torch.get_rng_state(), "python": random.Random(0).getstate(), "numpy": bits}
     whole = {"net": network.state_dict(), "optimizer": optimizer.state_dict(), "random": states}
-    write(whole, tmp_path / "a.ckpt")
-    back = read(tmp_path / "a.ckpt")
+    write_checkpoint(whole, tmp_path / "a.ckpt")
+    back = read_checkpoint(tmp_path / "a.ckpt")
     assert back["random"]["python"] == states["python"] and back["random"]["numpy"] == bits
     optimizer.load_state_dict(back["optimizer"])
     network.load_state_dict(back["net"])
@@ -122,7 +129,7 @@ def test_plain_states_of_training_survive(tmp_path):
 @pytest.mark.parametrize("value", [np.float64(1), np.zeros(2), defaultdict(int), torch.__version__, object()])
 def test_what_could_not_be_read_back_is_refused_at_writing(tmp_path, value):
     with pytest.raises(TypeError, match=r"checkpoint\['a'\]\[0\] is a "):
-        write({"a": [value]}, tmp_path / "a.ckpt")
+        write_checkpoint({"a": [value]}, tmp_path / "a.ckpt")
     assert not list(tmp_path.iterdir())
 
 
@@ -132,8 +139,8 @@ def test_write_killed_anywhere_leaves_the_old_or_the_new(tmp_path, monkeypatch, 
     for at in range(1, 100):
         folder = tmp_path / str(at)
         folder.mkdir()
-        write(made(1), folder / "a.ckpt")
-        died = killed_at(monkeypatch, at, done_first, lambda: write(made(2), folder / "a.ckpt"))  # noqa: B023
+        write_checkpoint(made(1), folder / "a.ckpt")
+        died = killed_at(monkeypatch, at, done_first, lambda: write_checkpoint(made(2), folder / "a.ckpt"))  # noqa: B023
         seen.add(step_of(folder / "a.ckpt"))
         if not died:
             break
@@ -198,7 +205,7 @@ def test_best_weights_are_safetensors_with_what_they_are_the_best_of(tmp_path):
 
 
 def test_writer_keeps_the_order_and_what_a_tensor_was_when_it_was_handed_over(tmp_path):
-    writer, weights = Writer(tmp_path), torch.zeros(300)
+    writer, weights = CheckpointWriter(tmp_path), torch.zeros(300)
     for step in range(4):
         weights.fill_(step)
         writer.last({"step": step, "weights": OrderedDict(w=weights), "best": None})
@@ -212,11 +219,11 @@ def test_writer_keeps_the_order_and_what_a_tensor_was_when_it_was_handed_over(tm
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees=st.lists(TREES, min_size=2, max_size=4))
 def test_writer_writes_each_tree_as_it_was_whatever_came_before(tmp_path, trees):
-    writer = Writer(tmp_path)
+    writer = CheckpointWriter(tmp_path)
     for number, tree in enumerate(trees):
         writer.last({"number": number, "tree": tree})
         writer.wait()
-        loaded = read(tmp_path / "last.ckpt")
+        loaded = read_checkpoint(tmp_path / "last.ckpt")
         assert loaded["number"] == number
         assert alike(loaded["tree"], tree)
 
@@ -235,7 +242,7 @@ def alike(one, other):
 
 
 def test_writer_tells_of_a_full_disk_once_asked(tmp_path):
-    writer = Writer(tmp_path / "missing")
+    writer = CheckpointWriter(tmp_path / "missing")
     writer.last(made(0))
     with pytest.raises(UserError, match="could not write"):
         writer.wait()
@@ -278,7 +285,7 @@ def test_damaged_last_is_named_and_previous_used(tmp_path, damage):
     assert step_of(path) == 1
     assert "last.ckpt" in warning and "previous.ckpt" in warning
     with pytest.raises(UserError, match=r"last\.ckpt"):
-        read(tmp_path / "last.ckpt")
+        read_checkpoint(tmp_path / "last.ckpt")
 
 
 @damages
@@ -323,7 +330,7 @@ def test_with_nothing_to_go_on_from_the_weights_that_are_left_are_named(left: st
             newest(tmp_path)
         assert "init_from" not in str(caught.value)
         (tmp_path / left).unlink()
-        write(made(1), tmp_path / left)
+        write_checkpoint(made(1), tmp_path / left)
     with pytest.raises(UserError, match=f"init_from='.*{left}'"):
         newest(tmp_path)
 
@@ -338,7 +345,7 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name("a.ckpt.sha256").write_text(f"{digest}  a.ckpt\n")
     with pytest.raises(UserError, match=r"a\.ckpt' was not loaded"):
-        read(path)
+        read_checkpoint(path)
     assert not (tmp_path / "ran").exists()
 
 

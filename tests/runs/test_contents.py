@@ -9,8 +9,9 @@ import random
 import pytest
 
 from segtrain.errors import UserError
+from segtrain.runs.config_yaml import PARTS
 from segtrain.runs.contents import FILES, about_problem
-from segtrain.runs.folder import PARTS, RunFolder
+from segtrain.runs.folder import RunFolder
 
 PIXELS = {"dtypes": ["uint8"], "images": 1, "spacing": None}
 PIXELS |= {key: [1.5] for key in ("lowest", "highest", "low", "high")}

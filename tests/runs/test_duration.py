@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from segtrain.runs.duration import Planned, by_one_run, forecast, words
+from segtrain.runs.duration import Planned, by_one_run, forecast, time_in_words
 from segtrain.runs.folder import RunFolder
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,12 +53,12 @@ def test_the_time_is_that_of_the_runs_that_are_left_so_many_at_a_time(tmp_path: 
         ran(tmp_path / "sweep" / f"seed={i}", seconds)
     told = forecast(planned(tmp_path, 15), tmp_path, slots)
     assert "15 runs; 3 are finished already" in told
-    assert f"12 take about {words(12 * 600 / slots)}, {slots} at a time, by 3 like them" in told
+    assert f"12 take about {time_in_words(12 * 600 / slots)}, {slots} at a time, by 3 like them" in told
 
 
 def test_a_run_on_more_threads_says_how_much_work_it_is(tmp_path: Path) -> None:
     ran(tmp_path / "alone" / "default", 600, threads=2)
-    assert f"take about {words(4 * 600)}," in forecast(planned(tmp_path, 4), tmp_path, 2)
+    assert f"take about {time_in_words(4 * 600)}," in forecast(planned(tmp_path, 4), tmp_path, 2)
 
 
 @pytest.mark.parametrize(

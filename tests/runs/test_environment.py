@@ -29,6 +29,7 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "segtrain" / "__init__.py").write_text("")
     (tmp_path / "conf" / "aug").mkdir(parents=True)
     for tracked in TRACKED:
+        (tmp_path / tracked).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / tracked).write_text("first\n")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")

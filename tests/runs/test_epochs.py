@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.runs.epochs import index_of, number_of, read, written
+from segtrain.runs.epochs import index_of, number_of, read_index, written
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import MetricsTable
 
@@ -13,9 +13,9 @@ INDEX = st.integers(0, 10**6)
 @given(INDEX)
 def test_what_is_written_is_read_as_what_it_was_and_so_is_what_was_written_before(index: int) -> None:
     assert number_of(0) == 1 and index_of(number_of(index)) == index
-    assert read(written("epoch", index), "epoch") == index == read({"epoch": index}, "epoch")
+    assert read_index(written("epoch", index), "epoch") == index == read_index({"epoch": index}, "epoch")
     assert list(written("epoch", index).values()) == [number_of(index)]
-    assert read({}, "epoch") is None
+    assert read_index({}, "epoch") is None
 
 
 def test_metrics_csv_counts_from_1_and_says_so(tmp_path) -> None:

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segtrain.errors import UserError
-from segtrain.runs.folder import PARTS, RunFolder, folder_name
+from segtrain.runs.config_yaml import PARTS
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.folder_name import folder_name
 
 WHOLE = {part: {} for part in PARTS}
 CONFIG = f"{json.dumps({**WHOLE, 'aug': {'strength': 0.5}})}  # kept as given\n"

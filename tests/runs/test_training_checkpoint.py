@@ -27,7 +27,7 @@ FITTING = {
 
 
 def test_what_training_writes_is_read(tmp_path):
-    checkpoint.write(WHOLE, tmp_path / "last.ckpt")
+    checkpoint.write_checkpoint(WHOLE, tmp_path / "last.ckpt")
     assert checkpoint.read_training(tmp_path / "last.ckpt")["epoch"] == 2
 
 
@@ -37,7 +37,7 @@ def test_another_value_is_one_message(tmp_path, key):
     cases = [{name: value for name, value in WHOLE.items() if name != key}]
     cases += [{**WHOLE, key: value} for value in WRONG if value not in FITTING.get(key, ())]
     for case in cases:
-        checkpoint.write(case, path)
+        checkpoint.write_checkpoint(case, path)
         with pytest.raises(UserError, match=r"last\.ckpt' is damaged"):
             checkpoint.read_training(path)
 
@@ -45,6 +45,6 @@ def test_another_value_is_one_message(tmp_path, key):
 @pytest.mark.parametrize("content", [5, [1], torch.zeros(2), {}, "x"])
 def test_another_content_is_one_message(tmp_path, content):
     path = tmp_path / "last.ckpt"
-    checkpoint.write(content, path)
+    checkpoint.write_checkpoint(content, path)
     with pytest.raises(UserError, match=r"last\.ckpt' is damaged"):
         checkpoint.read_training(path)

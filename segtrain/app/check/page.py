@@ -1,10 +1,8 @@
 """Makes check.html: the table of the audit, and pictures of the samples that it is about, all inside the file."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,11 @@ from PIL import Image, ImageFile
 
 from segtrain.app.check.data_audit import AuditedData
 from segtrain.area import shrink_labels
+from segtrain.draw.html_page import Cell, figure, group, html_page, html_table, inline, paragraph
 from segtrain.files import opened
 from segtrain.printable import in_html
 
-TEMPLATE = Path(__file__).with_name("check.html")
+STYLE = Path(__file__).with_name("check.css")
 SIDE = 160  # pixels of a thumbnail
 SAMPLES, GROUPS, OF_GROUP = 12, 8, 12  # shown of a line, and of a group of it
 MOST_CODES = 6  # values outside the classes named under a mask
@@ -26,8 +25,8 @@ def render_check(report: Mapping[str, Any], lines: Sequence[Any], data: AuditedD
     """Returns the page: what is wrong first, with pictures; then all lines; then pictures of what is worth a look."""
     counts = ", ".join(f"{sum(line.verdict == verdict for line in lines)} {verdict}" for verdict in VERDICTS[:3])
     parts = [f"<h1>{in_html(report['title'])}</h1>"]
-    parts.append(f'<p class="verdict {report["verdict"]}">Verdict: {report["verdict"]} ({counts}).</p>')
-    parts.append('<p class="soft">The same, with every sample that a line is about, stands in check.json.</p>')
+    parts.append(paragraph(f"Verdict: {report['verdict']} ({counts}).", f"verdict {report['verdict']}"))
+    parts.append(paragraph("The same, with every sample that a line is about, stands in check.json.", "soft"))
     parts += [_section(line, data) for verdict in ("fail", "warn") for line in lines if line.verdict == verdict]
     rest = lines[len(data.lines) :]
     parts += [
@@ -36,38 +35,34 @@ def render_check(report: Mapping[str, Any], lines: Sequence[Any], data: AuditedD
         if some
     ]
     parts += [_section(line, data) for line in data.lines if line.verdict == "ok" and line.samples]
-    filled = {"title": in_html(report["title"]), "body": "\n".join(parts)}
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(filled)
+    return html_page(report["title"], parts, STYLE)
 
 
 def _table(lines: Sequence[Any]) -> str:
     rows = []
     for line in lines:
-        cells = [line.check, line.shown, line.verdict, line.threshold if line.threshold != "none" else "", line.meaning]
-        kinds = ["", "", f' class="{line.verdict}"', "", ""]
-        row = "".join(f"<td{kind}>{in_html(cell)}</td>" for cell, kind in zip(cells, kinds, strict=True))
-        rows.append(f"<tr>{row}</tr>")
-    head = "".join(f"<th>{name}</th>" for name in ("check", "value", "verdict", "threshold", "meaning"))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        threshold = line.threshold if line.threshold != "none" else ""
+        rows.append([line.check, line.shown, Cell(line.verdict, line.verdict), threshold, line.meaning])
+    return html_table(("check", "value", "verdict", "threshold", "meaning"), rows)
 
 
 def _section(line: Any, data: AuditedData) -> str:
     """Returns a line with pictures of the samples that it is about, if it is about any."""
     head = f'<h2>{in_html(line.check)} <span class="{line.verdict}">{line.verdict}</span></h2>'
-    words = f'<p>{in_html(line.shown)}</p><p class="soft">{in_html(line.meaning)}</p>'
+    words = paragraph(line.shown) + paragraph(line.meaning, "soft")
     samples, groups = getattr(line, "samples", ()), getattr(line, "groups", ())
-    strips = [_group(group, data) for group in groups[:GROUPS]]
-    inner = f'<div class="strip">{"".join(strips)}</div>' if groups else _strip(samples[:SAMPLES], data)
+    strips = [_group(names, data) for names in groups[:GROUPS]]
+    inner = group("strip", strips) if groups else _strip(samples[:SAMPLES], data)
     more = len(groups) - GROUPS if groups else len(samples) - SAMPLES
-    rest = f'<p class="soft">and {more} more, in check.json</p>' if more > 0 else ""
+    rest = paragraph(f"and {more} more, in check.json", "soft") if more > 0 else ""
     return f"{head}{words}{inner}{rest}"
 
 
 def _group(names: Sequence[str], data: AuditedData) -> str:
     """Returns the samples of a group, and how many of them are not shown."""
     more = len(names) - OF_GROUP
-    rest = f'<p class="soft">and {more} more of this group: {in_html(", ".join(names[OF_GROUP:]))}</p>'
-    return _strip(names[:OF_GROUP], data, " group") + (rest if more > 0 else "")
+    rest = paragraph(f"and {more} more of this group: {', '.join(names[OF_GROUP:])}", "soft")
+    return _strip(names[:OF_GROUP], data, "strip group") + (rest if more > 0 else "")
 
 
 def _strip(names: Sequence[str], data: AuditedData, kind: str = "") -> str:
@@ -79,17 +74,16 @@ def _figure(name: str, data: AuditedData) -> str:
     if data.facts is None or data.dataset is None:
         return f'<figure><div class="noimage">{in_html(name)}</div></figure>'
     part = data.facts.part_of.get(name, "")
-    words = in_html(f"{name} ({part})" if part else name)
+    words = f"{name} ({part})" if part else name
     if name in data.facts.seen:
-        tiles = _labelled(data, data.dataset.ids.index(name))
-        return f'<figure><img alt="{words}" src="{_inline(tiles)}"><figcaption>{words}</figcaption></figure>'
+        return figure(_webp(_labelled(data, data.dataset.ids.index(name))), words)
     if name not in data.facts.unread:  # a file that no sample is made of
-        return f'<figure><div class="noimage">{words}</div></figure>'
+        return f'<figure><div class="noimage">{in_html(words)}</div></figure>'
     codes = list(data.facts.unread[name].codes)[:MOST_CODES]
-    words = f"{words}: {in_html(', '.join(codes))}" if codes else words
-    rest = _raw(data, data.dataset.ids.index(name))
-    picture = f'<img alt="{words}" src="{_inline(rest)}">' if rest else '<div class="noimage">no picture</div>'
-    return f"<figure>{picture}<figcaption>{words}</figcaption></figure>"
+    words = f"{words}: {', '.join(codes)}" if codes else words
+    if rest := _raw(data, data.dataset.ids.index(name)):
+        return figure(_webp(rest), words)
+    return f'<figure><div class="noimage">no picture</div><figcaption>{in_html(words)}</figcaption></figure>'
 
 
 def _labelled(data: AuditedData, index: int) -> list[Image.Image]:
@@ -137,7 +131,7 @@ def _as_stored(path: Path) -> list[Image.Image]:
     return [Image.fromarray(grey).convert("RGB")] if grey.ndim == 2 else []
 
 
-def _inline(tiles: Sequence[Image.Image]) -> str:
+def _webp(tiles: Sequence[Image.Image]) -> str:
     sheet = Image.new("RGB", (sum(tile.width for tile in tiles), max(tile.height for tile in tiles)), "white")
     left = 0
     for tile in tiles:
@@ -145,4 +139,4 @@ def _inline(tiles: Sequence[Image.Image]) -> str:
         left += tile.width
     memory = io.BytesIO()
     sheet.save(memory, "WEBP", quality=85)
-    return f"data:image/webp;base64,{base64.b64encode(memory.getvalue()).decode()}"
+    return inline(memory.getvalue(), "webp")

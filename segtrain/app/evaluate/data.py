@@ -18,6 +18,7 @@ from segtrain.parts.data import build_dataset, build_split
 from segtrain.parts.feeding import Feeding
 from segtrain.parts.same_data import is_same
 from segtrain.parts.trained_run import Loaded
+from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
 
 PARTS = ("train", "val", "test", "all")
@@ -47,7 +48,7 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
     dataset = build_dataset(config)
     _require_fit(loaded, dataset)
     feeding = Feeding(config, dataset)
-    known = loaded.run.read_json("split.json")
+    known = loaded.run.split
     own = is_same(loaded.run, config, dataset, feeding.fingerprint)
     if own:
         _require_own_split(loaded.run, typed)
@@ -55,7 +56,7 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
     elif not any(override.lstrip("+").startswith(("dataset", "split=")) for override in typed):
         raise UserError(
             f"the data of {loaded.run.path} has changed since it was trained: another fingerprint than in its "
-            "split.json, or this version of segtrain reads them in another way; its scores on them would mean "
+            f"{run_files.SPLIT}, or this version of segtrain reads them in another way; its scores on them would mean "
             "something else; restore the data, say where they are now (dataset.root=FOLDER), or give other data "
             "(dataset=NAME)"
         )
@@ -98,7 +99,7 @@ def unseen(loaded: Sequence[Loaded], data: Data) -> dict[tuple[int, ...], list[i
     Raises:
         UserError: the data are not those that every run was trained on, or part is not test.
     """
-    known = [one.run.read_json("split.json") for one in loaded]
+    known = [one.run.split for one in loaded]
     fingerprint = data.feeding.fingerprint
     if data.part != "test" or not all(is_same(one.run, data.config, data.dataset, fingerprint) for one in loaded):
         raise UserError(
@@ -119,7 +120,7 @@ def unseen(loaded: Sequence[Loaded], data: Data) -> dict[tuple[int, ...], list[i
 
 def require_unseen(run: RunFolder, data: Data) -> None:
     """Raises UserError if a further run of an ensemble was trained or chosen on the test images: too good scores."""
-    known = run.read_json("split.json")
+    known = run.split
     seen = {*known["train"], *known["val"]} & {data.dataset.ids[index] for index in data.indices}
     if data.own and data.part == "test" and seen:
         raise UserError(
@@ -162,8 +163,9 @@ def _require_own_split(run: RunFolder, typed: Sequence[str]) -> None:
     again = [override for override in typed if override.startswith(("split=", "dataset.split"))]
     if again:
         raise UserError(
-            f"these are the data of {run.path}, whose split.json says what it was trained on; another split would test "
-            f"it on images that it has seen; got {', '.join(again)}; leave it out, or give split=train, val, test, all"
+            f"these are the data of {run.path}, whose {run_files.SPLIT} says what it was trained on; another split "
+            f"would test it on images that it has seen; got {', '.join(again)}; leave it out, or give "
+            "split=train, val, test, all"
         )
 
 

@@ -35,8 +35,9 @@ from segtrain.parts.predictor import device_of
 from segtrain.parts.trained_run import Loaded, load
 from segtrain.parts.training_crop import least_size
 from segtrain.printable import printable
-from segtrain.runs.find_runs import runs_of
-from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.runs.find_run import runs_of
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.folder_name import folder_name
 from segtrain.screen import Screen
 
 UNNAMED = ("run=", "trust=", "outputs=", "debug=")  # overrides that the path says, or that change no score

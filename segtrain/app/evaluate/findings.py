@@ -62,7 +62,7 @@ class Evaluated:
     def warnings(self) -> list[str]:
         """Says what makes the scores mean something else than they seem to."""
         ids, part = self.data.dataset.ids, self.data.part
-        known = self.loaded[0].run.read_json("split.json")
+        known = self.loaded[0].run.split
         seen = {*known["train"], *known["val"]} & {ids[index] for index in self.indices}
         if not seen or (self.data.own and part == "val") or self.wanted.ensemble == "unseen":
             return []
@@ -133,8 +133,8 @@ class Evaluated:
         found[f"{part}/images"] = len(self.indices)
         if len(self.loaded) == 1:
             found |= written("best_epoch", first.epoch)
-            if (first.run.path / "results.json").exists():
-                found.setdefault("val/dice", first.run.read_json("results.json").get("val/dice"))
+            if first.run.has_results:
+                found.setdefault("val/dice", first.run.results.get("val/dice"))
         more = empty_images.counts(self.scored.matrices, self.classes)
         more |= averages(torch.stack(self.matrices), self.classes)
         more |= {"calibration_error": self.details.calibration.error(), **self.surfaces.means()}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from segtrain.app.evaluate.findings import Evaluated, pictured
-from segtrain.app.evaluate.page import page
+from segtrain.app.evaluate.page import evaluate_page
 from segtrain.app.evaluate.shifts import keep_robustness
 from segtrain.commands import command
 from segtrain.draw import pictures
@@ -21,8 +21,8 @@ from segtrain.draw.sheet import DPI, letters_of, write_figure
 from segtrain.files import make_own, write_whole
 from segtrain.model.calibration import ReliabilityCurve
 from segtrain.parts import empty_images
+from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.image_table import ROBUSTNESS
 from segtrain.runs.metrics_csv import write_csv
 from segtrain.screen import Screen
 
@@ -41,7 +41,7 @@ MOST_NUMBERS = 12  # classes up to which the shares are written into the cells
 def write_evaluation(found: Evaluated, folder: Path) -> None:
     """Writes everything into the folder, results.json last; robustness.csv into the run's, of its own test images."""
     make_own(folder)
-    write_csv(folder / "per_image.csv", found.rows)
+    RunFolder(folder).write_images(found.rows)
     matrix = torch.stack(list(found.scored.matrices.values())).sum(0).numpy()
     draw_confusion(folder / "confusion.png", matrix, found.classes)
     curve, error = found.details.calibration.curve(), found.details.calibration.error()
@@ -50,10 +50,10 @@ def write_evaluation(found: Evaluated, folder: Path) -> None:
     if found.curves:
         write_csv(folder / "shifts.csv", found.curves)
         draw_degradation(folder / "shifts.png", found.curves)
-        if found.plainly and (found.loaded[0].run.path / "results.json").exists():  # else the weights may change
-            keep_robustness(found.under, found.data, found.loaded[0].run.path / ROBUSTNESS, found.wanted.seed)
-    write_whole(folder / "evaluate.html", page(found, folder))
-    RunFolder(folder).write_json("results.json", found.results)
+        if found.plainly and found.loaded[0].run.has_results:  # else the weights may change
+            keep_robustness(found.under, found.data, found.loaded[0].run.robustness, found.wanted.seed)
+    write_whole(folder / "evaluate.html", evaluate_page(found, folder))
+    RunFolder(folder).write_results(found.results)
 
 
 def _write_gallery(found: Evaluated, path: Path) -> None:
@@ -99,7 +99,9 @@ def say_evaluation(found: Evaluated, folder: Path, seconds: float) -> None:
     if found.curves and found.plainly and (following := next_command(found.loaded[0].run.path, found)):
         console.print(f"next: {following}")
     console.print(
-        f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, results.json, per_image.csv, …", markup=False
+        f"took {seconds:.0f} s; all of it is in {folder}/: evaluate.html, "
+        f"{run_files.RESULTS}, {run_files.PER_IMAGE}, …",
+        markup=False,
     )
 
 
@@ -108,10 +110,10 @@ def next_command(run: Path, found: Evaluated) -> str:
 
     The report takes runs that were evaluated under the same shifts: those beside it that were not come first.
     """
-    beside = [one for one in map(RunFolder, sorted(run.parent.iterdir())) if (one.path / "results.json").exists()]
+    beside = [one for one in map(RunFolder, sorted(run.parent.iterdir())) if one.has_results]
     if len({tuple(o for o in one.overrides() if not o.startswith(REPEATED)) for one in beside}) < 2:
         return ""
-    if all((one.path / ROBUSTNESS).exists() for one in beside):
+    if all(one.robustness.exists() for one in beside):
         return command("report", str(run.parent))
     wanted = found.wanted
     shifts = [f"shift={','.join(wanted.shift)}", f"shift_strength={','.join(f'{s:g}' for s in wanted.shift_strength)}"]

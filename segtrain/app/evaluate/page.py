@@ -1,10 +1,8 @@
-"""evaluate.html: scores with their intervals, figures, and the worst, median and best images, all inside the file."""
+"""Sets evaluate.html: scores with their intervals, figures, and the worst, median and best images, inside the file."""
 
-import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import cv2
@@ -12,11 +10,14 @@ import numpy as np
 
 from segtrain.app.evaluate.findings import Evaluated, pictured
 from segtrain.draw import pictures as plots
+from segtrain.draw.html_page import Cell, figure, group, html_page, html_table, inline, key, paragraph
+from segtrain.draw.html_page import image as image_of
 from segtrain.files import bytes_of
 from segtrain.parts import empty_images
 from segtrain.printable import in_html
+from segtrain.runs.run_files import PER_IMAGE, RESULTS
 
-TEMPLATE = Path(__file__).with_name("evaluate.html")
+STYLE = Path(__file__).with_name("evaluate.css")
 SCORES = ("dice", "iou", "precision", "recall")
 SURFACES = {
     "hd95": "HD95",
@@ -40,8 +41,8 @@ METHOD = (
 )
 
 
-def page(found: Evaluated, folder: Path) -> str:
-    """The page; figures that lie in `folder` are taken up into it."""
+def evaluate_page(found: Evaluated, folder: Path) -> str:
+    """Returns the page; figures that lie in `folder` are taken up into it."""
     names = " and ".join(one.run.path.name for one in found.loaded)
     results, part, how = found.results, found.data.part, found.how()
     mean = _cell(found, "dice", "{:.4f}").replace("<small>", " (").replace("</small>", ")")
@@ -49,20 +50,22 @@ def page(found: Evaluated, folder: Path) -> str:
     parts.append(
         f'<p class="headline">Dice {mean}, mean of the foreground classes, {results[f"{part}/images"]} images</p>'
     )
-    parts += [f'<p class="warning">{in_html(warning)}</p>' for warning in found.warnings]
-    parts += [f"<p>{in_html(note)}</p>" for note in found.notes]
-    parts.append(f'<p class="soft">{in_html(_words(how))}</p>')
+    parts += [paragraph(warning, "warning") for warning in found.warnings]
+    parts += [paragraph(note) for note in found.notes]
+    parts.append(paragraph(_words(how), "soft"))
     parts += ["<h2>By class</h2>", _by_class(found), "<h2>Averages</h2>", _averages(found)]
-    parts.append(f'<p class="soft">{in_html(AVERAGED)}</p>')
+    parts.append(paragraph(AVERAGED, "soft"))
     if found.curves:
         parts += ["<h2>Under shifts</h2>", _shifts(found), _figure(folder / "shifts.png", "Dice as the shift grows")]
     shown = [("confusion.png", "Share of each class's pixels that is predicted as each class; rows are the truth.")]
     shown.append(("reliability.png", "How often pixels are right at each confidence; below, how many have it."))
-    pair = "".join(_figure(folder / name, words) for name, words in shown)
-    parts.append(f'<h2>Confusion and calibration</h2><div class="pair">{pair}</div>')
+    parts += [
+        "<h2>Confusion and calibration</h2>",
+        group("pair", (_figure(folder / one, words) for one, words in shown)),
+    ]
     parts += ["<h2>Worst, median and best images</h2>", _key(found), *_gallery(found)]
-    parts.append(f'<h2>Method</h2><p>{in_html(METHOD)}</p><p class="soft">All of it: results.json, per_image.csv.</p>')
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(title=in_html(names), body="\n".join(parts))
+    parts += ["<h2>Method</h2>", paragraph(METHOD), paragraph(f"All of it: {RESULTS}, {PER_IMAGE}.", "soft")]
+    return html_page(names, parts, STYLE)
 
 
 def _words(how: dict[str, Any]) -> str:
@@ -79,7 +82,7 @@ def _words(how: dict[str, Any]) -> str:
 
 
 def _cell(found: Evaluated, key: str, form: str) -> str:
-    """A score with its interval below."""
+    """Returns a score with its interval below, as HTML."""
     value = found.results[f"{found.data.part}/{key}"]
     low, high = found.intervals.get(key, (math.nan, math.nan))
     if value is None or math.isnan(value):
@@ -103,7 +106,7 @@ def _by_class(found: Evaluated) -> str:
 
 
 def _on_empties(found: Evaluated, name: str) -> str:
-    """False positives on images without the class, with the interval of their rate below."""
+    """Returns the false positives on images without the class, as HTML, with the interval of their rate below."""
     shown = in_html(empty_images.cell(found.results, found.data.part, name))
     rate = found.intervals.get(f"false_positive_rate/{name}" if name else "false_positive_rate")
     return shown if rate is None else f"{shown}<small>{100 * rate.low:.0f} to {100 * rate.high:.0f} %</small>"
@@ -133,31 +136,22 @@ def _shifts(found: Evaluated) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], last: str = "") -> str:
-    """A table; cells are HTML, heads and first cells are text."""
-    body = []
-    for number, (name, cells) in enumerate(rows):
-        kind = f' class="{last}"' if last and number == len(rows) - 1 else ""
-        body.append(f"<tr{kind}><td>{in_html(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    head = "".join(f"<th>{in_html(name)}</th>" for name in heads)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    """Returns a table of rows with their names; the other cells are HTML."""
+    return html_table(heads, [[name, *map(Cell, cells)] for name, cells in rows], last=last)
 
 
 def _figure(path: Path, words: str) -> str:
-    data = base64.b64encode(bytes_of(path)).decode()
-    words = in_html(words)
-    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+    return figure(inline(bytes_of(path), "png"), words)
 
 
 def _key(found: Evaluated) -> str:
-    colours = list(zip(found.classes, found.loaded[0].palette, strict=True))
-    errors = (("missed", plots.MISSED), ("extra", plots.EXTRA), ("wrong class", plots.CONFUSED))
-    rows = (("In truth and prediction:", colours), ("In the errors, where a colour means another thing:", errors))
-    keys = "".join(f'<p class="key soft">{words} {_spans(kinds)}</p>' for words, kinds in rows)
-    return f'<p class="soft">Image, truth, prediction, errors.</p>{keys}'
-
-
-def _spans(kinds: Iterable[tuple[str, tuple[int, int, int]]]) -> str:
-    return "".join(f'<span style="--c:rgb{tuple(colour)}">{in_html(name)}</span>' for name, colour in kinds)
+    colours = dict(zip(found.classes, found.loaded[0].palette, strict=True))
+    errors = {"missed": plots.MISSED, "extra": plots.EXTRA, "wrong class": plots.CONFUSED}
+    return (
+        paragraph("Image, truth, prediction, errors.", "soft")
+        + key(colours, "In truth and prediction:")
+        + key(errors, "In the errors, where a colour means another thing:")
+    )
 
 
 def _gallery(found: Evaluated) -> list[str]:
@@ -167,13 +161,12 @@ def _gallery(found: Evaluated) -> list[str]:
         name, image, mask, pred, dice = pictured(found, index)
         tiles = plots.prediction_tiles(image, mask, pred, palette, found.classes, ignored)
         named = zip(("image", "truth", "prediction", "errors"), tiles, strict=True)
-        pictures = "".join(f'<img alt="{words}" src="{_inline(tile)}">' for words, tile in named)
+        pictures = group("tiles", (image_of(_webp(tile), words) for words, tile in named))
         scores = ", ".join(f"{key} {value:.3f}" for key, value in dice.items() if not math.isnan(value))
         words = in_html(f"{kind}: {name} | Dice: {scores}")
-        shown.append(f'<figure><div class="tiles">{pictures}</div><figcaption>{words}</figcaption></figure>')
+        shown.append(f"<figure>{pictures}<figcaption>{words}</figcaption></figure>")
     return shown
 
 
-def _inline(tile: np.ndarray[Any, Any]) -> str:
-    data = cv2.imencode(".webp", tile[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 85])[1].tobytes()
-    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+def _webp(tile: np.ndarray[Any, Any]) -> str:
+    return inline(cv2.imencode(".webp", tile[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 85])[1].tobytes(), "webp")

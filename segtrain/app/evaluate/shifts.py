@@ -3,7 +3,7 @@
 For the sweep's report it keeps a row an image, policy and strength in the run's robustness.csv.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,9 @@ from segtrain.errors import UserError
 from segtrain.model.metrics import Evaluation, averages, image_rows
 from segtrain.parts import empty_images
 from segtrain.parts.shifts import policy_at
-from segtrain.runs.image_table import ROBUSTNESS_TEXTS
-from segtrain.runs.metrics_csv import read_cells, read_csv, write_csv
+from segtrain.runs.image_table import UNSHIFTED, read_shifted_cells
+from segtrain.runs.metrics_csv import write_csv
 
-UNSHIFTED = ("none", 0.0)
 Row = dict[str, Any]
 
 
@@ -111,7 +110,7 @@ def keep_robustness(found: Sequence[Under], data: Data, path: Path, seed: int) -
     """
     clean = _of_images(Under(*UNSHIFTED, found[0].scored), data, seed)
     ours = [row for under in found if under.strength > 0 for row in _of_images(under, data, seed)]
-    before = list(_read(path))
+    before = read_shifted_cells(path)
     known = before[0] if before else {}
     written = [{key: _text(value) for key, value in row.items() if key in known} for row in clean]
     same = [row for row in before if (row["shift"], float(row["strength"])) == UNSHIFTED] == written
@@ -129,13 +128,3 @@ def _of_images(under: Under, data: Data, seed: int) -> list[Row]:
 
 def _text(value: float | int | str) -> str:
     return repr(value) if isinstance(value, float) else str(value)
-
-
-def _read(path: Path) -> Iterable[Row]:
-    """Returns the rows as they stand there.
-
-    Raises:
-        UserError: the table is damaged.
-    """
-    read_csv(path, ROBUSTNESS_TEXTS)
-    return [{**row} for row in read_cells(path)]

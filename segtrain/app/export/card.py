@@ -78,7 +78,7 @@ def _chosen(config: DictConfig) -> str:
 
 
 def _data(loaded: Loaded) -> str:
-    config, split = loaded.config, loaded.run.read_json("split.json")
+    config, split = loaded.config, loaded.run.split
     sides = [(side, len(split[side])) for side in ("train", "val", "test", "unused")]
     sides += [("cannot be read, left out", len(split["skipped"]))] if split.get("skipped") else []
     how: dict[str, Any] = {key: value for key, value in config.dataset.split.items() if key != "_target_"}
@@ -107,7 +107,7 @@ def _batches(config: DictConfig) -> str:
 
 
 def _training(loaded: Loaded) -> str:
-    config, env, status = loaded.config, loaded.run.read_json("env.json"), loaded.run.status
+    config, env, status = loaded.config, loaded.run.environment, loaded.run.status
     data, packages = config.data, env["packages"]
     rows: list[Row] = [
         (

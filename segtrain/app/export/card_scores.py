@@ -12,8 +12,8 @@ from segtrain.model.metrics import as_counted
 from segtrain.parts import empty_images
 from segtrain.parts.trained_run import Loaded
 from segtrain.printable import in_code, in_markdown
+from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.image_table import read_images
 
 SCORES = ("dice", "iou", "precision", "recall")
 
@@ -22,14 +22,14 @@ Results = dict[str, Any]
 
 def results_of(run: RunFolder) -> Results | None:
     """results.json; None of a run that has not finished."""
-    return run.read_json("results.json") if (run.path / "results.json").exists() else None
+    return run.results if run.has_results else None
 
 
 def scores(loaded: Loaded, results: Results | None) -> str:
     """The section: of each class the scores over all test pixels, and means over images with intervals."""
     if results is None:
         return "## Scores\n\nThe run has not finished: it was not tested."
-    path = loaded.run.path / "results.json"
+    path = loaded.run.path / run_files.RESULTS
     asked = [f"test/{score}{end}" for score in SCORES for end in ("", *(f"/{name}" for name in loaded.classes))]
     if lacks := [key for key in (*asked, "test/pixel_accuracy", "val/dice") if key not in results]:
         raise damaged(path, f"no key '{lacks[0]}'", "the scores of every class")
@@ -95,7 +95,7 @@ def _of_empties(results: Results) -> list[str]:
 
 def _groups(loaded: Loaded) -> dict[str, str]:
     """Test image to its group; empty in runs of versions that wrote only the data's own."""
-    return dict(loaded.run.read_json("split.json").get("groups") or {})
+    return dict(loaded.run.split.get("groups") or {})
 
 
 def _means(loaded: Loaded) -> dict[str, str]:
@@ -104,11 +104,11 @@ def _means(loaded: Loaded) -> dict[str, str]:
     Raises:
         UserError: the file is missing or damaged.
     """
-    path = loaded.run.path / "per_image.csv"
+    path = loaded.run.path / run_files.PER_IMAGE
     columns = [f"{score}{end}" for score in ("dice", "iou") for end in ("", *(f"/{name}" for name in loaded.classes))]
     groups = _groups(loaded)
     try:
-        images = read_images(path, {})
+        images = loaded.run.read_images({})
         rows = [*images.values()]
         if lacks := [key for key in (*columns, "pixels") if not rows or key not in rows[0]]:
             raise damaged(path, f"no {lacks[0]}", "a row of scores for each test image, as training wrote it")

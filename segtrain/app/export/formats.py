@@ -25,6 +25,7 @@ from segtrain.parts.onnx_file import KEY, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.parts.trained_run import Loaded
 from segtrain.parts.training_crop import least_size
+from segtrain.runs import run_files
 from segtrain.runs.epochs import written
 
 About = dict[str, Any]
@@ -53,7 +54,7 @@ def about(loaded: Loaded, least: int) -> About:
         "segtrain": segtrain.__version__,
         "run": run_name(loaded.run.path),
         **written("epoch", loaded.epoch),
-        "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / "config.yaml")).hexdigest(),
+        "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / run_files.CONFIG)).hexdigest(),
         "model": {"choice": config.choices.model, **_plain(config.model)},
         "classes": list(loaded.classes),
         "palette": [list(colour) for colour in loaded.palette],

@@ -26,8 +26,7 @@ from segtrain.model.windows import Windows
 from segtrain.parts.input_images import Array, Images, Opened
 from segtrain.parts.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.printable import print_text
-from segtrain.runs import checkpoint
-from segtrain.runs.find_runs import runs_of
+from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder
 from segtrain.screen import Screen
 from segtrain.spread import spread
@@ -240,17 +239,12 @@ def _predictor(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> Predic
 def _made_by(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> str:
     """A digest of the weights and of every option that changes what is predicted or written."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in [source] if isinstance(source, Path) else [_weights(run) for run in source]:
+    files = [source] if isinstance(source, Path) else [run.best_weights for run in source]
+    for path in filter(None, files):
         digest.update(bytes_of(path))
     keys = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
     digest.update(json.dumps({key: plain(wanted, {})[key] for key in keys}).encode())
     return digest.hexdigest()
-
-
-def _weights(run: RunFolder) -> Path:
-    """The file of a run's best weights, as `segtrain.parts.trained_run` takes them."""
-    best = run.checkpoints / checkpoint.WEIGHTS
-    return best if best.exists() else run.checkpoints / checkpoint.BEST
 
 
 def _default(source: Sequence[RunFolder] | Path, outputs: Path) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
+from segtrain.app.preview.sheets import Sheet, Strip, Version, write_json, write_page, write_sheets
 from segtrain.aug import Policy
 from segtrain.aug.trace import isolate_ops, keep_crop, trace_policy
 from segtrain.counted import counted
@@ -16,7 +16,7 @@ from segtrain.files import make_own
 from segtrain.parts.data import build_policy, build_split, find_sample
 from segtrain.printable import print_text
 from segtrain.runs.epochs import index_of, written
-from segtrain.runs.folder import folder_name
+from segtrain.runs.folder_name import folder_name
 from segtrain.spread import spread
 
 
@@ -94,6 +94,6 @@ def _strips(
     for index in indices:
         image, mask = dataset.read(index)
         key = (config.seed, index_of(config.epoch), index, config.view)
-        cells = [Cell(head, *trace_policy(policy, image, mask, key)) for head, policy in policies.items()]
+        cells = [Version(head, *trace_policy(policy, image, mask, key)) for head, policy in policies.items()]
         strips.append(Strip(dataset.ids[index], cells))
     return strips

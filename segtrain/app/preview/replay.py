@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
+from segtrain.app.preview.sheets import Sheet, Strip, Version, write_json, write_page, write_sheets
 from segtrain.aug.policy import channels_first
 from segtrain.aug.trace import trace_policy
 from segtrain.data.datasets import SegmentationDataset
@@ -20,9 +20,11 @@ from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.limits import trained_batches
 from segtrain.parts.same_data import is_same
 from segtrain.printable import print_text
+from segtrain.runs import run_files
 from segtrain.runs.epochs import index_of, number_of
 from segtrain.runs.find_run import find_run
-from segtrain.runs.folder import RunFolder, folder_name
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.folder_name import folder_name
 
 OWN = ("replay", "sample", "epoch", "view", "outputs", "debug", "trust")  # what may be typed beside replay
 
@@ -40,7 +42,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
     run = find_run(wanted.replay, Path(wanted.outputs))
     if others:
         raise UserError(
-            f"replay takes everything from {run.path}/config.yaml; got also {', '.join(others)}; leave them out"
+            f"replay takes everything from {run.path}/{run_files.CONFIG}; got also {', '.join(others)}; leave them out"
         )
     epoch = index_of(wanted.epoch)
     config = as_of(run.config(), run.changes(), epoch)
@@ -57,8 +59,8 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
     policy = build_schedule(config, dataset, split).at(epoch)
     seen, drawn = trace_policy(policy, image, mask, key)
     cells = [
-        Cell("as stored", (image, mask), {}),
-        Cell(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
+        Version("as stored", (image, mask), {}),
+        Version(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
     ]
     folder = Path(wanted.outputs) / "preview" / "replay" / run.path.name
     folder /= folder_name([dataset.ids[index], f"epoch={wanted.epoch}", f"view={wanted.view}"])
@@ -89,9 +91,9 @@ def network_input(image: np.ndarray) -> np.ndarray:
 def _require_same_data(run: RunFolder, config: DictConfig, dataset: SegmentationDataset) -> None:
     if not is_same(run, config, dataset, dataset.fingerprint()):
         raise UserError(
-            f"the data of {run.path} has changed since the run (another fingerprint than in its split.json), or this "
-            "version of segtrain reads them in another way, so what its network saw cannot be shown; restore the data, "
-            "or look at the new data without replay"
+            f"the data of {run.path} has changed since the run (another fingerprint than in its {run_files.SPLIT}), or "
+            "this version of segtrain reads them in another way, so what its network saw cannot be shown; restore the "
+            "data, or look at the new data without replay"
         )
 
 
@@ -103,7 +105,9 @@ def _require_seen(
     name = dataset.ids[index]
     if index not in split.train:
         side = next(side for side in ("val", "test", "unused") if index in getattr(split, side))
-        raise UserError(f"sample '{name}' was not trained on, its side is {side}; take one of train in split.json")
+        raise UserError(
+            f"sample '{name}' was not trained on, its side is {side}; take one of train in {run_files.SPLIT}"
+        )
     data = build_data(config, Feeding(config, dataset), split)
     sampler, length = data.sampler(), trained_batches(config, data.steps_per_epoch) * data.batch_size
     visits = []

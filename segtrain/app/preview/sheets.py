@@ -1,6 +1,5 @@
-"""What a preview leaves behind: contact sheets as PNG, one HTML page that needs nothing else, and the draws as JSON."""
+"""Writes what a preview leaves behind: contact sheets as PNG, one HTML page, and the draws as JSON."""
 
-import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ from segtrain.aug.policy import Pair
 from segtrain.aug.trace import OPS, Drawn
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.draw import pictures as plots
+from segtrain.draw.html_page import group, html_page, html_table, inline, key, paragraph
+from segtrain.draw.html_page import image as image_of
 from segtrain.files import write_whole
 from segtrain.printable import in_html
 
@@ -23,25 +24,11 @@ UNSAID = ("shape", "elastic_length", "noise_seed")  # of draws.json, left out of
 UNITS = {op: reads.partition("{:g}")[2] for ops in OPS.values() for op, reads in ops.items()}
 SHRUNK = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
-STYLE = """
-:root { color-scheme: light }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto; padding: 12px;
-  max-width: 1376px }
-h1 { font-size: 1.4em; overflow-wrap: anywhere } h2 { margin: 2em 0 .3em } h3 { margin: 1.5em 0 .4em; font-size: 1em }
-p { max-width: 50em; margin: .3em 0 }
-.grid { display: grid; gap: 12px 8px; grid-template-columns: repeat(auto-fit, minmax(min(160px, 46%), 1fr)) }
-figure { margin: 0; max-width: 320px } figcaption { font-size: .85em; line-height: 1.3; padding-bottom: 3px }
-figcaption b { display: block } img { display: block; width: 100%; image-rendering: pixelated; margin-bottom: 3px }
-.swatch { display: inline-block; width: 1em; height: 1em; border: 1px solid #555; margin: 0 .3em 0 0;
-  vertical-align: -2px } .legend span { margin-right: 1.2em; display: inline-block }
-details { margin: .5em 0 } summary { cursor: pointer } .wide { overflow-x: auto }
-table { border-collapse: collapse; font-size: .85em; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: 2px 10px 2px 0; border-bottom: 1px solid #ccc; white-space: nowrap }
-"""
+STYLE = Path(__file__).with_name("preview.css")
 
 
-class Cell(NamedTuple):
-    """One version of a sample: its head, image and mask, and what was drawn for it."""
+class Version(NamedTuple):
+    """Holds one version of a sample: its head, image and mask, and what was drawn for it."""
 
     head: str
     pair: Pair
@@ -49,14 +36,14 @@ class Cell(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """The versions of one sample, the untouched one first."""
+    """Holds the versions of one sample, the untouched one first."""
 
     name: str
-    cells: list[Cell]
+    cells: list[Version]
 
 
 class Sheet(NamedTuple):
-    """A contact sheet: the name of its file, its title, what one sees in it, a strip a sample."""
+    """Holds a contact sheet: the name of its file, its title, what one sees in it, a strip a sample."""
 
     name: str
     title: str
@@ -65,7 +52,7 @@ class Sheet(NamedTuple):
 
 
 def write_sheets(folder: Path, sheets: Sequence[Sheet], dataset: SegmentationDataset) -> None:
-    """NAME.png of each sheet: a row of images and a row of overlays a sample."""
+    """Writes NAME.png of each sheet: a row of images and a row of overlays a sample."""
     for sheet in sheets:
         rows = [(strip.name, [cell.pair for cell in strip.cells]) for strip in sheet.strips]
         heads = [cell.head for cell in sheet.strips[0].cells]
@@ -74,40 +61,35 @@ def write_sheets(folder: Path, sheets: Sequence[Sheet], dataset: SegmentationDat
 
 
 def write_json(folder: Path, about: Mapping[str, Any], sheets: Sequence[Sheet]) -> None:
-    """draws.json: sheet -> sample -> column -> transform -> drawn parameters, null where it did not fire."""
+    """Writes draws.json: sheet -> sample -> column -> transform -> drawn parameters, null where it did not fire."""
     drawn = {s.name: {strip.name: {c.head: c.drawn for c in strip.cells} for strip in s.strips} for s in sheets}
     write_whole(folder / "draws.json", json.dumps({**about, **drawn}, ensure_ascii=False) + "\n")
 
 
 def write_page(folder: Path, title: str, facts: str, sheets: Sequence[Sheet], dataset: SegmentationDataset) -> Path:
-    """preview.html, pictures inside, for any width of screen; returns its path."""
-    parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{in_html(title)}</title>",
-        "<meta name=viewport content='width=device-width, initial-scale=1'>",
-        f"<style>{STYLE}</style><h1>{in_html(title)}</h1><p>{in_html(facts)}</p>{_legend(dataset)}",
-    ]
+    """Writes preview.html, pictures inside, for any width of screen; returns its path."""
+    parts = [f"<h1>{in_html(title)}</h1>", paragraph(facts), _legend(dataset)]
     for sheet in sheets:
-        parts.append(f"<h2>{in_html(sheet.title)}</h2><p>{in_html(sheet.text)}</p>")
+        parts += [f"<h2>{in_html(sheet.title)}</h2>", paragraph(sheet.text)]
         for strip in sheet.strips:
-            parts += [f"<h3>{in_html(strip.name)}</h3><div class=grid>", *_figures(strip, dataset), "</div>"]
-            parts.append(_table(strip))
+            parts += [f"<h3>{in_html(strip.name)}</h3>", group("grid", _figures(strip, dataset)), _table(strip)]
     path = folder / "preview.html"
-    write_whole(path, "\n".join(parts) + "\n")
+    write_whole(path, html_page(title, parts, STYLE))
     return path
 
 
 def _legend(dataset: SegmentationDataset) -> str:
-    """Colours of the classes that overlays draw; hatching is explained in words."""
-    drawn = [
-        f"<span><i class=swatch style='background:rgb{tuple(colour)}'></i>{in_html(name)}</span>"
+    """Returns the colours of the classes that overlays draw; hatching is explained in words."""
+    drawn = {
+        name: colour
         for i, (name, colour) in enumerate(zip(dataset.classes, dataset.palette, strict=True))
         if i or tuple(colour) != plots.BLACK
-    ]
-    return f"<p class=legend>{''.join(drawn)}<span>grey stripes: ignored, from outside the image</span></p>"
+    }
+    return key(drawn, after="grey stripes: ignored, from outside the image")
 
 
 def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
-    """Each version: head, whether it differs from the first, image and overlay; the grey scale is that of the first."""
+    """Yields each version: head, whether it differs from the first, image, overlay; all on the first's grey scale."""
     first, first_mask = strip.cells[0].pair
     limits = None if first.dtype == np.uint8 else plots.shown_range([first])  # bytes are shown as they are
     for number, cell in enumerate(strip.cells):
@@ -117,14 +99,12 @@ def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
         whole = max(mask.shape) <= LARGEST
         rgb, mask = _sized(plots.to_rgb(image, limits), mask)
         drawn = plots.overlay(rgb, mask, dataset.palette, dataset.ignore_index)
-        yield f"<figure><figcaption><b>{in_html(cell.head)}</b>{note}</figcaption>"
-        yield _picture(rgb, cell.head, whole)
-        yield _picture(drawn, f"{cell.head}, mask drawn", whole)
-        yield "</figure>"
+        pictures = _picture(rgb, cell.head, whole) + _picture(drawn, f"{cell.head}, mask drawn", whole)
+        yield f"<figure><figcaption><b>{in_html(cell.head)}</b>{note}</figcaption>{pictures}</figure>"
 
 
 def _sized(rgb: np.ndarray, mask: np.ndarray) -> Pair:
-    """Both at the size at which the page shows them; labels stay labels."""
+    """Returns both at the size at which the page shows them; labels stay labels."""
     longest = max(mask.shape)
     if longest > LARGEST:
         height, width = (max(1, round(side * LARGEST / longest)) for side in mask.shape)
@@ -135,33 +115,27 @@ def _sized(rgb: np.ndarray, mask: np.ndarray) -> Pair:
 
 
 def _picture(rgb: np.ndarray, words: str, whole: bool) -> str:
-    """PNG of whole pixels, JPEG of averaged ones: a page of large pictures is then a quarter as large."""
+    """Returns PNG of whole pixels, JPEG of averaged ones: a page of large pictures is then a quarter as large."""
     kind, options = ("png", []) if whole else ("jpeg", SHRUNK)
     data = cv2.imencode(f".{kind}", np.ascontiguousarray(rgb[..., ::-1]), options)[1].tobytes()
-    return f"<img alt='{in_html(words)}' src='data:image/{kind};base64,{base64.b64encode(data).decode()}'>"
+    return image_of(inline(data, kind), words)
 
 
 def _table(strip: Strip) -> str:
-    """The drawn parameters that are not zero, a row each, a column a version, folded; of arrays the shape."""
+    """Returns the drawn parameters that are not zero, a row each, a column a version, folded; of arrays the shape."""
     columns = [dict(_flat(cell.drawn)) for cell in strip.cells]
     names = list(dict.fromkeys(name for column in columns for name in column))
     names = [n for n in names if any(column.get(n) not in (None, "0", "no", "none") for column in columns)]
     shown = [i for i, column in enumerate(columns) if column]
     if not names:
         return ""
-    heads = "".join(f"<th>{in_html(strip.cells[i].head)}" for i in shown)
-    rows = "".join(
-        f"<tr><th>{in_html(name)}" + "".join(f"<td>{in_html(columns[i].get(name, ''))}" for i in shown)
-        for name in names
-    )
-    return (
-        "<details><summary>drawn parameters</summary><div class=wide>"
-        f"<table><tr><th>{heads}{rows}</table></div></details>"
-    )
+    rows = [[name, *(columns[i].get(name, "") for i in shown)] for name in names]
+    drawn = html_table(["", *(strip.cells[i].head for i in shown)], rows)
+    return f"<details><summary>drawn parameters</summary>{drawn}</details>"
 
 
 def _flat(drawn: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values as a reader wants them; of RandAugment its ops, not what they amount to."""
+    """Yields names and values as a reader wants them; of RandAugment its ops, not what they amount to."""
     if isinstance(drawn, Mapping) and drawn:
         for key, value in {"ops": drawn["ops"]}.items() if "ops" in drawn else drawn.items():
             if key not in UNSAID:

@@ -1,4 +1,4 @@
-"""Arms: runs that differ in nothing but the seed and the split's draw; and what validation chooses among them."""
+"""Groups runs into arms, which differ in nothing but seed and the split's draw; and says what validation chooses."""
 
 import json
 import math
@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.app.report.design import Table, arrange
-from segtrain.app.report.read_runs import Repetition, Run, groups_of, is_harmless, key_of
-from segtrain.app.report.scores import value
+from segtrain.app.report.design import ScoreTable, arrange
+from segtrain.app.report.read_runs import Repetition, Run, groups_of_run, is_harmless, key_of
+from segtrain.app.report.scores import score_of_image
 
 BASELINE = "none"  # the policy without augmentation
 POLICY = ("aug", "aug.strength")  # the keys that an arm's label says itself
@@ -19,7 +19,7 @@ USUAL = 0.5  # share of the most repetitions of an arm that another must have to
 
 
 class Arm(NamedTuple):
-    """Runs of one kind, by repetition."""
+    """Holds runs of one kind, by repetition."""
 
     name: str  # such as "flips × 0.5"
     policy: str
@@ -31,16 +31,16 @@ class Arm(NamedTuple):
 
     @property
     def finished(self) -> dict[Repetition, Run]:
-        """The runs that have scores."""
+        """Returns the runs that have scores."""
         return {rep: run for rep, run in self.runs.items() if run.finished}
 
     @property
     def plain(self) -> bool:
-        """Whether it trains without augmentation: no policy, or one at strength 0, which is the same to the bit."""
+        """Returns whether it trains without augmentation: no policy, or one at strength 0, the same to the bit."""
         return _is_plain(self)
 
     def holds(self, path: Path) -> bool:
-        """Whether a run folder is one of its runs."""
+        """Returns whether a run folder is one of its runs."""
         return any(run.path.resolve() == path.resolve() for run in (*self.runs.values(), *self.repeated))
 
     @property
@@ -48,16 +48,18 @@ class Arm(NamedTuple):
         """Returns what arms of several strengths have in common."""
         return ", ".join([self.policy, *self.ops, *self.others])
 
-    def table(self, score: str) -> Table | None:
+    def table(self, score: str) -> ScoreTable | None:
         """Returns what its finished runs score; None without any."""
         runs = self.finished
-        values = {rep: {name: value(row, score) for name, row in run.images.items()} for rep, run in runs.items()}
+        values = {
+            rep: {name: score_of_image(row, score) for name, row in run.images.items()} for rep, run in runs.items()
+        }
         return arrange(values, groups_of_all(list(runs.values())))
 
 
 def groups_of_all(runs: Sequence[Run]) -> dict[str, str]:
     """Returns the group of every test image of the runs."""
-    return {name: group for run in runs for name, group in groups_of(run).items()}
+    return {name: group for run in runs for name, group in groups_of_run(run).items()}
 
 
 def arms_of(runs: Sequence[Run]) -> list[Arm]:
@@ -103,7 +105,7 @@ def _arm(runs: Sequence[Run], told: Sequence[tuple[str, str]], strengths: set[fl
 
 
 def _told(run: Run, key: str) -> str:
-    """What a run's config says of an override's key, as text that is equal for equal values."""
+    """Returns what a run's config says of an override's key, as text that is equal for equal values."""
     choice = run.config.get(f"choices.{key}")
     if choice is not None:
         return str(choice)
@@ -128,7 +130,7 @@ def baseline_of(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
 
 
 class Choice(NamedTuple):
-    """What validation chooses: the best arm, and the mildest of its kind that is as good there."""
+    """Holds what validation chooses: the best arm, and the mildest of its kind that is as good there."""
 
     best: Arm
     mildest: Arm
@@ -144,7 +146,7 @@ def rankable(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def unscored(arm: Arm) -> bool:
-    """Whether validation has no score in a run: no image there holds a class, and none is predicted."""
+    """Returns whether validation has no score in a run: no image there holds a class, and none is predicted."""
     return any(math.isnan(_validation(run)) for run in arm.finished.values())
 
 
@@ -179,7 +181,7 @@ def _validation(run: Run) -> float:
 
 
 def _by_seed(values: Mapping[Repetition, float]) -> np.ndarray:
-    """The mean over folds of each seed and draw of the split."""
+    """Returns the mean over folds of each seed and draw of the split."""
     joined: dict[Repetition, list[float]] = {}
     for rep, one in values.items():
         joined.setdefault(rep._replace(fold=0), []).append(one)

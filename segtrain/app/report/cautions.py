@@ -1,4 +1,4 @@
-"""What makes a comparison invalid or incomplete, or narrows what it says."""
+"""Says what makes a comparison invalid or incomplete, or narrows what it says."""
 
 import json
 from collections.abc import Sequence
@@ -8,8 +8,9 @@ from segtrain.app.report.contrasts import Contrast
 from segtrain.app.report.design import Design
 from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
 from segtrain.app.report.read_runs import Run, is_harmless
-from segtrain.app.report.scores import empty_images, false_positives
+from segtrain.app.report.scores import count_false_positives, empty_images
 from segtrain.app.report.verdict import points, units_in_words
+from segtrain.runs.run_files import ENVIRONMENT as ENVIRONMENT_FILE
 
 NAMED = 4  # runs that a warning names
 FEW_EMPTY = 10  # empty test images below which what false positives cost is not well known
@@ -32,7 +33,7 @@ def warnings(
 
 
 def _conditions(runs: Sequence[Run], arms: Sequence[Arm]) -> list[str]:
-    """What differs between runs that should be alike."""
+    """Returns what differs between runs that should be alike."""
     said = []
     if len({run.fingerprint for run in runs if run.fingerprint}) > 1:
         said.append(
@@ -46,14 +47,16 @@ def _conditions(runs: Sequence[Run], arms: Sequence[Arm]) -> list[str]:
             said.append(f"Runs of {arm.name} differ in more than the seed: {', '.join(keys)}.")
     for key in ENVIRONMENT:
         if len({json.dumps(run.versions[key], sort_keys=True) for run in runs if key in run.versions}) > 1:
-            said.append(f"The runs were made under different conditions: {key.replace('_', ' ')} in env.json differs.")
+            said.append(
+                f"The runs were made under different conditions: {key.replace('_', ' ')} in {ENVIRONMENT_FILE} differs."
+            )
     if any(run.versions.get("segtrain_dirty") for run in runs):
         said.append("Some runs were made with uncommitted changes in segtrain's code.")
     return said
 
 
 def _reach(contrasts: Sequence[Contrast]) -> list[str]:
-    """What the intervals do not speak of."""
+    """Returns what the intervals do not speak of."""
     said, found = [], {c.table.design: c for c in contrasts}
     if these := found.get(Design.THESE_IMAGES):
         said.append(
@@ -85,7 +88,7 @@ def _reach(contrasts: Sequence[Contrast]) -> list[str]:
 
 
 def _doubts(contrasts: Sequence[Contrast]) -> list[str]:
-    """What speaks against an interval itself."""
+    """Returns what speaks against an interval itself."""
     said = []
     if found := next((c for c in contrasts if c.neighbours), None):
         alike = found.neighbours
@@ -135,7 +138,7 @@ def _left_out(
 
 
 def _not_compared(arms: Sequence[Arm], contrasts: Sequence[Contrast]) -> list[str]:
-    """Arms that have runs and no comparison."""
+    """Returns what is to be said of arms that have runs and no comparison."""
     compared = {c.arm.name for c in contrasts}
     alone = [arm for arm in arms if not arm.plain and arm.finished and arm.name not in compared]
     without = [arm.name for arm in alone if baseline_of(arm, arms) is None]
@@ -154,10 +157,10 @@ def _not_compared(arms: Sequence[Arm], contrasts: Sequence[Contrast]) -> list[st
 
 
 def _few_empty(arms: Sequence[Arm]) -> list[str]:
-    """Whether what false positives cost rests on few images."""
+    """Returns whether what false positives cost rests on few images."""
     runs = [run for arm in arms for run in arm.finished.values()]
     empty = empty_images(runs, "dice")
-    if not empty or len(empty) >= FEW_EMPTY or not false_positives(runs, "dice", empty).found:
+    if not empty or len(empty) >= FEW_EMPTY or not count_false_positives(runs, "dice", empty).found:
         return []
     return [
         f"{len(empty)} test image{' is' if len(empty) == 1 else 's are'} empty: an arm's false positives there weigh 0 "
@@ -170,7 +173,7 @@ def _unpaired(contrast: Contrast) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The names, or the first and how many more there are."""
+    """Returns the names, or the first and how many more there are."""
     return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
@@ -182,7 +185,7 @@ def _differing(configs: Sequence[dict[str, object]]) -> list[str]:
 
 
 def config_differences(runs: Sequence[Run]) -> list[str]:
-    """Keys in which runs differ beside those that were typed, the policy's own and the harmless ones."""
+    """Returns the keys in which runs differ beside those typed, the policy's own and the harmless ones."""
     typed = {o.lstrip("+~").partition("=")[0] for run in runs for o in run.typed}
     groups = (*(f"{key}." for key in typed), "aug.", "choices.")
     return [key for key in _differing([run.config for run in runs]) if key not in typed and not key.startswith(groups)]

@@ -1,4 +1,4 @@
-"""`python -m segtrain compare RUN RUN`: the arms of two runs against each other, by the report's own statistics."""
+"""Runs `python -m segtrain compare RUN RUN`: the arms of two runs against each other, by the report's statistics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from segtrain.app.report import verdict
 from segtrain.app.report.arms import BASELINE, Arm, arms_of
 from segtrain.app.report.contrasts import contrast, judged
 from segtrain.app.report.read_runs import Run, read_run, read_runs
-from segtrain.app.report.run_arguments import named
+from segtrain.app.report.run_arguments import read_arguments
 from segtrain.errors import UserError
 from segtrain.printable import print_text
 from segtrain.runs.find_run import find_run
@@ -20,12 +20,12 @@ USAGE = "python -m segtrain compare RUN RUN, each a run folder or its name; it s
 
 
 def compare(arguments: Sequence[str]) -> None:
-    """Print the paired difference of the first run's arm to the second's, in every score of a test image.
+    """Prints the paired difference of the first run's arm to the second's, in every score of a test image.
 
     Raises:
         UserError: not two runs, or no seed that both arms have finished.
     """
-    names, _ = named(arguments, USAGE)
+    names, _ = read_arguments(arguments, USAGE)
     if len(names) != 2:
         raise UserError(f"compare takes two runs; expected: {USAGE}; got: {' '.join(arguments) or 'nothing'}")
     ours, theirs = _arms([read_run(find_run(name, Path("outputs")).path) for name in names])
@@ -57,7 +57,7 @@ def compare(arguments: Sequence[str]) -> None:
 
 
 def _arms(runs: Sequence[Run]) -> list[Arm]:
-    """The arm of each run: all runs in its folder that differ from it in the repetition alone.
+    """Returns the arm of each run: all runs in its folder that differ from it in the repetition alone.
 
     Raises:
         UserError: two of the runs are of one arm.

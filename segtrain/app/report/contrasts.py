@@ -1,4 +1,4 @@
-"""Each arm compared with its baseline, and the words that the comparison allows."""
+"""Compares each arm with its baseline, and says what words the comparison allows."""
 
 import math
 from collections.abc import Sequence
@@ -6,24 +6,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segtrain.app.report import multiplicity, paired, resampled
+from segtrain.app.report import cross_checks, paired
 from segtrain.app.report.arms import Arm, baseline_of, groups_of_all
-from segtrain.app.report.design import Design, Table, arrange
+from segtrain.app.report.cross_checks import Neighbours
+from segtrain.app.report.design import Design, ScoreTable, arrange
 from segtrain.app.report.paired import Estimate
-from segtrain.app.report.resampled import Neighbours
-from segtrain.app.report.scores import value
+from segtrain.app.report.scores import score_of_image
 
 ALPHA = 1 - paired.LEVEL
 NOT_BY_CHANCE = 0.05  # p from which the likeness of neighbours counts as found
 
 
 class Contrast(NamedTuple):
-    """An arm against its baseline, in one score."""
+    """Holds an arm against its baseline, in one score."""
 
     arm: Arm
     baseline: Arm
     score: str
-    table: Table  # of the differences
+    table: ScoreTable  # of the differences
     estimate: Estimate
     of_images: dict[str, float]  # mean difference over the repetitions that test it
     left_out: int  # test images without a score, as no pixel of them counts
@@ -49,14 +49,14 @@ class Contrast(NamedTuple):
 
     @property
     def settles(self) -> bool:
-        """Whether the design allows a word without reserve: enough seeds and units, none that are known to be alike."""
+        """Returns whether the design allows a word without reserve: enough seeds and units, none known to be alike."""
         enough = min(self.table.seeds, self.estimate.rows) >= paired.LEAST_SEEDS
         units = len(self.table.units) >= paired.SETTLING_UNITS or self.table.design is Design.THESE_IMAGES
         return enough and units and self.neighbours is None and self.same_data
 
     @property
     def disagrees(self) -> bool:
-        """Whether the bootstrap's interval and the model's tell 0 apart differently."""
+        """Returns whether the bootstrap's interval and the model's tell 0 apart differently."""
         sides = [low <= 0 <= high for low, high in ((self.estimate.low, self.estimate.high), self.bootstrap)]
         return not math.isnan(self.bootstrap[0]) and sides[0] != sides[1]
 
@@ -65,13 +65,13 @@ def contrasts(arms: Sequence[Arm], score: str) -> list[Contrast]:
     """Returns every arm with augmentation against its baseline, with p and intervals for all of them at once."""
     pairs = [(arm, baseline_of(arm, arms)) for arm in arms if not arm.plain]
     found = [one for arm, base in pairs if base is not None and (one := contrast(arm, base, score))]
-    ps = multiplicity.holm([c.estimate.p for c in found])
-    level = multiplicity.level_for_each([c.table.cells for c in found])
+    ps = cross_checks.holm([c.estimate.p for c in found])
+    level = cross_checks.level_for_each([c.table.cells for c in found])
     alike = _neighbours([c.table for c in found])
     return [
         c._replace(
             p_holm=p,
-            at_once=paired.limits(c.estimate, level),
+            at_once=paired.interval_at(c.estimate, level),
             neighbours=alike if _stand_alone(c.table) else None,
         )
         for c, p in zip(found, ps, strict=True)
@@ -93,7 +93,7 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
     runs = [of[rep] for rep in shared for of in (ours, theirs)]
     differences = {
         rep: {
-            name: value(row, score) - value(theirs[rep].images[name], score)
+            name: score_of_image(row, score) - score_of_image(theirs[rep].images[name], score)
             for name, row in ours[rep].images.items()
             if name in theirs[rep].images
         }
@@ -117,22 +117,22 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
         unshared=len({name for run in runs for name in run.images} - images),
         same_data=len({run.fingerprint for run in runs if run.fingerprint}) < 2,
         p_holm=estimate.p,
-        sign_flip=resampled.sign_flip(table.of_rows),
+        sign_flip=cross_checks.sign_flip(table.of_rows),
         superiority=paired.superiority(table.of_rows),
-        bootstrap=resampled.bootstrap(table.cells) if table.design is Design.CROSSED else paired.NONE,
+        bootstrap=cross_checks.bootstrap(table.cells) if table.design is Design.CROSSED else paired.NONE,
         at_once=(estimate.low, estimate.high),
     )
 
 
-def _neighbours(tables: Sequence[Table]) -> Neighbours | None:
-    """How alike neighbouring test images differ under the arms, where it is more than chance and no group is named."""
+def _neighbours(tables: Sequence[ScoreTable]) -> Neighbours | None:
+    """Returns how alike neighbouring test images differ, if that is more than chance and no group is named."""
     alone = [table for table in tables if _stand_alone(table)]
     same = [table for table in alone if table.units == alone[0].units]
-    found = resampled.neighbours(np.stack([np.nanmean(table.cells, 0) for table in same])) if same else None
+    found = cross_checks.neighbours(np.stack([np.nanmean(table.cells, 0) for table in same])) if same else None
     return found if found is not None and found.p < NOT_BY_CHANCE else None
 
 
-def _stand_alone(table: Table) -> bool:
+def _stand_alone(table: ScoreTable) -> bool:
     return table.design in (Design.CROSSED, Design.OWN_SETS) and not table.grouped
 
 

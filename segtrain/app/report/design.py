@@ -1,4 +1,4 @@
-"""How the repetitions of a comparison hang together: which are independent, and what an interval may be taken over.
+"""Says how the repetitions of a comparison hang together: which are independent, and what an interval is over.
 
 A row is a repetition, a unit a test image, or a group of them (a patient, a scan, a stack), whose images are averaged.
 The folds of one seed test each image once: together they are one row. Seeds that all test the same units are crossed
@@ -23,7 +23,7 @@ Scored = Mapping[Repetition, Mapping[str, float]]  # the value of each test imag
 
 
 class Design(Enum):
-    """What an interval is taken over."""
+    """Names what an interval is taken over."""
 
     CROSSED = "seeds and test images"
     OWN_SETS = "splits, each with test images of its own"
@@ -32,8 +32,8 @@ class Design(Enum):
     ONE = "nothing: there is one repetition"
 
 
-class Table(NamedTuple):
-    """Values by row and unit."""
+class ScoreTable(NamedTuple):
+    """Holds values by row and unit."""
 
     rows: tuple[str, ...]  # such as "seed 3"
     units: tuple[str, ...]  # test images, or groups of them, in natural order
@@ -46,17 +46,17 @@ class Table(NamedTuple):
 
     @property
     def grouped(self) -> bool:
-        """Whether some units are groups of images."""
+        """Returns whether some units are groups of images."""
         return self.images > len(self.units)
 
     @property
     def of_rows(self) -> np.ndarray:
-        """The mean of each row over its units."""
+        """Returns the mean of each row over its units."""
         return np.asarray(np.nanmean(self.cells, 1))
 
     @property
     def mean(self) -> float:
-        """The mean of the rows' means."""
+        """Returns the mean of the rows' means."""
         return float(self.of_rows.mean())
 
     def estimate(self) -> Estimate:
@@ -68,7 +68,7 @@ class Table(NamedTuple):
         return paired.over_rows(self.of_rows)._replace(units=len(self.units))
 
 
-def arrange(values: Scored, groups: Mapping[str, str]) -> Table | None:
+def arrange(values: Scored, groups: Mapping[str, str]) -> ScoreTable | None:
     """Returns the table of values by image, NaN being none; None without any value.
 
     Args:
@@ -94,11 +94,11 @@ def arrange(values: Scored, groups: Mapping[str, str]) -> Table | None:
     if len(rows) < 2:
         design = Design.ONE
     cells = np.array([[of.get(unit, math.nan) for unit in units] for of in rows.values()])
-    return Table(tuple(rows), tuple(units), cells, design, seeds, len(images), draws, again)
+    return ScoreTable(tuple(rows), tuple(units), cells, design, seeds, len(images), draws, again)
 
 
 def _folds_joined(values: Scored) -> dict[Repetition, dict[str, float]]:
-    """One entry a seed and draw of the split, of all its folds; folds that share an image stay apart."""
+    """Returns one entry a seed and draw of the split, of all its folds; folds that share an image stay apart."""
     joined: dict[Repetition, dict[str, float]] = {}
     for rep, of in values.items():
         together = rep._replace(fold=0)
@@ -116,7 +116,7 @@ def _by_group(of: Mapping[str, float], groups: Mapping[str, str]) -> dict[str, f
 
 
 def _rows(whole: Scored) -> tuple[dict[str, dict[str, float]], Design]:
-    """Rows that are independent but for units that they share."""
+    """Returns rows that are independent but for units that they share."""
     draws: dict[int, list[dict[str, float]]] = {}
     for rep, of in whole.items():
         draws.setdefault(rep.deal, []).append(dict(of))
@@ -128,7 +128,7 @@ def _rows(whole: Scored) -> tuple[dict[str, dict[str, float]], Design]:
 
 
 def _again(whole: Scored) -> tuple[float, ...]:
-    """The mean of each seed over the draws of the split; nothing where no seed comes twice."""
+    """Returns the mean of each seed over the draws of the split; nothing where no seed comes twice."""
     found: dict[int, list[float]] = {}
     for rep, of in whole.items():
         found.setdefault(rep.seed, []).append(sum(of.values()) / len(of))

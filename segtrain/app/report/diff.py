@@ -1,21 +1,21 @@
-"""`python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results. Without torch."""
+"""Runs `python -m segtrain diff RUN RUN`: how two runs differ in config, environment, data and results; no torch."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from segtrain.app.report.run_arguments import named
+from segtrain.app.report.run_arguments import read_arguments
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.parts.config_changes import completed, differences
-from segtrain.runs.epochs import number_of, read, written
+from segtrain.runs.epochs import number_of, read_index, written
 from segtrain.runs.find_run import find_run
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.image_table import Scores, read_images
+from segtrain.runs.image_table import Scores
+from segtrain.runs.run_files import METRICS
 from segtrain.screen import Screen
 
 USAGE = "python -m segtrain diff RUN RUN, each a run folder or its name below outputs"
@@ -24,34 +24,34 @@ SIDES = ("train", "val", "test", "unused")
 
 
 def diff(arguments: Sequence[str]) -> None:
-    """Print a table of what differs; "none" for a part that is the same.
+    """Prints a table of what differs; "none" for a part that is the same.
 
     Raises:
         UserError: not two runs.
     """
-    names, options = named(arguments, USAGE, ("outputs",))
+    names, options = read_arguments(arguments, USAGE, ("outputs",))
     if len(names) != 2:
         raise UserError(f"diff compares two runs; expected: {USAGE}; got {' '.join(names) or 'nothing'}")
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)
     console = Screen()
     console.width = console.width if console.is_terminal else WIDTH
     console.print(f"a  {one.path}\nb  {other.path}", soft_wrap=True)
-    for title, rows in parts(one, other).items():
+    for title, rows in find_differences(one, other).items():
         table = Table("", "a", "b", title=title, title_justify="left", pad_edge=False)
         for row in rows:
             table.add_row(*(_text(cell) for cell in row))
         console.print(table if rows else f"{title}: no difference")
 
 
-def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
-    """Title to (what, in a, in b), of what differs."""
+def find_differences(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, Any]]]:
+    """Returns title to (what, in a, in b), of what differs."""
     for run in (one, other):
         run.require_whole()
     found = differences(completed(one.config()), completed(other.config()))
     return {
         "config": [(key, *pair) for key, pair in found.items()],
-        "environment": list(_unequal(_flat(one.read_json("env.json")), _flat(other.read_json("env.json")))),
-        "data and split": list(_data(one.read_json("split.json"), other.read_json("split.json"))),
+        "environment": list(_unequal(_flat(one.environment), _flat(other.environment))),
+        "data and split": list(_data(one.split, other.split)),
         "results": list(_results(one, other)),
     }
 
@@ -80,32 +80,28 @@ def _data(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any
 
 
 def _only(a: Mapping[str, Any], b: Mapping[str, Any], side: str) -> list[str]:
-    """The samples of a side that the other lacks; a split.json may be older than a side."""
+    """Returns the samples of a side that the other lacks; a split.json may be older than a side."""
     return sorted({*a.get(side, ())} - {*b.get(side, ())})
 
 
 def _results(one: RunFolder, other: RunFolder) -> Iterator[tuple[str, Any, Any]]:
-    results = [run.read_json("results.json") if _has_results(run) else {} for run in (one, other)]
+    results = [run.results if run.has_results else {} for run in (one, other)]
     yield from _unequal(*map(_numbered, results))
     rows, others = one.metrics.rows(), other.metrics.rows()
     same = next((number_of(int(x["epoch"])) for x, y in zip(rows, others, strict=False) if not _equal(x, y)), None)
     if same is not None or len(rows) != len(others):
         first = "the same as far as both go" if same is None else f"first differs in epoch {same}"
-        yield "metrics.csv", counted(len(rows), "epoch"), f"{counted(len(others), 'epoch')}, {first}"
-    tables = [read_images(run.path / "per_image.csv", of) for run, of in zip((one, other), results, strict=True)]
+        yield METRICS, counted(len(rows), "epoch"), f"{counted(len(others), 'epoch')}, {first}"
+    tables = [run.read_images(of) for run, of in zip((one, other), results, strict=True)]
     if worst := _furthest_image(*tables):
         yield worst
 
 
 def _numbered(results: Mapping[str, Any]) -> dict[str, Any]:
     """Returns results with the best epoch counted from 1, of earlier versions too."""
-    best = read(results, "best_epoch")
+    best = read_index(results, "best_epoch")
     rest = {key: value for key, value in results.items() if key != "best_epoch"}
     return rest if best is None else rest | written("best_epoch", best)
-
-
-def _has_results(run: RunFolder) -> bool:
-    return os.path.lexists(run.path / "results.json")  # a link to nowhere is told when it is read
 
 
 def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
@@ -113,7 +109,7 @@ def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
 
 
 def _furthest_image(a: Mapping[str, Scores], b: Mapping[str, Scores]) -> tuple[str, str, str] | None:
-    """The test image whose mean Dice differs most, where both runs tested it."""
+    """Returns the test image whose mean Dice differs most, where both runs tested it."""
     tables = [{name: _counted(row) for name, row in table.items()} for table in (a, b)]
     gaps = {name: abs(dice - tables[1][name]) for name, dice in tables[0].items() if name in tables[1]}
     gaps = {name: gap for name, gap in gaps.items() if gap > 0}
@@ -124,7 +120,7 @@ def _furthest_image(a: Mapping[str, Scores], b: Mapping[str, Scores]) -> tuple[s
 
 
 def _counted(row: Mapping[str, float]) -> float:
-    """The image's mean Dice; 1 where it is rightly empty, so that a false positive there is a difference."""
+    """Returns the image's mean Dice; 1 where it is rightly empty, so that a false positive there is a difference."""
     dice = row.get("dice", math.nan)
     return 1.0 if math.isnan(dice) and row.get("pixels") else dice
 

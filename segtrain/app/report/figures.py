@@ -1,4 +1,4 @@
-"""The figures of a report: dose-response, the arms' differences, learning curves, images that win and lose."""
+"""Draws the figures of a report: dose-response, the arms' differences, learning curves, images that win and lose."""
 
 import hashlib
 import io
@@ -36,7 +36,7 @@ POINTS = 100.0  # Dice points, hundredths
 
 
 class Drawn(NamedTuple):
-    """A figure with what it is called and what it shows."""
+    """Holds a figure with what it is called and what it shows."""
 
     name: str
     caption: str
@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
 
 
 def styles(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
-    """Arm's name to the look of its line: colour and dashes for its kind, a marker for its strength."""
+    """Returns arm's name to the look of its line: colour and dashes for its kind, a marker for its strength."""
     kinds = sorted({arm.kind for arm in arms if not arm.plain})
     strengths = sorted({arm.strength for arm in arms if not arm.plain})
     found: dict[str, dict[str, Any]] = {}
@@ -58,8 +58,8 @@ def styles(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn | None:
-    """Paired difference to the baseline over strength, a line with its band a policy; None with one strength only."""
+def draw_dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn | None:
+    """Draws the paired difference over strength, a line with its band a policy; returns None with one strength only."""
     curves: dict[str, list[Contrast]] = {}
     for contrast in contrasts:
         curves.setdefault(contrast.arm.kind, []).append(contrast)
@@ -79,13 +79,13 @@ def dose_response(contrasts: Sequence[Contrast], title: str, name: str) -> Drawn
     axes.set_xlabel("aug.strength")
     axes.set_ylabel("Dice points against no augmentation")
     axes.set_title(letters_of(title), fontsize=10, loc="left")
-    legend(figure)
+    add_legend(figure)
     caption = "Mean paired difference over seeds and test images, with its 95 % interval. Strength 0 is the baseline."
     return Drawn(name, caption, figure)
 
 
-def differences(contrasts: Sequence[Contrast]) -> Drawn:
-    """Every arm's paired difference to its baseline, largest first, with its interval and each seed's own."""
+def draw_differences(contrasts: Sequence[Contrast]) -> Drawn:
+    """Draws every arm's paired difference to its baseline, largest first, with its interval and each seed's own."""
     ordered = sorted(contrasts, key=lambda c: c.estimate.mean)
     names = [textwrap.fill(letters_of(c.arm.name), LONGEST) for c in ordered]
     figure, axes = _figure(0.9 + 0.26 * len(ordered) + LINE * sum(name.count("\n") for name in names))
@@ -108,8 +108,8 @@ def differences(contrasts: Sequence[Contrast]) -> Drawn:
     return Drawn("differences", caption, figure)
 
 
-def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
-    """Mean val/dice over the seeds of every arm by epoch."""
+def draw_learning_curves(arms: Sequence[Arm]) -> Drawn | None:
+    """Draws the mean val/dice over the seeds of every arm by epoch."""
     figure, axes = _figure(3.2)
     looks = styles(arms)
     for arm in arms:
@@ -133,13 +133,13 @@ def learning_curves(arms: Sequence[Arm]) -> Drawn | None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("val/dice")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(figure)
+    add_legend(figure)
     caption = "Mean over the seeds that ran to the same epoch; validation, pooled over its pixels."
     return Drawn("learning", caption, figure)
 
 
-def per_image(contrast: Contrast) -> Drawn:
-    """How each test image fares under the arm against its baseline, sorted."""
+def draw_images(contrast: Contrast) -> Drawn:
+    """Draws how each test image fares under the arm against its baseline, sorted."""
     values = [POINTS * d for d in sorted(contrast.of_images.values())]
     figure, axes = _figure(2.6)
     colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in values]
@@ -156,20 +156,20 @@ def per_image(contrast: Contrast) -> Drawn:
     return Drawn("images", caption, figure)
 
 
-def history(points: Sequence[tuple[int, float]], goal: str) -> Drawn:
-    """The score of every trial of a search, and the best so far."""
+def draw_history(points: Sequence[tuple[int, float]], goal: str) -> Drawn:
+    """Draws the score of every trial of a search, and the best so far."""
     figure, axes = _figure(3.0)
     numbers, scores = [number for number, _ in points], [score for _, score in points]
     axes.plot(numbers, scores, "o", color="0.55", markersize=4, label="trial")
     axes.step(numbers, np.maximum.accumulate(scores), where="post", color=COLOURS[0], label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel(goal)
-    legend(figure)
+    add_legend(figure)
     return Drawn("history", "Score of every trial, and the best so far.", figure)
 
 
-def importance(shares: Mapping[str, float]) -> Drawn:
-    """How much each searched key matters for the score."""
+def draw_importance(shares: Mapping[str, float]) -> Drawn:
+    """Draws how much each searched key matters for the score."""
     figure, axes = _figure(0.9 + 0.35 * len(shares))
     names = sorted(shares, key=lambda name: shares[name])
     axes.barh(range(len(names)), [shares[name] for name in names], color=COLOURS[0], height=0.6)
@@ -187,8 +187,8 @@ def _figure(height: float) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def legend(figure: Figure) -> None:
-    """Below the axes, where it covers no line, each name once; the figure grows by it."""
+def add_legend(figure: Figure) -> None:
+    """Puts a legend below the axes, where it covers no line, each name once; the figure grows by it."""
     lines: dict[str, Any] = {str(line.get_label()): line for axes in figure.axes for line in axes.lines}
     names = [name for name in lines if not name.startswith("_")]
     columns = max(1, int(72 * WIDTH / (LETTER * max(map(len, names)) + HANDLE)))
@@ -208,8 +208,8 @@ def file_name(name: str) -> str:
     return f"{plain.encode()[:LONGEST_NAME].decode(errors='ignore')}-{mark}"
 
 
-def write(drawn: Drawn, folder: Path) -> str:
-    """Write NAME.png and NAME.svg, the same bytes for the same figure; returns the SVG's text.
+def write_drawn(drawn: Drawn, folder: Path) -> str:
+    """Writes NAME.png and NAME.svg, the same bytes for the same figure; returns the SVG's text.
 
     Raises:
         UserError: the disk does not take it.

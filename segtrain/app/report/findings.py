@@ -1,4 +1,4 @@
-"""What runs say together, before it is set as a page."""
+"""Finds what runs say together, before it is set as a page."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -13,8 +13,8 @@ from segtrain.app.report import cautions as caution
 from segtrain.app.report.arms import Arm, Choice, arms_of, choice
 from segtrain.app.report.contrasts import Contrast, contrasts
 from segtrain.app.report.read_runs import Run, read_whole_runs
-from segtrain.app.report.robustness import Robustness, robustness
-from segtrain.app.report.scores import FalsePositives, empty_images, false_positives, value
+from segtrain.app.report.robustness import Robustness, find_robustness
+from segtrain.app.report.scores import FalsePositives, count_false_positives, empty_images, score_of_image
 from segtrain.errors import damaged
 from segtrain.files import followed, make_own, text_of, write_whole
 from segtrain.runs.contents import are_texts
@@ -24,7 +24,7 @@ PLAN = "sweep.yaml"  # in a sweep's folder: its jobs, by folder
 
 
 class Findings(NamedTuple):
-    """What a report says, before it is set."""
+    """Holds what a report says, before it is set."""
 
     title: str
     runs: list[Run]
@@ -37,8 +37,8 @@ class Findings(NamedTuple):
     empty: dict[str, dict[str, FalsePositives]]  # score to arm's name to predictions on empty images; those with any
 
 
-def find(folders: Sequence[Path]) -> Findings:
-    """Read the runs and compare them.
+def compare_runs(folders: Sequence[Path]) -> Findings:
+    """Reads the runs and compares them.
 
     Raises:
         UserError: there is no run, or none that can be read; or the plan of a sweep is damaged.
@@ -53,18 +53,18 @@ def find(folders: Sequence[Path]) -> Findings:
     warned += caution.warnings(runs, arms, compared, _missing(folders, {run.path for run in runs} | unread.keys()))
     title = " and ".join(folder.resolve().name for folder in folders)
     empty = {key: found for key in [SCORE, *sorted(scores)] if (found := _on_empty(arms, key))}
-    return Findings(title, runs, arms, compared, by_class, chosen, warned, robustness(arms), empty)
+    return Findings(title, runs, arms, compared, by_class, chosen, warned, find_robustness(arms), empty)
 
 
 def _on_empty(arms: Sequence[Arm], score: str) -> dict[str, FalsePositives]:
-    """By arm; nothing where no test image is empty."""
+    """Returns the predictions on empty images by arm; none where no test image is empty."""
     runs = {arm.name: list(arm.finished.values()) for arm in arms}
     empty = empty_images([run for of in runs.values() for run in of], score)
-    return {name: false_positives(of, score, empty) for name, of in runs.items() if of} if empty else {}
+    return {name: count_false_positives(of, score, empty) for name, of in runs.items() if of} if empty else {}
 
 
 def _missing(folders: Sequence[Path], there: Collection[Path]) -> list[str]:
-    """Jobs of the sweeps' plans without a run folder."""
+    """Returns the jobs of the sweeps' plans without a run folder."""
     names = [(folder, name) for folder in folders for name in read_plan(folder)]
     return [name for parent, name in names if (parent / name).resolve() not in there]
 
@@ -85,7 +85,7 @@ def read_plan(folder: Path) -> dict[str, list[str]]:
 
 
 def write_plan(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
-    """Add jobs, run folder's name to overrides, to the plan of a sweep's folder: what is planned and missing is said.
+    """Adds jobs, run folder's name to overrides, to the plan of a sweep's folder: what is missing of it is said.
 
     Raises:
         UserError: the disk does not take it, or the plan that is there is damaged.
@@ -97,12 +97,12 @@ def write_plan(folder: Path, jobs: Mapping[str, Sequence[str]]) -> None:
 
 
 def featured(found: Findings) -> Contrast | None:
-    """The contrast that is looked at image by image: of the arm that validation chose, else the largest."""
+    """Returns the contrast that is looked at image by image: of the arm that validation chose, else the largest."""
     named = [c for c in found.contrasts if found.choice and c.arm.name == found.choice.best.name]
     return next(iter(named or sorted(found.contrasts, key=lambda c: -c.estimate.mean)), None)
 
 
 def score_of(run: Run) -> float:
     """Returns a run's mean over its test images of the foreground Dice; rightly empty ones count as 1."""
-    known = [one for row in run.images.values() if not math.isnan(one := value(row, SCORE))]
+    known = [one for row in run.images.values() if not math.isnan(one := score_of_image(row, SCORE))]
     return float(np.mean(known)) if known else math.nan

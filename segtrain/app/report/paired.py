@@ -1,4 +1,4 @@
-"""How sure a mean difference between two arms is: by Student's interval, or where several sources of chance add up.
+"""Says how sure a mean difference between two arms is, and how many seeds or images it would take to find it.
 
 The variance of a mean is a sum of mean squares, each of which is known from so many degrees of freedom. Its generalised
 pivotal quantity divides each mean square by a draw of chi-squared over its degrees of freedom (Weerahandi 1993, J.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special  # scipy.stats would take a second to import
+from scipy import special
 
 LEVEL = 0.95
 BETTER = 0.75  # P(A > B) from which a difference is worth having, by convention of Bouthillier et al. 2021
@@ -23,18 +23,19 @@ LEAST_SEEDS = 5  # fewer never yield "better"
 LEAST_UNITS = 5  # test images, or groups of them; from fewer nothing is said about others
 SETTLING_UNITS = 12  # from fewer nothing is settled: where scores are skewed the interval is too short
 PIVOTS = 4096  # draws of a pivotal quantity
+POWER = 0.8  # with which a difference is to be found, by the convention of Cohen 1988
 NONE = (math.nan, math.nan)
 
 
-class Part(NamedTuple):
-    """One mean square in the variance of a mean, over the number of observations; below 0 it is subtracted."""
+class MeanSquare(NamedTuple):
+    """Holds one mean square in the variance of a mean, over the number of observations; below 0 it is subtracted."""
 
     value: float
     freedom: float
 
 
 class Estimate(NamedTuple):
-    """A mean difference and how sure it is."""
+    """Holds a mean difference and how sure it is."""
 
     mean: float
     rows: int  # repetitions: seeds, or splits, or the folds of one seed
@@ -42,7 +43,7 @@ class Estimate(NamedTuple):
     low: float = math.nan  # of the 95 % interval
     high: float = math.nan
     p: float = math.nan  # two-sided, of no difference
-    parts: tuple[Part, ...] = ()
+    parts: tuple[MeanSquare, ...] = ()
     seed_sd: float = math.nan  # standard deviation of the rows' effects, of the units' and of the rest
     image_sd: float = math.nan
     rest_sd: float = math.nan
@@ -69,9 +70,14 @@ def crossed(difference: np.ndarray) -> Estimate:
     ms_rows, ms_units = float(units * of_rows.var(ddof=1)), float(rows * of_units.var(ddof=1))
     ms_rest = float((rest**2).sum()) / ((rows - 1) * (units - 1))
     n = rows * units
-    parts = (Part(ms_rows / n, rows - 1), Part(ms_units / n, units - 1), Part(-ms_rest / n, (rows - 1) * (units - 1)))
+    parts = _crossed_parts(ms_rows / n, ms_units / n, -ms_rest / n, rows, units)
     sds = [math.sqrt(max(0.0, v)) for v in ((ms_rows - ms_rest) / units, (ms_units - ms_rest) / rows, ms_rest)]
     return _with_interval(Estimate(mean, rows, units, math.nan, math.nan, math.nan, parts, *sds))
+
+
+def _crossed_parts(of_rows: float, of_units: float, of_rest: float, rows: int, units: int) -> tuple[MeanSquare, ...]:
+    freedoms = (rows - 1, units - 1, (rows - 1) * (units - 1))
+    return tuple(map(MeanSquare, (of_rows, of_units, of_rest), freedoms))
 
 
 def over_rows(difference: np.ndarray) -> Estimate:
@@ -81,7 +87,7 @@ def over_rows(difference: np.ndarray) -> Estimate:
     if rows < 2:
         return Estimate(mean, rows, 0)
     variance = float(difference.var(ddof=1))
-    parts = (Part(variance / rows, rows - 1),)
+    parts = (MeanSquare(variance / rows, rows - 1),)
     return _with_interval(Estimate(mean, rows, 0, parts=parts, seed_sd=math.sqrt(variance)))
 
 
@@ -104,20 +110,20 @@ def overlapping(difference: np.ndarray, of_seeds: np.ndarray | None = None) -> E
     if rows < 2:
         return Estimate(mean, rows, units)
     variance = float(of_rows.var(ddof=1))
-    parts = [Part(variance / rows, rows - 1)]
+    parts = [MeanSquare(variance / rows, rows - 1)]
     share = (known.astype(float) @ known.T) / np.outer(counts, counts)
     pair = np.triu_indices(rows, 1)
     if share[pair].any():
         of_units, freedom = _units_variance(np.where(known, difference - of_rows[:, None], 0.0), known)
         if of_units > 0:
-            parts.append(Part(float(share[pair].mean()) * of_units, freedom))
+            parts.append(MeanSquare(float(share[pair].mean()) * of_units, freedom))
     if of_seeds is not None and len(of_seeds) > 1:
-        parts.append(Part(float(of_seeds.var(ddof=1)) / len(of_seeds), len(of_seeds) - 1))
+        parts.append(MeanSquare(float(of_seeds.var(ddof=1)) / len(of_seeds), len(of_seeds) - 1))
     return _with_interval(Estimate(mean, rows, units, parts=tuple(parts), seed_sd=math.sqrt(variance)))
 
 
 def _units_variance(rest: np.ndarray, known: np.ndarray) -> tuple[float, float]:
-    """The variance of the units' effects and its degrees of freedom, of residuals from their rows' means.
+    """Returns the variance of the units' effects and its degrees of freedom, of residuals from their rows' means.
 
     In expectation the product of two rows' residuals on one unit is the variance times 1 - 1/n - 1/m + shared/(n·m).
     """
@@ -136,7 +142,7 @@ def _units_variance(rest: np.ndarray, known: np.ndarray) -> tuple[float, float]:
 
 
 def _with_interval(found: Estimate) -> Estimate:
-    low, high = limits(found, LEVEL)
+    low, high = interval_at(found, LEVEL)
     return found._replace(low=low, high=high, p=p_of(found))
 
 
@@ -147,7 +153,7 @@ def p_of(found: Estimate) -> float:
     return _beyond(found.parts)(abs(found.mean)) if any(part.value for part in found.parts) else float(found.mean == 0)
 
 
-def limits(found: Estimate, level: float) -> tuple[float, float]:
+def interval_at(found: Estimate, level: float) -> tuple[float, float]:
     """Returns the interval of an estimate at a level such as .95; NaN where there is none."""
     if not found.parts:
         return NONE
@@ -162,8 +168,8 @@ def limits(found: Estimate, level: float) -> tuple[float, float]:
     return found.mean - most, found.mean + most
 
 
-def _beyond(parts: Sequence[Part]) -> Callable[[float], float]:
-    """The probability that the mean is off by more than so much, either way."""
+def _beyond(parts: Sequence[MeanSquare]) -> Callable[[float], float]:
+    """Returns the probability that the mean is off by more than so much, either way."""
     largest = max(abs(part.value) for part in parts)
     counted = [part for part in parts if abs(part.value) > 1e-9 * largest]  # less is rounding
     counted.sort(key=lambda part: (part.freedom, part.value))  # rows and units are alike
@@ -178,7 +184,7 @@ def _beyond(parts: Sequence[Part]) -> Callable[[float], float]:
 
 @functools.lru_cache(maxsize=256)
 def _pivots(freedoms: tuple[float, ...]) -> np.ndarray:
-    """Degrees of freedom over draws of chi-squared, (parts, PIVOTS): a Latin hypercube, the same each time."""
+    """Returns degrees of freedom over draws of chi-squared, (parts, PIVOTS): a Latin hypercube, the same each time."""
     rng = np.random.default_rng(0)
     even = (np.arange(PIVOTS) + 0.5) / PIVOTS
     return np.stack([freedom / special.chdtri(freedom, rng.permutation(even)) for freedom in freedoms])
@@ -194,3 +200,51 @@ def superiority(of_rows: np.ndarray) -> tuple[float, float, float]:
     low = float(special.betaincinv(wins, n - wins + 1, tail)) if wins > 0 else 0.0
     high = float(special.betaincinv(wins + 1, n - wins, 1 - tail)) if wins < n else 1.0
     return wins / n, low, high
+
+
+class Needed(NamedTuple):
+    """Says how many in all would find a difference of this size in 80 % of sweeps; None: none up to the limit would."""
+
+    rows: int | None  # seeds, with these test images
+    units: int | None  # test images or groups, with these seeds
+
+
+def needed_for_power(found: Estimate, arms: int = 1, limit: int = 1000) -> Needed:
+    """Returns at how many seeds, or units, a true difference of the size seen is found with a power of 80 %.
+
+    With the spreads as they were estimated, by the test of `paired.crossed` at 5 % over the number of arms
+    (Bonferroni's, which is Holm's first step). More than there are now, and of seeds no fewer than a verdict takes.
+
+    Args:
+        found: an estimate by `paired.crossed`.
+        arms: how many are tested at once.
+        limit: the most that is tried.
+    """
+    rows = _least(lambda n: power(found, n, found.units, arms), max(found.rows + 1, LEAST_SEEDS), limit)
+    units = _least(lambda n: power(found, found.rows, n, arms), found.units + 1, limit)
+    return Needed(rows, units)
+
+
+def _least(of: Callable[[int], float], least: int, most: int) -> int | None:
+    """Returns the least number with enough power, which grows with it; None above the most."""
+    if of(most) < POWER:
+        return None
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if of(middle) >= POWER else (middle + 1, most)
+    return most
+
+
+def power(found: Estimate, rows: int, units: int, arms: int = 1) -> float:
+    """Returns the probability that a true difference of the size seen is found with so many rows and units.
+
+    By the normal distribution about the limit of the test when each mean square is what it is on average.
+    """
+    rest = found.rest_sd**2 / (rows * units)
+    of_rows, of_units = found.seed_sd**2 / rows + rest, found.image_sd**2 / units + rest
+    total = of_rows + of_units - rest
+    if total <= 0:
+        return 1.0
+    parts = _crossed_parts(of_rows, of_units, -rest, rows, units)
+    reach = interval_at(found._replace(mean=0.0, parts=parts), 1 - (1 - LEVEL) / arms)[1]
+    return float(special.ndtr((abs(found.mean) - reach) / total**0.5))

@@ -1,8 +1,7 @@
-"""Runs as the report sees them: read from their folders alone, without torch and without the data."""
+"""Reads runs as the report sees them: from their folders alone, without torch and without the data."""
 
 import fnmatch
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,9 +10,11 @@ from typing import Any, NamedTuple
 
 from segtrain.counted import counted
 from segtrain.errors import UserError, damaged
+from segtrain.runs import run_files
 from segtrain.runs.contents import is_number, is_text, is_whole
-from segtrain.runs.folder import UNNAMED, RunFolder
-from segtrain.runs.image_table import read_images
+from segtrain.runs.find_run import find_runs_in
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.folder_name import UNNAMED
 
 SEED, DEAL, FOLD = "seed", "dataset.split.seed", "dataset.split.fold"
 # Keys that may differ between runs of one arm without changing a result.
@@ -34,25 +35,25 @@ RECKONED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data.batch_size": ("a number", is_number),
     "trainer.accumulate_grad_batches": ("a number, or nothing", lambda value: value is None or is_number(value)),
     **dict.fromkeys((DEAL, FOLD), ("a whole number, or nothing", lambda value: value is None or is_whole(value))),
-    "dataset.split.group": ("a pattern, or nothing", lambda value: value is None or is_pattern(value)),
+    "dataset.split.group": ("a pattern, or nothing", lambda value: value is None or is_expression(value)),
 }
 
 
 class Repetition(NamedTuple):
-    """What tells the runs of an arm apart, and pairs them with those of another arm."""
+    """Tells the runs of an arm apart, and pairs them with those of another arm."""
 
     seed: int  # of training
     deal: int = 0  # the seed of the split; what a split without one is dealt by is always 0
     fold: int = 0
 
     def __str__(self) -> str:
-        """Such as "seed 3" or "seed 3, fold 1"."""
+        """Returns words such as "seed 3" or "seed 3, fold 1"."""
         more = [f", split {self.deal}"] * bool(self.deal) + [f", fold {self.fold}"] * bool(self.fold)
         return f"seed {self.seed}{''.join(more)}"
 
 
 class Run(NamedTuple):
-    """One run folder."""
+    """Holds what a report reads of a run folder."""
 
     path: Path
     state: str
@@ -73,27 +74,27 @@ class Run(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether its scores are there."""
+        """Returns whether its scores are there."""
         return self.state == "finished" and bool(self.images)
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Every run in or below the folders, each once, in the order of their paths.
+    """Returns every run in or below the folders, each once, in the order of their paths.
 
     Raises:
         UserError: there is none, or a file of one is damaged.
     """
-    return [read_run(path) for path in find_runs(folders)]
+    return [read_run(path) for path in find_runs_in(folders)]
 
 
 def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]]:
-    """The runs that can be read, and what is wrong with each of the others.
+    """Returns the runs that can be read, and what is wrong with each of the others.
 
     Raises:
         UserError: there is none, or none that can be read.
     """
     runs, unread = list[Run](), dict[Path, str]()
-    for path in find_runs(folders):
+    for path in find_runs_in(folders):
         try:
             runs.append(read_run(path))
         except UserError as error:
@@ -104,27 +105,8 @@ def read_whole_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]
     return runs, unread
 
 
-def find_runs(folders: Sequence[Path]) -> list[Path]:
-    """Returns the run folders in or below the folders, each once, in their order.
-
-    Raises:
-        UserError: there is none.
-    """
-    found = sorted({path.parent.resolve() for folder in folders for path in _statuses(folder)})
-    if not found:
-        raise UserError(
-            f"no run in {', '.join(map(str, folders))}; expected run folders (with a status.json) in it or one level "
-            "below; give outputs/NAME, the folder of a sweep"
-        )
-    return found
-
-
-def _statuses(folder: Path) -> Iterable[Path]:
-    return [folder / "status.json"] if (folder / "status.json").exists() else folder.glob("*/status.json")
-
-
 def read_run(path: Path) -> Run:
-    """One run; what it has not written yet is empty.
+    """Returns one run; what it has not written yet is empty.
 
     Raises:
         UserError: a file of it is damaged.
@@ -133,7 +115,8 @@ def read_run(path: Path) -> Run:
     run.require_whole()
     status, config = run.status, _config(run)
     typed = [o.lstrip("+") for o in run.overrides()]
-    split, results = _json(run, "split.json"), _json(run, "results.json")
+    split: dict[str, Any] = run.split if run.has(run_files.SPLIT) else {}
+    results: dict[str, Any] = run.results if run.has_results else {}
     return Run(
         path=path,
         state=status["state"],
@@ -143,9 +126,9 @@ def read_run(path: Path) -> Run:
         typed=tuple(o for o in typed if not UNNAMED.fullmatch(key_of(o)) and key_of(o) not in (SEED, DEAL, FOLD)),
         config=config,
         results=results,
-        images=read_images(path / "per_image.csv", results, split.get("test", ()), _tests_all(config)),
+        images=run.read_images(results, split.get("test", ()), _tests_all(config)),
         epochs=[dict(row) for row in run.metrics.rows()],
-        versions=_json(run, "env.json"),
+        versions=run.environment if run.has(run_files.ENVIRONMENT) else {},
         fingerprint=split.get("fingerprint", ""),
         test=tuple(split.get("test", ())),
         groups=split.get("groups", {}),
@@ -154,13 +137,8 @@ def read_run(path: Path) -> Run:
     )
 
 
-def _json(run: RunFolder, name: str) -> dict[str, Any]:
-    """A JSON file of a run; empty where it is not written yet."""
-    return run.read_json(name) if os.path.lexists(run.path / name) else {}  # a link to nowhere is no missing file
-
-
 def _config(run: RunFolder) -> dict[str, Any]:
-    """The leaves of a run's config.
+    """Returns the leaves of a run's config.
 
     Raises:
         UserError: it cannot be read, or a value that a report reckons with is no such value.
@@ -168,16 +146,16 @@ def _config(run: RunFolder) -> dict[str, Any]:
     config = flat(run.plain_config())
     for key, (words, fits) in RECKONED.items():
         if not fits(config.get(key)):
-            raise damaged(run.path / "config.yaml", f"{str(config.get(key))[:60]} under '{key}'", f"{words} there")
+            raise damaged(run.path / run_files.CONFIG, f"{str(config.get(key))[:60]} under '{key}'", f"{words} there")
     return config
 
 
 def is_harmless(key: str) -> bool:
-    """Whether runs of one arm may differ in a key."""
+    """Returns whether runs of one arm may differ in a key."""
     return any(fnmatch.fnmatchcase(name, pattern) for name in (key, f"choices.{key}") for pattern in HARMLESS)
 
 
-def is_pattern(value: Any) -> bool:
+def is_expression(value: Any) -> bool:
     """Returns whether a value is a regular expression."""
     try:
         return is_text(value) and bool(re.compile(value))
@@ -190,12 +168,12 @@ def _whole(value: Any) -> int:
 
 
 def key_of(override: str) -> str:
-    """The key of an override."""
+    """Returns the key of an override."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings and lists by dotted key."""
+    """Returns the leaves of nested mappings and lists by dotted key."""
     if isinstance(node, Mapping) and node:
         pairs: Iterable[tuple[Any, Any]] = node.items()
     elif isinstance(node, list) and node:
@@ -208,7 +186,7 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def groups_of(run: Run) -> dict[str, str]:
+def groups_of_run(run: Run) -> dict[str, str]:
     """Returns test image to the group (patient, scan, stack) that it belongs to; itself where it stands alone.
 
     split.json says it. Runs of older versions say there only what the data itself knows: for those the split's `group`
@@ -229,7 +207,7 @@ def groups_of(run: Run) -> dict[str, str]:
 
 
 def _tests_all(config: Mapping[str, Any]) -> bool:
-    """Whether a run tests every image of its test split: nothing says that some batches are enough."""
+    """Returns whether a run tests every image of its test split: nothing says that some batches are enough."""
     limit = config.get("trainer.limit_test_batches")
     return (limit is None or (isinstance(limit, float) and limit == 1)) and not any(
         config.get(f"trainer.{key}") for key in ("fast_dev_run", "overfit_batches")
@@ -237,7 +215,7 @@ def _tests_all(config: Mapping[str, Any]) -> bool:
 
 
 def _minutes(status: Mapping[str, Any]) -> float:
-    """Minutes of the last start; NaN before the end, and where the times are none of a run."""
+    """Returns the minutes of the last start; NaN before the end, and where the times are none of a run."""
     if not (status.get("started_at") and status.get("ended_at")):
         return math.nan
     began, ended = (datetime.fromisoformat(status[key]) for key in ("started_at", "ended_at"))

@@ -1,11 +1,11 @@
-"""The arguments of the verbs that take names: report, compare and diff."""
+"""Reads the arguments of the verbs that take names: report, compare and diff."""
 
 from collections.abc import Sequence
 
 from segtrain.errors import UserError
 
 
-def named(arguments: Sequence[str], usage: str, keys: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+def read_arguments(arguments: Sequence[str], usage: str, keys: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
     """Returns the names, and the values of the keys; --config-dir is left out, since no config is composed.
 
     Args:
@@ -27,13 +27,13 @@ def named(arguments: Sequence[str], usage: str, keys: Sequence[str] = ()) -> tup
         elif argument.startswith("-"):
             raise UserError(f"there is no option {argument}; expected: {usage}; leave it out")
         elif argument.startswith(("+", "~")):
-            raise unread(argument, usage)
+            raise unread_key(argument, usage)
         else:
             names.append(argument)
     return names, options
 
 
-def unread(argument: str, usage: str) -> UserError:
+def unread_key(argument: str, usage: str) -> UserError:
     """Returns the refusal of a key that the verb does not have."""
     key = argument.lstrip("+~").partition("=")[0]
     return UserError(f"nothing reads the key '{key}'; expected: {usage}; leave it out")

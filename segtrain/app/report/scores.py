@@ -1,4 +1,4 @@
-"""What an image scores in a comparison, and which images are empty: hold nothing of what is sought.
+"""Says what an image scores in a comparison, and which images are empty: hold nothing of what is sought.
 
 An empty image on which nothing is predicted is right, and counts as 1; what is predicted on it is a false positive, and
 counts as 0. So do the BraTS challenges (Isensee et al. 2020, arXiv 2011.00848, section 2), and so an arm that sees what
@@ -19,17 +19,17 @@ Images = Mapping[str, Mapping[str, float]]  # test image to its scores
 
 
 class FalsePositives(NamedTuple):
-    """Predictions of what is not there."""
+    """Counts predictions of what is not there."""
 
     empty: int  # images without it, each counted once a run
     found: int  # those on which it is predicted
 
     def __str__(self) -> str:
-        """Such as "12 of 120 (10 %)"; nothing where no image is empty."""
+        """Returns words such as "12 of 120 (10 %)"; none where no image is empty."""
         return f"{self.found} of {self.empty} ({self.found / self.empty:.0%})" if self.empty else ""
 
 
-def value(row: Mapping[str, float], score: str) -> float:
+def score_of_image(row: Mapping[str, float], score: str) -> float:
     """Returns the score of an image, in [0, 1]; 1 where it is rightly empty.
 
     NaN where no pixel of it counts, or where the run has no such score.
@@ -47,7 +47,7 @@ def _pixels(row: Mapping[str, float]) -> float:
 
 
 def _truth(row: Mapping[str, float]) -> dict[str, float]:
-    """Counted pixels of each class; empty where an older version wrote the row, if only the row."""
+    """Returns the counted pixels of each class; empty where an older version wrote the row, if only the row."""
     found = {key.removeprefix(TRUTH): count for key, count in row.items() if key.startswith(TRUTH)}
     return {} if any(map(math.isnan, found.values())) else found
 
@@ -71,8 +71,8 @@ def _is_empty(row: Mapping[str, float], score: str) -> bool:
     return (counts.get(of, math.nan) if of else sum(n for name, n in counts.items() if name != BACKGROUND)) == 0
 
 
-def false_positives(runs: Sequence[Run], score: str, empty: set[str]) -> FalsePositives:
+def count_false_positives(runs: Sequence[Run], score: str, empty: set[str]) -> FalsePositives:
     """Returns on how many of the empty images the runs predict what is not there."""
-    scored = [value(run.images[name], score) for run in runs for name in empty & run.images.keys()]
+    scored = [score_of_image(run.images[name], score) for run in runs for name in empty & run.images.keys()]
     known = [one for one in scored if not math.isnan(one)]
     return FalsePositives(len(known), sum(one < 1 for one in known))

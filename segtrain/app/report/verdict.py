@@ -1,4 +1,4 @@
-"""A report's sentences: which arm is best and how sure that is, what harms, and what to do next."""
+"""Writes a report's sentences: which arm is best and how sure that is, what harms, and what to do next."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,7 @@ from segtrain.app.report.arms import Arm, Choice, baseline_of
 from segtrain.app.report.contrasts import ALPHA, Contrast
 from segtrain.app.report.design import Design
 from segtrain.app.report.figures import POINTS
-from segtrain.app.report.paired import BETTER, LEAST_SEEDS, LEAST_UNITS, SETTLING_UNITS
-from segtrain.app.report.power import needed
+from segtrain.app.report.paired import BETTER, LEAST_SEEDS, LEAST_UNITS, SETTLING_UNITS, needed_for_power
 from segtrain.counted import counted
 
 
@@ -52,7 +51,7 @@ def units_in_words(contrast: Contrast) -> str:
     return f"{groups} group{'' if groups == 1 else 's'} of {tested}" if contrast.table.grouped else tested
 
 
-def sentences(choice: Choice | None, contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[str]:
+def verdict_sentences(choice: Choice | None, contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[str]:
     """Returns the verdict in words, most important first."""
     if not contrasts:
         return [f"Nothing can be compared: {_why_nothing(arms)}"]
@@ -129,7 +128,7 @@ def _best(choice: Choice, contrast: Contrast | None, arms: int) -> str:
 
 
 def _at_odds(contrast: Contrast) -> str:
-    """What is to be said where the interval at once and the test after Holm tell 0 apart differently."""
+    """Returns what is to be said where the interval at once and the test after Holm tell 0 apart differently."""
     low, high = contrast.at_once
     holds = low <= 0 <= high
     if holds == (contrast.p_holm >= ALPHA):
@@ -145,7 +144,7 @@ def _repeated(contrast: Contrast) -> str:
 
 def _harmful_strengths(contrasts: Sequence[Contrast]) -> list[str]:
     said = []
-    for name, curve in curves(contrasts).items():
+    for name, curve in curves_by_kind(contrasts).items():
         harmful = [c.verdict == "worse" for c in curve]
         if len(curve) < 2 or not any(harmful):
             continue
@@ -162,7 +161,7 @@ def _harmful_strengths(contrasts: Sequence[Contrast]) -> list[str]:
     return said
 
 
-def curves(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
+def curves_by_kind(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
     """Returns the contrasts of each policy, and what else tells it apart, by strength."""
     found: dict[str, list[Contrast]] = {}
     for contrast in sorted(contrasts, key=lambda c: c.arm.strength):
@@ -222,7 +221,7 @@ def _for_power(contrasts: Sequence[Contrast], least: float) -> list[str]:
         if settled or not crossed or contrast.estimate.mean <= 0 or contrast.estimate.high < least:
             continue
         units = "groups of test images" if contrast.table.grouped else "test images"
-        numbers = zip(needed(contrast.estimate, len(contrasts)), ("seeds", units), strict=True)
+        numbers = zip(needed_for_power(contrast.estimate, len(contrasts)), ("seeds", units), strict=True)
         ways = [f"{n} {what} in all" for n, what in numbers if n is not None]
         if ways:
             steps.append(

@@ -1,11 +1,10 @@
-"""serve's page and its server: what may be asked of it, and how it is answered. What is shown is `app.look`'s.
+"""Serves the page of `serve`: what may be asked of it, and how it is answered. `prediction_view` says what is shown.
 
 Five addresses, each of them read here; a path that a request names is never opened: a file is known by the random key
 that its upload was answered with.
 """
 
 import asyncio
-import base64
 import json
 import math
 import socket
@@ -27,6 +26,7 @@ from segtrain.app.serve.gate import Gate, refusal
 from segtrain.app.serve.prediction_view import NONE, Asked, Look, Shown
 from segtrain.app.serve.queue import Line
 from segtrain.app.serve.uploads import SUFFIXES, Dropped, Uploads
+from segtrain.draw.html_page import document, inline, own_text
 from segtrain.errors import UserError
 from segtrain.files import created
 from segtrain.printable import in_html
@@ -41,14 +41,15 @@ STRONGEST = 3  # of the slider
 MOST_NUMBER = 10**6  # of a page, or of a draw
 NO_FILE = "Drop an image on the field, or click on it."
 HERE = Path(__file__).parent
+LINK = '<link rel="stylesheet" href="/page.css">'
 STATIC = {"/page.css": "text/css", "/page.js": "text/javascript"}
 
 
 class Page:
-    """The page of one network."""
+    """Holds the page of one network."""
 
     def __init__(self, look: Look, title: str, views: str, shift: str, most_mb: float) -> None:
-        """Hold what is shown.
+        """Holds what is shown.
 
         Args:
             look: what answers it.
@@ -72,7 +73,8 @@ class Page:
         text = own_file("page.html")
         for name, word in words.items():
             text = text.replace(f"<!--{name}-->", word)
-        self.text = text
+        script = '<script src="/page.js" defer></script>'
+        self.text = document(f"segtrain: {title}", f"{LINK}\n{script}", text)
 
     def asked(self, content: Any, path: Path) -> tuple[Asked, int]:
         """Returns what the page's controls say, of a request's JSON, and the label whose probability is shown.
@@ -125,7 +127,7 @@ def _options(names: Any, chosen: str) -> str:
 
 
 def _told(shown: Shown, label: int, stem: str) -> dict[str, Any]:
-    """As JSON; pictures are addresses that hold them, so that nothing has to be kept."""
+    """Returns what is shown as JSON; pictures are addresses that hold them, so that nothing has to be kept."""
     pictures = {"image": shown.image, "mask": shown.mask, "overlay": shown.overlay}
     pictures["probability"] = shown.probabilities[label]
     sources = {name: _source(_png(pixels)) for name, pixels in pictures.items()}
@@ -138,14 +140,14 @@ def _png(picture: np.ndarray[Any, Any]) -> bytes:
 
 
 def _source(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return inline(png, "png")
 
 
 class Server:
-    """What is answered at each address."""
+    """Answers at each address."""
 
     def __init__(self, page: Page, uploads: Uploads, line: Line, gate: Gate) -> None:
-        """Put the parts together."""
+        """Puts the parts together."""
         self._page, self._uploads, self._line, self._gate = page, uploads, line, gate
         routes = [
             Route("/", self._first),
@@ -171,7 +173,7 @@ class Server:
         self._line.end()
 
     async def _first(self, request: Request) -> Response:
-        """The page; where a password is asked for, first the field for it. A token in the address becomes a cookie."""
+        """Answers with the page, or first with the field for a password. A token in the address becomes a cookie."""
         if self._gate.asks and "token" in request.query_params:
             return await self._admitted(request.query_params["token"])
         if self._gate.asks and request.scope["segtrain_session"] is None:
@@ -217,7 +219,7 @@ class Server:
         return response
 
     async def _show(self, request: Request) -> Response:
-        """What the page shows of a file, by the JSON of its controls."""
+        """Answers with what the page shows of a file, by the JSON of its controls."""
         try:
             content = json.loads(await _content(request))
         except (ValueError, RecursionError):
@@ -253,7 +255,7 @@ async def _write(request: Request, path: Path, length: int) -> None:
 
 
 async def _content(request: Request) -> bytes:
-    """The body of a request, if it is short; else nothing."""
+    """Returns the body of a request, if it is short; else nothing."""
     content = b""
     with suppress(ClientDisconnect, TimeoutError):
         async with asyncio.timeout(SOON):
@@ -274,12 +276,11 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 def _login_page(message: str) -> str:
-    text = own_file("login.html")
-    return text.replace("<!--message-->", in_html(message))
+    return document("segtrain", LINK, own_file("login.html").replace("<!--message-->", in_html(message)))
 
 
-def run(server: Server, listener: socket.socket) -> None:
-    """Answer until a signal ends it; nothing is logged."""
+def run_server(server: Server, listener: socket.socket) -> None:
+    """Answers until a signal ends it; nothing is logged."""
     settings = uvicorn.Config(
         server.app, log_level="critical", access_log=False, ws="none", lifespan="on", server_header=False,
         proxy_headers=False, limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=GRACE,
@@ -289,4 +290,4 @@ def run(server: Server, listener: socket.socket) -> None:
 
 def own_file(name: str) -> str:
     """Returns the text of a file of the page's, beside this module."""
-    return (HERE / f"serve_{name}").read_text("utf-8")
+    return own_text(HERE / f"serve_{name}")

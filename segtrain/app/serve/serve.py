@@ -19,7 +19,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped, Stops
 from segtrain.printable import print_text
-from segtrain.runs.find_runs import runs_of
+from segtrain.runs.find_run import runs_of
 
 if TYPE_CHECKING:
     from torch import Tensor

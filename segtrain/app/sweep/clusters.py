@@ -18,13 +18,13 @@ from omegaconf import DictConfig
 from segtrain.app.sweep import job
 from segtrain.app.sweep.pool import Answer, Outcome
 from segtrain.app.sweep.watch import Watch
+from segtrain.app.train.train import run_of
 from segtrain.config.objects import register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import require_own
 from segtrain.mistakes import explain
 from segtrain.openmp import spin_briefly
-from segtrain.runs.find_run import run_of
 from segtrain.runs.folder import RunFolder
 
 SUBMITIT = ".submitit"  # in a sweep's folder: what submitit's jobs are handed and say
@@ -94,7 +94,7 @@ def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outco
     now = read_status(folder)
     state, seconds = now.get("state"), _seconds(now)
     if state == "finished" and folder not in messages:
-        results = RunFolder(folder).read_json("results.json")
+        results = RunFolder(folder).results
         return Outcome(folder, Answer("skipped" if was_finished else "finished", results=results), seconds)
     message = messages.get(folder) or now.get("error") or f"ended as {state or 'nothing'}"
     return Outcome(folder, Answer("interrupted" if state == "interrupted" else "failed", message), seconds)

@@ -17,13 +17,12 @@ from segtrain.app.sweep import job
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome, Pool, Running
 from segtrain.app.sweep.watch import Watch
-from segtrain.app.train.train import LOOKED_AT, look_first
+from segtrain.app.train.train import LOOKED_AT, look_first, run_of
 from segtrain.config.known_keys import require_known
 from segtrain.config.objects import choices_of, cores
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
-from segtrain.runs.find_run import run_of, without_hydra
 from segtrain.screen import Screen
 
 Look = Callable[[Sequence[Running], Sequence[Outcome]], None]
@@ -99,7 +98,7 @@ def prepare_tasks(composer: Composer, job_overrides: Sequence[Sequence[str]], fi
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = first + number
         HydraConfig.instance().set_config(config)
-        plain = without_hydra(config)
+        plain = job.without_hydra(config)
         trusted = typed_trust(plain.trust, sys.argv[1:])
         trust(trusted)
         require_known(plain, "train", choices_of(HydraConfig.get()))
@@ -147,7 +146,7 @@ def _gpus() -> list[str]:
 def _returned(task: job.Task, outcome: Outcome) -> JobReturn:
     done = outcome.answer.state in ("finished", "skipped")
     folder = str(Path(task.folder).parent)
-    returned = JobReturn(list(task.overrides), without_hydra(task.config), task.config.hydra, folder)
+    returned = JobReturn(list(task.overrides), job.without_hydra(task.config), task.config.hydra, folder)
     returned.status = JobStatus.COMPLETED if done else JobStatus.FAILED
     returned.return_value = outcome.answer.results if done else RuntimeError(outcome.answer.message)
     return returned

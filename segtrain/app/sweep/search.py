@@ -35,7 +35,7 @@ from segtrain.config.objects import conf_dir
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.printable import print_text
-from segtrain.runs.metrics_csv import MetricsTable
+from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     import optuna
@@ -208,7 +208,7 @@ class Pruning:
     def __call__(self, running: Sequence[Running], ended: Sequence[Outcome]) -> None:
         """Reports new epochs, and stops what is to be pruned: the pool's look."""
         for job in running:
-            trial, rows = self.trials[job.name], MetricsTable(Path(job.name) / "metrics.csv").rows()
+            trial, rows = self.trials[job.name], RunFolder(job.name).metrics.rows()
             for row in rows[self.reported[job.name] :]:
                 if GOAL in row:
                     trial.report(row[GOAL], int(row["epoch"]))
@@ -255,13 +255,13 @@ def write_figures(study: "optuna.Study", folder: Path) -> None:
     make_own(folder)
     scored = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
     points = [(trial.number, trial.value or 0.0) for trial in scored]
-    drawn = [figures.history(points, GOAL)]
+    drawn = [figures.draw_history(points, GOAL)]
     if len(scored) > 3 and len(study.best_trial.params) > 1:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-        drawn.append(figures.importance(shares))
+        drawn.append(figures.draw_importance(shares))
     for one in drawn:
-        figures.write(one, folder)
+        figures.write_drawn(one, folder)
 
 
 def _put(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:

@@ -10,8 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
-from segtrain.app.report import verdict, write_report
+from segtrain.app.report import verdict
 from segtrain.app.report.findings import write_plan
+from segtrain.app.report.report import write_report
 from segtrain.app.sweep import clusters, job, plan, processes
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.processes import Limits
@@ -80,8 +81,8 @@ def forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
 
 def conclude_sweep(folder: Path) -> None:
     """Writes the report of a sweep's folder, and prints its verdict."""
-    found = write_report.write_report([folder], folder)
-    for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
+    found = write_report([folder], folder)
+    for sentence in verdict.verdict_sentences(found.choice, found.contrasts, found.arms):
         print_text(sentence)
     print_text(f"the whole report: {folder / 'report.html'}")
 

@@ -16,10 +16,9 @@ from rich.text import Text
 from segtrain.app.sweep.pool import Outcome
 from segtrain.counted import counted
 from segtrain.files import text_of
-from segtrain.runs.duration import words
+from segtrain.runs.duration import time_in_words
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.metrics_csv import MetricsTable
 from segtrain.screen import Screen
 
 TAIL = 15  # lines of a failed job's log that are shown
@@ -97,7 +96,7 @@ class Watch:
             return f"{counted(self.total, 'job')}: {said}; {(time.monotonic() - self.began) / 60:.1f} min"
         worked = [outcome.seconds for outcome in ended if outcome.answer.state == "finished"]
         time_left = (
-            f"; about {words(left * sum(worked) / len(worked) / min(self.slots, left))} left"
+            f"; about {time_in_words(left * sum(worked) / len(worked) / min(self.slots, left))} left"
             if worked and self.slots
             else ""
         )
@@ -108,7 +107,7 @@ class Watch:
         for heading in ("running", "epoch", "val/dice", "min"):
             table.add_column(heading, justify="left" if heading == "running" else "right", overflow="fold")
         for job in running:
-            rows = MetricsTable(Path(job.name) / "metrics.csv").rows()
+            rows = RunFolder(job.name).metrics.rows()
             row = rows[-1] if rows else {}
             epoch = f"{number_of(int(row['epoch']))}/{_epochs(Path(job.name))}" if row else "-"
             dice = f"{row['val/dice']:.4f}" if "val/dice" in row else "-"

@@ -32,8 +32,8 @@ from segtrain.parts.feeding import Feeding, build_data, build_loss
 from segtrain.parts.limits import optimizer_steps, require_batches
 from segtrain.parts.network import build_network
 from segtrain.parts.training_crop import crop_size
+from segtrain.runs.checkpoint import CheckpointWriter
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.writer import Writer
 
 LARGEST = 1 << 20  # pixels of an image that is tried: a larger one takes as long as steps of the training
 SILENT = ("encoder_weights", "in_channels", "classes")  # arguments that change nothing of how an image is taken
@@ -89,7 +89,7 @@ def assemble(
     module = build_module(config, feeding, data)
     give_initial_weights(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)
-    writer, every = Writer(run.checkpoints), CheckpointTimer(config.checkpoint.every)
+    writer, every = CheckpointWriter(run.checkpoints), CheckpointTimer(config.checkpoint.every)
     callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), ProgressBar(terminal)]
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
     module.keep = frozenset(thumbnailed(data.split.test))

@@ -48,7 +48,7 @@ def explain_failures(parts: Parts, stops: Stops) -> Iterator[None]:
             raise UserError(message) from error
         raise
     finally:
-        if not (parts.run.path / "results.json").exists():
+        if not parts.run.has_results:
             parts.logbook.pause()
 
 

@@ -25,11 +25,10 @@ from segtrain.parts.data import OpenData, named_model
 from segtrain.parts.limits import trained_batches
 from segtrain.parts.trained_run import about
 from segtrain.printable import one_line
-from segtrain.runs import checkpoint
+from segtrain.runs import checkpoint, run_files
 from segtrain.runs.duration import by_one_run
 from segtrain.runs.epochs import FROM_1, number_of, written
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.metrics_csv import write_csv
 from segtrain.screen import styled
 from segtrain.spread import spread
 
@@ -49,7 +48,7 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
         began: when the command did, as time.monotonic.
     """
     config, run = opened.config, opened.run
-    with opened.status(), Terminal(run.path / "train.log") as terminal:
+    with opened.status(), Terminal(run.log) as terminal:
         torch.set_num_threads(config.threads)
         L.seed_everything(config.seed, verbose=False)
         parts = assemble(config, run, terminal, stops, opened.keeps_split, data)
@@ -64,7 +63,7 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
             with stops.deferred():
                 parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
             begin(opened, parts)  # no step was left
-            best = checkpoint.read_training(run.checkpoints / checkpoint.BEST)
+            best = checkpoint.read_training(run.best_checkpoint)
             parts.module.load_state_dict(best["state_dict"])
             known = about(parts.dataset, best["epoch"], parts.pixels)
             checkpoint.save_weights(run.checkpoints, best["state_dict"], known)
@@ -119,9 +118,7 @@ def write_augmented(run: RunFolder, parts: Parts) -> None:
         views = [data.policy(image, mask, (data.seed, epoch, index, 0)) for epoch in range(EPOCHS_SHOWN)]
         rows.append((dataset.ids[index], views))
     heads = [f"epoch {number_of(epoch)}" for epoch in range(EPOCHS_SHOWN)]
-    pictures.augmented_sheet(
-        run.path / "augmented.png", rows, dataset.palette, dataset.classes, dataset.ignore_index, heads
-    )
+    pictures.augmented_sheet(run.augmented, rows, dataset.palette, dataset.classes, dataset.ignore_index, heads)
 
 
 def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str, Any]:
@@ -137,10 +134,10 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
     empty = empty_images.counts(matrices, parts.dataset.classes)
     results |= {f"test/{key}": value for key, value in empty.items()}
     rows = image_rows(matrices, parts.dataset.ids, parts.dataset.classes)
-    write_csv(run.path / "per_image.csv", rows)
+    run.write_images(rows)
     _write_predictions(run, parts)
-    pictures.curves(run.path / "curves.png", run.metrics.rows())
-    run.write_json("results.json", results)
+    pictures.curves(run.curves, run.metrics.rows())
+    run.write_results(results)
     return results
 
 
@@ -154,9 +151,9 @@ def _write_predictions(run: RunFolder, parts: Parts) -> None:
         dice = {name: scores[f"dice/{name}"] for name in dataset.classes}
         guess = pred.numpy()[: mask.shape[0], : mask.shape[1]]
         items.append((dataset.ids[index], image, mask, guess, dice))
-    path, classes, palette = run.path / "predictions.png", dataset.classes, dataset.palette
+    path, classes, palette = run.predictions, dataset.classes, dataset.palette
     pictures.predictions_sheet(path, spread(items, SHOWN), palette, classes, dataset.ignore_index)
-    thumbnails = run.path / pictures.THUMBNAILS
+    thumbnails = run.thumbnails
     pictures.thumbnails(thumbnails, [item[:4] for item in items], palette, dataset.ignore_index)
 
 
@@ -175,8 +172,9 @@ def say_summary(
     for sentence in empty_images.sentences(results, "test"):
         terminal.say(sentence)
     terminal.say(f"took {seconds:.0f} s; all of it is in {run.path}/")
-    terminal.say("  augmented.png (what the network saw), predictions.png, curves.png,")
-    terminal.say("  results.json, per_image.csv, metrics.csv, checkpoints/best.safetensors")
+    terminal.say(f"  {run_files.AUGMENTED} (what the network saw), {run_files.PREDICTIONS}, {run_files.CURVES},")
+    tables = ", ".join((run_files.RESULTS, run_files.PER_IMAGE, run_files.METRICS))
+    terminal.say(f"  {tables}, {run_files.CHECKPOINTS}/{run_files.WEIGHTS}")
     arm = config.choices.aug if config.choices.aug != "none" else "medical_elastic"
     same = [o for o in run.overrides() if o.split("=")[0] not in COMPARED]
     arms = [f"aug=none,{arm}", "aug.strength=0.5,1", "seed=0,1,2", "name=compare"]

@@ -16,14 +16,13 @@ from segtrain.app.train.terminal import Terminal
 from segtrain.errors import UserError
 from segtrain.files import opened, require_regular
 from segtrain.model.initial import Taken, begin_with
-from segtrain.runs import checkpoint
+from segtrain.runs import checkpoint, run_files
 from segtrain.runs.find_run import weights_file
 from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from segtrain.model.supervision import Supervision
 
-INIT = "init.json"
 WRAPPED = ("state_dict", "model_state_dict", "model")  # keys under which others keep the weights in a checkpoint
 SHOWN = 5  # names of a kind in the log; init.json has all
 
@@ -50,9 +49,9 @@ def give_initial_weights(
         UserError: no such weights, weights of another network or changed ones; an encoder frozen for too long.
     """
     _require_thawing(config, terminal)
-    goes_on = any(run.checkpoints.glob("*.ckpt"))
+    goes_on = run.has_checkpoint
     if not goes_on:
-        (run.path / INIT).unlink(missing_ok=True)  # of a beginning that came to nothing
+        run.write_initial_weights(None)  # of a beginning that came to nothing
     if config.init_from is None:
         return
     if goes_on:
@@ -66,7 +65,7 @@ def give_initial_weights(
         raise UserError(f"init_from={config.init_from}: {error}") from error
     known = {"init_from": config.init_from, "file": str(path.resolve()), "sha256": digest}
     lists = {"matched": taken.matched, "adapted": taken.adapted, "random": taken.random, "unused": taken.unused}
-    run.write_json(INIT, {**known, **lists})
+    run.write_initial_weights({**known, **lists})
     for line in _lines(path, network, taken):
         terminal.say(line)
 
@@ -82,7 +81,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             found: Any = safetensors.torch.load_file(path)
         elif path.with_name(f"{path.name}.sha256").exists():
-            found = checkpoint.read(path)
+            found = checkpoint.read_checkpoint(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
@@ -115,7 +114,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _require_unchanged(run: RunFolder) -> None:
-    before = run.read_json(INIT)
+    before = run.initial_weights
     path = Path(before["file"])
     if path.is_file() and (now := sha256_of(path)) != before["sha256"]:
         raise UserError(
@@ -147,6 +146,6 @@ def _lines(path: Path, network: nn.Module, taken: Taken) -> Iterable[str]:
         "not used": taken.unused,
     }
     for kind, names in listed.items():
-        more = f", and {len(names) - SHOWN} more (all in {INIT})" if len(names) > SHOWN else ""
+        more = f", and {len(names) - SHOWN} more (all in {run_files.INITIAL_WEIGHTS})" if len(names) > SHOWN else ""
         if names:
             yield f"  {kind}: {', '.join(names[:SHOWN])}{more}"

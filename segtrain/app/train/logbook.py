@@ -15,7 +15,6 @@ from segtrain.folders import require_inside
 from segtrain.runs.folder import RunFolder
 
 Row = Mapping[str, float | int]
-KNOWN = "logger.json"  # what the run must remember to find its place in the logger again
 
 
 def _tensorboard(run: RunFolder, known: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
@@ -100,7 +99,7 @@ class Logbook:
         require_places(config, run)
         self.run, self.config = run, config
         self.logger: Any = None
-        self._known: dict[str, Any] = run.read_json(KNOWN) if (run.path / KNOWN).exists() else {}
+        self._known: dict[str, Any] = run.logger
         self._steps: set[int] = set()  # that the logger has already
 
     def open(self, rows: Sequence[Row]) -> None:
@@ -120,7 +119,7 @@ class Logbook:
         if "MLFlow" in config.logger._target_:
             self._known["run_id"] = self.logger.run_id
             self._steps = {m.step for m in self.logger.experiment.get_metric_history(self.logger.run_id, "epoch")}
-        run.write_json(KNOWN, {"logger": config.logger._target_, **self._known})
+        run.write_logger({"logger": config.logger._target_, **self._known})
         if is_new:
             self.logger.log_hyperparams(OmegaConf.to_container(config))
 

@@ -23,7 +23,7 @@ from segtrain.parts.config_changes import Differences
 from segtrain.parts.data import allows_leak, build_groups, changed_data
 from segtrain.parts.same_data import is_same
 from segtrain.printable import print_text
-from segtrain.runs import lock
+from segtrain.runs import lock, run_files
 from segtrain.runs.contents import is_whole
 from segtrain.runs.environment import environment
 from segtrain.runs.folder import RunFolder
@@ -98,7 +98,7 @@ class Opened:
         fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
         if self.checkpoint is not None:
             same = is_same(self.run, self.config, parts.dataset, fingerprint)
-            if not same or {*self.run.read_json("split.json")["skipped"]} != {*skipped}:  # why may name a moved path
+            if not same or {*self.run.split["skipped"]} != {*skipped}:  # why may name a moved path
                 raise changed_data(self.run)
         self._refuse_leaks(parts)
 
@@ -108,14 +108,14 @@ class Opened:
         sides = {side: [ids[i] for i in getattr(split, side)] for side in ("train", "val", "test", "unused")}
         fingerprint, skipped = parts.fingerprint, getattr(parts.dataset, "bad", {})
         if self.checkpoint is not None:  # an older version's stays, which the other runs of a sweep hold
-            fingerprint = self.run.read_json("split.json")["fingerprint"]
+            fingerprint = self.run.split["fingerprint"]
         groups = build_groups(self.config, parts.dataset)
         tested = {ids[i]: groups[i] for i in split.test}
         facts = {"skipped": skipped, "groups": tested, "pixels": parts.pixels.to_json()}
-        self.run.write_json("split.json", {"fingerprint": fingerprint, **sides, **facts})
+        self.run.write_split({"fingerprint": fingerprint, **sides, **facts})
         known = {"device": parts.device, "threads": self.config.threads, "precision": self.config.trainer.precision}
         known |= {"deterministic": self.config.deterministic, "seed": self.config.seed}
-        self.run.write_json("env.json", environment({**known, "data_fingerprint": fingerprint}))
+        self.run.write_environment(environment({**known, "data_fingerprint": fingerprint}))
 
     def _refuse_leaks(self, parts: "Parts") -> None:
         """Raises UserError when copies of an image lie in two parts; of a run that goes on it is said only."""
@@ -184,7 +184,7 @@ def decided_config(config: DictConfig) -> dict[str, Any]:
 
 def _has_begun(run: RunFolder) -> bool:
     """Returns whether there is something to go on with: results or a checkpoint; else a run is begun again."""
-    return run.exists and (run.status["state"] == "finished" or any(run.checkpoints.glob("*.ckpt")))
+    return run.exists and (run.status["state"] == "finished" or run.has_checkpoint)
 
 
 def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfig) -> Opened:
@@ -205,11 +205,12 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
     if is_finished and now.trainer.max_epochs <= saved.trainer.max_epochs and "early_stopping" not in found:
         if config.resume is not None:
             raise UserError(
-                f"{run.path} is already finished (its results.json is there); nothing was run; to train it longer give "
-                f"trainer.max_epochs above {saved.trainer.max_epochs}; to run again choose another name=… or seed=…"
+                f"{run.path} is already finished (its {run_files.RESULTS} is there); nothing was run; to train it "
+                f"longer give trainer.max_epochs above {saved.trainer.max_epochs}; to run again choose "
+                "another name=… or seed=…"
             )
         return Opened(run, saved, None, finished=True)
-    if not any(run.checkpoints.glob("*.ckpt")):
+    if not run.has_checkpoint:
         if is_finished:
             raise UserError(
                 f"{run.path} is finished and has no checkpoint to train longer from: checkpoint.keep=best leaves none; "

@@ -19,10 +19,10 @@ from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.runs import checkpoint
+from segtrain.runs.checkpoint import CheckpointWriter
 from segtrain.runs.contents import is_whole
 from segtrain.runs.epochs import number_of, written
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.writer import Writer
 
 EVERY = 25  # batches between looks on a GPU, where each look waits for the device
 
@@ -69,7 +69,7 @@ class NonFinite(L.Callback):
             samples.append({"id": dataset.ids[index], **written("epoch", epoch), "view": view, "drawn": drawn})
         word = "nan" if math.isnan(loss) else "infinite"
         at = written("epoch", epoch) | written("batch", number)
-        self.run.write_json("nonfinite.json", {"loss": word, **at, "samples": samples})
+        where = self.run.write_nonfinite({"loss": word, **at, "samples": samples})
         names = ", ".join(f"{sample['id']}" for sample in samples)
         first = samples[0]
         at_epoch = f"epoch={number_of(epoch)}"
@@ -77,7 +77,7 @@ class NonFinite(L.Callback):
         look = command("preview", *which, conf="")
         return UserError(
             f"the loss became {word} in epoch {number_of(epoch)}, batch {number_of(number)}, on the samples {names}; "
-            f"expected a finite number; their draws are in {self.run.path}/nonfinite.json; look at them with\n"
+            f"expected a finite number; their draws are in {where}; look at them with\n"
             f"  {look}\nif they look sound lower optimizer.lr or aug.strength, or compute in "
             "trainer.precision=32-true; the checkpoints are from before"
         )
@@ -110,7 +110,9 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     A Lightning Checkpoint callback, because those run after the module and every other callback.
     """
 
-    def __init__(self, run: RunFolder, writer: Writer, every: CheckpointTimer, logbook: Logbook, stops: Stops) -> None:
+    def __init__(
+        self, run: RunFolder, writer: CheckpointWriter, every: CheckpointTimer, logbook: Logbook, stops: Stops
+    ) -> None:
         """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
         self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
@@ -181,7 +183,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
                 callback.look(trainer, trainer.lightning_module, EVERY)
         data = trainer.datamodule  # type: ignore[attr-defined]
         data.epoch, data.batches = epoch, batches
-        trainer.save_checkpoint(self.run.checkpoints / checkpoint.LAST)
+        trainer.save_checkpoint(self.run.last_checkpoint)
         self.every.done()
 
     def on_train_end(self, *_: Any) -> None:
@@ -210,7 +212,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
 class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
     """Writes Lightning's checkpoints whole, with a checksum, and reads them back only if undamaged."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: CheckpointWriter) -> None:
         """Hand them to `writer`."""
         self.writer = writer
 
@@ -220,7 +222,7 @@ class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Returns the checkpoint at `path`, on the CPU; plain tensors and containers only."""
-        return checkpoint.read(Path(path))
+        return checkpoint.read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         """Deletes a checkpoint."""

@@ -17,7 +17,7 @@ from segtrain.interrupts import Stops
 from segtrain.parts import config_changes as changes
 from segtrain.parts.data import OpenData, build_splitter, open_data, require_split
 from segtrain.printable import print_text
-from segtrain.runs.find_run import run_of, weights_file
+from segtrain.runs.find_run import meant_run, weights_file
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.lock import Lock
 
@@ -38,7 +38,7 @@ def train(config: DictConfig) -> dict[str, Any]:
         opened = open_run(config, run)
         if opened.finished:
             print_text(f"{run.path} is finished already; nothing was run, its results are as they were")
-            return run.read_json("results.json")
+            return run.results
         from segtrain.app.train.fit_run import fit  # torch, which takes seconds: mistakes are told by now
 
         return fit(opened, data, stops, began)
@@ -60,7 +60,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     wanted = intended_config(config, run)
     require_buildable(wanted)
     OmegaConf.to_container(wanted.aug, resolve=True)  # amounts, which strength scales
-    if wanted.init_from is not None and not any(run.checkpoints.glob("*.ckpt")):
+    if wanted.init_from is not None and not run.has_checkpoint:
         weights_file(str(wanted.init_from), Path(wanted.outputs))
     data = open_data(wanted)
     if run.exists:
@@ -77,3 +77,14 @@ def intended_config(config: DictConfig, run: RunFolder) -> DictConfig:
         container: dict[str, Any] = {**plain(config, choices), "choices": choices}
         return DictConfig(container)
     return changes.with_typed(changes.completed(run.config()), config.resume_with, check_values)
+
+
+def run_of(config: DictConfig) -> RunFolder:
+    """Returns the run that a command means: the folder to go on with, or the one that its overrides name.
+
+    Raises:
+        UserError: a value that cannot be, or no such run.
+    """
+    check_values(config)
+    typed = list(HydraConfig.get().overrides.task)
+    return meant_run(Path(config.outputs), str(config.name), typed, config.resume)

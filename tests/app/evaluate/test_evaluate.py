@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from segtrain.__main__ import main
-from segtrain.app.report.findings import find
+from segtrain.app.report.findings import compare_runs
 from tests.conftest import SMALL, CommandLine
 from tests.drawing import drawn_in_full
 
@@ -339,7 +339,7 @@ def test_scores_under_shifts(evaluate: Any, trained: Path) -> None:
     assert kept == {("none", 0), ("noise", 2), ("flips", 2), ("blur", 1)}
     unshifted = [row["dice/cell"] for row in rows(run / "robustness.csv") if row["shift"] == "none"]
     assert unshifted == [row["dice/cell"] for row in rows(run / "per_image.csv")]
-    report = find([run.parent]).robustness
+    report = compare_runs([run.parent]).robustness
     assert report is not None and [*report.arms] == [("blur", 1), ("flips", 2), ("noise", 2)] and not report.left_out
     again = rows(evaluate("again", "shift=noise", "shift_strength=2", "surface=false") / "shifts.csv")
     assert again[1] == table[1]

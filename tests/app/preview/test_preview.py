@@ -54,15 +54,15 @@ def test_the_page_needs_no_network_and_shows_every_version(segtrain: CommandLine
     text, draws = page.read_text(), json.loads((page.parent / "draws.json").read_text())
     sources = re.findall(r"(?:src|href)=['\"]?([^'\" >]{0,10})", text)
     versions = sum(len(columns) for sheet in ("strengths", "ops") for columns in draws[sheet].values())
-    assert sources == ["data:image"] * 2 * versions and "http" not in text
-    assert re.search(r"Geometry\.0\.rotate(<td>[^<]*)*?<td>-?[0-9.]+°", text) and "<details>" in text
+    assert sources == ["data:,", *["data:image"] * 2 * versions] and "http" not in text
+    assert re.search(r"Geometry\.0\.rotate</td>(<td>[^<]*</td>)*?<td>-?[0-9.]+°", text) and "<details>" in text
     assert not re.search(r"noise_seed|\.shape|\(0\.0, 0\.0\)|<td>-0\b(?!\.)", text)  # what says nothing to a reader
 
 
 def test_large_pictures_are_shrunk_in_the_page(segtrain: CommandLine) -> None:
     assert segtrain("preview", "aug=flips", "dataset=shapes", "dataset.size=[400,700]", "samples=1") == 0, segtrain.err
     text = only(segtrain.folder, "preview.html").read_text()
-    pictures = [base64.b64decode(data) for data in re.findall(r"data:image/jpeg;base64,([^']+)", text)]
+    pictures = [base64.b64decode(data) for data in re.findall(r'data:image/jpeg;base64,([^"]+)', text)]
     assert len(pictures) == 2 * 8  # image and overlay of four strengths, the original and three ops
     assert {Image.open(io.BytesIO(picture)).size for picture in pictures} <= {(320, 183), (183, 320)}
 

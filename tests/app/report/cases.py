@@ -57,7 +57,7 @@ class Said:
         self.arms = arms_of(runs)
         self.contrasts: list[Contrast] = contrasts(self.arms, "dice")
         self.choice = choice(self.arms)
-        self.sentences = verdict.sentences(self.choice, self.contrasts, self.arms)
+        self.sentences = verdict.verdict_sentences(self.choice, self.contrasts, self.arms)
         self.warnings = caution.warnings(runs, self.arms, self.contrasts)
         self.steps = verdict.next_steps(self.choice, self.contrasts)
 

@@ -7,7 +7,7 @@ import numpy as np
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segtrain.draw.pictures import THUMBNAIL, THUMBNAIL_COLUMNS, THUMBNAILS
+from segtrain.draw.pictures import THUMBNAIL, THUMBNAIL_COLUMNS
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
 
@@ -64,7 +64,7 @@ def run(
         for name, v in zip(IMAGES, of_images, strict=True)
     ]
     write_csv(made.path / "per_image.csv", rows)
-    for name in ("augmented.png", THUMBNAILS) if pictures else ():
+    for name in ("augmented.png", "thumbnails.jpg") if pictures else ():
         noise = rng.integers(0, 255, (3 * THUMBNAIL, 2 * THUMBNAIL * THUMBNAIL_COLUMNS, 3), dtype=np.uint8)
         Image.fromarray(noise).save(made.path / name)
     results = {"test/dice": float(of_images.mean()), "test/images": len(IMAGES)}

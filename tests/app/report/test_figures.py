@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from segtrain.app.report import figures
-from segtrain.app.report.findings import Findings, find
-from segtrain.app.report.write_report import write_report
+from segtrain.app.report.findings import Findings, compare_runs
+from segtrain.app.report.report import write_report
 from tests.app.report import made
 
 pytestmark = pytest.mark.usefixtures("laid_out")
@@ -22,7 +22,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
         for policy in POLICIES:
             for strength in (0.5, 1.0, 1.5, 2.0):
                 made.run(folder, policy, strength, seed, gain=lambda policy, strength: 0.0)
-    return find([folder])
+    return compare_runs([folder])
 
 
 def test_every_arm_has_a_line_of_its_own(found: Findings) -> None:
@@ -32,7 +32,7 @@ def test_every_arm_has_a_line_of_its_own(found: Findings) -> None:
 
 
 def test_the_legend_lies_below_the_axes_and_inside_the_figure(found: Findings) -> None:
-    drawn = [figures.learning_curves(found.arms), figures.dose_response(found.contrasts, "title", "name")]
+    drawn = [figures.draw_learning_curves(found.arms), figures.draw_dose_response(found.contrasts, "title", "name")]
     for one in drawn:
         assert one is not None
         one.figure.draw_without_rendering()

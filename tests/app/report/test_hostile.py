@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from segtrain.app.report import page_parts as pictures
+from segtrain.app.report import page as pictures
 from segtrain.app.report.figures import file_name
-from segtrain.app.report.findings import featured, find
-from segtrain.app.report.write_report import write_report
+from segtrain.app.report.findings import compare_runs, featured
+from segtrain.app.report.report import write_report
 from segtrain.draw.sheet import letters_of
 from segtrain.errors import UserError
 from segtrain.runs.metrics_csv import read_csv, write_csv
@@ -87,11 +87,11 @@ def test_a_damaged_run_is_named_and_left_out(swept: Path, tmp_path: Path, name: 
     folder = copied(swept, tmp_path)
     run = folder / "aug=flips,aug.strength=1,seed=0"
     (run / name).write_bytes(content.encode(errors="surrogateescape"))
-    found = find([folder])
+    found = compare_runs([folder])
     assert len(found.runs) == 1 and run.resolve() not in {one.path for one in found.runs}
     assert [warning for warning in found.warnings if run.name in warning and name in warning and "left out" in warning]
     with pytest.raises(UserError, match=re.escape(name)):
-        find([run])
+        compare_runs([run])
 
 
 @pytest.mark.parametrize("name", ["split.json", "env.json", "metrics.csv", "results.json", "per_image.csv"])
@@ -104,7 +104,7 @@ def test_a_finished_run_without_a_file_is_named_and_left_out(
     (run / name).unlink()
     if link:
         (run / name).symlink_to(run / "nowhere")
-    found = find([folder])
+    found = compare_runs([folder])
     assert [warning for warning in found.warnings if run.name in warning and name in warning and "left out" in warning]
 
 
@@ -113,7 +113,7 @@ def test_times_that_are_none_of_a_run_are_no_duration(swept: Path, tmp_path: Pat
     run = copied(swept, tmp_path) / "aug=flips,aug.strength=1,seed=0"
     status = json.loads((run / "status.json").read_text())
     (run / "status.json").write_text(json.dumps({**status, "ended_at": ended}))
-    assert math.isnan(find([run]).runs[0].minutes)
+    assert math.isnan(compare_runs([run]).runs[0].minutes)
 
 
 @pytest.mark.parametrize("name", ["augmented.png", "thumbnails.jpg"])
@@ -122,7 +122,7 @@ def test_a_damaged_picture_ends_no_report(swept: Path, tmp_path: Path, name: str
     folder = copied(swept, tmp_path)
     for run in folder.glob("*/"):
         (run / name).write_bytes(content)
-    found = find([folder])
+    found = compare_runs([folder])
     assert not pictures.sheets(found.arms) and "<img" not in pictures.images_section(featured(found), "", 1)[200:]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segtrain.app.report.findings import write_plan
-from segtrain.app.report.write_report import write_report
+from segtrain.app.report.report import write_report
 from tests.app.report import made
 
 webdriver = pytest.importorskip("selenium.webdriver")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from segtrain.app.report import paired
+from segtrain.app.report.paired import needed_for_power, power
 
 
 def differences(seed: int, seeds: int = 6, images: int = 12) -> np.ndarray:
@@ -101,7 +102,7 @@ def test_rows_that_share_nothing_are_students() -> None:
 @given(st.integers(0, 10**6), st.floats(0.5, 0.999))
 def test_p_and_limits_agree(seed: int, level: float) -> None:
     found = paired.crossed(differences(seed))
-    low, high = paired.limits(found, level)
+    low, high = paired.interval_at(found, level)
     at_the_limit = found._replace(mean=found.mean - low)
     assert paired.p_of(at_the_limit) == pytest.approx(1 - level, rel=1e-3)
     assert high - found.mean == pytest.approx(found.mean - low)
@@ -137,3 +138,31 @@ def test_the_share_of_wins_has_the_exact_interval(wins: int, of: int, low: float
 def test_wins_with_ties_count_half() -> None:
     share, low, high = paired.superiority(np.array([1.0, 2.0, 0.0, -1.0]))
     assert share == 2.5 / 4 and low < share < high
+
+
+SPREADS = {"seed_sd": 0.03, "image_sd": 0.02, "rest_sd": 0.02}
+FOUND = paired.Estimate(0.02, 8, 30, **SPREADS)
+
+
+def found_share(rows: int, units: int, draws: int = 300) -> float:
+    rng = np.random.default_rng([rows, units])
+    tables = (
+        0.02 + 0.03 * rng.normal(size=(rows, 1)) + 0.02 * rng.normal(size=units) + 0.02 * rng.normal(size=(rows, units))
+        for _ in range(draws)
+    )
+    return sum(paired.crossed(table).p < 0.05 for table in tables) / draws
+
+
+def test_the_number_that_is_named_finds_it_in_eight_of_ten() -> None:
+    rows = needed_for_power(FOUND).rows
+    assert rows is not None and found_share(rows, 30) == pytest.approx(0.8, abs=0.07)
+
+
+def test_more_arms_take_more_seeds_and_more_power_takes_more_of_either() -> None:
+    one, many = needed_for_power(FOUND).rows, needed_for_power(FOUND, arms=11).rows
+    assert one is not None and many is not None and 8 < one < many
+    assert power(FOUND, 8, 30) < power(FOUND, 16, 30) and power(FOUND, 8, 30) < power(FOUND, 8, 60)
+
+
+def test_where_the_seeds_spread_too_widely_no_number_of_images_helps() -> None:
+    assert needed_for_power(FOUND).units is None

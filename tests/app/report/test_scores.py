@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from segtrain.app.report.scores import empty_images, false_positives, value
+from segtrain.app.report.scores import count_false_positives, empty_images, score_of_image
 from tests.app.report.cases import run
 
 NAN = math.nan
@@ -23,7 +23,7 @@ EMPTY = {"truth/background": 100.0, "truth/cell": 0.0, "pixels": 100.0}
     ],
 )
 def test_a_rightly_empty_image_counts_as_one(row: dict[str, float], right: float) -> None:
-    assert value(row, "dice") == pytest.approx(right, nan_ok=True)
+    assert score_of_image(row, "dice") == pytest.approx(right, nan_ok=True)
 
 
 def test_what_the_truth_holds_tells_a_miss_from_a_false_positive() -> None:
@@ -31,20 +31,20 @@ def test_what_the_truth_holds_tells_a_miss_from_a_false_positive() -> None:
     runs = [run("none", seed, images) for seed in range(3)]
     empty = empty_images(runs, "dice")
     assert empty == {"seen", "right"}
-    assert str(false_positives(runs, "dice", empty)) == "3 of 6 (50%)"
+    assert str(count_false_positives(runs, "dice", empty)) == "3 of 6 (50%)"
 
 
 def test_a_row_that_an_older_version_wrote_into_the_same_table_is_read_as_one_of_older_runs() -> None:
     blank = {"truth/background": NAN, "truth/cell": NAN}
     runs = [run("none", 0, {"right": {"dice": NAN, **blank}, "unknown": {"dice": 0.0, **blank}})]
     assert empty_images(runs, "dice") == {"right"}
-    assert value(runs[0].images["right"], "dice") == 1
+    assert score_of_image(runs[0].images["right"], "dice") == 1
 
 
 def test_older_runs_know_an_image_to_be_empty_where_one_of_them_has_no_score() -> None:
     runs = [run("none", 0, {"a": NAN, "b": 0.0}), run("flips", 0, {"a": 0.0, "b": 0.0})]
     assert empty_images(runs, "dice") == {"a"}
-    assert [str(false_positives([one], "dice", {"a"})) for one in runs] == ["0 of 1 (0%)", "1 of 1 (100%)"]
+    assert [str(count_false_positives([one], "dice", {"a"})) for one in runs] == ["0 of 1 (0%)", "1 of 1 (100%)"]
 
 
 def test_a_class_is_empty_by_itself() -> None:

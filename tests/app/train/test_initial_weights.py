@@ -52,7 +52,7 @@ def test_what_matched_is_listed_and_a_frozen_encoder_stays_to_the_bit(segtrain: 
     typed = [*FEW, "trainer.max_epochs=1", "data.steps_per_epoch=4", f"init_from={source}", *ALL]
     assert segtrain(*typed, "name=a") == 0, segtrain.err
     run, before = run_in(segtrain.folder, "a"), weights(source)
-    after, averaged = checkpoint.read(run / "checkpoints/last.ckpt")["current_model_state"], weights(run)
+    after, averaged = checkpoint.read_checkpoint(run / "checkpoints/last.ckpt")["current_model_state"], weights(run)
     init = json.loads((run / "init.json").read_text())
     assert init["adapted"] == {"encoder.model.conv1.0.weight": "3 to 1 channels"}
     assert set(init["random"]) == {"segmentation_head.0.weight", "segmentation_head.0.bias"}
@@ -75,7 +75,7 @@ def test_after_the_frozen_epochs_the_encoder_moves_in_smaller_steps(segtrain: Co
     moved = {}
     for name, options in {"one": [], "tenth": ["encoder_lr=0.1"]}.items():
         assert segtrain(*typed, "freeze_encoder=1", *options, f"name={name}") == 0, segtrain.err
-        state = checkpoint.read(run_in(segtrain.folder, name) / "checkpoints/last.ckpt")
+        state = checkpoint.read_checkpoint(run_in(segtrain.folder, name) / "checkpoints/last.ckpt")
         key = f"{ENCODER}model.layer1.0.conv1.weight"
         moved[name] = float((state["state_dict"][key] - weights(source)[key]).abs().max())
         groups = state["optimizer_states"][0]["param_groups"]
@@ -173,7 +173,7 @@ def test_a_mistake_is_one_message(segtrain: CommandLine, source: Path) -> None:
 
 def test_files_are_verified_and_others_wrapped_weights_are_found(tmp_path: Path) -> None:
     state = {"a": torch.ones(2)}
-    checkpoint.write({"state_dict": state}, tmp_path / "ours.ckpt")
+    checkpoint.write_checkpoint({"state_dict": state}, tmp_path / "ours.ckpt")
     torch.save({"model": state, "epoch": 3}, tmp_path / "others.pth")
     for name in ("ours.ckpt", "others.pth"):
         assert torch.equal(read_weights(tmp_path / name)["a"], state["a"])

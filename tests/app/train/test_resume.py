@@ -40,7 +40,7 @@ def run_in(folder: Path, name: str) -> Path:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = checkpoint.read(run / "checkpoints" / "last.ckpt")["state_dict"]
+    state: dict[str, torch.Tensor] = checkpoint.read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
     return state
 
 
@@ -348,7 +348,7 @@ def test_settings_that_are_allowed_to_change_do(trained: Path, segtrain: Command
     run = shutil.copytree(trained, segtrain.folder / "run")
     typed = ["optimizer.lr=0.0005", "optimizer.weight_decay=0.25", "resume_allow=[optimizer]"]
     assert segtrain(f"resume={run}", LONGER, *typed) == 0, segtrain.err
-    (group,) = checkpoint.read(run / "checkpoints/last.ckpt")["optimizer_states"][0]["param_groups"]
+    (group,) = checkpoint.read_checkpoint(run / "checkpoints/last.ckpt")["optimizer_states"][0]["param_groups"]
     assert group["initial_lr"] == 0.0005 and group["weight_decay"] == 0.25
     assert rates_of(run)[2] == expected_rates(run, 3)[2]
 
@@ -432,7 +432,7 @@ def test_a_signal_leaves_a_checkpoint_and_a_run_that_goes_on(
     assert child.returncode == status, out + err
     assert "interrupted by SIG" in err and "Traceback" not in err
     assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
-    state = checkpoint.read(run / "checkpoints" / "last.ckpt")
+    state = checkpoint.read_checkpoint(run / "checkpoints" / "last.ckpt")
     assert state["DataModule"]["batches"] > 0 and len(state["losses"]) == state["DataModule"]["batches"]
     assert not (run / ".lock").exists()
 

@@ -67,7 +67,7 @@ def test_the_same_command_gives_the_same_bits_and_another_seed_does_not(segtrain
         assert segtrain("aug=geometric", *SMALL, *overrides) == 0, segtrain.err
         name = next(o.split("=")[1] for o in overrides if o.startswith("name"))
         (run,) = (segtrain.folder / "outputs" / name).iterdir()
-        state: dict[str, torch.Tensor] = checkpoint.read(run / "checkpoints" / "last.ckpt")["state_dict"]
+        state: dict[str, torch.Tensor] = checkpoint.read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
         return state
 
     a, b, c = weights("name=a"), weights("name=b", "data.num_workers=2"), weights("name=c", "seed=1")
@@ -95,7 +95,7 @@ def test_resume_goes_on_as_if_nothing_had_happened(segtrain: CommandLine, monkey
     monkeypatch.setattr(recorder.Recorder, "on_train_epoch_end", original)
     assert segtrain(f"resume={cut}") == 0, segtrain.err
 
-    states = [checkpoint.read(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, cut)]
+    states = [checkpoint.read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, cut)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     tables = [
         [{k: v for k, v in r.items() if k != "seconds"} for r in rows(run / "metrics.csv")] for run in (whole, cut)

@@ -14,9 +14,9 @@ from segtrain.app.report import verdict
 from segtrain.app.report.arms import arms_of
 from segtrain.app.report.contrasts import contrasts
 from segtrain.app.report.design import Design
-from segtrain.app.report.findings import find
+from segtrain.app.report.findings import compare_runs
 from segtrain.app.report.paired import LEAST_SEEDS
-from segtrain.app.report.write_report import write_report
+from segtrain.app.report.report import write_report
 from segtrain.errors import UserError
 from tests.app.report import made
 from tests.conftest import CommandLine
@@ -24,18 +24,18 @@ from tests.drawing import drawn_in_full
 
 
 def verdicts(folder: Path) -> dict[str, str]:
-    return {c.arm.name: c.verdict for c in find([folder]).contrasts}
+    return {c.arm.name: c.verdict for c in compare_runs([folder]).contrasts}
 
 
 def test_it_finds_what_helps_what_harms_and_what_to_take(tmp_path: Path) -> None:
-    found = find([made.sweep(tmp_path)])
+    found = compare_runs([made.sweep(tmp_path)])
     assert verdicts(tmp_path) == {
         "flips × 1": "better",
         "elastic × 0.5": "better",
         "elastic × 1": "better",
         "elastic × 2": "worse",
     }
-    said = " ".join(verdict.sentences(found.choice, found.contrasts, found.arms))
+    said = " ".join(verdict.verdict_sentences(found.choice, found.contrasts, found.arms))
     assert found.choice is not None and found.choice.best.name == "elastic × 1"
     assert "elastic × 1 is best on validation" in said and "On test it is better than none: +" in said
     assert "Harms: elastic × 2 (-" in said and "elastic harms from strength 2 on" in said
@@ -49,7 +49,7 @@ def test_arms_that_do_nothing_are_not_called_better(tmp_path: Path) -> None:
 
 def test_with_a_winner_only_arms_that_may_be_as_good_are_worth_more_runs(tmp_path: Path) -> None:
     made.sweep(tmp_path, gain=lambda policy, strength: {"elastic": 0.1, "flips": 0.0005}.get(policy, 0.0) * strength)
-    found = find([tmp_path])
+    found = compare_runs([tmp_path])
     assert verdicts(tmp_path)["flips × 1"] == "not distinguishable"
     steps = verdict.next_steps(found.choice, found.contrasts)
     assert steps[0].startswith("Train with elastic × 2") and not any("flips" in step for step in steps)
@@ -57,7 +57,7 @@ def test_with_a_winner_only_arms_that_may_be_as_good_are_worth_more_runs(tmp_pat
 
 def test_too_few_seeds_never_yield_better(tmp_path: Path) -> None:
     made.sweep(tmp_path, seeds=LEAST_SEEDS - 1)
-    found = find([tmp_path])
+    found = compare_runs([tmp_path])
     assert {c.verdict for c in found.contrasts} <= {"looks better", "looks worse", "not distinguishable"}
     assert "looks better" in {c.verdict for c in found.contrasts}
     assert f"Run at least {LEAST_SEEDS} seeds" in verdict.next_steps(found.choice, found.contrasts)[0]
@@ -65,14 +65,16 @@ def test_too_few_seeds_never_yield_better(tmp_path: Path) -> None:
 
 def test_one_seed_says_so(tmp_path: Path) -> None:
     made.sweep(tmp_path, seeds=1)
-    found = find([tmp_path])
+    found = compare_runs([tmp_path])
     assert {c.verdict for c in found.contrasts} == {"too few seeds"}
-    assert "With 1 seed it cannot be compared" in verdict.sentences(found.choice, found.contrasts, found.arms)[0]
+    assert (
+        "With 1 seed it cannot be compared" in verdict.verdict_sentences(found.choice, found.contrasts, found.arms)[0]
+    )
 
 
 def test_images_of_a_patient_count_as_one(tmp_path: Path) -> None:
     made.sweep(tmp_path, group=r"^(p\d+)_")
-    assert {(len(c.table.units), c.table.images) for c in find([tmp_path]).contrasts} == {(6, 18)}
+    assert {(len(c.table.units), c.table.images) for c in compare_runs([tmp_path]).contrasts} == {(6, 18)}
 
 
 def test_patients_that_the_data_itself_names_count_as_one(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_patients_that_the_data_itself_names_count_as_one(tmp_path: Path) -> Non
     for file in tmp_path.glob("*/split.json"):
         split = json.loads(file.read_text())
         file.write_text(json.dumps({**split, "groups": {name: name[:3] for name in split["test"][:-3]}}))
-    assert {len(c.table.units) for c in find([tmp_path]).contrasts} == {5 + 3}
+    assert {len(c.table.units) for c in compare_runs([tmp_path]).contrasts} == {5 + 3}
 
 
 def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:
     (other / "env.json").write_text((other / "env.json").read_text().replace('"abc"', '"def"'))
     made.run(tmp_path, "elastic", 1.0, 5, state="running")
     (tmp_path / "sweep.yaml").write_text("'aug=flips,aug.strength=1,seed=6': []\n")
-    said = "\n".join(find([tmp_path]).warnings)
+    said = "\n".join(compare_runs([tmp_path]).warnings)
     assert "several fingerprints" in said
     assert "Runs of flips × 1 differ in more than the seed: trainer.max_epochs" in said
     assert "segtrain commit in env.json differs" in said
@@ -111,7 +113,7 @@ def test_seeds_with_test_sets_of_their_own_are_compared_over_seeds(tmp_path: Pat
         table.write_text("\n".join([*rows[:10], ""]))
         retell(table.parent, {"test/images": 9})
         retell(table.parent, {"test": made.IMAGES[:9]}, "split.json")
-    found = find([tmp_path])
+    found = compare_runs([tmp_path])
     assert {(c.table.design, c.estimate.rows) for c in found.contrasts} == {(Design.OWN_SETS, 5)}
     assert any("do not all test the same images" in warning for warning in found.warnings)
 
@@ -123,7 +125,7 @@ def test_folds_are_repetitions_not_arms(tmp_path: Path) -> None:
             config = (path / "config.yaml").read_text().replace(f"seed: {fold}\n", "seed: 0\n")
             (path / "config.yaml").write_text(config)
             (path / "overrides.yaml").write_text(f"- aug={policy}\n- dataset.split.fold={fold}\n")
-    found = find([tmp_path])
+    found = compare_runs([tmp_path])
     assert [c.arm.name for c in found.contrasts] == ["flips"]
     assert len(found.contrasts[0].arm.runs) == 5
 
@@ -134,7 +136,7 @@ def test_a_baseline_is_one_that_else_is_the_same(tmp_path: Path) -> None:
             for seed in range(5):
                 path = made.run(tmp_path / model, policy, 1.0, seed)
                 (path / "overrides.yaml").write_text(f"- aug={policy}\n- model={model}\n- seed={seed}\n")
-    found = find([tmp_path / "fpn", tmp_path / "unet"])
+    found = compare_runs([tmp_path / "fpn", tmp_path / "unet"])
     assert {(c.arm.name, c.baseline.name) for c in found.contrasts} == {
         ("flips, model=fpn", "none, model=fpn"),
         ("flips, model=unet", "none, model=unet"),
@@ -156,7 +158,7 @@ def test_the_same_runs_make_the_same_bytes(tmp_path: Path) -> None:
 def test_the_table_of_runs_has_them_all(tmp_path: Path) -> None:
     write_report([made.sweep(tmp_path, seeds=2)], tmp_path)
     rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
-    assert len(rows) == 10 and {row["arm"] for row in rows} == {a.name for a in find([tmp_path]).arms}
+    assert len(rows) == 10 and {row["arm"] for row in rows} == {a.name for a in compare_runs([tmp_path]).arms}
     assert float(rows[0]["test/dice"]) == pytest.approx(float(rows[0]["dice (mean over images)"]))
 
 
@@ -175,7 +177,7 @@ def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     path = made.run(tmp_path, "none", 1.0, 0)
     (path / "config.yaml").write_text("a: [1\n")
     with pytest.raises(UserError, match=r"config.yaml' is damaged; expected plain YAML"):
-        find([tmp_path])
+        compare_runs([tmp_path])
 
 
 def test_it_opens_without_torch(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_it_opens_without_torch(tmp_path: Path) -> None:
 
 def test_arms_are_told_by_what_differs(tmp_path: Path) -> None:
     made.sweep(tmp_path, seeds=2)
-    arms = arms_of(find([tmp_path]).runs)
+    arms = arms_of(compare_runs([tmp_path]).runs)
     assert [arm.name for arm in arms] == ["none", "elastic × 0.5", "elastic × 1", "elastic × 2", "flips × 1"]
     assert {len(arm.runs) for arm in arms} == {2}
     assert len(contrasts(arms, "dice/cell")) == 4
@@ -198,7 +200,7 @@ def test_a_validation_without_a_score_is_not_ranked_and_said(tmp_path: Path) -> 
     made.sweep(tmp_path, seeds=5)
     for file in tmp_path.glob("aug=flips*/results.json"):
         file.write_text(json.dumps({**json.loads(file.read_text()), "val/dice": None}))
-    found = find([tmp_path])
+    found = compare_runs([tmp_path])
     assert found.choice is not None and found.choice.best.name == "elastic × 1"
     assert any("Not ranked" in warning and "flips × 1" in warning for warning in found.warnings)
 
@@ -208,7 +210,7 @@ def test_a_damaged_table_of_images_is_named(tmp_path: Path) -> None:
     text = (path / "per_image.csv").read_text().splitlines()
     (path / "per_image.csv").write_text("\n".join([text[0], text[1].replace("0.", "o.", 1), *text[2:]]))
     with pytest.raises(UserError, match=r"per_image.csv' is damaged"):
-        find([tmp_path])
+        compare_runs([tmp_path])
 
 
 def test_false_positives_on_empty_images_stand_in_the_table(tmp_path: Path) -> None:

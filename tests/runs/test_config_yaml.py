@@ -3,7 +3,7 @@
 import pytest
 
 from segtrain.errors import UserError
-from segtrain.runs.interpolations import require_own
+from segtrain.runs.config_yaml import require_self_contained
 
 CHAIN = {f"a{i}": f"${{a{i + 1}}}" for i in range(500)}
 
@@ -18,7 +18,7 @@ CHAIN = {f"a{i}": f"${{a{i + 1}}}" for i in range(500)}
     ],
 )  # fmt: skip
 def test_what_training_writes_is_read(text):
-    require_own(
+    require_self_contained(
         {"name": "n", "seed": 0, "data": {"a": 1}, "aug": {"base": 1, "list": [1], "ops": {"base": 2, "p": text}}},
         "config.yaml",
     )
@@ -39,15 +39,17 @@ def test_what_training_writes_is_read(text):
 def test_what_reads_anything_else_is_refused(text):
     for config in ({"name": text}, {"loss": {"ops": [{"p": text}]}}, {"a": {"b": [[text]]}}):
         with pytest.raises(UserError, match=r"config\.yaml' is damaged"):
-            require_own(config, "config.yaml")
+            require_self_contained(config, "config.yaml")
 
 
 def test_an_augmentation_of_earlier_versions_may_ask_the_shell_for_a_value():
-    require_own({"aug": {"ops": [{"p": "${oc.env:MY_P,0.5}", "limit": "${amount:${oc.env:MY_LIMIT}}"}]}}, "config.yaml")
-    require_own({"aug": {"strength": "${oc.decode:${oc.env:MY_STRENGTH,1.0}}"}}, "config.yaml")
+    require_self_contained(
+        {"aug": {"ops": [{"p": "${oc.env:MY_P,0.5}", "limit": "${amount:${oc.env:MY_LIMIT}}"}]}}, "config.yaml"
+    )
+    require_self_contained({"aug": {"strength": "${oc.decode:${oc.env:MY_STRENGTH,1.0}}"}}, "config.yaml")
     for text in ("${oc.env:${x}}", "${oc.decode:'\\${oc.env:HOME}'}", "${oc.create:'{}'}"):
         with pytest.raises(UserError, match="is damaged"):
-            require_own({"aug": {"ops": [{"p": text}]}}, "config.yaml")
+            require_self_contained({"aug": {"ops": [{"p": text}]}}, "config.yaml")
 
 
 @pytest.mark.parametrize(
@@ -65,4 +67,4 @@ def test_an_augmentation_of_earlier_versions_may_ask_the_shell_for_a_value():
 )
 def test_what_never_ends_is_refused(config):
     with pytest.raises(UserError, match="is damaged"):
-        require_own(config, "config.yaml")
+        require_self_contained(config, "config.yaml")
