@@ -223,12 +223,12 @@ def test_a_mask_filled_with_a_label_is_refused() -> None:
 
 def test_a_failing_transform_is_named() -> None:
     image, mask = pair(channels=5)
-    with pytest.raises(UserError, match=r"ToSepia.0 failed on an image of shape \(60, 76, 5\)"):
+    with pytest.raises(UserError, match=r"ToSepia.0 .*\(60, 76, 5\)"):
         Policy([A.HorizontalFlip(p=1), A.ToSepia(p=1)])(image, mask, (0, 0, 0))
 
 
 def test_a_misspelt_argument_names_file_key_and_the_nearest(composed: Callable[..., DictConfig]) -> None:
-    with pytest.raises(UserError, match=r"aug/flips.yaml: unknown key 'transforms\[0\].prob'.*albumentations"):
+    with pytest.raises(UserError, match=r"aug/flips.yaml.*'transforms\[0\].prob'"):
         policy_of(composed, "aug=flips", "+aug.transforms=[{_target_: albumentations.HorizontalFlip, prob: 1}]")
 
 

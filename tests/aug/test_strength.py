@@ -232,6 +232,6 @@ def test_any_type_any_channels_any_shape(preset: str, crop: int | tuple[int, int
 
 
 def test_torchvision_refuses_uint16_with_a_message() -> None:
-    with pytest.raises(UserError, match=r"RandomHorizontalFlip of TorchVision failed .* torch\.uint16"):
+    with pytest.raises(UserError, match=r"RandomHorizontalFlip .*torch\.uint16"):
         for i in range(9):
             built("torchvision_flips")(picture(dtype=np.uint16), labels(), (0, 0, i))

@@ -121,9 +121,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
 
 def test_more_than_the_free_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "free_memory", lambda: 1000)
-    with pytest.raises(
-        UserError, match=r"data.cache=ram would take about .* GiB for 7 decoded samples.*data.cache=disk"
-    ):
+    with pytest.raises(UserError, match=r"data.cache=ram .* GiB .*7 .*data.cache=disk"):
         hold_samples(Drawn(), lambda done: None)  # type: ignore[arg-type]
 
 
@@ -131,5 +129,5 @@ def test_a_file_that_was_cut_is_named(tmp_path: Path) -> None:
     mapped(Drawn(), tmp_path)
     with open(tmp_path / SAMPLES, "r+b") as file:
         file.truncate(100)
-    with pytest.raises(UserError, match=r"is damaged; expected \d+ bytes in samples.bin; got 100; delete the folder"):
+    with pytest.raises(UserError, match=r"damaged.* \d+ bytes in samples.bin; got 100; delete"):
         Mapped(tmp_path, 3)

@@ -129,9 +129,9 @@ def test_weights_follow_their_formula_with_mean_one(kind: str, expected: list[fl
 
 def test_what_has_no_weight_is_said() -> None:
     counts = count_classes(Stored(), [0, 1])  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="no value for nucleus: none of the 2 training masks shows it"):
+    with pytest.raises(UserError, match=r"nucleus.* 2 training masks"):
         class_weights("inverse", counts, Stored.classes)
-    with pytest.raises(UserError, match="no class weights 'inverted'; expected inverse, median_frequency"):
+    with pytest.raises(UserError, match="'inverted'; expected inverse, median_frequency"):
         class_weights("inverted", counts, Stored.classes)
 
 

@@ -102,14 +102,14 @@ def test_it_leaves_its_part_and_moves_no_other() -> None:
 
 def test_a_part_of_nothing_else_is_refused() -> None:
     data = dataset(s5=UserError("broken"))
-    with pytest.raises(UserError, match=r"no sample of test can be read.*for 's5': broken"):
+    with pytest.raises(UserError, match=r"no sample of test .*'s5': broken"):
         leave_out_bad(SPLIT, places(data), find_unreadable(data, USED))
 
 
 def test_a_file_that_another_run_may_reach_is_never_left_out() -> None:
     error = UserError("'a.png' cannot be read")
     error.__cause__ = PermissionError(13, "Permission denied")
-    with pytest.raises(UserError, match=r"sample 's1' cannot be reached.*'a.png' cannot be read"):
+    with pytest.raises(UserError, match=r"'s1' .*'a.png'"):
         find_unreadable(dataset(s1=error), USED)
     error.__cause__ = OSError("image file is truncated")  # as PIL raises it: of the file, not of the system
     assert list(find_unreadable(dataset(s1=error), USED)) == ["s1"]

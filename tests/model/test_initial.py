@@ -110,8 +110,8 @@ def test_halves_become_the_networks_dtype_and_memory_stays_channels_last() -> No
 def test_another_network_is_refused_though_its_head_would_fit() -> None:
     network = unet()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    with pytest.raises(UserError, match=r"of another network: none of its \d+ encoder weights.*got such as encoder\."):
+    with pytest.raises(UserError, match=r"none of its \d+ encoder weights.* encoder\."):
         begin_with(network, unet(encoder="mit_b0").state_dict(), 3)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    with pytest.raises(UserError, match="none of its 2 weights is in the file"):
+    with pytest.raises(UserError, match="none of its 2 weights"):
         begin_with(nn.Conv2d(1, 2, 3), {"other": torch.zeros(1)}, 1)

@@ -141,7 +141,7 @@ def test_a_schedule_of_fewer_steps_than_are_done_ends_in_a_message_or_stays_at_i
     by_step(scheduler, optim, 30)
     saved = copy.deepcopy((optim.state_dict(), scheduler.state_dict()))
     if name == "one_cycle":
-        with pytest.raises(UserError, match="ends after 20 optimizer steps, and 30 are done"):
+        with pytest.raises(UserError, match=r"20 .*steps.* 30 "):
             taken_up(saved, name, optimizer(), 20)
     else:
         again = optimizer()

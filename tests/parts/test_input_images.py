@@ -41,10 +41,10 @@ def test_pictures_are_read_as_by_the_dataset(tmp_path: Path, ending: str, channe
 
 def test_another_number_of_channels_is_said(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a\.png' has 1 channels; expected 3, as the model was trained with"):
+    with pytest.raises(UserError, match=r"a\.png' .*1 channels.* expected 3"):
         Images({"kind": "Folder", "channels": None}, 3).open(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "a.tif", GREY)
-    with pytest.raises(UserError, match=r"has 1 channels; expected 5 or more: the run took channels \[0, 4\]"):
+    with pytest.raises(UserError, match=r"1 channels.* expected 5 .*\[0, 4\]"):
         Images({"kind": "Tiff", "channels": [0, 4]}, 2).open(tmp_path / "a.tif")
 
 
@@ -190,7 +190,7 @@ def test_a_scan_fits_what_was_trained_on_scans_read_so_unless_its_pixels_are_of_
     reader = Images({"kind": "Volume", "axis": 2, **how}, 1, pixels=[known])
     for gain in (0.6, 1, 1.5):
         assert reader.open(scan(tmp_path / "other.nii", (voxels[::-1] * gain).astype(np.int16))).pages == 6
-    with pytest.raises(UserError, match=r"far\.nii' has pixels of 2 mm; expected 1 mm, as in training"):
+    with pytest.raises(UserError, match=r"far\.nii' .*2 mm.* expected 1 mm"):
         reader.open(scan(tmp_path / "far.nii", voxels, 2.0))
     if not how:  # else every scan is brought to the same range, whatever it holds
         with pytest.raises(UserError, match=r"far\.nii' holds values from"):

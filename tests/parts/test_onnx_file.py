@@ -38,7 +38,7 @@ def test_images_of_any_type_become_logits(tmp_path: Path, kind: torch.dtype) -> 
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"there is no model '.*none\.onnx'.*export run=RUN"):
+    with pytest.raises(UserError, match=r"none\.onnx'.*export run=RUN"):
         open_onnx(tmp_path / "none.onnx")
 
 
@@ -58,7 +58,7 @@ def test_a_foreign_model_is_told(tmp_path: Path, metadata: dict[str, str]) -> No
 
 def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r'onnxruntime, which is not installed; pip install "segtrain\[export\]"'):
+    with pytest.raises(UserError, match=r'onnxruntime.* pip install "segtrain\[export\]"'):
         open_onnx(written(tmp_path / "m.onnx", segtrain=KNOWN))
 
 

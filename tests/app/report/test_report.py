@@ -94,7 +94,7 @@ def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text("'aug=flips,aug.strength=1,seed=6': []\n")
     said = "\n".join(compare_runs([tmp_path]).warnings)
     assert "several fingerprints" in said
-    assert "Runs of flips × 1 differ in more than the seed: trainer.max_epochs" in said
+    assert "flips × 1 differ in more than the seed: trainer.max_epochs" in said
     assert "segtrain commit in env.json differs" in said
     assert "left out: aug=elastic,aug.strength=1,seed=5 (running)" in said
     assert "not begun: aug=flips,aug.strength=1,seed=6" in said

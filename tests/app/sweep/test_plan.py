@@ -58,7 +58,7 @@ def test_what_is_typed_takes_the_place_of_the_files() -> None:
 
 
 def test_a_key_of_the_arms_cannot_be_typed_too() -> None:
-    with pytest.raises(UserError, match="aug is given both by the sweep's arms and beside them"):
+    with pytest.raises(UserError, match=r"aug .*the sweep's arms"):
         planned("aug=flips", arms=[{"aug": "none"}])
 
 

@@ -71,7 +71,7 @@ def test_a_storage_that_does_not_answer(storage: str, shown: str, tmp_path: Path
 def test_other_choices_are_another_study(tmp_path: Path) -> None:
     study.open_study(SETTINGS, space("aug=none,flips"), tmp_path).ask(space("aug=none,flips").distributions)
     study.open_study(SETTINGS, space("aug=none,flips"), tmp_path)
-    with pytest.raises(UserError, match=r"searches aug in .*none.*flips.*another name="):
+    with pytest.raises(UserError, match=r"aug in .*none.*flips.*name="):
         study.open_study(SETTINGS, space("aug=none,photometric"), tmp_path)
 
 

@@ -82,7 +82,7 @@ def test_no_split_leaves_a_group_on_two_sides_unless_that_is_allowed(
     config = composed("dataset=shapes", f"split={choice}", *(["dataset.split.gap=0"] if choice == "blocks" else []))
     torn = data(groups=["a", "b", "a", "b", "a", "b", "c", "c"])
     torn.splits = ["train", "test", "train", "train", "train", "val", "val", "val"]
-    with pytest.raises(UserError, match="group 'b' lies in train and in val"):
+    with pytest.raises(UserError, match=r"group 'b' .*train.*val"):
         build_split(config, torn)
     config.dataset.split.allow_leak = True
     assert build_split(config, torn).train
@@ -90,9 +90,9 @@ def test_no_split_leaves_a_group_on_two_sides_unless_that_is_allowed(
 
 def test_what_does_not_come_to_dataset_split_or_does_not_fit_is_refused(composed: Callable[..., DictConfig]) -> None:
     config = composed("dataset=shapes", "split=blocks", "+dataset.split.seed=1")
-    with pytest.raises(UserError, match=r"dataset/shapes\.yaml with split=blocks: unknown key 'seed'"):
+    with pytest.raises(UserError, match=r"dataset/shapes\.yaml .*split=blocks.* 'seed'"):
         build_split(config, data())
-    with pytest.raises(UserError, match=r"split=None puts nothing at dataset\.split; .* first line is `# @package"):
+    with pytest.raises(UserError, match=r"split=None .*dataset\.split; .*`# @package"):
         build_split(composed("dataset=shapes", "~split"), data())
 
 

@@ -93,7 +93,7 @@ def test_a_link_that_leads_out_later_is_refused_when_it_is_read(made, tmp_path):
     Path("n.png").rename(outside)
     Path("m.png").unlink()
     Path("m.png").symlink_to(outside)
-    with pytest.raises(UserError, match=r"mask 'm\.png' is a link that leads out"):
+    with pytest.raises(UserError, match=r"'m\.png' is a link"):
         dataset.read(0)
 
 
@@ -101,7 +101,7 @@ def test_of_a_large_set_files_are_looked_at_when_they_are_read(made, monkeypatch
     monkeypatch.setattr(csv_manifest, "MOST_FILES", 2)
     made("image,mask\na.png,m.png\nb.png,m.png\nc.png,m.png\nrgb.png,m.png\n", "a.png", "m.png", "c.png")
     dataset = opened("cells.csv")
-    with pytest.raises(UserError, match=r"no image 'b\.png', which 'cells\.csv' names"):
+    with pytest.raises(UserError, match=r"'b\.png'.* 'cells\.csv'"):
         dataset.read(1)
     made(Path("cells.csv").read_text(), "c.png", size=(4, 6))
     with pytest.raises(UserError, match="image 6 x 4, mask 5 x 4"):
@@ -127,12 +127,12 @@ def test_the_fingerprint_changes_with_the_data(made, monkeypatch, most):
 def test_errors_name_the_line_behind_empty_lines_and_breaks_in_quotes(made, monkeypatch):
     head = 'image,mask,note\n\na.png,m.png,"two\nlines"\n'
     monkeypatch.setattr(manifest, "STEP", 1000)
-    with pytest.raises(UserError, match=r"^'cells\.csv', line 5: the path of the mask is empty"):
+    with pytest.raises(UserError, match=r"'cells\.csv', line 5: .*mask is empty"):
         opened(made(f"{head}b.png,,\n", "a.png", "m.png"))
     rows = "".join(f"i{i}.png,m.png,\n" for i in range(1000))
-    with pytest.raises(UserError, match=r"^'cells\.csv', line 1005: has 2 cells; expected 3"):
+    with pytest.raises(UserError, match=r"'cells\.csv', line 1005: .*2 cells; expected 3"):
         opened(made(f"{head}{rows}b.png,m.png\n"))
-    with pytest.raises(UserError, match=r"lines 4 and 1005: both name the image 'a'"):
+    with pytest.raises(UserError, match=r"lines 4 and 1005: .*'a'"):
         opened(made(f"{head}{rows}a.jpg,m.png,\n"))
 
 

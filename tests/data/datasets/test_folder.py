@@ -90,7 +90,7 @@ def test_grey_stored_as_colour_is_grey_and_other_colours_are_refused(pair, tmp_p
     pair("a", mask=MASK[..., None].repeat(3, 2))
     np.testing.assert_array_equal(Folder(tmp_path, CLASSES).read(0).mask, MASK // 128)
     pair("a", mask=np.stack([MASK, MASK, MASK // 2], 2))
-    with pytest.raises(UserError, match="colour picture; expected one value a pixel"):
+    with pytest.raises(UserError, match="expected one value a pixel"):
         Folder(tmp_path, CLASSES).read(0)
 
 
@@ -398,7 +398,7 @@ def test_a_line_may_be_id_name_path_or_two_paths(listed, line):
 def test_what_no_list_names_need_not_be_whole(listed, tmp_path):
     (tmp_path / "masks/c.png").unlink()
     assert listed("a\nb").ids == ("a", "b")
-    with pytest.raises(UserError, match=r"train\.txt', line 3, names 'c', which has no mask"):
+    with pytest.raises(UserError, match=r"train\.txt', line 3, .*'c'.* no mask"):
         listed("a\nb\nc")
 
 
@@ -417,7 +417,7 @@ def test_names_with_blanks_can_be_listed(listed, pair):
 @pytest.mark.parametrize("prefix", ["/data/set", "/data/set/"])
 def test_prefix_is_dropped_from_paths(listed, prefix):
     assert listed("/data/set/images/a.png /data/set/masks/a.png", prefix=prefix).ids == ("a",)
-    with pytest.raises(UserError, match=r"line 1, names '/other/images/a\.png'.*dataset\.prefix"):
+    with pytest.raises(UserError, match=r"line 1, .*'/other/images/a\.png'.*dataset\.prefix"):
         listed("/other/images/a.png", prefix=prefix)
 
 

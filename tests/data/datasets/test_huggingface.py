@@ -111,7 +111,7 @@ def test_without_a_network_a_name_on_the_hub_says_what_to_do(monkeypatch):
         raise ConnectionError("Couldn't reach 'owner/cells' on the Hub\nmore")
 
     monkeypatch.setattr(library, "load_dataset", offline)
-    with pytest.raises(UserError, match=r"without a network.*save_to_disk.*got ConnectionError: Couldn't .* Hub$"):
+    with pytest.raises(UserError, match=r"save_to_disk.*got ConnectionError: "):
         HuggingFace("owner/cells", CLASSES)
 
 

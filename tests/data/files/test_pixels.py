@@ -241,7 +241,7 @@ def test_png_whose_header_lies_is_refused(tmp_path, width, height, got):
     rows = b"".join(b"\0" + row.tobytes() for row in COLOUR)
     np.testing.assert_array_equal(read_image(raw_png(tmp_path / "a.png", 6, 4, 8, 2, rows)), COLOUR)
     path = raw_png(tmp_path / "a.png", width, height, 8, 2, rows)
-    with pytest.raises(UserError, match=rf"a\.png' cannot be read.* its header asks for \d+ bytes.*holds {got}"):
+    with pytest.raises(UserError, match=rf"a\.png' .* asks for \d+ bytes.*holds {got}"):
         read_mask(path)
 
 
@@ -250,12 +250,12 @@ def test_bmp_whose_header_lies_is_refused_and_padding_is_none(write):
     content = path.read_bytes()
     for at, number in ((18, 5), (18, 7), (22, 3), (22, 5)):  # width and height
         path.write_bytes(content[:at] + struct.pack("<I", number) + content[at + 4 :])
-        with pytest.raises(UserError, match=r"a\.bmp' cannot be read.* its header asks for"):
+        with pytest.raises(UserError, match=r"a\.bmp' .*asks for"):
             read_image(path)
     path.write_bytes(content[:2] + struct.pack("<I", len(content) + 2) + content[6:] + b"\0\0")
     np.testing.assert_array_equal(read_image(path), COLOUR)
     path.write_bytes(content[:60] + b"x" + content[60:])
-    with pytest.raises(UserError, match="its header asks for 80 bytes of pixels, it holds 81"):
+    with pytest.raises(UserError, match=r"asks for 80 bytes .*holds 81"):
         read_image(path)
 
 
@@ -342,9 +342,7 @@ def test_pixels_up_to_the_cap_are_not_warned_of_and_beyond_are_refused(tmp_path,
         assert read_header(path)[:3] == (side, side, 1)
         return
     for read in (read_header, read_image, read_mask):
-        with pytest.raises(
-            UserError, match=rf"bomb\.png' is too large; expected at most {MOST_PIXELS}.*got {side**2};"
-        ):
+        with pytest.raises(UserError, match=rf"bomb\.png' .*expected at most {MOST_PIXELS}.*got {side**2};"):
             read(path)
 
 
@@ -382,5 +380,5 @@ def test_other_formats_are_refused_whatever_their_extension(tmp_path, kind, suff
 
 def test_an_empty_file_is_called_so(tmp_path):
     (tmp_path / "a.png").touch()
-    with pytest.raises(UserError, match=r"a\.png' cannot be read.*got an empty file"):
+    with pytest.raises(UserError, match=r"a\.png' .*empty file"):
         read_header(tmp_path / "a.png")

@@ -171,7 +171,7 @@ def test_blocks_inside_leave_a_gap_on_both_sides_and_train_at_both_ends(n, val, 
 @pytest.mark.parametrize("splitter", [Ratios(0.2, 0.2), Blocks(0.2, 0.2, gap=5), Ratios(0.2, 0, group="s")])
 def test_an_empty_part_is_refused(splitter):
     for n in (0, 1, 2):
-        with pytest.raises(UserError, match=r"the split leaves (train|val|test) empty; expected"):
+        with pytest.raises(UserError, match=r"(train|val|test) empty"):
             splitter.assign(*open_ids(n))
 
 
@@ -246,7 +246,7 @@ def test_impossible_folds_are_refused(arguments, message):
 
 
 def test_folds_refuse_what_they_would_deal_anew_and_too_few_groups():
-    with pytest.raises(UserError, match="1 of 9 samples that they validate or test"):
+    with pytest.raises(UserError, match="1 of 9 samples"):
         Folds(3).assign(open_ids(9)[0], [None] * 8 + ["test"])
     with pytest.raises(UserError, match="2 groups of 9 samples for 3 folds"):
         Folds(3, group="^p[0-9]").assign(*grouped_ids([4, 5]))
@@ -301,7 +301,7 @@ def test_stratified_reads_each_mask_once_but_not_what_is_given_and_keeps_groups_
 def test_given_takes_what_the_data_says_and_nothing_less():
     said = ["train", "val", "test", "train"]
     assert lists(Given().assign(["a", "b", "c", "d"], said)) == [[0, 3], [1], [2], []]
-    with pytest.raises(UserError, match=r"split of 1 of 4 samples; .* got none for 'd'"):
+    with pytest.raises(UserError, match=r"1 of 4 samples; .* got none for 'd'"):
         Given().assign(["a", "b", "c", "d"], [*said[:3], None])
     with pytest.raises(UserError, match="leaves test empty"):
         Given().assign(["a", "b"], ["train", "val"])
