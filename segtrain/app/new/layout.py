@@ -142,8 +142,7 @@ def _no_mask(root: Path, found: Found, parts: Sequence[FileGroup], seen: Seen) -
         f"'{root}' has {counted(len(found.pictures), 'picture')} and none that look like masks of others; expected "
         "for each image a mask of the same name in another folder, or beside it with another ending (a.png and "
         f"a_mask.png), of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the "
-        "masks"
-        + ("; JPEG changes their values: save them as PNG" if jpeg else "")
+        "masks" + ("; JPEG changes their values: save them as PNG" if jpeg else "")
     )
 
 
