@@ -14,7 +14,7 @@ Node = dict[str, Any]
 FUSED = {"Geometry": GEOMETRY, "Photometry": PHOTOMETRY}  # classes that hold several ops, by argument
 
 
-def name_ops(transforms: Sequence[Node]) -> list[str]:
+def _name_ops(transforms: Sequence[Node]) -> list[str]:
     """Returns the ops of a policy's config: arguments of Geometry and Photometry, class names of other transforms."""
     found: list[str] = []
     for node in transforms:
@@ -22,7 +22,7 @@ def name_ops(transforms: Sequence[Node]) -> list[str]:
         if kind in FUSED:
             found += [key for key in node if key in FUSED[kind]]
         elif isinstance(node.get("transforms"), list):
-            found += name_ops(node["transforms"])
+            found += _name_ops(node["transforms"])
         else:
             found.append(kind)
     return list(dict.fromkeys(found))
@@ -34,7 +34,7 @@ def ablate_ops(transforms: Sequence[Node], without: Sequence[str], only: Sequenc
     Raises:
         UserError: an op that the policy has not, or both lists given.
     """
-    known = name_ops(transforms)
+    known = _name_ops(transforms)
     if without and only:
         raise UserError("aug.without and aug.only are both given; expected one of them; leave one out")
     for name in (*without, *only):

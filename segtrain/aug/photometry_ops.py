@@ -21,7 +21,7 @@ _MIDDLE = 128  # code of a deviate of 0
 _DEPTHS = {np.dtype(np.uint16): cv2.CV_16U, np.dtype(np.float32): cv2.CV_32F}
 
 
-def tone_curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarray:
+def _tone_curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarray:
     """Returns the changed value of v (full range = 1).
 
     ((v - mean)·(1 + contrast) + mean + brightness) ^ 2^gamma. Negative values keep their sign under the power where
@@ -41,7 +41,7 @@ def tone_curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.
     return v ** (2.0**gamma) if gamma else v
 
 
-def mean_value(image: np.ndarray) -> float:
+def _mean_value(image: np.ndarray) -> float:
     """Returns the mean over pixels and channels."""
     flat = image.reshape(image.shape[0], -1)
     if image.dtype == np.float32:
@@ -50,20 +50,20 @@ def mean_value(image: np.ndarray) -> float:
 
 
 def apply_tone(image: np.ndarray, tone: Tone, full: float) -> np.ndarray:
-    """Returns `image` under `tone_curve`; uint8 in place and back, by a table, others in a new array.
+    """Returns `image` under `_tone_curve`; uint8 in place and back, by a table, others in a new array.
 
     Args:
         image: contiguous (H, W, C) uint8, uint16 or float32.
         tone: see Tone.
         full: the grey value of full range.
     """
-    mean = mean_value(image) / full if tone[0] else 0.0
+    mean = _mean_value(image) / full if tone[0] else 0.0
     if image.dtype == np.float32:
-        return tone_curve(image / np.float32(full), tone, mean, None) * np.float32(full)
+        return _tone_curve(image / np.float32(full), tone, mean, None) * np.float32(full)
     top = 255 if image.dtype == np.uint8 else 65535
     if image.dtype == np.uint16 and image.size < top:
-        return _whole(tone_curve(image / full, tone, mean, top / full) * full, top, image.dtype)
-    table = _whole(tone_curve(_grey(top + 1, full), tone, mean, top / full) * full, top, image.dtype)
+        return _whole(_tone_curve(image / full, tone, mean, top / full) * full, top, image.dtype)
+    table = _whole(_tone_curve(_grey(top + 1, full), tone, mean, top / full) * full, top, image.dtype)
     if image.dtype == np.uint16:
         return np.asarray(table[image])
     stringzilla.translate(image.reshape(-1).data, table.data, inplace=True)

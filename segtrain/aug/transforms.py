@@ -54,7 +54,7 @@ def tie_mask(transform: Any, ignore_index: int) -> None:
         return
     kind = type(transform).__name__
     if isinstance(transform, RESIZING):
-        transform._key2func["mask"] = functools.partial(resize_labels, transform, ignore_index)
+        transform._key2func["mask"] = functools.partial(_resize_labels, transform, ignore_index)
     if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
         raise UserError(f"{kind}: mask_interpolation must be 0 (nearest): any other invents labels")
     fill = getattr(transform, "fill_mask", None)
@@ -68,7 +68,7 @@ def tie_mask(transform: Any, ignore_index: int) -> None:
     transform.fill_mask = float(ignore_index)
 
 
-def resize_labels(transform: Any, ignore_index: int, mask: np.ndarray, **params: Any) -> np.ndarray:
+def _resize_labels(transform: Any, ignore_index: int, mask: np.ndarray, **params: Any) -> np.ndarray:
     """Returns the mask of a transform that resizes: the label that has most of what each pixel reads.
 
     Each label's own picture, 1 where it is, goes the image's way, by whatever interpolation; so labels and image stay

@@ -38,7 +38,7 @@ class Box(NamedTuple):
     padded: bool
 
 
-def step_for(length: float) -> int:
+def _step_for(length: float) -> int:
     """Returns the lattice step in pixels for a field of this length sigma (0: affine only, where any step is exact).
 
     A linear fill-in errs by step²/8 · |d''|; with step = sigma/5 that is below 1 % of the RMS displacement.
@@ -69,7 +69,7 @@ def map_nodes(
         length: sigma of the field in pixels, 0 without one.
     """
     top, left, h, w = window
-    step = step_for(length)
+    step = _step_for(length)
     nh, nw = -(-h // step) + 2, -(-w // step) + 2
     gy, gx = _axis(top, nh, step), _axis(left, nw, step)
     a, b, c, d, e, f = matrix
@@ -78,8 +78,8 @@ def map_nodes(
     if lattice is None:
         return Nodes(x_of_y + x_of_x, y_of_y + y_of_x, step, window)
     turned = np.array(((a, b), (d, e)), np.float32) @ lattice.reshape(2, -1)  # d in source pixels
-    rows = spline_rows(shape[0], cell, step, top, nh)
-    columns = spline_rows(shape[1], cell, step, left, nw).T
+    rows = _spline_rows(shape[0], cell, step, top, nh)
+    columns = _spline_rows(shape[1], cell, step, left, nw).T
     x, y = (rows @ axis @ columns for axis in turned.reshape(lattice.shape))
     x += x_of_y
     x += x_of_x
@@ -99,7 +99,7 @@ def _span(values: np.ndarray, size: int) -> tuple[slice, int, int, bool]:
     return slice(start, stop), before, after, True
 
 
-def source_box(at: Nodes, shape: tuple[int, int]) -> Box:
+def _source_box(at: Nodes, shape: tuple[int, int]) -> Box:
     """Returns the source region that the map reads: linear fill-in stays between its nodes, whose extremes bound it."""
     rows, top, bottom, near_y = _span(at.y, shape[0])
     columns, left, right, near_x = _span(at.x, shape[1])
@@ -127,7 +127,7 @@ class Warp:
 
     def __init__(self, at: Nodes, shape: tuple[int, int]) -> None:
         """Fills in the map of `at` over a source of `shape` (height, width)."""
-        self.box = source_box(at, shape)
+        self.box = _source_box(at, shape)
         top, _, left, _ = self.box.margins
         self.x, self.y = fill_in(at, (self.box.rows.start - top, self.box.columns.start - left))
 
@@ -205,32 +205,32 @@ def field_value(lattice: np.ndarray, y: float, x: float) -> list[float]:
     return result
 
 
-def count_coefficients(side: int, cell: float) -> int:
+def _count_coefficients(side: int, cell: float) -> int:
     """Returns how many coefficients span `side` pixels."""
     return int(side / cell) + 4
 
 
 @functools.lru_cache(maxsize=64)
-def row_weights(side: int, cell: float, step: int) -> np.ndarray:
+def _row_weights(side: int, cell: float, step: int) -> np.ndarray:
     """Returns the weights, (side + 3·step, coefficients) float32, at every pixel row.
 
     Row k belongs to the pixel coordinate k - step + (step-1)/2, so that rows start, start+step, … are the lattice nodes
     of a window from `start`. Beyond the image the field goes on with the value at the edge.
     """
     x = np.arange(side + 3 * step) - step + (step - 1) / 2
-    return cubic_weights(np.clip(x, 0, side - 1) / cell, count_coefficients(side, cell))
+    return cubic_weights(np.clip(x, 0, side - 1) / cell, _count_coefficients(side, cell))
 
 
 @functools.lru_cache(maxsize=64)
 def weights_gram(side: int, cell: float) -> np.ndarray:
     """Returns the mean over a side's pixels of their weights' outer product: RMS values without the field itself."""
-    table = cubic_weights(np.arange(side) / cell, count_coefficients(side, cell)).astype(np.float64)
+    table = cubic_weights(np.arange(side) / cell, _count_coefficients(side, cell)).astype(np.float64)
     return (table.T @ table / side).astype(np.float32)
 
 
-def spline_rows(side: int, cell: float, step: int, start: int, nodes: int) -> np.ndarray:
+def _spline_rows(side: int, cell: float, step: int, start: int, nodes: int) -> np.ndarray:
     """Returns the weights of `nodes` lattice nodes, every `step` pixels, of a window that begins at pixel `start`."""
-    table = row_weights(side, cell, step)
+    table = _row_weights(side, cell, step)
     if start >= 0 and start + (nodes - 1) * step < len(table):
         return table[start : start + (nodes - 1) * step + 1 : step]
     return table[np.clip(start + np.arange(nodes) * step, 0, len(table) - 1)]
@@ -244,7 +244,7 @@ def draw_displacement(rng: np.random.Generator, shape: tuple[int, int], cell: fl
     `rms` they could fold at the largest permitted strength, and the factor must not depend on the strength. So the
     field is linear in `rms`.
     """
-    angle = rng.random((count_coefficients(shape[0], cell), count_coefficients(shape[1], cell)), dtype=np.float32)
+    angle = rng.random((_count_coefficients(shape[0], cell), _count_coefficients(shape[1], cell)), dtype=np.float32)
     angle *= 2 * math.pi
     unit = np.empty((2, *angle.shape), np.float32)
     np.cos(angle, unit[0])

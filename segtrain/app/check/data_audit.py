@@ -182,14 +182,14 @@ def _mapped(lines: list[Finding], facts: Facts, known: Any) -> list[Finding]:
         f"{len(found)} values, as of JPEG or interpolation: save the masks as PNG, by nearest neighbour, or, "
         "to take each for the nearest class, give dataset.tolerance"
         if len(found) > MOST_PASTED
-        else f"to paste, with names of your own: {classes_line(known, found)}"
+        else f"to paste, with names of your own: {_classes_line(known, found)}"
     )
     at = next(i for i, line in enumerate(lines) if line.check == findings.OUTSIDE)
     lines[at] = lines[at]._replace(meaning=f"{said}; the first: {lines[at].meaning}")
     return lines
 
 
-def classes_line(known: Mapping[Any, Any], found: Sequence[str]) -> str:
+def _classes_line(known: Mapping[Any, Any], found: Sequence[str]) -> str:
     """Returns the line `classes: {…}` of a dataset's file with the values or colours found added to the known ones."""
     every = {str(name): code for name, code in known.items()}
     every |= {f"value_{code.removeprefix('#')}": code for code in found}

@@ -109,10 +109,10 @@ def count_samples(facts: Facts) -> list[Finding]:
     lines += [samples_line("unreadable", names, total, facts.unread[names[0]].reason) for names in kinds.values()]
     if not kinds:
         lines.append(samples_line("unreadable", [], total, "all files are whole, masks as large as their images"))
-    return [*lines, unknown_values(coded, total)]
+    return [*lines, _unknown_values(coded, total)]
 
 
-def unknown_values(coded: Mapping[str, Unread], total: int) -> Finding:
+def _unknown_values(coded: Mapping[str, Unread], total: int) -> Finding:
     """Returns the line on values or colours in masks that are no class, summed up over all masks."""
     pixels, masks = Counter[str](), Counter[str]()
     for one in coded.values():

@@ -40,7 +40,7 @@ class FileGroup(NamedTuple):
         plain = self.folder and not re.search(r"[{*]", self.folder)
         if plain and not (self.before or self.after or self.suffix):
             return self.folder
-        suffix = self.suffix or one_suffix(list(self.files.values())) or ".*"
+        suffix = self.suffix or _one_suffix(list(self.files.values())) or ".*"
         return "/".join(part for part in (self.folder, f"{self.before}{{id}}{self.after}{suffix}") if part)
 
     @property
@@ -73,7 +73,7 @@ def _written_out(folder: str, path: str) -> str:
     return "/".join([*named, *parts[fixed:]])
 
 
-def one_suffix(paths: Sequence[str]) -> str | None:
+def _one_suffix(paths: Sequence[str]) -> str | None:
     """Returns the suffix that all paths share, None when there are several."""
     found = {f".{path.rpartition('.')[2]}" for path in paths}
     return found.pop() if len(found) == 1 else None
@@ -120,7 +120,7 @@ def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[FileGroup]:
             yield from _part(tree, names, here, suffix=suffix)
     direct = {path: text for path, text in inner.items() if "/" not in text}
     if direct and len(direct) < len(inner):
-        yield from _part(tree, names, direct, suffix=one_suffix(list(direct)) or ".*")
+        yield from _part(tree, names, direct, suffix=_one_suffix(list(direct)) or ".*")
     for found, side in ((TAIL, "after"), (WHOLE, "after"), (HEAD, "before")):
         fits = str.startswith if found is HEAD else str.endswith
         common = _common(list(inner.values()), found)
@@ -129,7 +129,7 @@ def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[FileGroup]:
             yield from _part(tree, names, here, **{side: affix})
         plain = {path: text for path, text in inner.items() if not any(fits(text, affix) for affix in common)}
         if common and plain:
-            yield from _part(tree, names, plain, suffix=one_suffix(list(plain)) or ".*")
+            yield from _part(tree, names, plain, suffix=_one_suffix(list(plain)) or ".*")
 
 
 def _inner(tree: Tree, name: Name) -> str:

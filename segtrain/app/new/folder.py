@@ -47,8 +47,8 @@ def guess_folder(root: Path, found: Found) -> Guess:
     meaning = find_meaning(root, masks, reader, layout.mask_look.numbered, layout.mask_look.smeared, names)
     by_id = {"/".join(part for part in key if part): path for key, path in images.items()}
     texts = found.ending(".txt") if reader.format == "folder" and not layout.images.splits else []
-    lists = find_lists(root, texts, by_id)
-    division = find_division(
+    lists = _find_lists(root, texts, by_id)
+    division = _find_division(
         root, by_id, layout.images.splits or set(lists.files if lists else ()), reader, meaning.rarest
     )
     doubtful = _label_channels(root, layout, reader)
@@ -144,7 +144,7 @@ def _asked(layout: FolderLayout, sizes: Sizes, meaning: Meaning, lists: Lists | 
         yield sizes.advice
 
 
-def find_lists(root: Path, texts: Sequence[str], images: Mapping[str, str]) -> Lists | None:
+def _find_lists(root: Path, texts: Sequence[str], images: Mapping[str, str]) -> Lists | None:
     """Returns the lists of the folder that has most, for images by id; None without a list of training samples.
 
     A list names a sample on each line: its id, its file, or paths of image and mask.
@@ -278,7 +278,7 @@ class Division(NamedTuple):
         return f"{found.number} groups of {size} samples by their names, such as '{found.example}', which stay together"
 
 
-def find_division(
+def _find_division(
     root: Path, images: Mapping[str, str], given: set[str], reader: Reader, rarest: float = 1.0
 ) -> Division:
     """Returns how images, id -> path, are divided.

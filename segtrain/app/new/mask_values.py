@@ -121,7 +121,7 @@ def _nodata(paths: Iterable[Path]) -> set[int]:
 
 def _unsmeared(seen: _Seen) -> tuple[_Seen, int]:
     """Returns what was seen, each value as the one that it stands for in JPEG, and how far off values may be."""
-    nearest, tolerance = nearest_values(seen.pixels)
+    nearest, tolerance = _nearest_values(seen.pixels)
     pixels, masks = Counter[int](), Counter[int]()
     for code, value in nearest.items():
         pixels[value] += seen.pixels[code]
@@ -306,7 +306,7 @@ def class_questions(meaning: Meaning) -> Iterator[str]:
         )
 
 
-def nearest_values(pixels: Mapping[int, int]) -> tuple[dict[int, int], int]:
+def _nearest_values(pixels: Mapping[int, int]) -> tuple[dict[int, int], int]:
     """Returns the value that each stored one stands for, and how many levels the furthest stored one may be off.
 
     Args:

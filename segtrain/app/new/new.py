@@ -57,7 +57,7 @@ def new(arguments: Sequence[str]) -> None:
             f"'{path}' is there already; expected a new name, for what you changed in it is not to be lost; choose "
             "another NAME, or write over it with force=true"
         )
-    guess = guess_config(asked.root)
+    guess = _guess_config(asked.root)
     check, train = asked.command("check"), asked.command("", *guess.fitting)
     path = followed(path.parent) / path.name
     try:
@@ -80,7 +80,7 @@ def new(arguments: Sequence[str]) -> None:
     print_text(f"train: {train}")
 
 
-def guess_config(root: Path) -> Guess:
+def _guess_config(root: Path) -> Guess:
     """Returns what the folder holds, as a config.
 
     Raises:
@@ -88,7 +88,7 @@ def guess_config(root: Path) -> Guess:
     """
     found = find_files(root)
     try:
-        return guess_by_files(root, found) or guess_folder(root, found)
+        return _guess_by_files(root, found) or guess_folder(root, found)
     except UserError as error:
         reason = lost_images(root, found) or name_unread(root, found)
         if not reason:
@@ -141,7 +141,7 @@ def _head(asked: NewDataset, check: str, train: str) -> list[str]:
     ]
 
 
-def guess_by_files(root: Path, found: Found) -> Guess | None:
+def _guess_by_files(root: Path, found: Found) -> Guess | None:
     """Returns the config of the format that gives itself away by its files; None when it may be images and masks.
 
     Raises:
@@ -151,11 +151,11 @@ def guess_by_files(root: Path, found: Found) -> Guess | None:
         guess_coco(root, found)
         or guess_manifest(root, found)
         or guess_volumes(root, found)
-        or guess_instances(root, found)
+        or _guess_instances(root, found)
     )
 
 
-def guess_instances(root: Path, found: Found) -> Guess | None:
+def _guess_instances(root: Path, found: Found) -> Guess | None:
     """Returns the config of a folder a sample, with its image and a mask for each object (DSB2018), or None."""
     files: dict[str, Counter[str]] = defaultdict(Counter)  # folder of a sample -> files in the folders in it
     for path in found.pictures:

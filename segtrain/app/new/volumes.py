@@ -63,13 +63,13 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     series = sorted({f"{PurePosixPath(path).parent}.dcm" for path in dicom})
     plain = [*sorted({_plain(path) for path in nifti}), *series]
     real = {_plain(path): path for path in nifti}
-    sides = find_scans(root, [kind for part in group_files(plain) if (kind := fit_to_scans(part))], real)
+    sides = _find_scans(root, [kind for part in group_files(plain) if (kind := _fit_to_scans(part))], real)
     if sides is None:
         raise _no_labels(root, nifti, series)
     chosen = spread([real[sides.labels.files[key]] for key in sorted(sides.keys)], LABELS)
-    meaning = read_meaning((root / path for path in chosen), read_voxels, names=find_names(root, found))
+    meaning = read_meaning((root / path for path in chosen), _read_voxels, names=find_names(root, found))
     groups = find_groups([f"{'/'.join(part for part in key if part)}/slice_0000" for key in sorted(sides.keys)], False)
-    patterns, alone = [pattern_of(part) for part in sides.images], sides.orphans(real)
+    patterns, alone = [_pattern_of(part) for part in sides.images], sides.orphans(real)
     lines = (
         ConfigLine("defaults: [volume]"),
         key_line("root", str(root)),
@@ -78,13 +78,13 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
             patterns if len(patterns) > 1 else patterns[0],
             f"{counted(len(sides.keys), 'scan')}, {counted(len(patterns), 'channel')}",
         ),
-        key_line("labels", pattern_of(sides.labels)),
+        key_line("labels", _pattern_of(sides.labels)),
         *([key_line("orphans", ORPHANS, orphan_words(alone))] if alone else []),
         *_scale(root, sides.images[0], real, read_dataset_json(root, found)),
         *class_lines(meaning),
         *([ConfigLine("split:"), key_line("group", groups.expression, _patients(groups.number), 2)] if groups else []),
     )
-    said = f"{counted(len(sides.keys), 'scan')} ({', '.join(patterns)}) with labels ({pattern_of(sides.labels)})"
+    said = f"{counted(len(sides.keys), 'scan')} ({', '.join(patterns)}) with labels ({_pattern_of(sides.labels)})"
     kept = f"{_patients(groups.number)} (split.group)" if groups else "a patient's slices stay together"
     asked = list(class_questions(meaning))
     return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides, alone)))
@@ -93,13 +93,13 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
 def _asked(sides: ScansAndLabels, alone: Sequence[str]) -> Iterator[str]:
     for part in sides.doubtful:
         yield (
-            f"'{pattern_of(part)}' looks like labels and is no input; if it is one, add it to images; if it is the "
-            f"right labels, write it as labels instead of '{pattern_of(sides.labels)}'"
+            f"'{_pattern_of(part)}' looks like labels and is no input; if it is one, add it to images; if it is the "
+            f"right labels, write it as labels instead of '{_pattern_of(sides.labels)}'"
         )
     for part in sides.partial:
         yield (
-            f"'{pattern_of(part)}' is there for {len(part.files)} patients, not for the {len(sides.labels.files)} that "
-            "have labels, and is no input; if it is to be one, add it to images, which leaves out the others"
+            f"'{_pattern_of(part)}' is there for {len(part.files)} patients, not for the {len(sides.labels.files)} "
+            "that have labels, and is no input; if it is to be one, add it to images, which leaves out the others"
         )
     if alone:
         yield left_out_words(alone)
@@ -113,7 +113,7 @@ def _patients(number: int) -> str:
 
 def _no_labels(root: Path, nifti: Sequence[str], series: Sequence[str]) -> UserError:
     for path in spread(nifti, LABELS):
-        values = np.unique(read_voxels(root / path))
+        values = np.unique(_read_voxels(root / path))
         if 1 < len(values) <= FEW and np.any(values % 1):
             some = ", ".join(f"{value:g}" for value in values[:4])
             return UserError(
@@ -143,12 +143,12 @@ def _scale(root: Path, images: FileGroup, real: Mapping[str, str], about: Mappin
         return [key_line("window", (-160, 240), "HU, soft tissue: what is your organ's? null for MR")]
     if named == {"ct"}:
         return [key_line("window", (-160, 240), "HU, since dataset.json says CT: soft tissue; bone [-450, 1050]")]
-    if not named and any(read_voxels(root / real[path]).min() <= HOUNSFIELD for path in paths):
+    if not named and any(_read_voxels(root / real[path]).min() <= HOUNSFIELD for path in paths):
         return [key_line("window", (-160, 240), "HU, since values reach below -900: soft tissue; bone [-450, 1050]")]
     return [key_line("normalise", "percentile", "of each scan, since the values are no HU; or zscore")]
 
 
-def fit_to_scans(part: FileGroup) -> FileGroup | None:
+def _fit_to_scans(part: FileGroup) -> FileGroup | None:
     """Returns the part as patterns of scans take it, whose `{id}` reaches over no slash; None when none does."""
     if "{folder}" in part.folder or "{split}" in part.before + part.after:
         return None
@@ -162,7 +162,7 @@ def fit_to_scans(part: FileGroup) -> FileGroup | None:
     return part._replace(folder="/".join(filter(None, (part.folder, "*"))), files=last)
 
 
-def pattern_of(part: FileGroup) -> str:
+def _pattern_of(part: FileGroup) -> str:
     """Returns the part as `images` and `labels` of the volume format take it."""
     text = "/".join(piece for piece in (part.folder, f"{part.before}{{id}}{part.after}") if piece)
     if all("/" in name for _, name in part.files):
@@ -170,12 +170,12 @@ def pattern_of(part: FileGroup) -> str:
     return text + (".nii*" if next(iter(part.files.values())).endswith(".nii") else "")
 
 
-def find_scans(root: Path, parts: Sequence[FileGroup], real: Mapping[str, str]) -> ScansAndLabels | None:
+def _find_scans(root: Path, parts: Sequence[FileGroup], real: Mapping[str, str]) -> ScansAndLabels | None:
     """Returns labels and the scans of each modality; None when nothing pairs."""
     few: dict[str, bool] = {}
 
     def are_labels(part: FileGroup) -> bool:
-        name = f"{pattern_of(part)} {len(part.files)}"
+        name = f"{_pattern_of(part)} {len(part.files)}"
         if name not in few:
             few[name] = _are_labels(root, part, real)
         return few[name]
@@ -234,7 +234,7 @@ def _disjoint(parts: Sequence[FileGroup]) -> tuple[FileGroup, ...]:
         if taken.isdisjoint(part.files.values()):
             apart.append(part)
             taken |= {*part.files.values()}
-    return tuple(sorted(apart, key=pattern_of))
+    return tuple(sorted(apart, key=_pattern_of))
 
 
 def _of_labelled_splits(sides: ScansAndLabels) -> ScansAndLabels:
@@ -259,13 +259,13 @@ def _are_labels(root: Path, part: FileGroup, real: Mapping[str, str]) -> bool:
     if not all(path.endswith(".nii") for path in paths):
         return False
     for path in paths:
-        voxels = read_voxels(root / real[path]).ravel()
+        voxels = _read_voxels(root / real[path]).ravel()
         if voxels.dtype.kind == "f" or len(np.unique(voxels[:: max(1, voxels.size // VOXELS)])) > MANY:
             return False
     return True
 
 
-def read_voxels(path: Path) -> Pixels:
+def _read_voxels(path: Path) -> Pixels:
     """Returns labels flattened to (slices, pixels): whole numbers, or float32 where they are none."""
     nibabel = need("nibabel", "medical")
     try:

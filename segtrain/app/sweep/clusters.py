@@ -44,7 +44,7 @@ def run_elsewhere(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Ou
         UserError: the engine began none.
     """
     folders = [task.folder for task in tasks]
-    finished = {folder for folder in folders if read_status(folder).get("state") == "finished"}
+    finished = {folder for folder in folders if _read_status(folder).get("state") == "finished"}
     messages: dict[str, str] = {}
 
     def outcome(folder: str) -> Outcome:
@@ -60,9 +60,9 @@ def run_elsewhere(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Ou
                 if one.status is not JobStatus.COMPLETED:
                     messages[task.folder] = _said(one._return_value)
         except Exception as error:  # for the first job that died, when the others have ended
-            if not any(map(read_status, folders)):
+            if not any(map(_read_status, folders)):
                 raise _not_begun(launcher, error) from error
-            dead = [folder for folder in folders if read_status(folder).get("state") != "finished"]
+            dead = [folder for folder in folders if _read_status(folder).get("state") != "finished"]
             messages = dict.fromkeys(dead, f"ended without a word; the engine: {error}")
         outcomes = following.ended | {folder: outcome(folder) for folder in folders if folder not in following.ended}
         watch([], list(outcomes.values()))
@@ -91,7 +91,7 @@ def work(config: DictConfig) -> Any:
 
 
 def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outcome:
-    now = read_status(folder)
+    now = _read_status(folder)
     state, seconds = now.get("state"), _seconds(now)
     if state == "finished" and folder not in messages:
         results = RunFolder(folder).results
@@ -131,7 +131,7 @@ class StatusThread:
     def __init__(self, watch: Watch, folders: Sequence[str], outcome: Callable[[str], Outcome]) -> None:
         """Follows the runs in these folders; `outcome` says how the run in one has ended."""
         self.watch, self.outcome = watch, outcome
-        self.before = {folder: read_status(folder) for folder in folders}
+        self.before = {folder: _read_status(folder) for folder in folders}
         self.ended: dict[str, Outcome] = {}
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._follow, daemon=True)
@@ -148,7 +148,9 @@ class StatusThread:
 
     def _follow(self) -> None:
         while not self.over.wait(EVERY):
-            now = {f: s for f, before in self.before.items() if (s := read_status(f)) != before and f not in self.ended}
+            now = {
+                f: s for f, before in self.before.items() if (s := _read_status(f)) != before and f not in self.ended
+            }
             ended = [folder for folder, s in now.items() if s.get("state") in ("finished", "failed")]
             if len(self.ended) + len(ended) < len(self.before):  # the last one is told when the engine returns
                 self.ended |= {folder: self.outcome(folder) for folder in ended}
@@ -156,7 +158,7 @@ class StatusThread:
             self.watch(running, list(self.ended.values()))
 
 
-def read_status(folder: str) -> dict[str, Any]:
+def _read_status(folder: str) -> dict[str, Any]:
     """Returns what status.json says; nothing where no run has begun."""
     run = RunFolder(folder)
     return run.status if run.exists else {}

@@ -135,7 +135,7 @@ class Pool:
         answers, answer = self.context.Pipe(duplex=False)
         theirs, alive = self.context.Pipe(duplex=False)
         arguments = self.work, payload, answer, theirs, device, _ignores_hangup()
-        process = self.context.Process(target=begin_job, args=arguments, daemon=False)
+        process = self.context.Process(target=_begin_job, args=arguments, daemon=False)
         process.start()
         answer.close()
         theirs.close()
@@ -148,7 +148,7 @@ class Pool:
         try:
             answer: Answer = job.answers.recv()
         except EOFError:
-            answer = Answer("failed", death_words(status))
+            answer = Answer("failed", _death_words(status))
         job.answers.close()
         job.alive.close()
         if status == EX_BUSY and self._again_when_free(job.name):
@@ -201,7 +201,7 @@ def _ignores_hangup() -> bool:
     return HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN
 
 
-def begin_job(
+def _begin_job(
     work: Work, payload: Any, answer: Connection, alive: Connection, device: str | None, ignores_hangup: bool
 ) -> None:
     """Begins the job's process: with a group and a device of its own, and an end when the sweep's process is gone."""
@@ -221,7 +221,7 @@ def _end_with(alive: Connection) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def death_words(status: int | None) -> str:
+def _death_words(status: int | None) -> str:
     """Returns how a process without an answer ended."""
     if status is not None and status < 0:
         hint = "; the system does that when memory runs out: lower n_jobs" if -status == signal.SIGKILL else ""

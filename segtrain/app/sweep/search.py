@@ -146,7 +146,7 @@ def _prepared(composer: Composer, trials: Sequence[Trial]) -> list[Task]:
 
 def _conclude(study: "optuna.Study", settings: Settings, folder: Path, space: Space) -> float | None:
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
-    best = write_best(study, groups, space.fixed, folder / "conf")
+    best = _write_best(study, groups, space.fixed, folder / "conf")
     if best is None:
         print_text(f"no trial of {study.study_name} has a score")
         return None
@@ -228,7 +228,7 @@ def tell_trial(study: "optuna.Study", trial: "optuna.Trial", state: str, score: 
             fail_trial(study, trial.number)
 
 
-def write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str], to: Path) -> Path | None:
+def _write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[str], to: Path) -> Path | None:
     """Writes the best trial as a choice of the group experiment; returns None before the first score."""
     state = require_optuna().trial.TrialState
     if not study.get_trials(deepcopy=False, states=(state.COMPLETE,)):

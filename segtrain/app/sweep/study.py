@@ -177,7 +177,7 @@ class Member:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:  # a user's mistake is one the next time too
-            give_up_trials(self.study, self.name, again=not isinstance(error, UserError))
+            _give_up_trials(self.study, self.name, again=not isinstance(error, UserError))
         finally:
             self._lock.__exit__(kind, error, trace)
 
@@ -189,13 +189,13 @@ class Member:
                 continue
             try:
                 with Lock(file.parent, file.name):
-                    give_up_trials(self.study, file.name, again=True)
+                    _give_up_trials(self.study, file.name, again=True)
             except InUse:
                 living.add(file.name)
-        return [trial for trial in running_trials(self.study) if trial.user_attrs.get(OWNER) in living]
+        return [trial for trial in _running_trials(self.study) if trial.user_attrs.get(OWNER) in living]
 
 
-def running_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+def _running_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
     """Returns the trials that were asked and have not ended, here or elsewhere."""
     trials: list[optuna.trial.FrozenTrial] = study.get_trials(
         deepcopy=False, states=(require_optuna().trial.TrialState.RUNNING,)
@@ -203,9 +203,9 @@ def running_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
     return trials
 
 
-def give_up_trials(study: "optuna.Study", owner: str, again: bool) -> None:
+def _give_up_trials(study: "optuna.Study", owner: str, again: bool) -> None:
     """Ends the trials that this process was at; with `again`, they are the next to be asked."""
-    for trial in [trial for trial in running_trials(study) if trial.user_attrs.get(OWNER) == owner]:
+    for trial in [trial for trial in _running_trials(study) if trial.user_attrs.get(OWNER) == owner]:
         if again:
             study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
         fail_trial(study, trial.number)

@@ -53,18 +53,18 @@ def sweep(composer: Composer, params: Any, arguments: Sequence[str], engine: Lim
         plans.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
     for folder, planned_there in plans.items():
         write_plan(folder, planned_there)
-    print_text(forecast_sweep(engine, tasks), flush=True)
+    print_text(_forecast_sweep(engine, tasks), flush=True)
     if isinstance(engine, Limits):
         outcomes = processes.run_here(engine, tasks)
     else:
         outcomes = clusters.run_elsewhere(engine, tasks)
     for folder in plans:
-        conclude_sweep(folder)
+        _conclude_sweep(folder)
     if any(outcome.answer.state not in ("finished", "skipped") for outcome in outcomes.values()):
         sys.exit(1)
 
 
-def forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
+def _forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
     """Returns how many runs there are, how many are done, and about how long the others will take."""
     first, slots = tasks[0].config, None
     if isinstance(engine, Limits):
@@ -79,7 +79,7 @@ def forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
     return duration.forecast(jobs, Path(first.outputs), None if slots is None else len(slots))
 
 
-def conclude_sweep(folder: Path) -> None:
+def _conclude_sweep(folder: Path) -> None:
     """Writes the report of a sweep's folder, and prints its verdict."""
     found = write_report([folder], folder)
     for sentence in verdict.verdict_sentences(found.choice, found.contrasts, found.arms):

@@ -86,7 +86,7 @@ class Watch:
         bad = state in BAD
         self.console.print(head, style="red" if bad else None)
         if state == "failed":
-            self.console.print(log_tail(Path(outcome.name) / LOG), style="dim")
+            self.console.print(_log_tail(Path(outcome.name) / LOG), style="dim")
 
     def _summary(self, ended: Sequence[Outcome]) -> str:
         counts = Counter(outcome.answer.state for outcome in ended)
@@ -122,7 +122,7 @@ def _epochs(run: Path) -> int:
     return int(RunFolder(run).config().trainer.max_epochs)
 
 
-def log_tail(log: Path) -> str:
+def _log_tail(log: Path) -> str:
     """Returns the last lines of a log, indented."""
     lines = text_of(log, errors="replace").splitlines()[-TAIL:] if log.exists() else []
     return "\n".join(f"    {line}" for line in lines)
