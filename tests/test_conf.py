@@ -10,9 +10,10 @@ from omegaconf.errors import OmegaConfBaseException
 from segtrain.app.sweep.sweep import planned
 from segtrain.config.objects import build, conf_dir, plain
 from segtrain.parts.cached import Feeding
-from segtrain.parts.data import build_dataset, build_policy
+from segtrain.parts.data import build_dataset
 from segtrain.parts.data_module import build_data
 from segtrain.parts.network import build_network
+from segtrain.parts.policy import build_policy
 
 GROUPS = sorted(p for p in conf_dir().iterdir() if p.is_dir() and p.name != "hydra")
 CHOICES = [(group.name, path.stem) for group in GROUPS for path in sorted(group.glob("*.yaml"))]

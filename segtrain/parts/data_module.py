@@ -6,7 +6,8 @@ from segtrain.data.datamodule import DataModule
 from segtrain.data.split import Split
 from segtrain.interrupts import leave_to_parent
 from segtrain.parts.cached import Feeding
-from segtrain.parts.data import build_schedule, build_split, least_size
+from segtrain.parts.data import build_split, least_size
+from segtrain.parts.policy import build_schedule
 
 
 def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:

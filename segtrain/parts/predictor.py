@@ -17,6 +17,7 @@ from segtrain.model.windows import Model, Read, Windows, bands
 from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.parts.computed_size import Computable, goes_at_once
 from segtrain.parts.data import least_size
+from segtrain.parts.device import device_of
 from segtrain.parts.input_images import checked
 from segtrain.runs.find_runs import find_runs
 from segtrain.runs.folder import RunFolder
@@ -225,20 +226,6 @@ def reading_of(config: Any) -> dict[str, Any]:
         for key, value in plain.items()
     }
     return {"kind": str(dataset["_target_"]).rpartition(".")[2], **lists}
-
-
-def device_of(wanted: str) -> str:
-    """`wanted` in torch's words; auto is the GPU where there is one.
-
-    Raises:
-        UserError: another word, or a GPU where there is none.
-    """
-    if wanted not in ("auto", "cpu", "gpu", "cuda"):
-        raise UserError(f"device is {wanted!r}; expected auto, cpu or gpu")
-    has_gpu = torch.cuda.is_available()
-    if wanted in ("gpu", "cuda") and not has_gpu:
-        raise UserError(f"device={wanted}, but torch sees no GPU here; use device=cpu, or check the driver")
-    return "cuda" if has_gpu and wanted != "cpu" else "cpu"
 
 
 def to_tensor(image: Array) -> Tensor:

@@ -11,7 +11,7 @@ from segtrain.aug.policy import factor
 from segtrain.config.objects import plain
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.errors import UserError
-from segtrain.parts.data import build_policy, build_schedule
+from segtrain.parts.policy import build_policy, build_schedule
 
 
 def test_the_four_schedules() -> None:

@@ -18,8 +18,8 @@ from segtrain.app.serve.prediction_view import Asked, Look
 from segtrain.config.trust import trust
 from segtrain.draw import pictures as plots
 from segtrain.parts import input_images as images
+from segtrain.parts.policy import Shifts
 from segtrain.parts.predictor import load
-from segtrain.parts.shifts import Shifts
 from tests.conftest import SMALL, CommandLine, train
 from tests.registered_data import save
 from tests.registration import Array, large_pair, offset, reddish, scene

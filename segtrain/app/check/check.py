@@ -24,7 +24,8 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
-from segtrain.parts.data import build_dataset, build_policy, build_split
+from segtrain.parts.data import build_dataset, build_split
+from segtrain.parts.policy import build_policy
 from segtrain.runs.folder import folder_name
 from segtrain.screen import Screen, styled
 from segtrain.spread import spread

@@ -29,10 +29,10 @@ from segtrain.model.views import viewed
 from segtrain.model.windows import Windows, windowed
 from segtrain.padding import largest
 from segtrain.parts.data import least_size
+from segtrain.parts.device import device_of
 from segtrain.parts.evaluation import Batch, Machine, Predict, Scored, batches, machine, score
 from segtrain.parts.limits import images_tested
 from segtrain.parts.network import build_loss
-from segtrain.parts.predictor import device_of
 from segtrain.parts.trained_run import Loaded, load
 from segtrain.printable import printable
 from segtrain.runs.find_runs import runs_of

@@ -10,7 +10,7 @@ from segtrain.aug import Policy
 from segtrain.config.objects import composed, searched
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
-from segtrain.parts.shifts import policy_at
+from segtrain.parts.policy import policy_at
 
 
 class Shift(NamedTuple):

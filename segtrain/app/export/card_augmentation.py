@@ -1,13 +1,13 @@
 """What a model card says of the augmentation: each op's range at the run's strength, and its chance."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from segtrain.aug.ablation import ablated
 from segtrain.aug.trace import OPS
 from segtrain.draw.markdown import table
+from segtrain.parts.policy import resolved_policy
 from segtrain.printable import in_code, in_markdown
 
 READS = {kind.__name__: ops for kind, ops in OPS.items()}
@@ -17,11 +17,8 @@ Node = dict[str, Any]
 
 def augmentation(config: DictConfig) -> str:
     """The section, from the run's config: amounts are those of its strength."""
-    aug: Node = OmegaConf.to_container(config.aug, resolve=True)  # type: ignore[assignment]
-    nodes = cast("list[Node]", aug["transforms"])
-    without, only = (_names(aug.get(key)) for key in ("without", "only"))
-    if without or only:
-        nodes = ablated(nodes, without, only)
+    aug = resolved_policy(config)
+    nodes = aug["transforms"]
     crop, schedule = config.data.crop, aug.get("schedule", "constant")
     head = (
         f"## Augmentation\n\n{in_code(f'aug={config.choices.aug}')} at strength {aug['strength']:g}, "
@@ -37,10 +34,6 @@ def augmentation(config: DictConfig) -> str:
         "amount itself. oct are octaves (1 doubles), % is of the side, of elastic of the short side.\n\n"
         + table(("op", "range", "chance"), rows)
     )
-
-
-def _names(value: Any) -> Sequence[str]:
-    return [value] if isinstance(value, str) else list(value or [])
 
 
 def _rows(node: Node, before: str) -> Iterator[tuple[str, str, str]]:

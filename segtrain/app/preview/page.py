@@ -1,6 +1,5 @@
 """The sheets of `preview` and their page: samples at growing strength, and each op alone."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.files import make_own
-from segtrain.parts.data import build_policy, build_split, find_sample
+from segtrain.parts.data import build_split, find_sample
+from segtrain.parts.policy import build_policy
 from segtrain.printable import print_text
 from segtrain.runs.epochs import index_of, written
 from segtrain.runs.folder import folder_name
@@ -69,10 +69,8 @@ def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[fl
     """Strength -> policy, ascending; and a sentence on the strengths that the policy refuses, if any."""
     built, refused = {}, ""
     for strength in sorted({*config.strengths, config.aug.strength}):
-        changed = copy.deepcopy(config)
-        changed.aug.strength = strength
         try:
-            built[strength] = build_policy(changed, dataset)
+            built[strength] = build_policy(config, dataset, strength=strength)
         except UserError as error:
             if strength == config.aug.strength:
                 raise

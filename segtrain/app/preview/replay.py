@@ -16,9 +16,10 @@ from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.parts.cached import Feeding
 from segtrain.parts.config_changes import as_of
-from segtrain.parts.data import build_dataset, build_schedule, find_sample, recorded_split
+from segtrain.parts.data import build_dataset, find_sample, recorded_split
 from segtrain.parts.data_module import build_data
 from segtrain.parts.limits import trained_batches
+from segtrain.parts.policy import build_schedule
 from segtrain.parts.same_data import is_same
 from segtrain.printable import print_text
 from segtrain.runs.epochs import index_of, number_of

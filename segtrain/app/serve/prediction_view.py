@@ -13,7 +13,7 @@ from PIL import Image
 
 from segtrain.area import shrink_labels
 from segtrain.draw.pictures import overlay, shown_range, to_rgb
-from segtrain.parts.shifts import Shifts
+from segtrain.parts.policy import Shifts
 from segtrain.printable import in_html
 
 Pixels = np.ndarray[Any, Any]

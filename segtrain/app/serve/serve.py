@@ -133,8 +133,8 @@ def look_of(config: DictConfig, patience: Patience) -> tuple[Any, str]:
     from segtrain.config.objects import searched
     from segtrain.model.views import VIEWS
     from segtrain.parts.input_images import Images
+    from segtrain.parts.policy import Shifts
     from segtrain.parts.predictor import predictor_of
-    from segtrain.parts.shifts import Shifts
 
     options: dict[str, Any] = {"device": config.device, "allow_other_pixels": config.allow_other_pixels}
     if config.model_file is not None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segtrain.app.serve.prediction_view import SIDE, Asked, Look, probability_picture
-from segtrain.parts.shifts import Shifts
+from segtrain.parts.policy import Shifts
 
 CLASSES, PALETTE = ("background", "a <b>", "c"), ((0, 0, 0), (230, 159, 0), (86, 180, 233))
 
