@@ -11,7 +11,7 @@ from torch import Tensor
 from segtrain.errors import UserError
 from segtrain.files import require_regular
 
-KEY = "segtrain"  # of the file's metadata: a JSON object, see segtrain.app.export.formats.about
+KEY = "segtrain"  # of the file's metadata: a JSON object, see segtrain.app.export.formats.describe_export
 NEEDED = ("classes", "palette", "channels", "ignore_index", "stride")  # of it, to predict
 CUDA = "CUDAExecutionProvider"  # onnxruntime's name; only the package onnxruntime-gpu has it
 
