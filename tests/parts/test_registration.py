@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from segtrain.app.preview import sheets
-from segtrain.app.serve.prediction_view import Asked, Look
+from segtrain.app.serve.prediction_view import PredictionView, Question
 from segtrain.config.trust import trust
 from segtrain.draw import pictures as plots
 from segtrain.parts import input_images as images
@@ -129,10 +129,10 @@ def test_the_page_of_serve_shows_labels_where_the_image_has_them(run: Path) -> N
     predictor = load(run)
     pairs = [large_pair(seed, *size)[0] for seed, size in enumerate([(1301, 1100), (600, 1280)])]
     shifts = Shifts([], 255, [])
-    look = Look(
+    look = PredictionView(
         {"none": predictor.predict}, lambda path, page: (pairs[int(path.name)], ""), shifts, NAMES, PALETTE, 255
     )
-    shown = [look.show(Asked(str(number))) for number in range(2)]
+    shown = [look.show(Question(str(number))) for number in range(2)]
     assert close((one.image, reddish(one.mask)) for one in shown)
     assert close((one.image, reddish(one.overlay)) for one in shown)
 
