@@ -89,7 +89,7 @@ def test_a_large_file_by_rows_and_its_overlay(
 ) -> None:
     monkeypatch.setattr(images, "LARGE", 0)
     monkeypatch.setattr(
-        "segtrain.app.predict.output_files.MOST_OVERLAY", 100
+        "segtrain.app.predict.output_folder.MOST_OVERLAY", 100
     )  # of larger ones every second pixel is shown
     pairs = [large_pair(seed, 190, 171) for seed in range(4)]
     (segtrain.folder / "data").mkdir()
