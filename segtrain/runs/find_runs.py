@@ -6,7 +6,7 @@ from pathlib import Path
 from segtrain.errors import UserError
 from segtrain.runs.find_run import find_run, is_named
 from segtrain.runs.folder import RunFolder
-from segtrain.wildcards import fitting, is_pattern
+from segtrain.wildcards import find_paths, is_pattern
 
 
 def runs_of(named: str, outputs: Path) -> list[RunFolder]:
@@ -40,7 +40,7 @@ def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
         if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
             found.append(find_run(name, outputs))
             continue
-        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in fitting(text)})
+        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in find_paths(text)})
         runs = [path for path in fits if (path / "config.yaml").is_file()]
         if not runs:
             raise UserError(

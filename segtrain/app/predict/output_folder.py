@@ -18,7 +18,7 @@ from segtrain.data.files.tiff_tags import NODATA
 from segtrain.draw.pictures import overlay
 from segtrain.errors import UserError
 from segtrain.files import append_whole, changed, make_own, part, put, require_regular, text_of, to_disk, write_whole
-from segtrain.parts.input_images import Opened
+from segtrain.parts.input_images import InputFile
 from segtrain.runs.metrics_csv import unquoted, written_text
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +57,7 @@ class Band(NamedTuple):
 Put = Callable[[Band], object]
 
 
-def paths_of(stem: Path, opened: Opened, source: Path, wanted: Wanted) -> dict[str, Path]:
+def paths_of(stem: Path, opened: InputFile, source: Path, wanted: Wanted) -> dict[str, Path]:
     """Returns where labels, overlay and probabilities go; of a scan with its ending, of a GeoTIFF as one."""
     plain = ".tif" if opened.georeference else ".png"
     ending = {"image": plain, "large": ".tif", "stack": ".tif"}.get(opened.kind)
@@ -73,7 +73,7 @@ def paths_of(stem: Path, opened: Opened, source: Path, wanted: Wanted) -> dict[s
 
 
 @contextmanager
-def open_outputs(paths: dict[str, Path], opened: Opened, wanted: Wanted) -> Iterator[Put]:
+def open_outputs(paths: dict[str, Path], opened: InputFile, wanted: Wanted) -> Iterator[Put]:
     """Takes band after band in the block; the files are there when it ends, and none that is half.
 
     Raises:
@@ -89,7 +89,7 @@ def open_outputs(paths: dict[str, Path], opened: Opened, wanted: Wanted) -> Iter
         yield lambda band: [one(band) for one in puts]
 
 
-def _labels(path: Path, opened: Opened, wanted: Wanted) -> Any:
+def _labels(path: Path, opened: InputFile, wanted: Wanted) -> Any:
     if opened.kind == "image" and not opened.georeference:
         return _png_labels(path, opened, wanted.palette)
     if opened.kind == "volume":
@@ -104,7 +104,7 @@ def _labels(path: Path, opened: Opened, wanted: Wanted) -> Any:
 
 
 @contextmanager
-def _png_labels(path: Path, opened: Opened, palette: Sequence[RGB]) -> Iterator[Put]:
+def _png_labels(path: Path, opened: InputFile, palette: Sequence[RGB]) -> Iterator[Put]:
     """Takes the labels of a PNG, whose numbers they are, shown in the classes' colours."""
     labels = np.zeros((opened.height, opened.width), np.uint8)
 
@@ -118,7 +118,7 @@ def _png_labels(path: Path, opened: Opened, palette: Sequence[RGB]) -> Iterator[
 
 
 @contextmanager
-def _nifti_labels(path: Path, opened: Opened) -> Iterator[Put]:
+def _nifti_labels(path: Path, opened: InputFile) -> Iterator[Put]:
     """Takes the labels of a NIfTI file on the grid of the scan, with its header's geometry."""
     assert opened.scan is not None
     nibabel, scan = need("nibabel", "medical"), opened.scan
@@ -138,7 +138,7 @@ def _nifti_labels(path: Path, opened: Opened) -> Iterator[Put]:
     write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.lower().endswith(".gz") else content)
 
 
-def _probabilities(path: Path, opened: Opened, wanted: Wanted) -> Any:
+def _probabilities(path: Path, opened: InputFile, wanted: Wanted) -> Any:
     """Takes probabilities (pages, K, H, W): of a TIFF 16 bits, p * 65535 rounded; of an npz file float32.
 
     In the TIFF a class is a page, of a GeoTIFF a band, as programs for maps expect.
@@ -171,7 +171,7 @@ def _npz(path: Path, shape: tuple[int, ...], classes: Sequence[str]) -> Iterator
 
 
 @contextmanager
-def _overlay(path: Path, opened: Opened, wanted: Wanted) -> Iterator[Put]:
+def _overlay(path: Path, opened: InputFile, wanted: Wanted) -> Iterator[Put]:
     """Takes the image with the classes drawn over it; of several pages a TIFF of as many, else a PNG."""
     step = -(-max(opened.height, opened.width) // MOST_OVERLAY)
     images: list[Array] = []

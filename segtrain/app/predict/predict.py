@@ -23,7 +23,7 @@ from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8, bytes_of, followed, make_own, require_regular
 from segtrain.model.windows import Windows
-from segtrain.parts.input_images import Array, Images, Opened
+from segtrain.parts.input_images import Array, Images, InputFile
 from segtrain.parts.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.printable import print_text
 from segtrain.runs import checkpoint
@@ -226,7 +226,7 @@ class Job:
         self.done.add(item.name, item.path, outputs)
         self.images += opened.pages
 
-    def _bands(self, opened: Opened, page: int) -> Iterator[Band]:
+    def _bands(self, opened: InputFile, page: int) -> Iterator[Band]:
         def read(top: int, end: int) -> torch.Tensor:
             return to_tensor(opened.rows(page, top, end))
 
@@ -238,7 +238,7 @@ class Job:
             probabilities = partial(_probabilities, logits, missing)
             yield Band(page, top, labels, probabilities, partial(opened.rows, page, top, end))
 
-    def _refuse_npz(self, opened: Opened, path: Path) -> None:
+    def _refuse_npz(self, opened: InputFile, path: Path) -> None:
         size = 4 * opened.pages * opened.height * opened.width * len(self.wanted.classes)
         if self.wanted.probabilities == "npz" and size > MOST_NPZ:
             raise UserError(

@@ -1,4 +1,4 @@
-"""`python -m segtrain preview`: what a policy does to samples of the user's own data, without training."""
+"""Runs `python -m segtrain preview`: shows what a policy does to samples of the user's own data, without training."""
 
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,6 @@ def preview(config: DictConfig) -> Path:
     config = DictConfig(decided)
     OmegaConf.to_container(config.aug, resolve=True)  # amounts, which strength scales
     dataset = build_dataset(config)
-    from segtrain.app.preview.page import write_preview  # torch, with albumentations: mistakes are told by now
+    from segtrain.app.preview.sheets import write_preview  # torch, with albumentations: mistakes are told by now
 
     return write_preview(config, dataset, typed)

@@ -1,4 +1,4 @@
-"""`preview replay=RUN sample=ID epoch=3`: one training sample as the network of that run got it, bit for bit."""
+"""Runs `preview replay=RUN sample=ID epoch=3`: one training sample as the network of that run got it, bit for bit."""
 
 import itertools
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
+from segtrain.app.preview.sheets import Sheet, Strip, Version, write_json, write_page, write_sheets
 from segtrain.aug.policy import planes
 from segtrain.aug.trace import traced
 from segtrain.data.datasets import SegmentationDataset
@@ -30,7 +30,7 @@ OWN = ("replay", "sample", "epoch", "view", "outputs", "debug", "trust")  # what
 
 
 def replay(wanted: DictConfig, typed: list[str]) -> Path:
-    """Rebuild dataset and policy from the run's config.yaml, draw the sample again, write what came out.
+    """Rebuilds dataset and policy from the run's config.yaml, draws the sample again, writes what came out.
 
     Returns:
         The folder of image.npy (C, H, W) and mask.npy (H, W), the arrays before batching, and of the pictures.
@@ -59,8 +59,8 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
     policy = build_schedule(config, dataset, split).at(epoch)
     seen, drawn = traced(policy, image, mask, key)
     cells = [
-        Cell("as stored", (image, mask), {}),
-        Cell(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
+        Version("as stored", (image, mask), {}),
+        Version(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
     ]
     folder = Path(wanted.outputs) / "preview" / "replay" / run.path.name
     folder /= folder_name([dataset.ids[index], f"epoch={wanted.epoch}", f"view={wanted.view}"])
@@ -84,7 +84,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
 
 
 def network_input(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) as training batches hold it: (C, H, W), uint8 or float32."""
+    """Returns (H, W, C) as training batches hold it: (C, H, W), uint8 or float32."""
     return planes(image if image.dtype == np.uint8 else image.astype(np.float32))
 
 
@@ -100,7 +100,7 @@ def _require_same_data(run: RunFolder, config: DictConfig, dataset: Segmentation
 def _require_seen(
     config: DictConfig, dataset: SegmentationDataset, split: Split, key: tuple[int, int, int, int]
 ) -> None:
-    """Raise UserError unless the sampler of that run yields the key."""
+    """Raises UserError unless the sampler of that run yields the key."""
     _, epoch, index, view = key
     name = dataset.ids[index]
     if index not in split.train:

@@ -1,4 +1,4 @@
-"""What a preview leaves behind: contact sheets as PNG, one HTML page that needs nothing else, and the draws as JSON."""
+"""Draws the sheets of `preview`, samples at growing strength and each op alone, as PNG, one HTML page and JSON."""
 
 import base64
 import json
@@ -8,14 +8,23 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from omegaconf import DictConfig
 
 from segtrain.area import shrink_labels
+from segtrain.aug import Policy
 from segtrain.aug.policy import Pair
-from segtrain.aug.trace import OPS, Drawn
+from segtrain.aug.trace import OPS, Drawn, alone, traced, untouched
+from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.draw import pictures as plots
-from segtrain.files import write_whole
-from segtrain.printable import in_html
+from segtrain.draw import pictures
+from segtrain.errors import UserError
+from segtrain.files import make_own, write_whole
+from segtrain.parts.data import build_split, find_sample
+from segtrain.parts.policy import build_policy
+from segtrain.printable import in_html, print_text
+from segtrain.runs.epochs import index_of, written
+from segtrain.runs.folder import folder_name
+from segtrain.spread import spread
 
 LARGEST = 320  # pixels, longest side of a picture in the page
 SMALLEST = 160  # smaller ones are enlarged by whole pixels, so that no browser blurs them
@@ -40,8 +49,8 @@ th, td { text-align: left; padding: 2px 10px 2px 0; border-bottom: 1px solid #cc
 """
 
 
-class Cell(NamedTuple):
-    """One version of a sample: its head, image and mask, and what was drawn for it."""
+class Version(NamedTuple):
+    """Holds one version of a sample: its head, image and mask, and what was drawn for it."""
 
     head: str
     pair: Pair
@@ -49,14 +58,14 @@ class Cell(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """The versions of one sample, the untouched one first."""
+    """Holds the versions of one sample, the untouched one first."""
 
     name: str
-    cells: list[Cell]
+    cells: list[Version]
 
 
 class Sheet(NamedTuple):
-    """A contact sheet: the name of its file, its title, what one sees in it, a strip a sample."""
+    """Holds a contact sheet: the name of its file, its title, what one sees in it, a strip a sample."""
 
     name: str
     title: str
@@ -64,23 +73,100 @@ class Sheet(NamedTuple):
     strips: list[Strip]
 
 
+def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Sequence[str]) -> Path:
+    """Writes strengths.png, ops.png, draws.json and preview.html, and says where; returns their folder.
+
+    Args:
+        config: of the verb, with its choices, every value there.
+        dataset: of the config.
+        typed: overrides, which name the folder.
+    """
+    choices = config.choices
+    policies, refused = _policies(config, dataset)
+    single = alone(policies[config.aug.strength])
+    indices = _shown(config, dataset)
+    at_strengths = Sheet(
+        "strengths",
+        "Growing strength",
+        "The same draws at every strength: what turns a little at 0.5 turns twice as far at 1. Strength 0 is the "
+        "original. An op with a chance below 1 leaves many samples alone, as in training." + refused,
+        _strips(config, dataset, indices, {f"strength {s:g}": policy for s, policy in policies.items()}),
+    )
+    ops = Sheet(
+        "ops",
+        "Each op alone",
+        f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
+        _strips(config, dataset, indices, {"original": untouched(policies[config.aug.strength]), **single}),
+    )
+    folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
+    make_own(folder)
+    sheets = [at_strengths, ops] if single else [at_strengths]
+    facts = f"seed {config.seed}, epoch {config.epoch}, crop {config.data.crop or 'none: whole images'}"
+    title = f"aug={choices['aug']} on dataset={choices['dataset']}"
+    write_sheets(folder, sheets, dataset)
+    write_json(
+        folder,
+        {"title": title, "seed": config.seed, **written("epoch", index_of(config.epoch)), "view": config.view},
+        sheets,
+    )
+    page = write_page(folder, title, facts, sheets, dataset)
+    print_text(f"{title}: {counted(len(indices), 'sample')}, {facts}{refused}")
+    print_text(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
+    print_text(
+        f"also in {folder}/: {', '.join(f'{sheet.name}.png' for sheet in sheets)}, draws.json (all drawn parameters)"
+    )
+    return folder
+
+
+def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
+    """Returns strength -> policy, ascending; and a sentence on the strengths that the policy refuses, if any."""
+    built, refused = {}, ""
+    for strength in sorted({*config.strengths, config.aug.strength}):
+        try:
+            built[strength] = build_policy(config, dataset, strength=strength)
+        except UserError as error:
+            if strength == config.aug.strength:
+                raise
+            refused += f" Strength {strength:g} is left out, the policy refuses it: {error}."
+    return built, refused
+
+
+def _shown(config: DictConfig, dataset: SegmentationDataset) -> list[int]:
+    if config.sample is not None:
+        return [find_sample(dataset, str(config.sample))]
+    return spread(build_split(config, dataset).train, config.samples)
+
+
+def _strips(
+    config: DictConfig, dataset: SegmentationDataset, indices: list[int], policies: dict[str, Policy]
+) -> list[Strip]:
+    """Returns for each sample a version a policy, all under the sample's key."""
+    strips = []
+    for index in indices:
+        image, mask = dataset.read(index)
+        key = (config.seed, index_of(config.epoch), index, config.view)
+        cells = [Version(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
+        strips.append(Strip(dataset.ids[index], cells))
+    return strips
+
+
 def write_sheets(folder: Path, sheets: Sequence[Sheet], dataset: SegmentationDataset) -> None:
-    """NAME.png of each sheet: a row of images and a row of overlays a sample."""
+    """Writes NAME.png of each sheet: a row of images and a row of overlays a sample."""
     for sheet in sheets:
         rows = [(strip.name, [cell.pair for cell in strip.cells]) for strip in sheet.strips]
         heads = [cell.head for cell in sheet.strips[0].cells]
         path = folder / f"{sheet.name}.png"
-        plots.augmented_sheet(path, rows, dataset.palette, dataset.classes, dataset.ignore_index, heads)
+        pictures.augmented_sheet(path, rows, dataset.palette, dataset.classes, dataset.ignore_index, heads)
 
 
 def write_json(folder: Path, about: Mapping[str, Any], sheets: Sequence[Sheet]) -> None:
-    """draws.json: sheet -> sample -> column -> transform -> drawn parameters, null where it did not fire."""
+    """Writes draws.json: sheet -> sample -> column -> transform -> drawn parameters, null where it did not fire."""
     drawn = {s.name: {strip.name: {c.head: c.drawn for c in strip.cells} for strip in s.strips} for s in sheets}
     write_whole(folder / "draws.json", json.dumps({**about, **drawn}, ensure_ascii=False) + "\n")
 
 
 def write_page(folder: Path, title: str, facts: str, sheets: Sequence[Sheet], dataset: SegmentationDataset) -> Path:
-    """preview.html, pictures inside, for any width of screen; returns its path."""
+    """Writes preview.html, pictures inside, for any width of screen; returns its path."""
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{in_html(title)}</title>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
@@ -97,26 +183,26 @@ def write_page(folder: Path, title: str, facts: str, sheets: Sequence[Sheet], da
 
 
 def _legend(dataset: SegmentationDataset) -> str:
-    """Colours of the classes that overlays draw; hatching is explained in words."""
+    """Returns the colours of the classes that overlays draw; hatching is explained in words."""
     drawn = [
         f"<span><i class=swatch style='background:rgb{tuple(colour)}'></i>{in_html(name)}</span>"
         for i, (name, colour) in enumerate(zip(dataset.classes, dataset.palette, strict=True))
-        if i or tuple(colour) != plots.BLACK
+        if i or tuple(colour) != pictures.BLACK
     ]
     return f"<p class=legend>{''.join(drawn)}<span>grey stripes: ignored, from outside the image</span></p>"
 
 
 def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
-    """Each version: head, whether it differs from the first, image and overlay; the grey scale is that of the first."""
+    """Yields each version: head, whether it differs from the first, image and overlay, in the first's grey scale."""
     first, first_mask = strip.cells[0].pair
-    limits = None if first.dtype == np.uint8 else plots.shown_range([first])  # bytes are shown as they are
+    limits = None if first.dtype == np.uint8 else pictures.shown_range([first])  # bytes are shown as they are
     for number, cell in enumerate(strip.cells):
         image, mask = cell.pair
         same = np.array_equal(mask, first_mask) and np.array_equal(image, first)
         note = "untouched" if number == 0 else "unchanged" if same else "changed"
         whole = max(mask.shape) <= LARGEST
-        rgb, mask = _sized(plots.to_rgb(image, limits), mask)
-        drawn = plots.overlay(rgb, mask, dataset.palette, dataset.ignore_index)
+        rgb, mask = _sized(pictures.to_rgb(image, limits), mask)
+        drawn = pictures.overlay(rgb, mask, dataset.palette, dataset.ignore_index)
         yield f"<figure><figcaption><b>{in_html(cell.head)}</b>{note}</figcaption>"
         yield _picture(rgb, cell.head, whole)
         yield _picture(drawn, f"{cell.head}, mask drawn", whole)
@@ -124,7 +210,7 @@ def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
 
 
 def _sized(rgb: np.ndarray, mask: np.ndarray) -> Pair:
-    """Both at the size at which the page shows them; labels stay labels."""
+    """Returns both at the size at which the page shows them; labels stay labels."""
     longest = max(mask.shape)
     if longest > LARGEST:
         height, width = (max(1, round(side * LARGEST / longest)) for side in mask.shape)
@@ -135,14 +221,14 @@ def _sized(rgb: np.ndarray, mask: np.ndarray) -> Pair:
 
 
 def _picture(rgb: np.ndarray, words: str, whole: bool) -> str:
-    """PNG of whole pixels, JPEG of averaged ones: a page of large pictures is then a quarter as large."""
+    """Returns a PNG of whole pixels, a JPEG of averaged ones: a page of large pictures is then a quarter as large."""
     kind, options = ("png", []) if whole else ("jpeg", SHRUNK)
     data = cv2.imencode(f".{kind}", np.ascontiguousarray(rgb[..., ::-1]), options)[1].tobytes()
     return f"<img alt='{in_html(words)}' src='data:image/{kind};base64,{base64.b64encode(data).decode()}'>"
 
 
 def _table(strip: Strip) -> str:
-    """The drawn parameters that are not zero, a row each, a column a version, folded; of arrays the shape."""
+    """Returns the drawn parameters that are not zero, a row each, a column a version, folded; of arrays the shape."""
     columns = [dict(_flat(cell.drawn)) for cell in strip.cells]
     names = list(dict.fromkeys(name for column in columns for name in column))
     names = [n for n in names if any(column.get(n) not in (None, "0", "no", "none") for column in columns)]
@@ -161,7 +247,7 @@ def _table(strip: Strip) -> str:
 
 
 def _flat(drawn: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values as a reader wants them; of RandAugment its ops, not what they amount to."""
+    """Yields names and values as a reader wants them; of RandAugment its ops, not what they amount to."""
     if isinstance(drawn, Mapping) and drawn:
         for key, value in {"ops": drawn["ops"]}.items() if "ops" in drawn else drawn.items():
             if key not in UNSAID:

@@ -14,7 +14,7 @@ from PIL import Image
 from segtrain.app.predict import output_folder
 from segtrain.app.predict.output_folder import TABLE, Band, DoneTable, Wanted, open_outputs, paths_of
 from segtrain.errors import UserError
-from segtrain.parts.input_images import Images, Opened
+from segtrain.parts.input_images import Images, InputFile
 from tests.parts.test_input_images import GEOREFERENCE
 
 PALETTE = ((0, 0, 0), (230, 159, 0), (86, 180, 233))
@@ -31,12 +31,12 @@ def wanted(**more: Any) -> Wanted:
     )
 
 
-def opened(kind: Any = "image", pages: int = 1) -> Opened:
-    return Opened(kind, pages, HEIGHT, WIDTH, lambda page, top, end: np.full((end - top, WIDTH, 1), page, np.uint8))
+def opened(kind: Any = "image", pages: int = 1) -> InputFile:
+    return InputFile(kind, pages, HEIGHT, WIDTH, lambda page, top, end: np.full((end - top, WIDTH, 1), page, np.uint8))
 
 
 def write(
-    folder: Path, source: Opened, what: Wanted
+    folder: Path, source: InputFile, what: Wanted
 ) -> tuple[dict[str, Path], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Paths, labels (pages, H, W) and probabilities (pages, 3, H, W), put in bands of uneven height."""
     drawn = RNG.random((source.pages, 3, source.height, source.width), np.float32)
