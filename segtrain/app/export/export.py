@@ -32,7 +32,7 @@ Model = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Options:
+class ExportOptions:
     """Holds what is asked of an export."""
 
     run: str
@@ -66,7 +66,7 @@ def export(config: DictConfig) -> Path:
     Raises:
         UserError: no such run or format, a network that cannot become such a file, or a file that differs from it.
     """
-    options = read_options(config)
+    options = _read_options(config)
     options.form.ready()
     run = find_run(options.run, options.outputs)
     path = _path(options, run)
@@ -94,7 +94,7 @@ def export(config: DictConfig) -> Path:
     return path
 
 
-def read_options(config: DictConfig) -> Options:
+def _read_options(config: DictConfig) -> ExportOptions:
     """Returns the values of the verb's config.
 
     Raises:
@@ -106,10 +106,10 @@ def read_options(config: DictConfig) -> Options:
         raise UserError(f"card is {config.card!r}; expected true or false; give card=true")
     output = None if config.output is None else Path(str(config.output))
     run, outputs = str(config.run), Path(config.outputs)
-    return Options(run, outputs, FORMATS[config.format], config.format, output, config.card)
+    return ExportOptions(run, outputs, FORMATS[config.format], config.format, output, config.card)
 
 
-def _path(options: Options, run: RunFolder) -> Path:
+def _path(options: ExportOptions, run: RunFolder) -> Path:
     """Returns where the file goes.
 
     Raises:

@@ -40,7 +40,7 @@ TOGETHER = 8  # files, evenly spread, that are asked together whether their valu
 
 
 @dataclass(frozen=True)
-class Options:
+class PredictOptions:
     """Holds what is asked of a call, as conf/predict.yaml says it."""
 
     source: Sequence[RunFolder] | Path  # the runs, or the exported file
@@ -68,7 +68,7 @@ def predict(config: DictConfig) -> None:
         UserError: no such run or model, nothing to predict, a value that cannot be, a full disk.
         SystemExit: with status 1 when files failed.
     """
-    options = read_options(config)
+    options = _read_options(config)
     folder, items = options.folder, find_inputs(options.input, options.folder)
     job = Job(options)
     began = time.monotonic()
@@ -87,7 +87,7 @@ def predict(config: DictConfig) -> None:
         raise SystemExit(1)
 
 
-def read_options(config: DictConfig) -> Options:
+def _read_options(config: DictConfig) -> PredictOptions:
     """Returns the values of the verb's config.
 
     Raises:
@@ -113,7 +113,7 @@ def read_options(config: DictConfig) -> Options:
     window = tuple(window) if isinstance(window, list) else window
     changing = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
     same = ("input", "overlay", "probabilities", "whole", "max_pixels", "max_gb", "axis", "pages", "threads", "device")
-    return Options(
+    return PredictOptions(
         source=source,
         folder=followed(Path(output).expanduser()) if output else _default(source, Path(values["outputs"])),
         views=(views,) if isinstance(views, str) else tuple(views),
@@ -157,7 +157,7 @@ def by_reason(failed: Mapping[Path, str]) -> list[str]:
 class Job:
     """Predicts files by one model, and writes what is wanted of each."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: PredictOptions) -> None:
         """Loads the model."""
         self.predictor = _predictor(options)
         reading, pixels = self.predictor.reading, self.predictor.pixels
@@ -257,7 +257,7 @@ def _told(bar: Progress, task: TaskID, completed: int, speed: float) -> None:
     bar.update(task, completed=completed, speed=f"{speed:.1f} images/s")
 
 
-def _predictor(options: Options) -> Predictor:
+def _predictor(options: PredictOptions) -> Predictor:
     """Returns the predictor, with the threads that are wanted: of a run its own, on which its bits depend."""
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -274,7 +274,7 @@ def _predictor(options: Options) -> Predictor:
     return predictor
 
 
-def _made_by(options: Options) -> str:
+def _made_by(options: PredictOptions) -> str:
     """Returns a digest of the weights and of every option that changes what is predicted or written."""
     digest, source = hashlib.blake2b(digest_size=8), options.source
     for path in [source] if isinstance(source, Path) else [_weights(run) for run in source]:

@@ -38,11 +38,11 @@ class Predicted(Protocol):
 
     @property
     def labels(self) -> Pixels:
-        """The labels (H, W) uint8."""
+        """Gives the labels (H, W) uint8."""
 
     @property
     def probabilities(self) -> Pixels:
-        """The probabilities (K, H, W) float32 in 0..1."""
+        """Gives the probabilities (K, H, W) float32 in 0..1."""
 
 
 class Question(NamedTuple):

@@ -35,7 +35,7 @@ INTERRUPTED = 130  # exit status of Ctrl-C
 
 
 @dataclass(frozen=True)
-class Options:
+class ServeOptions:
     """Holds what is asked of the server, as conf/serve.yaml says it."""
 
     run: str | None
@@ -64,7 +64,7 @@ def serve(config: DictConfig) -> None:
         UserError: no run and no model, or both; a value that cannot be; the extra is not installed; the port is taken.
         KeyboardInterrupt: Ctrl-C.
     """
-    options = read_options(config)
+    options = _read_options(config)
     with tempfile.TemporaryDirectory(prefix="segtrain-serve-") as uploads:
         limit = TimeLimit(options.max_seconds)
         try:
@@ -77,7 +77,7 @@ def serve(config: DictConfig) -> None:
                 raise KeyboardInterrupt from None
 
 
-def _serve(options: Options, folder: Path, limit: TimeLimit) -> None:
+def _serve(options: ServeOptions, folder: Path, limit: TimeLimit) -> None:
     if options.run is not None:
         runs_of(options.run, options.outputs)  # told before torch is imported, which takes seconds
     page = _import_page()
@@ -98,7 +98,7 @@ def _serve(options: Options, folder: Path, limit: TimeLimit) -> None:
 
 
 def _server(
-    options: Options,
+    options: ServeOptions,
     page: Any,
     view: "PredictionView",
     title: str,
@@ -117,7 +117,7 @@ def _server(
     return page.Server(shown, uploads, Queue(limit), gate)
 
 
-def read_options(config: DictConfig) -> Options:
+def _read_options(config: DictConfig) -> ServeOptions:
     """Returns the values of the verb's config, with a password where one is needed.
 
     Raises:
@@ -141,7 +141,7 @@ def read_options(config: DictConfig) -> Options:
         if not holds(value):
             raise UserError(f"{key} is {value!r}; expected {expected}; give {key}=…")
     same = ("host", "port", "views", "shift", "device", "allow_other_pixels")
-    return Options(
+    return ServeOptions(
         run=None if config.run is None else str(config.run),
         model_file=None if config.model_file is None else Path(str(config.model_file)).expanduser(),
         outputs=Path(config.outputs),
@@ -176,14 +176,14 @@ def secret_of(host: str, password: Any) -> str | None:
     return given
 
 
-def address(options: Options, listener: socket.socket) -> str:
+def address(options: ServeOptions, listener: socket.socket) -> str:
     """Returns where the page is, with the password in it where that was made up, as nobody else could know it."""
     shown = f"[{options.host}]" if ":" in options.host else options.host
     token = f"/?token={options.password}" if options.password is not None and options.is_made_up else ""
     return f"http://{shown}:{listener.getsockname()[1]}{token}"
 
 
-def open_view(options: Options, limit: TimeLimit) -> tuple["PredictionView", str]:
+def open_view(options: ServeOptions, limit: TimeLimit) -> tuple["PredictionView", str]:
     """Returns what answers the page, and the page's title.
 
     Raises:
