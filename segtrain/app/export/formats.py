@@ -52,6 +52,7 @@ class Format(NamedTuple):
 def describe_export(loaded: Loaded, least: int) -> About:
     """Returns what it takes to use the network without segtrain, and where it comes from: plain values, no path."""
     config, model, channels = loaded.config, loaded.model, loaded.channels
+    network: dict[str, Any] = OmegaConf.to_container(config.model, resolve=True)  # type: ignore[assignment]
     height, width = largest([(least, least), least_size(config)])
     outputs = model(torch.zeros(1, channels, 2 * STRIDE, 2 * STRIDE)).shape[1]
     return {
@@ -59,7 +60,7 @@ def describe_export(loaded: Loaded, least: int) -> About:
         "run": run_name(loaded.run.path),
         **written("epoch", loaded.epoch),
         "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / "config.yaml")).hexdigest(),
-        "model": {"choice": config.choices.model, **_plain(config.model)},
+        "model": {"choice": config.choices.model, **network},
         "classes": list(loaded.classes),
         "palette": [list(colour) for colour in loaded.palette],
         "ignore_index": loaded.ignore_index,
@@ -81,11 +82,6 @@ def describe_export(loaded: Loaded, least: int) -> About:
 def run_name(path: Path) -> str:
     """Returns NAME/RUN, without the folders above."""
     return "/".join(path.resolve().parts[-2:])
-
-
-def _plain(node: DictConfig) -> dict[str, Any]:
-    found: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
-    return found
 
 
 def require_onnx() -> None:

@@ -24,7 +24,8 @@ def preview(config: DictConfig) -> Path:
         find_run(str(config.replay), Path(config.outputs))  # a mistake is told before the seconds of an import
         from segtrain.app.preview.replay import replay  # needs the run's page, which imports Lightning: 3 s
 
-        return replay(config, typed)
+        name, outputs = str(config.replay), Path(config.outputs)
+        return replay(name, outputs, typed, sample=config.sample, epoch=config.epoch, view=config.view)
     choices = choices_of(HydraConfig.get())
     decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
     config = DictConfig(decided)

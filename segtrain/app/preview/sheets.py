@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from segtrain.area import shrink_labels
 from segtrain.aug import Policy
+from segtrain.aug.keys import Key
 from segtrain.aug.policy import Pair
 from segtrain.aug.trace import OPS, Drawn, alone, traced, untouched
 from segtrain.counted import counted
@@ -84,19 +85,25 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
     choices = config.choices
     policies, refused = _policies(config, dataset)
     single = alone(policies[config.aug.strength])
-    indices = _shown(config, dataset)
+    indices = (
+        spread(build_split(config, dataset).train, config.samples)
+        if config.sample is None
+        else [find_sample(dataset, str(config.sample))]
+    )
+    seed, epoch, view = config.seed, index_of(config.epoch), config.view
+    keys = [(seed, epoch, index, view) for index in indices]
     at_strengths = Sheet(
         "strengths",
         "Growing strength",
         "The same draws at every strength: what turns a little at 0.5 turns twice as far at 1. Strength 0 is the "
         "original. An op with a chance below 1 leaves many samples alone, as in training." + refused,
-        _strips(config, dataset, indices, {f"strength {s:g}": policy for s, policy in policies.items()}),
+        _strips(dataset, keys, {f"strength {s:g}": policy for s, policy in policies.items()}),
     )
     ops = Sheet(
         "ops",
         "Each op alone",
         f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
-        _strips(config, dataset, indices, {"original": untouched(policies[config.aug.strength]), **single}),
+        _strips(dataset, keys, {"original": untouched(policies[config.aug.strength]), **single}),
     )
     folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
     make_own(folder)
@@ -104,11 +111,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
     facts = f"seed {config.seed}, epoch {config.epoch}, crop {config.data.crop or 'none: whole images'}"
     title = f"aug={choices['aug']} on dataset={choices['dataset']}"
     write_sheets(folder, sheets, dataset)
-    write_json(
-        folder,
-        {"title": title, "seed": config.seed, **written("epoch", index_of(config.epoch)), "view": config.view},
-        sheets,
-    )
+    write_json(folder, {"title": title, "seed": seed, **written("epoch", epoch), "view": view}, sheets)
     page = write_page(folder, title, facts, sheets, dataset)
     print_text(f"{title}: {counted(len(indices), 'sample')}, {facts}{refused}")
     print_text(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
@@ -131,22 +134,13 @@ def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[fl
     return built, refused
 
 
-def _shown(config: DictConfig, dataset: SegmentationDataset) -> list[int]:
-    if config.sample is not None:
-        return [find_sample(dataset, str(config.sample))]
-    return spread(build_split(config, dataset).train, config.samples)
-
-
-def _strips(
-    config: DictConfig, dataset: SegmentationDataset, indices: list[int], policies: dict[str, Policy]
-) -> list[Strip]:
-    """Returns for each sample a version a policy, all under the sample's key."""
+def _strips(dataset: SegmentationDataset, keys: Sequence[Key], policies: dict[str, Policy]) -> list[Strip]:
+    """Returns for each sample, by its key, a version a policy."""
     strips = []
-    for index in indices:
-        image, mask = dataset.read(index)
-        key = (config.seed, index_of(config.epoch), index, config.view)
+    for key in keys:
+        image, mask = dataset.read(key[2])
         cells = [Version(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
-        strips.append(Strip(dataset.ids[index], cells))
+        strips.append(Strip(dataset.ids[key[2]], cells))
     return strips
 
 
