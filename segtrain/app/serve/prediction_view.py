@@ -16,7 +16,7 @@ from segtrain.counted import counted
 from segtrain.data.files.large_tiff import pages_and_pixels
 from segtrain.data.files.nifti import open_nifti
 from segtrain.data.files.pixels import read_header
-from segtrain.data.files.tiff_pages import SUFFIXES, read_layout
+from segtrain.data.files.tiff_pages import SUFFIXES, read_page_layout
 from segtrain.draw.pictures import overlay, shown_range, to_rgb
 from segtrain.errors import UserError
 from segtrain.parts.computed_size import Computable
@@ -223,7 +223,7 @@ def _size_of(path: Path) -> tuple[int, int, int]:
         low, middle, high = sorted(open_nifti(path).grid.shape)
         return middle, high, low
     if name.endswith(SUFFIXES) and pages_and_pixels(path)[0] > 1:
-        layout = read_layout(path, "samples")
+        layout = read_page_layout(path, "samples")
         return layout.height, layout.width, layout.samples
     header = read_header(path)
     return header.height, header.width, 1
