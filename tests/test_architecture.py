@@ -40,7 +40,7 @@ ALLOWED = {
     "segtrain.data.split": ("segtrain.data.files",),
     "segtrain.runs": ("segtrain.config.values",),
     "segtrain.draw": ("segtrain.runs",),
-    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.mistakes"),
+    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.mistakes", "segtrain.compat"),
     **{
         f"segtrain.app.{verb}": VERB for verb in ("train", "evaluate", "predict", "export", "serve", "check", "preview")
     },

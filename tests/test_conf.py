@@ -9,9 +9,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segtrain.app.sweep.sweep import planned
 from segtrain.config.objects import build, conf_dir, plain
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
-from segtrain.parts.data_module import build_data
+from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.network import build_network
 from segtrain.parts.policy import build_policy
 

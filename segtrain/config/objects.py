@@ -151,6 +151,11 @@ def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
     return container
 
 
+def where(config: DictConfig, group: str) -> str:
+    """Returns the file of a group's choice, for messages: "aug/flips.yaml"."""
+    return f"{group}/{config.choices[group]}.yaml"
+
+
 def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = (), **handed_in: Any) -> Any:
     """The object that a config node describes: every `_target_` below it called, plain lists and dicts in.
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from segtrain.aug.policy import Key, Pair, Policy, planes
-from segtrain.data.datasets import SegmentationDataset
+from segtrain.data.datasets import Sample, SegmentationDataset
 from segtrain.data.sampler import EpochSampler
 from segtrain.data.split import Split
 from segtrain.lightning import L
@@ -84,6 +84,8 @@ class DataModule(L.LightningDataModule):
         weights: Sequence[float] | None = None,
         in_worker: Callable[[], None] | None = None,
         least: Size = NO_SIZE,
+        validated: Sequence[int] | None = None,
+        tested: Sequence[int] | None = None,
     ) -> None:
         """Holds the parts; nothing is read yet.
 
@@ -96,11 +98,14 @@ class DataModule(L.LightningDataModule):
             weights: of the training samples, in the order of `split.train`: how often each comes; None: all alike.
             in_worker: called in each loader process as it starts.
             least: height and width in pixels to which images are grown at least in evaluation: training's crop.
+            validated, tested: which of the samples of val and test are; None: all of them.
         """
         super().__init__()
         self.dataset, self.split, self.policy = dataset, split, policy
         self.seed, self.batch_size, self.num_workers = seed, batch_size, num_workers
         self.steps_per_epoch = steps_per_epoch or max(1, len(split.train) // batch_size)
+        self.validated = split.val if validated is None else validated
+        self.tested = split.test if tested is None else tested
         self.epoch, self.batches = 0, 0  # where training stands: batches done of an epoch; who trains keeps it
         self.weights = weights
         self.reading, self.in_worker, self.least = Reading(num_workers), in_worker, least
@@ -134,11 +139,11 @@ class DataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Returns lists of batches of equal size, in the order of the split."""
-        return self._loader(PlainSamples(self.dataset, self.split.val, self.reading, self.least), stack_by_size)
+        return self._loader(PlainSamples(self.dataset, self.validated, self.reading, self.least), stack_by_size)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Returns lists of batches as `val_dataloader` does, for the test split."""
-        return self._loader(PlainSamples(self.dataset, self.split.test, self.reading, self.least), stack_by_size)
+        return self._loader(PlainSamples(self.dataset, self.tested, self.reading, self.least), stack_by_size)
 
     def _loader(self, samples: Dataset[Batch], collate: Any, **options: Any) -> DataLoader[Any]:
         if self.num_workers:
@@ -173,12 +178,26 @@ class TrainSamples(Dataset[Batch]):
         return to_tensors(planes, mask, index)
 
 
+class Source(Protocol):
+    """Names what is read of a dataset."""
+
+    @property
+    def ignore_index(self) -> int:
+        """The label in masks that counts nowhere."""
+
+    def read(self, index: int) -> Sample:
+        """Returns the sample of an index."""
+
+
 class PlainSamples(Dataset[Batch]):
-    """Gives samples of a split as they are, padded to a multiple of the network's stride."""
+    """Gives samples as they are, padded to a multiple of the network's stride; `size` (2,) is that without padding.
+
+    The test of a training and `evaluate` both read by it.
+    """
 
     def __init__(
         self,
-        dataset: SegmentationDataset,
+        dataset: Source,
         indices: Sequence[int],
         reading: Reading | None = None,
         least: Size = NO_SIZE,
@@ -195,9 +214,9 @@ class PlainSamples(Dataset[Batch]):
         if self.reading is not None:
             self.reading.note(index)
         image, mask = self.dataset.read(index)
-        size = grown_size((mask.shape[0], mask.shape[1]), self.least)
-        image, mask = pad_to(image, mask, size, self.dataset.ignore_index)
-        return to_tensors(planes(image), mask, index)
+        size = mask.shape[0], mask.shape[1]
+        image, mask = pad_to(image, mask, grown_size(size, self.least), self.dataset.ignore_index)
+        return {**to_tensors(planes(image), mask, index), "size": torch.tensor(size)}
 
 
 def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:

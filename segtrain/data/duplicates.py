@@ -21,10 +21,10 @@ from scipy.sparse.csgraph import connected_components
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.files.columns import Codes
 from segtrain.data.files.digest import hash_pixels, is_flat
+from segtrain.data.files.samples import Pixels
 from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
 
-Pixels = np.ndarray[Any, Any]
 SIDE = 32  # pixels of the grey copy: the hash's transform asks for it, and the correlation takes it too
 WITHIN = 7  # bits of 64: above, and the largest at which one of four 16-bit blocks differs by no more than one bit
 ALIKE = 0.98  # correlation of the grey copies
@@ -90,7 +90,7 @@ def group_near(marks: Sequence[Mark]) -> list[list[int]]:
 
 def find_leaks(split: Split, groups: Sequence[Sequence[int]]) -> list[list[tuple[str, int]]]:
     """Returns the groups of alike samples that lie in more than one of train, val and test: (part, index) of each."""
-    part_of = {index: part for part in ("train", "val", "test") for index in getattr(split, part)}
+    part_of = {index: part for part in PARTS for index in getattr(split, part)}
     placed = [[(part_of[i], i) for i in group if i in part_of] for group in groups]
     return [group for group in placed if len({part for part, _ in group}) > 1]
 

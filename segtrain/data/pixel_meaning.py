@@ -5,13 +5,15 @@ one to it: it answers at once, and wrongly. So a run keeps what its training ima
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.spread import spread
+
+if TYPE_CHECKING:
+    from segtrain.data.datasets import SegmentationDataset
 
 SAMPLED = 1 << 14  # pixels of an image of which percentiles are taken: they settle long before
 PERCENTILES = (1, 99)  # what a few hot or dead pixels do not move
@@ -259,7 +261,7 @@ def _of_some(wrong: dict[int, str], looked_at: int, name: str, names: Sequence[o
     return f"{name} does not fit in {len(wrong)} of {looked_at} images that were looked at{which}: the first {said}"
 
 
-def require_data_fit(trained: Sequence[PixelMeaning], dataset: SegmentationDataset, indices: Sequence[int]) -> None:
+def require_data_fit(trained: Sequence[PixelMeaning], dataset: "SegmentationDataset", indices: Sequence[int]) -> None:
     """Raises UserError unless these samples fit, by up to `LOOKED_AT` of them, evenly spread, which are read."""
     chosen = spread(indices, LOOKED_AT)
     spans = [span_of(dataset.read(index).image) for index in chosen]
@@ -267,7 +269,7 @@ def require_data_fit(trained: Sequence[PixelMeaning], dataset: SegmentationDatas
     require_fit(trained, spans, "the data set", spacings_of(dataset, indices), names)
 
 
-def spacings_of(dataset: SegmentationDataset, indices: Sequence[int]) -> list[tuple[float, float]]:
+def spacings_of(dataset: "SegmentationDataset", indices: Sequence[int]) -> list[tuple[float, float]]:
     """Returns height and width in mm of pixels, of up to `MOST_SPACINGS` samples; none where the data say nothing."""
     spacing = getattr(dataset, "spacing", None)
     return [] if spacing is None else [spacing(index) for index in spread(indices, MOST_SPACINGS)]

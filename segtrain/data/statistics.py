@@ -30,7 +30,9 @@ def moments(image: np.ndarray[Any, Any]) -> Moments:
     else:
         values = image.reshape(-1, image.shape[2]).astype(np.float64)
         total, squares = values.sum(0), (values**2).sum(0)
-    return Moments(image.shape[0] * image.shape[1], _row(total), _row(squares))
+    return Moments(
+        image.shape[0] * image.shape[1], tuple(total.astype(float).tolist()), tuple(squares.astype(float).tolist())
+    )
 
 
 def images_looked_at(train: Sequence[int]) -> list[int]:
@@ -153,7 +155,3 @@ def class_weights(kind: str, counts: Counts, classes: Sequence[str]) -> list[flo
         )
     weights = WEIGHTS[kind](counts)
     return [round(float(weight), 6) for weight in weights / weights.mean()]
-
-
-def _row(numbers: np.ndarray[Any, Any]) -> tuple[float, ...]:
-    return tuple(float(number) for number in numbers)

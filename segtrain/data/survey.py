@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.duplicates import Mark, Pixels, mark
+from segtrain.data.duplicates import Mark, mark
 from segtrain.data.files.digest import hash_pixels
+from segtrain.data.files.samples import Pixels
 from segtrain.data.pixel_meaning import Span, span_of
 from segtrain.data.split import PARTS, Split
 from segtrain.data.statistics import Moments, moments

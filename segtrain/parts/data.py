@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import build, conf_dir
+from segtrain.config.objects import build, conf_dir, where
 from segtrain.counted import some_of
 from segtrain.data.cautions import group_caution, more_groups
 from segtrain.data.datasets import SegmentationDataset
@@ -19,13 +19,7 @@ from segtrain.data.split.parts import given_parts, group_expression
 from segtrain.data.survey import Skipping, leave_out_bad, open_with_bad
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
-from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
 from segtrain.runs.folder import RunFolder
-
-
-def where(config: DictConfig, group: str) -> str:
-    """The file of a group's choice, for messages: "aug/flips.yaml"."""
-    return f"{group}/{config.choices[group]}.yaml"
 
 
 def named_model(config: DictConfig) -> str:
@@ -201,31 +195,6 @@ def build_splitter(config: DictConfig) -> Any:
             "first line is `# @package dataset.split`; add that line"
         )
     return build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
-
-
-def crop_size(config: DictConfig) -> Size | None:
-    """Returns height and width of the training crop in pixels; None where whole images are trained on."""
-    crop = config.data.crop
-    if crop is None:
-        return None
-    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
-    if refused := refusal_of_grown(size):
-        raise UserError(f"data.crop {refused}; give a smaller data.crop")
-    return size
-
-
-def grows_to_crop(config: DictConfig) -> bool:
-    """Returns whether images smaller than the crop are grown to it in training and in every use alike.
-
-    Runs of versions that did not know the key did it in training alone, with the image at the top left.
-    """
-    return bool(OmegaConf.select(config, "data.padding", default="stride") == "crop")
-
-
-def least_size(config: DictConfig) -> Size:
-    """Returns height and width in pixels, multiples of the stride, to which a use of the run grows smaller images."""
-    crop = crop_size(config) if grows_to_crop(config) else None
-    return NO_SIZE if crop is None else grown_size(crop)
 
 
 def find_sample(dataset: SegmentationDataset, name: str) -> int:

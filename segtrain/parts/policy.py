@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import build, composed
+from segtrain.config.objects import build, composed, where
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import Split
 from segtrain.errors import UserError
-from segtrain.parts.data import build_split, crop_size, grows_to_crop, where
+from segtrain.parts.data import build_split
+from segtrain.parts.training_crop import crop_size, grows_to_crop
 
 if TYPE_CHECKING:
     from segtrain.aug import Partners, Policy, ScheduledPolicy

@@ -11,12 +11,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from segtrain.__main__ import VERBS, WITHOUT_HYDRA
 from segtrain.app.train.assembly import build_descent
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import build, composed, conf_dir
+from segtrain.config.objects import build, composed, conf_dir, where
 from segtrain.config.trust import ROLES
 from segtrain.data.datasets import Shapes
 from segtrain.data.statistics import WEIGHTS
 from segtrain.errors import UserError
-from segtrain.parts.data import build_dataset, build_splitter, where
+from segtrain.parts.data import build_dataset, build_splitter
 from segtrain.parts.network import build_network
 from segtrain.parts.policy import build_policy
 from tests.conftest import CommandLine

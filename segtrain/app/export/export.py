@@ -15,7 +15,7 @@ from segtrain.commands import command
 from segtrain.errors import UserError
 from segtrain.files import changed, followed, make_own, part, put, to_disk, write_whole
 from segtrain.model.metrics import prediction
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 from segtrain.parts.data import named_model
 from segtrain.parts.trained_run import Loaded, load
@@ -167,7 +167,7 @@ def compared_sizes(least: int) -> list[tuple[int, int, int]]:
     return [(1, least, least), (2, 3 * STRIDE, 5 * STRIDE), (3, 4 * STRIDE, 2 * STRIDE), (1, 9 * STRIDE, 8 * STRIDE)]
 
 
-def measure_agreement(model: Trained, exported: Model, channels: int, least: int) -> list[Agreement]:
+def measure_agreement(model: NormalisedNetwork, exported: Model, channels: int, least: int) -> list[Agreement]:
     """Returns how the two agree on each of `compared_sizes`, on noise like the training's pixels in mean and spread.
 
     Noise is hard: most of its pixels lie near the border of two classes.
@@ -189,7 +189,7 @@ def measure_agreement(model: Trained, exported: Model, channels: int, least: int
 
 
 @torch.no_grad()
-def _compared(model: Trained, exported: Model, images: torch.Tensor) -> Agreement:
+def _compared(model: NormalisedNetwork, exported: Model, images: torch.Tensor) -> Agreement:
     expected = model(images)
     try:
         got = exported(images)

@@ -20,13 +20,13 @@ from torch.export import Dim, ExportedProgram
 import segtrain
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, created, opened, require_regular
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE, largest
-from segtrain.parts.data import least_size
 from segtrain.parts.network import build_network
 from segtrain.parts.onnx_file import KEY, onnxruntime, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.parts.trained_run import Loaded
+from segtrain.parts.training_crop import least_size
 from segtrain.runs.epochs import written
 
 About = dict[str, Any]
@@ -44,7 +44,9 @@ class Format(NamedTuple):
     suffix: str
     least: int  # pixels, the shortest side of an image that the file takes
     ready: Callable[[], None]  # raises UserError where a package is missing
-    write: Callable[[Trained, About, Path], None]  # raises UserError where the network cannot become such a file
+    write: Callable[
+        [NormalisedNetwork, About, Path], None
+    ]  # raises UserError where the network cannot become such a file
     open: Callable[[Path], tuple[Model, About]]  # may run what the file holds: for a file of this process's alone
     about: Callable[[Path], About]  # what any file says of itself; nothing in it runs
 
@@ -96,7 +98,7 @@ def require_onnx() -> None:
     onnxruntime()
 
 
-def write_onnx(model: Trained, about: dict[str, Any], path: Path) -> None:
+def write_onnx(model: NormalisedNetwork, about: dict[str, Any], path: Path) -> None:
     """Writes it, `about` as JSON in its metadata; no node says where its code lies.
 
     Raises:
@@ -162,7 +164,7 @@ def example_images(channels: int) -> torch.Tensor:
     return torch.rand(2, channels, 3 * STRIDE, 4 * STRIDE) * 255
 
 
-def trace_network(model: Trained, channels: int) -> ExportedProgram:
+def trace_network(model: NormalisedNetwork, channels: int) -> ExportedProgram:
     """Returns the network's graph for every batch and size; it names no file and no line of code of this machine.
 
     Raises:
@@ -177,7 +179,7 @@ def trace_network(model: Trained, channels: int) -> ExportedProgram:
     return program
 
 
-def refusal_to_trace(model: Trained, error: Exception) -> UserError:
+def refusal_to_trace(model: NormalisedNetwork, error: Exception) -> UserError:
     """Returns what to tell the user when a network cannot become a graph."""
     name = type(model.network).__name__
     return UserError(
@@ -186,7 +188,7 @@ def refusal_to_trace(model: Trained, error: Exception) -> UserError:
     )
 
 
-def _write_torch_export(model: Trained, about: About, path: Path) -> None:
+def _write_torch_export(model: NormalisedNetwork, about: About, path: Path) -> None:
     program, buffer = trace_network(model, about["channels"]), io.BytesIO()
     with (
         warnings.catch_warnings()
@@ -211,7 +213,7 @@ def _about_torch_export(path: Path) -> About:
         return dict(json.loads(archive.read(name)))
 
 
-def _write_safetensors(model: Trained, about: About, path: Path) -> None:
+def _write_safetensors(model: NormalisedNetwork, about: About, path: Path) -> None:
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     with created(path) as file:
         file.write(safetensors.torch.save(state, {KEY: json.dumps(about)}))
@@ -233,9 +235,9 @@ def _open_safetensors(path: Path) -> tuple[Model, About]:
     if "encoder_weights" in config.model:
         config.model.encoder_weights = None  # those of the file come next
     network = build_network(config, about["channels"], len(about["classes"]))
-    trained = Trained(network, about["normalisation"]["mean"], about["normalisation"]["std"])
+    trained = NormalisedNetwork(network, about["normalisation"]["mean"], about["normalisation"]["std"])
     trained.load_state_dict(state)
-    return trained, about
+    return trained.eval().requires_grad_(False), about
 
 
 FORMATS = {

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from segtrain.data.files.file_names import SPLITS, Name, split_names, taken_apart
+from segtrain.data.files.file_names import SPLIT_OF, Name, split_names, taken_apart
 
 DEPTH = 4  # folders below root in which images and masks may part ways
 LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
@@ -163,7 +163,7 @@ def _part(
         if split and not any("{split}" in folder for folder in tree):
             return
         name = text[len(before) : len(text) - len(after)]
-        files[SPLITS[split.lower()] if split else "", name.replace("{split}", split or "")] = path
+        files[SPLIT_OF[split.lower()] if split else "", name.replace("{split}", split or "")] = path
     if len(files) == len(inner) and files:
         yield Part("/".join(tree), before, after, suffix, files)
 

@@ -12,7 +12,7 @@ from segtrain.app.new.file_samples import FILES, Reader, Sizes, find_sizes, labe
 from segtrain.app.new.layout import Layout, find_layout
 from segtrain.app.new.mask_values import Meaning, class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
-from segtrain.data.files.file_names import SPLITS, Found
+from segtrain.data.files.file_names import SPLIT_OF, Found
 from segtrain.data.likely_groups import Groups, Stack, find_groups, find_prefixes, find_stack
 from segtrain.errors import UserError
 from segtrain.files import text_opened
@@ -155,7 +155,7 @@ def find_lists(root: Path, texts: Sequence[str], images: Mapping[str, str]) -> L
     prefixes: dict[str, str] = {}
     for path in texts:
         pure = PurePosixPath(path)
-        split = SPLITS.get(pure.stem.lower())
+        split = SPLIT_OF.get(pure.stem.lower())
         prefix = _prefix(list(_first_words(root / path)), names) if split and pure.suffix.lower() == ".txt" else None
         if split and prefix is not None:
             found.setdefault(str(pure.parent), {})[split] = path

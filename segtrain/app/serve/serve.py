@@ -191,7 +191,7 @@ def open_view(options: ServeOptions, limit: TimeLimit) -> tuple["PredictionView"
     """
     from segtrain.app.serve.prediction_view import PredictionView, UploadReader
     from segtrain.config.objects import searched
-    from segtrain.model.views import VIEWS
+    from segtrain.model.ensemble import VIEWS
     from segtrain.parts.input_images import Images
     from segtrain.parts.policy import Shifts
     from segtrain.parts.predictor import predictor_of
@@ -220,7 +220,7 @@ def with_views(predictor: "Predictor", views: str, limit: TimeLimit) -> "Predict
 
     What the image is, was asked when it was read: a shift of the page's may lead anywhere.
     """
-    from segtrain.model.views import viewed
+    from segtrain.model.ensemble import viewed
 
     def model(image: "Tensor") -> "Tensor":
         limit.require()

@@ -1,4 +1,4 @@
-"""What ends a training though no line of ours is wrong: memory, shared memory, a loader process that dies."""
+"""Explains what ends a training though no line of ours is wrong: memory, shared memory, a loader process that dies."""
 
 import contextlib
 import os
@@ -13,10 +13,11 @@ from collections.abc import Iterator
 import torch
 
 from segtrain.app.train.assembly import Parts
+from segtrain.config.objects import where
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
-from segtrain.parts.data import named_model, where
+from segtrain.parts.data import named_model
 
 # How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
 NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")
@@ -85,13 +86,13 @@ def _message(error: Exception, parts: Parts) -> str | None:
 
 
 def _leave_children() -> None:
-    """From now on torch's handler does not raise at the end of a loader process: it would, wherever we are by then."""
+    """Keeps torch's handler from raising at the end of a loader process: it would, wherever we are by then."""
     if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _dead(parts: Parts) -> list[int]:
-    """Loader processes that died, or do so now: what they sent breaks off some time before they are gone."""
+    """Returns loader processes that died, or do so now: what they sent breaks off some time before they are gone."""
     end = time.monotonic() + (PATIENCE if parts.data.num_workers else 0)
     while not (dead := parts.data.reading.dead()) and time.monotonic() < end:
         time.sleep(0.05)

@@ -22,7 +22,7 @@ from segtrain.data.files.coco_annotations import (
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import UNKNOWN, Coding
-from segtrain.data.files.patterns import SPLITS
+from segtrain.data.files.samples import PARTS
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
 
@@ -201,10 +201,10 @@ def _parts(root: Path, annotations: str | Mapping[str, str], images: str | Mappi
     if isinstance(annotations, Mapping):
         splits: list[str | None] = list(annotations)
     elif "{split}" in annotations:
-        splits = [split for split in SPLITS if (root / annotations.replace("{split}", split)).is_file()]
+        splits = [split for split in PARTS if (root / annotations.replace("{split}", split)).is_file()]
     else:
         splits = [None]
-    wrong = [split for split in splits if split not in (None, *SPLITS)]
+    wrong = [split for split in splits if split not in (None, *PARTS)]
     if not splits or wrong:
         got = f"the split {some_of([str(split) for split in wrong])}" if wrong else "no such file"
         raise UserError(

@@ -12,8 +12,8 @@ from segtrain.data.files.channels import Colour, dtypes_of, first_image
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.pairs import FileSides, Pair, find_file_sides, find_left_out, pair_files
-from segtrain.data.files.patterns import SPLITS
-from segtrain.data.files.pixels import Header, Pixels, read_coded, read_header, read_mask
+from segtrain.data.files.pixels import Header, read_coded, read_header, read_mask
+from segtrain.data.files.samples import PARTS, Pixels
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
 from segtrain.files import text_of
@@ -266,7 +266,7 @@ class Listed:
 
 
 def _check_splits(lists: Mapping[str, str]) -> None:
-    if not lists or any(split not in SPLITS for split in lists):
+    if not lists or any(split not in PARTS for split in lists):
         raise UserError(
             f"dataset.lists has {', '.join(map(str, lists)) or 'nothing'}; expected a text file below dataset.root for "
             "each of train, val and test, or some of them, such as {train: train.txt, test: test.txt}"

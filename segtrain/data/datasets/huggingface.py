@@ -16,8 +16,8 @@ from segtrain.data.files.channels import Colour
 from segtrain.data.files.digest import MOST_HASHED, Hashes, stamp_files, without_flat
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.patterns import SPLITS
 from segtrain.data.files.pixels import read_coded, read_header
+from segtrain.data.files.samples import PARTS
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
 from segtrain.files import bytes_of, require_regular
@@ -323,7 +323,7 @@ def _tables_of(dataset: Any, splits: Mapping[str, str] | None) -> dict[str, Tabl
     """
     have = dict(dataset) if isinstance(dataset, Mapping) else {}
     if splits is not None:
-        bad = [f"{part}={name}" for part, name in splits.items() if part not in SPLITS or name not in have]
+        bad = [f"{part}={name}" for part, name in splits.items() if part not in PARTS or name not in have]
         if bad or not splits:
             raise UserError(
                 f"dataset.splits names {some_of(bad) or 'nothing'}; expected train, val or test, each with one of the "

@@ -14,8 +14,9 @@ from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_image
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Coding
-from segtrain.data.files.patterns import SPLITS, SUFFIXES
+from segtrain.data.files.patterns import SUFFIXES
 from segtrain.data.files.pixels import read_mask
+from segtrain.data.files.samples import PARTS
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
 
@@ -128,7 +129,7 @@ def _samples(root: Path, images: str, masks: str) -> Iterator[_Sample]:
         raise UserError(f"there is no folder '{root}'; expected {layout}; give dataset.root as it is")
     found = False
     for folder in _visible(root):
-        split = folder.name if folder.name in SPLITS and not (folder / images).is_dir() else None
+        split = folder.name if folder.name in PARTS and not (folder / images).is_dir() else None
         for inner in _visible(folder) if split else [folder]:
             if (inner / images).is_dir() or (inner / masks).is_dir():
                 found = True

@@ -25,7 +25,7 @@ import numpy as np
 from segtrain.data.datasets.contract import Sample, SegmentationDataset
 from segtrain.data.files.digest import Hashes, hash_pixels, is_flat, stamp_files
 from segtrain.data.files.extras import need
-from segtrain.data.files.pixels import Pixels
+from segtrain.data.files.samples import Pixels
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, require_regular, write_whole
 

@@ -14,7 +14,8 @@ from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_fi
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.pairs import Pair, find_file_sides, find_left_out, pair_files
-from segtrain.data.files.pixels import Picture, Pixels
+from segtrain.data.files.pixels import Picture
+from segtrain.data.files.samples import Pixels
 from segtrain.data.files.tiff_pages import PAGES, PageLayout, read_codes, read_page_layout, read_pixels
 from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from segtrain.data.files.pixels import Picture, Pixels, read_header, read_picture, with_channels
+from segtrain.data.files.pixels import Picture, read_header, read_picture, with_channels
+from segtrain.data.files.samples import Pixels
 from segtrain.errors import UserError, is_noting, refuse
 
 DEPTHS = (

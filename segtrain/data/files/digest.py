@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.data.files.samples import Pixels
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8, opened
 
-Pixels = np.ndarray[Any, Any]
 Hashes = list[bytes | None]
 MOST_HASHED = 20_000  # samples that are hashed at the start where no fingerprint has read them: about .1 ms each
 MOST_VALUES = 1 << 28  # values that are decoded for that, of images that are no files: some 5 s

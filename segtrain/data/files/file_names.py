@@ -6,23 +6,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from segtrain.data.files.patterns import LOOKALIKES, SUFFIXES
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.folders import walk_folders
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
-OF_TRAIN, OF_VAL, OF_TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
-SPLITS = {word: words[0] for words in (OF_TRAIN, OF_VAL, OF_TEST) for word in words}
+SPLIT_OF = {part: part for part in PARTS} | LOOKALIKES  # a word in a name -> the split that it says
 
 # What names of folders and files say of what is in them.
 MASK_WORDS = ("mask", "label", "annot", "gt", "groundtruth", "ground_truth", "truth", "seg", "manual", "target")
 IMAGE_WORDS = ("image", "img", "photo", "picture", "scan", "raw", "input", "original", "tissue")
-SPLIT = re.compile(
-    rf"^(?P<before>.*?)(?P<split>{'|'.join(sorted(SPLITS, key=len, reverse=True))})"
+SPLIT_FOLDER = re.compile(
+    rf"^(?P<before>.*?)(?P<split>{'|'.join(sorted(SPLIT_OF, key=len, reverse=True))})"
     rf"(?P<after>[_\-. ].*|\d{{4}}|s?|(?:{'|'.join((*MASK_WORDS, *IMAGE_WORDS))}).*)$",
     re.IGNORECASE,
 )
-
-
 MOST_NAMED = 8  # names of folders with one split in them, such as images_train and train_masks; more name patients
 
 
@@ -63,7 +61,7 @@ def find_files(root: Path) -> Found:
     for folder, names in walk_folders(root):
         where = folder.relative_to(root)
         for name in names if "__MACOSX" not in where.parts else ():
-            (pictures if name.lower().endswith(PICTURES) else others).append((where / name).as_posix())
+            (pictures if name.lower().endswith(SUFFIXES) else others).append((where / name).as_posix())
     if not pictures and not others:
         raise UserError(f"'{root}' holds no file; expected images with their masks somewhere below it; put them there")
     return Found(tuple(sorted(pictures)), tuple(sorted(others)))
@@ -92,7 +90,7 @@ def taken_apart(path: str, splits: bool = True) -> Name:
     pure = PurePosixPath(path)
     folders, split = [], None
     for folder in pure.parts[:-1]:
-        found = SPLIT.match(folder) if splits and split is None else None
+        found = SPLIT_FOLDER.match(folder) if splits and split is None else None
         if found and (not found["before"] or found["before"][-1] in "_-. "):
             split = found["split"]
             folders.append(f"{found['before']}{{split}}{found['after']}")

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from segtrain.counted import some_of
-from segtrain.data.files.pixels import Pixels
-from segtrain.data.files.samples import IGNORE_INDEX, RGB, colours
+from segtrain.data.files.samples import IGNORE_INDEX, RGB, Pixels, colours
 from segtrain.data.files.tiff_tags import Where
 from segtrain.errors import UserError, remark
 

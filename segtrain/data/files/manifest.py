@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segtrain.data.files.columns import Codes, NameColumn
-from segtrain.data.files.patterns import LOOKALIKES, SPLITS
+from segtrain.data.files.patterns import LOOKALIKES
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, opened, text_opened
 
@@ -292,15 +293,15 @@ def _path(manifest: Manifest, row: int, role: str, cell: str, outside: bool) -> 
 
 
 def _splits(manifest: Manifest, first: int, cells: Sequence[str]) -> list[str | None]:
-    unknown = {*cells} - {*SPLITS, ""}
+    unknown = {*cells} - {*PARTS, ""}
     if unknown:
         row = min(cells.index(cell) for cell in unknown)
         said = cells[row].casefold()
         near = LOOKALIKES.get(said, said)
-        hint = f"did you mean {near}? " if near in SPLITS else ""
+        hint = f"did you mean {near}? " if near in PARTS else ""
         raise manifest.error(
             first + row,
-            f"the split is '{cells[row]}'; expected {', '.join(SPLITS)}, or nothing where it is to be drawn; {hint}"
+            f"the split is '{cells[row]}'; expected {', '.join(PARTS)}, or nothing where it is to be drawn; {hint}"
             "mend it, or give dataset.columns.split=null to draw all",
         )
     return [cell or None for cell in cells]

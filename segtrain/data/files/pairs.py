@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.counted import some_of
-from segtrain.data.files.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, way_out
+from segtrain.data.files.patterns import LOOKALIKES, SUFFIXES, Pattern, way_out
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError, refuse, remark
 from segtrain.folders import files_below
 
@@ -131,7 +132,7 @@ def _in_folders(root: Path, texts: Mapping[str, str]) -> list[FileSides]:
     layout = f"{root / images} with {root / masks}, or {root / 'train' / images} with {root / 'train' / masks}"
     _need_folder(root, layout)
     _refuse_lookalikes([folder for folder in root.iterdir() if (folder / images).is_dir()])
-    inner = [split for split in SPLITS if (root / split).is_dir()]
+    inner = [split for split in PARTS if (root / split).is_dir()]
     if (root / images).is_dir():
         if any((root / split / images).is_dir() for split in inner):
             raise UserError(f"'{root}' is laid out twice; expected either {layout}; got both; move one away")
@@ -178,7 +179,7 @@ def _refuse_lookalikes(folders: Sequence[Path]) -> None:
     for folder in sorted(folders):
         name = folder.name.casefold()
         split = LOOKALIKES.get(name, name)
-        if split in SPLITS and folder.name != split:
+        if split in PARTS and folder.name != split:
             raise UserError(
                 f"folder '{folder}' would not be taken as a split; expected the names train, val and test; "
                 f"rename it to '{split}'"
@@ -188,7 +189,7 @@ def _refuse_lookalikes(folders: Sequence[Path]) -> None:
 def _split_of(name: str) -> str | None:
     first, slash, _ = name.casefold().partition("/")
     split = LOOKALIKES.get(first, first)
-    return split if slash and split in SPLITS else None
+    return split if slash and split in PARTS else None
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.counted import some_of
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.folders import files_below
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
-SPLITS = ("train", "val", "test")
 LOOKALIKES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 # What is not read, though some take it for images: ending -> what it is, and the way out.
@@ -31,10 +31,10 @@ UNREAD = {
 }
 SCANS = dict.fromkeys((".nii", ".gz", ".dcm"), SCAN)
 ANY_SUFFIX = "(?i:" + "|".join(re.escape(suffix) for suffix in SUFFIXES) + ")"
-SPLIT = "(?i:" + "|".join((*LOOKALIKES, *SPLITS)) + ")"
+SPLIT = "(?i:" + "|".join((*LOOKALIKES, *PARTS)) + ")"
 FIELDS = {"id": ".+", "folder": ".+", "split": SPLIT}
 CASE_FIELDS = {"{id}": "(?P<id>[^/]+?)", "{split}": f"(?P<split>{SPLIT})", "*": "[^/]*"}
-Found = dict[tuple[str | None, str], Path]  # (split, patient) -> what fits a pattern
+CaseFiles = dict[tuple[str | None, str], Path]  # (split, patient) -> what fits a pattern
 
 
 class Pattern:
@@ -178,7 +178,7 @@ def find_cases(root: Path, images: Sequence[str], labels: str, leave_out: bool =
     return Cases(sorted(cases, key=lambda case: case.id), tuple(alone))
 
 
-def _refuse_alone(patterns: Sequence[str], sides: Sequence[Found]) -> None:
+def _refuse_alone(patterns: Sequence[str], sides: Sequence[CaseFiles]) -> None:
     for pattern, paths in zip(patterns, sides, strict=True):
         for other in sides:
             alone = [str(path) for key, path in other.items() if key not in paths]
@@ -226,9 +226,9 @@ def _fitting(root: Path, pattern: str) -> list[Path]:
     ]
 
 
-def _by_place(root: Path, pattern: str, paths: Sequence[Path]) -> Found:
+def _by_place(root: Path, pattern: str, paths: Sequence[Path]) -> CaseFiles:
     """Returns what fits the pattern, by split and patient."""
-    expression, found = _case_expression(pattern), Found()
+    expression, found = _case_expression(pattern), CaseFiles()
     for path in paths:
         fits = expression.fullmatch(path.relative_to(root).as_posix())
         assert fits is not None

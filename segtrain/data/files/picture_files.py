@@ -21,10 +21,10 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from segtrain.data.files.samples import Pixels
 from segtrain.data.files.tiff_tags import require_strips, require_tile, taken_by_tags
 from segtrain.errors import UserError
 
-Pixels = np.ndarray[Any, Any]
 JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with smaller ones behind it, as phones save; the first is the picture
 GREY_MODES = {"1", "L", "LA", "La", "I", "F"}  # beside these "I;16" and its kin; all other PIL modes are in colour
 ORIENTATION = 0x0112  # EXIF tag: 1 as stored, 2 to 8 the turns and mirrorings of `upright`

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,6 +33,7 @@ from segtrain.data.files.picture_files import (
     require_whole,
     upright,
 )
+from segtrain.data.files.samples import Pixels
 from segtrain.data.files.tiff_tags import (
     NODATA,
     SAMPLE_FORMAT,
@@ -50,8 +51,6 @@ from segtrain.data.files.tiff_tags import (
 from segtrain.errors import UserError, is_hearing, remark
 from segtrain.files import bytes_of, opened
 from segtrain.padding import refusal_of_grown
-
-Pixels = np.ndarray[Any, Any]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")  # in PIL's words, by content: the extension does not count
 MOST_PIXELS = 2 * 89_478_485  # where PIL itself stops: 2 * Image.MAX_IMAGE_PIXELS, half a gigabyte of RGB

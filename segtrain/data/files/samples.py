@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+Pixels = np.ndarray[Any, Any]
 RGB = tuple[int, int, int]
+
+PARTS = ("train", "val", "test")  # of a split
 
 IGNORE_INDEX = 255  # the label that no loss and no metric counts; the highest that uint8 holds
 
@@ -29,7 +32,7 @@ class Sample(NamedTuple):
     the order of the dataset's `classes`, or its `ignore_index`.
     """
 
-    image: np.ndarray[Any, Any]
+    image: Pixels
     mask: np.ndarray[Any, np.dtype[np.uint8]]
 
 

@@ -12,15 +12,8 @@ import numpy as np
 
 from segtrain.data.files.extras import need
 from segtrain.data.files.picture_files import refuse_lost_alpha
-from segtrain.data.files.pixels import (
-    MOST_PIXELS,
-    Coded,
-    Picture,
-    Pixels,
-    read_coded,
-    read_header,
-    read_picture,
-)
+from segtrain.data.files.pixels import MOST_PIXELS, Coded, Picture, read_coded, read_header, read_picture
+from segtrain.data.files.samples import Pixels
 from segtrain.data.files.tiff_tags import (
     NODATA,
     WHITE_IS_ZERO,

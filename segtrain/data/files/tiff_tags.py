@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from segtrain.data.files.samples import IGNORE_INDEX, Sample
+from segtrain.data.files.samples import IGNORE_INDEX, Pixels, Sample
 from segtrain.errors import UserError, remark
 from segtrain.files import opened
 
-Pixels = np.ndarray[Any, Any]
 Where = np.ndarray[Any, np.dtype[np.bool_]]
 NODATA = 42113  # Source: GDAL's GTiff driver, "GDAL_NODATA": the value as text
 SAID = (

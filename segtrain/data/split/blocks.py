@@ -1,11 +1,11 @@
 """Splits into slabs of neighbours with a gap between them."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from segtrain.counted import counted
+from segtrain.data.files.file_names import natural
 from segtrain.data.split.parts import (
     Indices,
     Split,
@@ -77,7 +77,7 @@ class Blocks:
             layout = self._layout(len(stack), {part: samples_for(self._shares[part], len(stack)) for part in cut})
             if name is not None:
                 _require_room(name, len(stack), layout)
-            for part, samples in _slabs(sorted(stack, key=lambda i: _natural(ids[i])), layout).items():
+            for part, samples in _slabs(sorted(stack, key=lambda i: (natural(ids[i]), ids[i])), layout).items():
                 taken[part] += samples
         for part in (*cut, "train"):
             parts[part] = np.array(taken[part], np.int64)
@@ -133,8 +133,3 @@ def _slabs(samples: Sequence[int], layout: Sequence[tuple[str, int]]) -> dict[st
         taken[part] += samples[start : start + number]
         start += number
     return taken
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    pieces = re.split(r"(\d+)", name)  # text and digits in turn, so positions compare like with like
-    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name

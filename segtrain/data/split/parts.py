@@ -14,10 +14,10 @@ import numpy as np
 
 from segtrain.counted import counted
 from segtrain.data.files.columns import Codes, as_codes
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
 
-PARTS = ("train", "val", "test")
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 SEQUENCE = "one sequence"  # the group of all samples that are cut as one
 Twins = Sequence[Sequence[int]]  # samples of the same image, which belong into one part

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
-from segtrain.parts.data_module import build_data
+from segtrain.parts.feeding import Feeding, build_data
 from tests.conftest import SMALL, CommandLine
 
 pytest.importorskip("litdata")

@@ -25,7 +25,7 @@ from segtrain.config.objects import conf_dir
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.data import named_model
 from segtrain.parts.network import build_network
 from segtrain.parts.onnx_file import open_onnx
@@ -290,7 +290,8 @@ def test_architectures_agree_at_every_size(name: str, composed: Callable[..., Di
     other = ["model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels"]
     torch.manual_seed(0)
     typed = other if name == "PSPNet" else [f"model={name}"]
-    model = Trained(build_network(composed(*typed, *encoder), 1, 4), [100.0], [50.0])
+    model = NormalisedNetwork(build_network(composed(*typed, *encoder), 1, 4), [100.0], [50.0])
+    model.eval().requires_grad_(False)
     about = {"classes": list("abcd"), "palette": [], "channels": 1, "ignore_index": 255, "stride": 32}
     write_onnx(model, about, tmp_path / "model.onnx")
     found = measure_agreement(model, open_onnx(tmp_path / "model.onnx")[0], 1, 32)
@@ -299,12 +300,12 @@ def test_architectures_agree_at_every_size(name: str, composed: Callable[..., Di
 
 
 @pytest.fixture
-def model() -> Trained:
+def model() -> NormalisedNetwork:
     torch.manual_seed(0)
-    return Trained(nn.Conv2d(2, 3, 3, padding=1), [100.0, 10.0], [50.0, 5.0])
+    return NormalisedNetwork(nn.Conv2d(2, 3, 3, padding=1), [100.0, 10.0], [50.0, 5.0]).eval().requires_grad_(False)
 
 
-def test_the_same_network_agrees_fully(model: Trained) -> None:
+def test_the_same_network_agrees_fully(model: NormalisedNetwork) -> None:
     found = measure_agreement(model, model, 2, 32)
     assert [(one.absolute, one.relative, one.labels) for one in found] == [(0, 0, 1)] * len(compared_sizes(32))
     shapes = {one.shape for one in found}
@@ -325,23 +326,23 @@ WRONG: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("how", WRONG)
-def test_another_result_is_refused(model: Trained, how: str) -> None:
+def test_another_result_is_refused(model: NormalisedNetwork, how: str) -> None:
     with pytest.raises(UserError, match="computes something else than the network"):
         measure_agreement(model, lambda images: WRONG[how](model(images)), 2, 32)
 
 
-def test_other_labels_are_refused_though_the_logits_are_near(model: Trained) -> None:
+def test_other_labels_are_refused_though_the_logits_are_near(model: NormalisedNetwork) -> None:
     """Two classes whose logits are equal but for less than the tolerance."""
     near = nn.Conv2d(2, 2, 1)
     with torch.no_grad():
         near.weight.fill_(1.0)
         near.bias.copy_(torch.tensor([0.0, 1e-5]))  # type: ignore[union-attr]
-    twins = Trained(near, [0.0, 0.0], [1.0, 1.0])
+    twins = NormalisedNetwork(near, [0.0, 0.0], [1.0, 1.0]).eval().requires_grad_(False)
     with pytest.raises(UserError, match=r"0\.0000% of labels agree"):
         measure_agreement(twins, lambda images: twins(images).flip(1), 2, 32)
 
 
-def test_a_file_that_does_not_run_is_told(model: Trained) -> None:
+def test_a_file_that_does_not_run_is_told(model: NormalisedNetwork) -> None:
     def broken(images: Tensor) -> Tensor:
         raise RuntimeError("no kernel")
 

@@ -20,7 +20,7 @@ from segtrain.app.train.recorder import Every, Recorder
 from segtrain.config.objects import build, conf_dir
 from segtrain.interrupts import Stopped
 from segtrain.model.module import Segmentation
-from segtrain.parts.cached import Feeding
+from segtrain.parts.feeding import Feeding
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segtrain.app.train.try_network import LARGEST, is_tried, try_network
+from segtrain.app.train.assembly import LARGEST, is_tried, try_network
 from segtrain.errors import UserError
 
 SHIPPED = {"_target_": "segmentation_models_pytorch.Unet", "encoder_name": "resnet18", "encoder_weights": None}

@@ -1,4 +1,4 @@
-"""What is measured of an image beside its confusion matrix: surfaces, calibration, and the labels for its picture."""
+"""Measures images beside their confusion matrices: surfaces, calibration, and how sure each score is."""
 
 import math
 import zlib
@@ -6,20 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
+from segtrain.app.evaluate.data import Data
+from segtrain.model.bootstrap import LEAST, Interval
 from segtrain.model.calibration import Calibration
-from segtrain.model.empties import as_counted
 from segtrain.model.ensemble import log_probabilities
+from segtrain.model.intervals import of_distances, of_means, of_scores
+from segtrain.model.metrics import as_counted, seen_on_empty
 from segtrain.model.surface import DISTANCES, surface_scores
+from segtrain.parts.data import build_groups
 from segtrain.parts.evaluation import Image
 from segtrain.parts.trained_run import Loaded
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]
+Intervals = dict[str, Interval]
 
 
 class Details:
-    """Image after image; predicted labels are kept deflated, a few KB an image."""
+    """Measures image after image; predicted labels are kept deflated, a few KB an image."""
 
     def __init__(self, loaded: Loaded, wanted: DictConfig, spacing: Callable[[int], Sequence[float]] | None) -> None:
         """Nothing measured yet; `spacing` is the dataset's own, in mm, which the one that is typed goes before."""
@@ -34,7 +41,7 @@ class Details:
         self._preds: dict[int, tuple[bytes, tuple[int, ...]]] = {}
 
     def add(self, image: Image) -> None:
-        """Measure one."""
+        """Measures one image."""
         pred, mask = image.pred.numpy(), image.mask.numpy()
         probabilities = log_probabilities(image.logits[None])[0].exp().numpy()
         self.calibration.add(probabilities, mask, self.ignore_index)
@@ -52,13 +59,13 @@ class Details:
             )
 
     def pred(self, index: int) -> Labels:
-        """The predicted labels (H, W) of a sample."""
+        """Returns the predicted labels (H, W) of a sample."""
         packed, shape = self._preds[index]
         return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
 
 
 class Table(NamedTuple):
-    """Surface scores as they count in means over images: the score of a rightly empty image, or class, is 1.
+    """Holds surface scores as they count in means over images: the score of a rightly empty image, or class, is 1.
 
     Distances have no such value, as there is no outline: they are NaN there, and left out, as MONAI does. A network
     that predicts what is not there gains nothing by it: its distance is the image's diagonal. An image without a
@@ -70,7 +77,7 @@ class Table(NamedTuple):
 
     @property
     def distances(self) -> np.ndarray:
-        """Which of the keys are distances, (keys,) bool."""
+        """Says which of the keys are distances, (keys,) bool."""
         return np.array([key.partition("/")[0] in DISTANCES for key in self.keys], bool)
 
     def means(self) -> dict[str, float]:
@@ -94,3 +101,64 @@ def surface_table(surfaces: Sequence[Mapping[str, float]], pixels: Sequence[int]
     shares = ~table.distances
     table.values[:, shares] = as_counted(table.values[:, shares], np.array(pixels))
     return table
+
+
+def score_intervals(
+    matrices: Sequence[Tensor],
+    surfaces: Table,
+    farthest: float,
+    classes: Sequence[str],
+    groups: Sequence[str],
+    *,
+    draws: int,
+    seed: int,
+) -> Intervals:
+    """Returns intervals by key as in `metrics.scores`, `averages` and `surface_scores`; none without draws.
+
+    A score that too few groups carry has an interval of NaN: `missing_intervals` says so. Rates of false positives,
+    whose number of images stands beside them, have one where enough images are empty.
+
+    Args:
+        matrices: confusion matrices (C, C) of images, rows truth.
+        surfaces: of the same images; no key where they were not measured.
+        farthest: largest distance that an image has room for.
+        classes: C names.
+        groups: of each image.
+        draws, seed: of the images.
+    """
+    if not draws:
+        return {}
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "groups": groups}
+    whole = torch.stack(list(matrices))
+    found = of_scores(whole.numpy(), classes, **options)
+    seen = seen_on_empty(whole, classes)
+    rates = of_distances(np.stack(list(seen.values()), 1), 1.0, **options)  # a high one is the failure
+    found |= {f"false_positive_rate{end}": rate for end, rate in zip(seen, rates, strict=True) if rate.low == rate.low}
+    if surfaces.keys:
+        far = surfaces.distances
+        keys = np.array(surfaces.keys)
+        found |= dict(zip(keys[~far].tolist(), of_means(surfaces.values[:, ~far], **options), strict=True))
+        found |= dict(zip(keys[far].tolist(), of_distances(surfaces.values[:, far], farthest, **options), strict=True))
+    return found
+
+
+def missing_intervals(found: Intervals, scores: Mapping[str, float], groups: int) -> list[str]:
+    """Returns one sentence about the scores that are known and have no interval; none where there is no such score."""
+    lacking = [key for key, pair in found.items() if math.isnan(pair.low) and not math.isnan(scores[key])]
+    if not lacking:
+        return []
+    if groups < LEAST:
+        which = "No score has an interval"
+    else:
+        of = dict.fromkeys(key.partition("/")[2] or "the mean of classes" for key in lacking)
+        which = f"{len(lacking)} scores have no interval ({', '.join(of)})"
+    return [
+        f"{which}: fewer than {LEAST:g} independent images or groups (patients) carry it, of {groups} in "
+        "all; of so few no method holds the truth as often as it says."
+    ]
+
+
+def groups_of(data: Data, indices: Sequence[int]) -> list[str]:
+    """Returns the group of each sample, as the run's split.json has it of test samples."""
+    groups = build_groups(data.config, data.dataset)
+    return [str(groups[index]) for index in indices]

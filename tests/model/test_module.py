@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from segtrain.errors import UserError
-from segtrain.model import finetune
+from segtrain.model.module import hold_encoder, parameter_groups, scale_encoder_lr
 
 
 class Small(nn.Module):
@@ -35,14 +35,14 @@ def test_held_still_neither_weights_nor_statistics_move_and_then_they_do(optimiz
     network = Small()
     descent = optimizer(network.parameters(), lr=0.1, weight_decay=0.1)
     before = copy.deepcopy(network.state_dict())
-    finetune.hold(network.encoder, True)
+    hold_encoder(network.encoder, True)
     step(network, descent)
     after = network.state_dict()
     assert all(torch.equal(before[name], after[name]) is name.startswith("encoder") for name in before)
     network.eval()  # an evaluation comes between, after which Lightning sets each module's mode as it was
     network.train()
     network.encoder.eval()
-    finetune.hold(network.encoder, False)
+    hold_encoder(network.encoder, False)
     assert all(module.training for module in network.modules())
     step(network, descent)
     assert all(not torch.equal(before[name], value) for name, value in network.state_dict().items())
@@ -50,9 +50,9 @@ def test_held_still_neither_weights_nor_statistics_move_and_then_they_do(optimiz
 
 def test_the_encoder_has_a_group_of_its_own_only_where_its_lr_is_another() -> None:
     network, extra = Small(), nn.Conv2d(2, 2, 1)
-    assert [id(p) for p in finetune.groups(network, [], 1.0)] == [id(p) for p in network.parameters()]
-    optimizer = torch.optim.SGD(finetune.groups(network, extra.parameters(), 0.1), lr=0.5)
-    finetune.scale_last(optimizer, 0.1)
+    assert [id(p) for p in parameter_groups(network, [], 1.0)] == [id(p) for p in network.parameters()]
+    optimizer = torch.optim.SGD(parameter_groups(network, extra.parameters(), 0.1), lr=0.5)
+    scale_encoder_lr(optimizer, 0.1)
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.05]
     ids = [{id(p) for p in group["params"]} for group in optimizer.param_groups]
     assert ids[1] == {id(p) for p in network.encoder.parameters()}
@@ -61,4 +61,4 @@ def test_the_encoder_has_a_group_of_its_own_only_where_its_lr_is_another() -> No
 
 def test_a_network_without_an_encoder_is_named() -> None:
     with pytest.raises(UserError, match=r"encoder_lr=0.1 is about the network's encoder.*got Conv2d without one"):
-        finetune.groups(nn.Conv2d(1, 2, 1), [], 0.1)
+        parameter_groups(nn.Conv2d(1, 2, 1), [], 0.1)

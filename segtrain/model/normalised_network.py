@@ -1,4 +1,4 @@
-"""A network as it came out of training: with its normalisation, for images as stored."""
+"""Holds a network behind its normalisation: the one class that is trained, evaluated, exported and served."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 
-class Trained(nn.Module):
-    """A network behind its normalisation, in evaluation mode, without gradients.
+class NormalisedNetwork(nn.Module):
+    """Normalises images as they are stored, and applies a network to them.
 
-    Its state has the keys of `segtrain.model.module.Segmentation`: network.*, mean, std.
+    Its state has the keys network.*, mean and std.
     """
 
     mean: Tensor
@@ -21,13 +21,11 @@ class Trained(nn.Module):
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
-        self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (N, classes, H, W) of images (N, C, H, W) as stored: uint8 or float, not yet normalised.
+        """Returns logits (N, classes, H, W) of images (N, C, H, W) as stored: uint8 or float, not yet normalised.
 
-        The very operations of training's module, so that the bits are the same. H and W are multiples of the stride.
-        A network for two classes may have one logit a pixel, (N, 1, H, W).
+        H and W are multiples of the stride. A network for two classes may have one logit a pixel, (N, 1, H, W).
         """
         image = (image.float() - self.mean) / self.std
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))

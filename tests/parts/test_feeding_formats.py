@@ -14,8 +14,8 @@ from segtrain.config.objects import composed
 from segtrain.data.datasets import csv_manifest
 from segtrain.data.statistics import count_classes, find_labels, images_looked_at, measure_mean_and_std
 from segtrain.errors import UserError
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
+from segtrain.parts.feeding import Feeding
 from segtrain.spread import spread
 from tests.data.datasets.test_contract import formats, given_values
 

@@ -14,8 +14,8 @@ from segtrain.config.objects import composed
 from segtrain.data import cache
 from segtrain.data.statistics import images_looked_at, measure_mean_and_std
 from segtrain.errors import UserError
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
+from segtrain.parts.feeding import Feeding
 from tests.conftest import SMALL, CommandLine
 
 SAME = ("metrics.csv", "per_image.csv", "results.json", "checkpoints/best.safetensors")
@@ -193,7 +193,7 @@ def _builds(folder: str, log: str) -> None:
             file.write("built\n")
         return pack(*arguments)  # type: ignore[arg-type]
 
-    pack, cache_module = cache.pack_samples, __import__("segtrain.parts.cached", fromlist=["pack"])
+    pack, cache_module = cache.pack_samples, __import__("segtrain.parts.feeding", fromlist=["pack"])
     cache_module.pack = noted
     feeding = Feeding(config, build_dataset(config))
     assert feeding.dataset.read(3).mask.shape == (64, 64)

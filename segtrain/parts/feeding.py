@@ -1,4 +1,7 @@
-"""What is worked out of a data set once and kept beside the runs, for all that train on it: `outputs/cache/`."""
+"""Feeds a training: its data, what is worked out of them once, and the data module and the loss made of these.
+
+What is worked out is kept beside the runs, in `outputs/cache/`, for all that train on the same data.
+"""
 
 import hashlib
 import json
@@ -11,11 +14,15 @@ from typing import Any, cast
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
+from torch import nn
 
+from segtrain.config.objects import build, where
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples, reading_code, stamp_of
 from segtrain.data.cautions import scales_caution
+from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_one_dtype, spacings_of, span_of
+from segtrain.data.split import Split
 from segtrain.data.statistics import (
     Counts,
     class_weights,
@@ -27,6 +34,11 @@ from segtrain.data.statistics import (
 )
 from segtrain.errors import UserError
 from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
+from segtrain.interrupts import leave_to_parent
+from segtrain.parts.data import build_split
+from segtrain.parts.limits import samples_of
+from segtrain.parts.policy import build_schedule
+from segtrain.parts.training_crop import least_size
 from segtrain.runs.lock import InUse, Lock
 from segtrain.screen import Screen
 
@@ -34,7 +46,7 @@ WAIT = 0.2  # seconds between two looks at what another process is building
 
 
 class Feeding:
-    """The data as training reads them, and what must be known of them, kept by fingerprint."""
+    """Holds the data as training reads them, and what must be known of them, kept by fingerprint."""
 
     def __init__(self, config: DictConfig, dataset: SegmentationDataset) -> None:
         """Of the dataset that the config describes; `fingerprint` is that of its files."""
@@ -46,7 +58,7 @@ class Feeding:
         self.dataset = self._cached(config.data.cache, dataset)
 
     def statistics(self, train: Sequence[int]) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation a channel of the training images."""
+        """Returns mean and standard deviation a channel of the training images."""
         mean, std = self._looked(train)[:2]
         return mean, std
 
@@ -78,7 +90,7 @@ class Feeding:
         return found
 
     def _measured(self, train: Sequence[int]) -> list[Any]:
-        """Mean, standard deviation, the meaning of the pixels and the caution about their scales, in one pass."""
+        """Returns mean, standard deviation, the meaning of the pixels and the caution about scales, in one pass."""
         spans: list[Span] = []
         chosen = images_looked_at(train)
         mean, std = measure_mean_and_std(self.dataset, chosen, lambda image: spans.append(span_of(image)))
@@ -88,12 +100,12 @@ class Feeding:
         return [mean, std, meaning, scales_caution(spans, names)]
 
     def class_weights(self, kind: str, train: Sequence[int]) -> list[float]:
-        """Weights a class, from the training masks."""
+        """Returns weights a class, from the training masks."""
         counts = Counts(*self._once("counts", train, lambda: count_classes(self.dataset, train)))
         return class_weights(kind, counts, self.dataset.classes)
 
     def sampling(self, kind: str, train: Sequence[int]) -> list[float] | None:
-        """How often each training sample comes; None: all alike.
+        """Returns how often each training sample comes; None: all alike.
 
         Raises:
             UserError: the dataset has no weights, or none above 0 in training.
@@ -143,7 +155,7 @@ class Feeding:
             put(temporary, self.folder / INDEX)  # last: it says that all of it is there
 
     def _once(self, what: str, samples: Sequence[int], work: Callable[[], Any]) -> Any:
-        """What is worked out of these samples: kept by their indices, and by their stamps where they have any."""
+        """Returns what is worked out of these samples, kept by their indices, and by stamps where they have any."""
         known = hashlib.blake2b(np.asarray(samples, np.int64).tobytes(), digest_size=10)
         if hasattr(self.dataset, "stamp"):
             known.update(np.array([stamp_of(self.dataset, int(i)) for i in samples], np.uint64).tobytes())
@@ -161,6 +173,35 @@ class Feeding:
                         build()
             except InUse:
                 time.sleep(WAIT)
+
+
+def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:
+    """Returns the data module, its policy built; without a split that of the config is assigned."""
+    dataset = feeding.dataset
+    split = split or build_split(config, dataset)
+    return DataModule(
+        dataset,
+        split,
+        build_schedule(config, dataset, split),
+        seed=config.seed,
+        batch_size=config.data.batch_size,
+        steps_per_epoch=config.data.steps_per_epoch,
+        num_workers=config.data.num_workers,
+        weights=feeding.sampling(config.data.sampling, split.train),
+        in_worker=leave_to_parent,
+        least=least_size(config),
+        validated=samples_of(config, split.val, "val"),
+        tested=samples_of(config, split.test),
+    )
+
+
+def build_loss(config: DictConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
+    """Returns the loss; class weights that are asked for by name are those of the samples `train`."""
+    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
+    weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
+    ignore_index = feeding.dataset.ignore_index
+    loss: nn.Module = build(config.loss, where(config, "loss"), ignore_index=ignore_index, **weights)
+    return loss
 
 
 @contextmanager
