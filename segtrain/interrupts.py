@@ -21,7 +21,7 @@ class Stopped(BaseException):
     """Says that the process was asked to stop; `status` is its exit status, 130 for Ctrl-C and 143 for the others."""
 
     def __init__(self, number: int) -> None:
-        """Is raised by the signal of that number."""
+        """Takes the number of the signal."""
         super().__init__(signal.Signals(number).name)
         self.status = 130 if number == signal.SIGINT else 143
 
