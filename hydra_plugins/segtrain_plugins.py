@@ -1,4 +1,4 @@
-"""Where Hydra looks for launchers and sweepers; it imports this at every start, so nothing heavy stands here."""
+"""Holds the launcher and the sweepers that Hydra finds here; it imports this at every start, so nothing is heavy."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,37 +11,49 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
+    from segtrain.app.sweep.plan import Composer
+    from segtrain.app.sweep.processes import Limits
+
 
 class ProcessLauncher(Launcher):
-    """Jobs in processes of their own: see `segtrain.app.sweep.processes`."""
+    """Runs jobs in processes of their own: see `segtrain.app.sweep.processes`."""
 
     def __init__(self, n_jobs: int | None = None, timeout: float | None = None, retries: int = 0) -> None:
-        """Take the values of conf/hydra/launcher/processes.yaml."""
+        """Takes the values of conf/hydra/launcher/processes.yaml."""
         self.n_jobs, self.timeout, self.retries = n_jobs, timeout, retries
 
     def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
-        """Hydra's hook."""
+        """Keeps what jobs are composed from: Hydra's hook."""
         self.context, self.config = hydra_context, config
 
+    @property
+    def limits(self) -> "Limits":
+        """Returns how many jobs run at a time, for how long, and how often each is tried again."""
+        from segtrain.app.sweep.processes import Limits
+
+        return Limits(self.n_jobs, self.timeout, self.retries)
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run them, and return when the last one has ended."""
+        """Runs the jobs, and returns when the last one has ended."""
+        from segtrain.app.sweep.plan import Composer
         from segtrain.app.sweep.processes import launch
 
-        return launch(self, job_overrides, initial_job_idx)
+        composer = Composer(self.context.config_loader, self.config)
+        return launch(composer, self.limits, job_overrides, initial_job_idx)
 
 
 class GridSweeper(Sweeper):
-    """Every combination, and zipped arms, all arms of a seed first: see `segtrain.app.sweep.sweep`."""
+    """Runs every combination, and zipped arms, all arms of a seed first: see `segtrain.app.sweep.sweep`."""
 
     config: "DictConfig"
     launcher: Launcher
 
     def __init__(self, params: Any) -> None:
-        """Take the values of a file in conf/sweep."""
+        """Takes the values of a file in conf/sweep."""
         self.params = params
 
     def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
-        """Hydra's hook."""
+        """Makes the launcher that the config names: Hydra's hook."""
         from hydra.core.hydra_config import HydraConfig
         from hydra.core.plugins import Plugins
 
@@ -53,15 +65,29 @@ class GridSweeper(Sweeper):
             hydra_context=hydra_context, task_function=work, config=config
         )
 
+    @property
+    def composer(self) -> "Composer":
+        """Returns the composer of the jobs' configs."""
+        from segtrain.app.sweep.plan import Composer
+
+        return Composer(self.context.config_loader, self.config)
+
+    @property
+    def limits(self) -> "Limits | None":
+        """Returns the limits of jobs that run on this machine; None where another engine's launcher runs them."""
+        return self.launcher.limits if isinstance(self.launcher, ProcessLauncher) else None
+
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs that params and arguments describe."""
+        """Runs the jobs that params and arguments describe."""
+        from omegaconf import OmegaConf
+
         from segtrain.app.sweep.sweep import sweep
 
-        sweep(self, arguments)
+        sweep(self.composer, OmegaConf.to_container(self.params), arguments, self.limits or self.launcher)
 
 
 class OptunaSweeper(GridSweeper):
-    """A search with Optuna: see `segtrain.app.sweep.search`."""
+    """Searches with Optuna: see `segtrain.app.sweep.search`."""
 
     def __init__(
         self,
@@ -72,14 +98,17 @@ class OptunaSweeper(GridSweeper):
         seed: int | None = 0,
         storage: str | None = None,
     ) -> None:
-        """Take the values of conf/hydra/sweeper/optuna.yaml."""
-        from segtrain.app.sweep.search_space import Settings
+        """Takes the values of conf/hydra/sweeper/optuna.yaml."""
+        from segtrain.app.sweep.study import Settings
 
         super().__init__(params)
         self.settings = Settings(n_trials, sampler, pruner, seed, storage)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search."""
+        """Runs trials until the study has as many as were asked for."""
+        from omegaconf import OmegaConf
+
         from segtrain.app.sweep.search import run_search
 
-        return run_search(self, arguments)
+        params = OmegaConf.to_container(self.params)
+        return run_search(self.composer, params, arguments, self.settings, self.limits)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from segtrain.aug.warp import CELL, displacement, gram
+from segtrain.aug.warp import CELL, draw_displacement, weights_gram
 
 DRAWS = 5000
 LENGTH = 0.08  # of the short side
@@ -20,8 +20,10 @@ def reached(shape, draws, seed=0):
     rng, cell = np.random.default_rng(seed), CELL * LENGTH * min(shape)
     found = []
     for _ in range(draws):
-        field = displacement(rng, shape, cell, 1.0)
-        found.append(math.sqrt(float(np.vdot(field, gram(shape[0], cell) @ field @ gram(shape[1], cell)))))
+        field = draw_displacement(rng, shape, cell, 1.0)
+        found.append(
+            math.sqrt(float(np.vdot(field, weights_gram(shape[0], cell) @ field @ weights_gram(shape[1], cell))))
+        )
     return np.array(found)
 
 

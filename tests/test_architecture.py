@@ -54,6 +54,7 @@ ONLY_IN = {
         *("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.commands"),
         *("segtrain.parts.config_changes", "segtrain.runs.find_run"),
     ),
+    "hydra_plugins": (),  # the plug-ins call app/sweep, which knows nothing of them
     "albumentations": ("segtrain.aug",),
     "lightning": ("segtrain.lightning",),  # which first makes the import possible beside a foreign torchvision
 }
@@ -204,6 +205,7 @@ def test_works_without_torch(module: str) -> None:
         ("segtrain.app.predict.predict", "from segtrain.app.evaluate.page import page"),
         ("segtrain.parts.network", "from segtrain.app.train.assembly import assemble"),
         ("segtrain.data.datamodule", "import albumentations as A"),
+        ("segtrain.app.sweep.sweep", "def f():\n    from hydra_plugins.segtrain_plugins import GridSweeper"),
         ("segtrain.parts.predictor", "from hydra.core.hydra_config import HydraConfig"),
         ("segtrain.app.train.recorder", "import lightning as L"),
         ("segtrain.model.module", "def f():\n    from hydra.utils import instantiate"),

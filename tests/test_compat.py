@@ -1,47 +1,71 @@
+"""torchvision's operators, registered in processes of their own: torch is imported once, and each case begins there."""
+
 import subprocess
 import sys
+import textwrap
+
+import pytest
+
+CASES = {
+    "torchvision and smp import after registering twice, which does not import torchvision": (
+        """
+        import sys
+        from segtrain.compat import register_torchvision_operators as register
+        register(); register()
+        print('torchvision' in sys.modules)
+        import torchvision, segmentation_models_pytorch
+        register()
+        """,
+        ["False"],
+    ),
+    "operators that exist are left alone": (
+        """
+        import torch
+        library = torch.library.Library('torchvision', 'DEF')
+        for name in ('nms', 'qnms'):
+            library.define(name + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+            library.impl(name, lambda dets, scores, iou_threshold: dets + 41, 'CPU')
+        from segtrain.compat import register_torchvision_operators as register
+        register()
+        print(int(torch.ops.torchvision.nms(torch.ones(()), torch.ones(()), 0.5)))
+        """,
+        ["42"],
+    ),
+    "nothing fails without torchvision or without its compiled file": (
+        """
+        import importlib.util, importlib.machinery, torch
+        from segtrain.compat import register_torchvision_operators as register
+        for hidden in (None, importlib.machinery.ModuleSpec('torchvision', None)):
+            importlib.util.find_spec = lambda name: hidden
+            register()
+            print(hasattr(torch.ops.torchvision, 'nms'))
+        """,
+        ["False", "True"],  # the schemas stand in for the file alone
+    ),
+}
+FORKS = """
+import os, sys, torch
+for code in sys.argv[1:]:
+    sys.stdout.flush()
+    if (child := os.fork()) == 0:
+        exec(code, {})
+        sys.stdout.flush()
+        os._exit(0)
+    print("status", os.waitpid(child, 0)[1])
+"""
 
 
-def run(code: str) -> str:
-    """What a fresh interpreter prints; conftest has already registered the operators in this one."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def printed() -> dict[str, list[str]]:
+    """Case to the words that it prints and its exit status; conftest has registered the operators in this process."""
+    codes = [textwrap.dedent(code) for code, _ in CASES.values()]
+    done = subprocess.run([sys.executable, "-W", "error", "-c", FORKS, *codes], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    *parts, _ = done.stdout.split("status 0\n")
+    assert len(parts) == len(CASES), done.stdout + done.stderr
+    return {case: part.split() for case, part in zip(CASES, parts, strict=True)}
 
 
-def test_torchvision_and_smp_import_after_registering_twice_which_does_not_import_torchvision():
-    out = run(
-        "import sys\n"
-        "from segtrain.compat import register_torchvision_operators as register\n"
-        "register(); register()\n"
-        "print('torchvision' in sys.modules)\n"
-        "import torchvision, segmentation_models_pytorch\n"
-        "register()"
-    )
-    assert out.strip() == "False"
-
-
-def test_operators_that_exist_are_left_alone():
-    out = run(
-        "import torch\n"
-        "library = torch.library.Library('torchvision', 'DEF')\n"
-        "for name in ('nms', 'qnms'):\n"
-        "    library.define(name + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
-        "    library.impl(name, lambda dets, scores, iou_threshold: dets + 41, 'CPU')\n"
-        "from segtrain.compat import register_torchvision_operators as register\n"
-        "register()\n"
-        "print(int(torch.ops.torchvision.nms(torch.ones(()), torch.ones(()), 0.5)))"
-    )
-    assert out.strip() == "42"
-
-
-def test_nothing_fails_without_torchvision_or_without_its_compiled_file():
-    out = run(
-        "import importlib.util, importlib.machinery, torch\n"
-        "from segtrain.compat import register_torchvision_operators as register\n"
-        "for hidden in (None, importlib.machinery.ModuleSpec('torchvision', None)):\n"
-        "    importlib.util.find_spec = lambda name: hidden\n"
-        "    register()\n"
-        "    print(hasattr(torch.ops.torchvision, 'nms'))"
-    )
-    assert out.split() == ["False", "True"]  # the schemas stand in for the file alone
+@pytest.mark.parametrize("case", CASES)
+def test_operators(case: str, printed: dict[str, list[str]]) -> None:
+    assert printed[case] == CASES[case][1]

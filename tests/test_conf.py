@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segtrain.app.sweep.sweep import planned
+from segtrain.app.sweep.sweep import plan_sweep
 from segtrain.config.objects import build, conf_dir, plain
 from segtrain.parts.data import build_dataset
 from segtrain.parts.feeding import Feeding, build_data
@@ -54,7 +54,7 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
         build(config.trainer, f"trainer/{choice}", logger=False, enable_checkpointing=False)
     elif group == "sweep":
         params = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{choice}.yaml"))
-        jobs = planned(params, [], OverridesParser.create(), lambda overrides: composed(*overrides))
+        jobs = plan_sweep(params, [], OverridesParser.create(), lambda overrides: composed(*overrides))
         seeds = [override for job in jobs for override in job if override.startswith("seed=")]
         assert seeds == sorted(seeds, key=lambda seed: int(seed[5:])) and len({*map(tuple, jobs)}) == len(jobs) > 1
         for job in [job for job in jobs if seeds[0] in job]:

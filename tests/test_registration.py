@@ -10,7 +10,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Partners, Policy
-from segtrain.aug.listed import RESIZING
+from segtrain.aug.transforms import RESIZING
 from segtrain.config.objects import build
 from segtrain.data.datasets import BrainScanners, Sample
 from segtrain.parts.policy import build_policy

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks import Comparison
 from segtrain.aug import Policy
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, pack_samples
-from segtrain.data.datamodule import DataModule, planes
+from segtrain.data.datamodule import DataModule, channels_first
 from segtrain.data.datasets import Folder
 from segtrain.data.split import Split
 
@@ -43,7 +43,7 @@ class Bare(Dataset[dict[str, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         image, mask = self.dataset.read(index)
-        return {"image": torch.from_numpy(planes(image)), "mask": torch.from_numpy(np.array(mask))}
+        return {"image": torch.from_numpy(channels_first(image)), "mask": torch.from_numpy(np.array(mask))}
 
 
 def run(quick: bool) -> list[Comparison]:

@@ -1,4 +1,4 @@
-"""Augmentation: policies are data (conf/aug), one keyed draw a sample, image and mask through the same draw."""
+"""Augments: policies are data (conf/aug), one keyed draw a sample, image and mask through the same draw."""
 
 import os
 
@@ -7,8 +7,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 from segtrain.aug.elastic import OpenCVElastic
 from segtrain.aug.geometry import Geometry
-from segtrain.aug.mix import CopyPaste, CutMix, Mosaic
-from segtrain.aug.partners import Partners
+from segtrain.aug.mix import CopyPaste, CutMix, Mosaic, Partners
 from segtrain.aug.photometry import Photometry
 from segtrain.aug.policy import Policy, ScheduledPolicy
 from segtrain.aug.random_policy import RandAugment, TrivialAugment

@@ -1,4 +1,4 @@
-"""A policy with an op left out, or with one op alone: its config's transforms, less the rest.
+"""Leaves an op out of a policy's config, or keeps one op alone.
 
 Switching an op off changes no other op's draw: each transform has a stream of its own and draws all its numbers always.
 """
@@ -14,27 +14,27 @@ Node = dict[str, Any]
 FUSED = {"Geometry": GEOMETRY, "Photometry": PHOTOMETRY}  # classes that hold several ops, by argument
 
 
-def op_names(transforms: Sequence[Node]) -> list[str]:
-    """The ops of a policy's config: arguments of Geometry and Photometry, and the class names of other transforms."""
+def name_ops(transforms: Sequence[Node]) -> list[str]:
+    """Returns the ops of a policy's config: arguments of Geometry and Photometry, class names of other transforms."""
     found: list[str] = []
     for node in transforms:
         kind = _kind(node)
         if kind in FUSED:
             found += [key for key in node if key in FUSED[kind]]
         elif isinstance(node.get("transforms"), list):
-            found += op_names(node["transforms"])
+            found += name_ops(node["transforms"])
         else:
             found.append(kind)
     return list(dict.fromkeys(found))
 
 
-def ablated(transforms: Sequence[Node], without: Sequence[str], only: Sequence[str]) -> list[Node]:
-    """The transforms with the ops of `without` off, or all but those of `only`.
+def ablate_ops(transforms: Sequence[Node], without: Sequence[str], only: Sequence[str]) -> list[Node]:
+    """Returns the transforms with the ops of `without` off, or all but those of `only`.
 
     Raises:
         UserError: an op that the policy has not, or both lists given.
     """
-    known = op_names(transforms)
+    known = name_ops(transforms)
     if without and only:
         raise UserError("aug.without and aug.only are both given; expected one of them; leave one out")
     for name in (*without, *only):

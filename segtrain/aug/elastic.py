@@ -1,4 +1,4 @@
-"""Elastic deformation as tutorials write it with OpenCV: blurred noise times alpha, added to every pixel's place."""
+"""Deforms elastically as tutorials write it with OpenCV: adds blurred noise times alpha to every pixel's place."""
 
 from typing import Any, NamedTuple
 
@@ -6,33 +6,33 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from segtrain.aug.draws import as_json
+from segtrain.aug.transforms import as_json
 from segtrain.errors import UserError
 
 
 class OpenCVElasticDraw(NamedTuple):
-    """One drawn deformation: its noise is a function of the seed."""
+    """Holds one drawn deformation: its noise is a function of the seed."""
 
     shape: tuple[int, int]  # (height, width)
     alpha: float  # pixels by which the blurred noise is multiplied
     seed: int  # which noise
 
     def noise(self) -> np.ndarray:
-        """(2, height, width) float64 in -1..1, for x and for y."""
+        """Returns (2, height, width) float64 in -1..1, for x and for y."""
         return np.random.Generator(np.random.Philox(self.seed)).uniform(-1, 1, (2, *self.shape))
 
     def to_json(self) -> dict[str, Any]:
-        """The draw as a JSON-ready dict."""
+        """Returns the draw as a JSON-ready dict."""
         return as_json(self)
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "OpenCVElasticDraw":
-        """The draw that `to_json` wrote."""
+        """Returns the draw that `to_json` wrote."""
         return cls(**{**plain, "shape": tuple(plain["shape"])})
 
 
 class OpenCVElastic(A.DualTransform):  # type: ignore[misc]  # albumentations has no types
-    """Noise U(-1, 1) a pixel, Gaussian blur, times alpha, cv2.remap: linear for the image, nearest for the mask.
+    """Blurs noise U(-1, 1), times alpha, and moves pixels by it: linear for the image, nearest for the mask.
 
     The RMS displacement depends on all three numbers and on no image size: for a kernel that holds its sigma it is
     near 0.23·alpha/sigma pixels (white noise of variance 1/3 under a Gaussian keeps 1/(4π·sigma²) of it, on two axes)
@@ -46,7 +46,7 @@ class OpenCVElastic(A.DualTransform):  # type: ignore[misc]  # albumentations ha
     def __init__(
         self, alpha: float = 2000.0, sigma: float = 50.0, kernel: int = 5, ignore_index: int = 255, p: float = 1.0
     ) -> None:
-        """Check the numbers.
+        """Checks the numbers.
 
         Args:
             alpha: pixels, the factor of the blurred noise.
@@ -66,7 +66,7 @@ class OpenCVElastic(A.DualTransform):  # type: ignore[misc]  # albumentations ha
         self.alpha, self.sigma, self.kernel, self.ignore_index = alpha, sigma, kernel, ignore_index
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> OpenCVElasticDraw:
-        """What to do with one image of `shape` (height, width, …)."""
+        """Returns what to do with one image of `shape` (height, width, …)."""
         return OpenCVElasticDraw((shape[0], shape[1]), self.alpha, int(rng.integers(2**53)))
 
     def act(
@@ -76,7 +76,7 @@ class OpenCVElastic(A.DualTransform):  # type: ignore[misc]  # albumentations ha
         draw: OpenCVElasticDraw,
         noise: np.ndarray | None = None,
     ) -> tuple[Any, Any]:
-        """Image (H, W, C) and mask (H, W) moved by one draw, or by `noise` (2, H, W) in the place of its own."""
+        """Returns image (H, W, C) and mask (H, W) moved by one draw, or by `noise` (2, H, W) in place of its own."""
         x, y = self.map(draw.noise() if noise is None else noise, draw.alpha)
         fill = (float(self.ignore_index),) * 4
         moved = None if image is None else _remap(image, x, y)
@@ -85,7 +85,7 @@ class OpenCVElastic(A.DualTransform):  # type: ignore[misc]  # albumentations ha
         return moved, mask
 
     def map(self, noise: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-        """Source coordinates x, y (H, W) float32 of every output pixel, of noise (2, H, W)."""
+        """Returns source coordinates x, y (H, W) float32 of every output pixel, of noise (2, H, W)."""
         height, width = noise.shape[1:]
         size = (self.kernel, self.kernel)
         dx, dy = (cv2.GaussianBlur(plane, size, self.sigma) * alpha for plane in noise)
@@ -93,20 +93,20 @@ class OpenCVElastic(A.DualTransform):  # type: ignore[misc]  # albumentations ha
         return (x + dx).astype(np.float32), (y + dy).astype(np.float32)
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Albumentations' hook: the draw of one sample."""
+        """Returns the draw of one sample: albumentations' hook."""
         return {"draw": self.draw(self.random_generator, params["shape"])}
 
     def apply(self, img: np.ndarray, draw: OpenCVElasticDraw, **params: Any) -> Any:
-        """Albumentations' hook: the image of a draw."""
+        """Returns the image of a draw: albumentations' hook."""
         return self.act(img if img.ndim == 3 else img[..., None], None, draw)[0].reshape(img.shape)
 
     def apply_to_mask(self, mask: np.ndarray, draw: OpenCVElasticDraw, **params: Any) -> Any:
-        """Albumentations' hook: the mask (H, W) of a draw."""
+        """Returns the mask (H, W) of a draw: albumentations' hook."""
         return self.act(None, mask, draw)[1]
 
 
 def _remap(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Linear, reflected outside, four channels at a time: as many as cv2 takes."""
+    """Moves pixels linearly, reflected outside, four channels at a time: as many as cv2 takes."""
     parts = [
         cv2.remap(
             np.ascontiguousarray(image[..., c : c + 4]), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101

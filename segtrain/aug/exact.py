@@ -1,4 +1,4 @@
-"""Flips, quarter turns and whole-pixel windows: pixels move, none is computed."""
+"""Moves whole pixels by flips, quarter turns and windows: none is computed."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ Point = tuple[float, float]  # y, x in pixels
 _TRIES = 8  # pixels drawn until one is still in the picture after the move
 
 
-def move(
+def move_pixels(
     pixels: np.ndarray, turns: int, hflip: bool, vflip: bool, window: Window | None, border: int, fill: float
 ) -> np.ndarray:
-    """`pixels` turned by np.rot90(turns), then flipped, then cut to the window; what lies outside is filled.
+    """Returns `pixels` turned by np.rot90(turns), then flipped, then cut to the window; what lies outside is filled.
 
     Args:
         pixels: (H, W) or (H, W, C).
@@ -48,7 +48,7 @@ def move(
 
 
 def _source(pixels: np.ndarray, turns: int, hflip: bool, vflip: bool, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The part of `pixels` that lands in box (y0, x0, y1, x1) of the result."""
+    """Returns the part of `pixels` that lands in box (y0, x0, y1, x1) of the result."""
     rows, columns = pixels.shape[:2] if turns % 2 == 0 else pixels.shape[1::-1]
     y0, x0, y1, x1 = box
     if vflip:
@@ -88,18 +88,18 @@ def _reorder(pixels: np.ndarray, turns: int, hflip: bool, vflip: bool) -> np.nda
 
 
 def _shaped(result: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """cv2 drops a last axis of length 1: put it back."""
+    """Puts back a last axis of length 1, which cv2 drops."""
     return result if result.ndim == like.ndim else result[..., None]
 
 
-def target(
+def crop_target(
     mask: np.ndarray,
     size: tuple[int, int],
     ignore_index: int,
     rng: np.random.Generator,
     lands: Callable[[Point], Point] | None = None,
 ) -> tuple[int, int] | None:
-    """The pixel (y, x) that a crop of the result must hold; None where there is none.
+    """Returns the pixel (y, x) that a crop of the result must hold; None where there is none.
 
     The class is drawn uniformly among those of the mask but its commonest, then a pixel of it uniformly.
 
@@ -126,8 +126,8 @@ def target(
     return None
 
 
-def start(u: float, length: int, side: int, at: int | None, drawn_margin: bool = True) -> int:
-    """Where a window of `side` begins in `length` pixels, uniform by u in [0, 1); it holds `at` where that is given.
+def window_start(u: float, length: int, side: int, at: int | None, drawn_margin: bool = True) -> int:
+    """Returns where a window of `side` begins in `length` pixels, uniform by u in [0, 1); it holds `at` if given.
 
     A larger window holds all of them, its margin divided by u too, or behind them unless `drawn_margin`.
     """

@@ -1,15 +1,19 @@
-"""Geometry: flips, turns, rotation, scale, shear, translation and elastic deformation through one map."""
+"""Moves pixels: flips, turns, rotates, scales, shears, translates and deforms elastically, through one map.
 
+A draw is plain numbers, which can be printed, stored and applied again.
+"""
+
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import albumentations as A
 import cv2
 import numpy as np
 
-from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.exact import Window, move
-from segtrain.aug.warp import CELL, FOLD_FREE, Warp, displacement, nodes
+from segtrain.aug.exact import Window, move_pixels
+from segtrain.aug.transforms import as_json, require_chances
+from segtrain.aug.warp import CELL, FOLD_FREE, Matrix, Warp, draw_displacement, field_value, map_nodes
 from segtrain.errors import UserError
 
 _AMOUNTS = ("rotate", "scale", "shear", "translate", "elastic")
@@ -18,10 +22,102 @@ OPS = ("hflip", "vflip", "turn", *_AMOUNTS)
 _NONE = (0.0, 0.0)
 _DTYPES = "BHf"  # uint8, uint16, float32
 _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "constant": cv2.BORDER_CONSTANT}
+_STEPS = 12  # at most, of a fixed point that is reached because nothing folds: five or so
+_NEAR = 0.05  # px
+
+
+class GeometryDraw(NamedTuple):
+    """Holds one drawn geometry; the result is the source turned, flipped, then moved by affine and displacement."""
+
+    shape: tuple[int, int]  # (height, width) of the source
+    turns: int  # quarter turns counterclockwise, 0..3, as np.rot90
+    hflip: bool  # left and right swapped, after the turn
+    vflip: bool  # top and bottom swapped, after the turn
+    rotate: float  # degrees counterclockwise
+    scale: float  # octaves; 1 doubles the size of what is seen
+    shear: tuple[float, float]  # degrees along x, then along y
+    translate: tuple[float, float]  # along x, y, in % of width, height
+    elastic: float  # RMS displacement in % of the short side
+    elastic_length: float  # sigma in % of the short side
+    lattice: np.ndarray | None  # (2, ky, kx) float32 B-spline coefficients, output pixels, x then y
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Returns (height, width) of the whole result."""
+        return self.shape if self.turns % 2 == 0 else (self.shape[1], self.shape[0])
+
+    @property
+    def exact(self) -> bool:
+        """Says whether pixels only change places: nothing is interpolated."""
+        return self.lattice is None and not (self.rotate or self.scale or any(self.shear) or any(self.translate))
+
+    @property
+    def length(self) -> float:
+        """Returns the sigma of the displacement field in pixels, 0 without one."""
+        return 0.0 if self.lattice is None else self.elastic_length / 100 * min(self.shape)
+
+    def matrix(self) -> Matrix:
+        """Returns output pixel -> source pixel without the displacement; pixel centres at whole numbers.
+
+        Forward, about the centre: scale, shear along y, shear along x, rotate, translate. An axis along which
+        pixels are only shifted is shifted by whole ones: the image alone could move by a part, and all labels would
+        lie beside it by the rest.
+        """
+        (height, width), (rows, columns) = self.size, self.shape
+        angle, zoom = math.radians(self.rotate), 2.0**-self.scale
+        cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
+        tan_x, tan_y = (math.tan(math.radians(degrees)) for degrees in self.shear)
+        a, b, d, e = cos - tan_x * sin, -sin - tan_x * cos, sin, cos  # unshear along x ∘ unrotate
+        d, e = d - tan_y * a, e - tan_y * b
+        x0 = (width - 1) / 2 + self.translate[0] / 100 * width
+        y0 = (height - 1) / 2 + self.translate[1] / 100 * height
+        if self.hflip:
+            a, b = -a, -b
+        if self.vflip:
+            d, e = -d, -e
+        for _ in range(self.turns):  # undo np.rot90: (x, y) of the result lay at (-y, x) about the centre
+            a, b, d, e = -d, -e, a, b
+        c, f = (columns - 1) / 2 - a * x0 - b * y0, (rows - 1) / 2 - d * x0 - e * y0
+        if self.lattice is None:
+            c, f = (round(at) if {abs(i), abs(j)} == {0, 1} else at for i, j, at in ((a, b, c), (d, e, f)))
+        return a, b, c, d, e, f
+
+    def lands(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Returns where a source pixel (y, x) comes to lie in the result, or outside: the inverse of the whole map."""
+        a, b, c, d, e, f = self.matrix()
+        y, x = point[0] - f, point[1] - c
+        y, x = (a * y - d * x) / (a * e - b * d), (e * x - b * y) / (a * e - b * d)
+        at = y, x  # without the displacement
+        for _ in range(0 if self.lattice is None else _STEPS):
+            before, (dy, dx) = at, self._displacement(*at)
+            at = y - dy, x - dx
+            if math.dist(at, before) < _NEAR:
+                break
+        return at
+
+    def _displacement(self, y: float, x: float) -> tuple[float, float]:
+        """Returns the displacement (y, x) at one place of the result; beyond it, that of its edge."""
+        assert self.lattice is not None
+        (height, width), cell = self.size, CELL * self.length
+        at = min(max(y, 0), height - 1) / cell, min(max(x, 0), width - 1) / cell
+        dx, dy = field_value(self.lattice, *at)
+        return dy, dx
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the draw as a JSON-ready dict."""
+        return as_json(self)
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> "GeometryDraw":
+        """Returns the draw that `to_json` wrote."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+        if plain["lattice"] is not None:
+            values["lattice"] = np.array(plain["lattice"], np.float32)
+        return cls(**values)
 
 
 class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no types
-    """Everything that moves pixels, drawn first, composed into one map, applied once.
+    """Draws everything that moves pixels first, composes it into one map, and applies it once.
 
     Magnitudes are linear in the drawn value. All unit variates are drawn for every sample in a fixed order and the
     displacement field last: switching an op off, or changing its magnitude or chance, changes no other op's draw.
@@ -44,7 +140,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
         ignore_index: int = 255,
         p: float = 1.0,
     ) -> None:
-        """Check the magnitudes.
+        """Checks the magnitudes.
 
         Args:
             hflip: chance of swapping left and right.
@@ -67,7 +163,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
         Raises:
             UserError: a value out of range.
         """
-        check_chances("Geometry", chances or {}, _CHANCES, hflip=hflip, vflip=vflip, turn=turn, p=p)
+        require_chances("Geometry", chances or {}, _CHANCES, hflip=hflip, vflip=vflip, turn=turn, p=p)
         super().__init__(p=p)
         self.hflip, self.vflip, self.turn = hflip, vflip, turn
         self.rotate, self.scale, self.shear, self.translate = rotate, scale, shear, translate
@@ -91,7 +187,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
             )
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> GeometryDraw:
-        """What to do with one image of `shape` (height, width)."""
+        """Returns what to do with one image of `shape` (height, width)."""
         u = rng.random(16).tolist()  # new ops append theirs: the order is part of the reproducibility
         turns = 1 + int(3 * u[3]) if u[2] < self.turn else 0
         hflip, vflip = u[0] < self.hflip, u[1] < self.vflip
@@ -116,13 +212,13 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
         )
 
     def _size(self, name: str, u: float) -> float:
-        """The half-range of an op, or 0 where it does not fire."""
+        """Returns the half-range of an op, or 0 where it does not fire."""
         size: float = getattr(self, name)
         return size if size and u < self.chances.get(name, 1.0) else 0.0
 
     def _lattice(self, rng: np.random.Generator, size: tuple[int, int], rms: float) -> np.ndarray:
         unit = min(size) / 100
-        return displacement(rng, size, CELL * self.elastic_length * unit, rms * unit)
+        return draw_displacement(rng, size, CELL * self.elastic_length * unit, rms * unit)
 
     def act(
         self,
@@ -132,7 +228,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
         window: Window | None = None,
         ignore_index: int | None = None,
     ) -> tuple[Any, Any]:
-        """Image and mask moved by one draw, cut to a window of the result.
+        """Returns image and mask moved by one draw, cut to a window of the result.
 
         Args:
             image: (H, W, C) uint8, uint16 or float32, or None.
@@ -150,34 +246,25 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
             raise UserError(f"Geometry takes images of uint8, uint16 or float32; got {image.dtype}; convert it first")
         if draw.exact:
             turn = draw.turns, draw.hflip, draw.vflip, window
-            moved = None if image is None else move(image, *turn, border, self.fill)
-            return moved, None if mask is None else move(mask, *turn, cv2.BORDER_CONSTANT, ignore)
+            moved = None if image is None else move_pixels(image, *turn, border, self.fill)
+            return moved, None if mask is None else move_pixels(mask, *turn, cv2.BORDER_CONSTANT, ignore)
         window = window or (0, 0, *draw.size)
-        at = nodes(draw.matrix(), draw.lattice, CELL * draw.length, draw.size, window, draw.length)
+        at = map_nodes(draw.matrix(), draw.lattice, CELL * draw.length, draw.size, window, draw.length)
         warp = Warp(at, draw.shape)
         moved = None if image is None else warp.image(image, self.border == "reflect", self.fill)
         return moved, None if mask is None else warp.mask(mask, ignore)
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Albumentations' hook: the draw of one sample."""
+        """Returns the draw of one sample: albumentations' hook."""
         return {"draw": self.draw(self.random_generator, params["shape"][:2])}
 
     def apply(self, img: np.ndarray, draw: GeometryDraw, **params: Any) -> Any:
-        """Albumentations' hook: the image of a draw."""
+        """Returns the image of a draw: albumentations' hook."""
         moved = self.act(img if img.ndim == 3 else img[..., None], None, draw)[0]
         return moved if img.ndim == 3 else moved[..., 0]
 
     def apply_to_mask(self, mask: np.ndarray, draw: GeometryDraw, **params: Any) -> Any:
-        """Albumentations' hook: the mask of a draw."""
+        """Returns the mask of a draw: albumentations' hook."""
         if mask.ndim == 2:
             return self.act(None, mask, draw)[1]
         return np.dstack([self.act(None, np.ascontiguousarray(m), draw)[1] for m in np.moveaxis(mask, 2, 0)])
-
-
-def check_chances(owner: str, chances: Mapping[str, float], names: tuple[str, ...], **others: float) -> None:
-    """Raise UserError for a chance outside 0..1 or of an op that does not exist."""
-    for name, chance in {**chances, **others}.items():
-        if name not in names and name not in others:
-            raise UserError(f"{owner}.chances names the op {name!r}; expected some of {', '.join(names)}")
-        if not 0 <= chance <= 1:
-            raise UserError(f"{owner}: the chance of {name} must be in 0..1; got {chance}")

@@ -1,4 +1,4 @@
-"""Random numbers that are a function of a sample's key and an op's name, and of nothing else."""
+"""Makes random numbers that are a function of a sample's key and an op's name, and of nothing else."""
 
 import hashlib
 import random
@@ -26,7 +26,7 @@ def _philox_key(packed: bytes, name: str) -> tuple[int, int]:
 
 
 def stream(key: Key, name: str) -> np.random.Generator:
-    """The random numbers of one op for one sample: a function of key and name and of nothing else.
+    """Returns the random numbers of one op for one sample: a function of key and name and of nothing else.
 
     Args:
         key: (seed, epoch, sample index) or (seed, epoch, sample index, view), each in 0..2^63-1.
@@ -38,35 +38,35 @@ def stream(key: Key, name: str) -> np.random.Generator:
 
 
 class KeyedRandom(random.Random):
-    """The standard library's random interface over a numpy generator, so that no second seed is needed."""
+    """Gives a numpy generator the standard library's random interface, so that no second seed is needed."""
 
     def __init__(self, generator: np.random.Generator) -> None:
-        """Read every number from `generator`."""
+        """Reads every number from `generator`."""
         self.generator = generator
         super().__init__(0)
 
     def seed(self, *args: Any, **kwargs: Any) -> None:
-        """Forget the spare normal deviate; the generator itself is reset by whoever owns it."""
+        """Forgets the spare normal deviate; the generator itself is reset by whoever owns it."""
         self.gauss_next = None
 
     def random(self) -> float:
-        """A float in [0, 1)."""
+        """Returns a float in [0, 1)."""
         return self.generator.random()
 
     def getrandbits(self, k: int) -> int:
-        """As many random bits as k says."""
+        """Returns as many random bits as k says."""
         size = (k + 7) // 8
         return int.from_bytes(self.generator.bytes(size), "little") >> (8 * size - k)
 
 
 class Stream:
-    """One generator and its start state, reset for every sample: 2 µs instead of 10 µs for a new one.
+    """Holds one generator and its start state, reset for every sample: 2 µs instead of 10 µs for a new one.
 
     The state holds plain ints: numpy's setter reads each by itself, four times as fast as from arrays.
     """
 
     def __init__(self) -> None:
-        """A generator that waits for its key."""
+        """Makes a generator that waits for its key."""
         self.bits = np.random.Philox(key=0)
         state = self.bits.state
         counter = {"counter": state["state"]["counter"].tolist(), "key": [0, 0]}
@@ -75,14 +75,14 @@ class Stream:
         self.python = KeyedRandom(self.generator)
 
     def reset(self, packed: bytes, name: str) -> None:
-        """Begin the numbers of a packed key and a name."""
+        """Begins the numbers of a packed key and a name."""
         self.start["state"]["key"] = _philox_key(packed, name)
         self.bits.state = self.start
         self.python.gauss_next = None
 
 
 def restream(key: Key, names: Iterable[str]) -> Mapping[str, Stream]:
-    """The numbers of `stream(key, name)` for each name, from this thread's generators for those names.
+    """Returns the numbers of `stream(key, name)` for each name, from this thread's generators for those names.
 
     All of a sample's are set in one go, while the code is in the caches. They are good until the next call with the
     same names in the same thread.

@@ -1,4 +1,4 @@
-"""Photometry: what scanners, cameras and stains do to grey values, drawn first, then applied in few passes."""
+"""Draws what scanners, cameras and stains do to grey values, then applies it in few passes."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,9 +7,8 @@ import albumentations as A
 import numpy as np
 
 from segtrain.aug import photometry_ops
-from segtrain.aug.draws import as_json
-from segtrain.aug.geometry import check_chances
 from segtrain.aug.photometry_ops import add_noise, apply_tone
+from segtrain.aug.transforms import as_json, require_chances
 from segtrain.errors import UserError
 
 OPS = ("brightness", "contrast", "gamma", "saturation", "hue", "noise", "blur", "lowres", "bias")
@@ -18,7 +17,7 @@ _FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.fl
 
 
 class PhotometryDraw(NamedTuple):
-    """One drawn photometry, applied in the order blur, lowres, colour, bias, tone, noise."""
+    """Holds one drawn photometry, applied in the order blur, lowres, colour, bias, tone, noise."""
 
     brightness: float  # share of the full range, added
     contrast: float  # factor - 1, about the image mean
@@ -32,12 +31,12 @@ class PhotometryDraw(NamedTuple):
     bias: np.ndarray | None  # (7, 7) float32 B-spline coefficients of the log gain
 
     def to_json(self) -> dict[str, Any]:
-        """The draw as a JSON-ready dict."""
+        """Returns the draw as a JSON-ready dict."""
         return as_json(self)
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "PhotometryDraw":
-        """The draw that `to_json` wrote."""
+        """Returns the draw that `to_json` wrote."""
         lattice = None if plain["bias"] is None else np.array(plain["bias"], np.float32)
         return cls(**{**plain, "bias": lattice})
 
@@ -49,7 +48,7 @@ def bias_lattice(rng: np.random.Generator, bias: float) -> np.ndarray:
 
 
 class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations has no types
-    """Grey values changed, pixels left in place; magnitudes are linear in the drawn value.
+    """Changes grey values, and leaves pixels in place; magnitudes are linear in the drawn value.
 
     All unit variates are drawn for every sample in a fixed order, the bias field last, so that an op switched off or
     changed in magnitude or chance changes no other op's draw.
@@ -70,7 +69,7 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         full_range: float | None = None,
         p: float = 1.0,
     ) -> None:
-        """Check the magnitudes.
+        """Checks the magnitudes.
 
         Args:
             brightness: share of the full range, uniform in ± this, added.
@@ -91,7 +90,7 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         Raises:
             UserError: a value out of range.
         """
-        check_chances("Photometry", chances or {}, OPS, p=p)
+        require_chances("Photometry", chances or {}, OPS, p=p)
         super().__init__(p=p)
         self.brightness, self.contrast, self.gamma = brightness, contrast, gamma
         self.saturation, self.hue = saturation, hue
@@ -108,7 +107,7 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
                 )
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> PhotometryDraw:
-        """What to do with one image of `shape` (height, width, channels).
+        """Returns what to do with one image of `shape` (height, width, channels).
 
         Raises:
             UserError: saturation or hue asked of an image that has not three channels.
@@ -129,7 +128,7 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         return PhotometryDraw(noise_seed=int(u[18] * 2**53), bias=lattice, **drawn)
 
     def act(self, image: np.ndarray, draw: PhotometryDraw, in_place: bool = False) -> np.ndarray:
-        """The image under one draw.
+        """Returns the image under one draw.
 
         Args:
             image: (H, W, C) uint8, uint16 or float32.
@@ -162,10 +161,10 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         return image
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Albumentations' hook: the draw of one sample."""
+        """Returns the draw of one sample: albumentations' hook."""
         shape = params["shape"]
         return {"draw": self.draw(self.random_generator, shape if len(shape) == 3 else (*shape, 1))}
 
     def apply(self, img: np.ndarray, draw: PhotometryDraw, **params: Any) -> Any:
-        """Albumentations' hook: the image of a draw."""
+        """Returns the image of a draw: albumentations' hook."""
         return self.act(img if img.ndim == 3 else img[..., None], draw).reshape(img.shape)

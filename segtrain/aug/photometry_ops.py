@@ -1,4 +1,4 @@
-"""Contrast, brightness and gamma as one function of the grey value, by table where values are few."""
+"""Changes grey values: contrast, brightness and gamma as one function, blur, resolution, gain, colour and noise."""
 
 import functools
 import math
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import stringzilla  # type: ignore[import-not-found]  # a compiled module without stubs
 
-from segtrain.aug.warp import cubic, scratch
+from segtrain.aug.warp import borrow_scratch, cubic_weights
 
 Tone = tuple[float, float, float]  # contrast (factor - 1), brightness (share of full range), gamma (octaves)
 BIAS_CELLS = 4  # B-spline cells across each side: as smooth as a surface coil's profile
@@ -21,8 +21,8 @@ _MIDDLE = 128  # code of a deviate of 0
 _DEPTHS = {np.dtype(np.uint16): cv2.CV_16U, np.dtype(np.float32): cv2.CV_32F}
 
 
-def curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarray:
-    """The changed value of v (full range = 1).
+def tone_curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarray:
+    """Returns the changed value of v (full range = 1).
 
     ((v - mean)·(1 + contrast) + mean + brightness) ^ 2^gamma. Negative values keep their sign under the power where
     nothing is clipped.
@@ -42,7 +42,7 @@ def curve(v: np.ndarray, tone: Tone, mean: float, top: float | None) -> np.ndarr
 
 
 def mean_value(image: np.ndarray) -> float:
-    """Mean over pixels and channels."""
+    """Returns the mean over pixels and channels."""
     flat = image.reshape(image.shape[0], -1)
     if image.dtype == np.float32:
         return float(cv2.mean(flat)[0])
@@ -50,7 +50,7 @@ def mean_value(image: np.ndarray) -> float:
 
 
 def apply_tone(image: np.ndarray, tone: Tone, full: float) -> np.ndarray:
-    """`image` under `curve`; uint8 in place and back, others in a new array.
+    """Returns `image` under `tone_curve`; uint8 in place and back, by a table, others in a new array.
 
     Args:
         image: contiguous (H, W, C) uint8, uint16 or float32.
@@ -59,11 +59,11 @@ def apply_tone(image: np.ndarray, tone: Tone, full: float) -> np.ndarray:
     """
     mean = mean_value(image) / full if tone[0] else 0.0
     if image.dtype == np.float32:
-        return curve(image / np.float32(full), tone, mean, None) * np.float32(full)
+        return tone_curve(image / np.float32(full), tone, mean, None) * np.float32(full)
     top = 255 if image.dtype == np.uint8 else 65535
     if image.dtype == np.uint16 and image.size < top:
-        return _whole(curve(image / full, tone, mean, top / full) * full, top, image.dtype)
-    table = _whole(curve(_grey(top + 1, full), tone, mean, top / full) * full, top, image.dtype)
+        return _whole(tone_curve(image / full, tone, mean, top / full) * full, top, image.dtype)
+    table = _whole(tone_curve(_grey(top + 1, full), tone, mean, top / full) * full, top, image.dtype)
     if image.dtype == np.uint16:
         return np.asarray(table[image])
     stringzilla.translate(image.reshape(-1).data, table.data, inplace=True)
@@ -76,12 +76,12 @@ def _grey(count: int, full: float) -> np.ndarray:
 
 
 def _whole(values: np.ndarray, top: float, dtype: np.dtype) -> np.ndarray:
-    """Values ≥ 0, rounded."""
+    """Returns values ≥ 0, rounded."""
     return np.asarray((np.minimum(values, top) + 0.5).astype(dtype))
 
 
 def colour_matrix(saturation: float, hue: float) -> np.ndarray:
-    """3 x 3 matrix for RGB: colours blended with their luma, then turned about the grey axis.
+    """Returns the 3 x 3 matrix for RGB: colours blended with their luma, then turned about the grey axis.
 
     Luma and greys stay as they are. Source: Haeberli 1993, Matrix Operations for Image Processing; NTSC YIQ.
 
@@ -96,12 +96,12 @@ def colour_matrix(saturation: float, hue: float) -> np.ndarray:
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur, sigma in pixels, image reflected at its border."""
+    """Returns a Gaussian blur, sigma in pixels, of the image, reflected at its border."""
     return _shaped(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), image)
 
 
 def low_resolution(image: np.ndarray, octaves: float) -> np.ndarray:
-    """The image as if taken with 2^octaves times larger pixels, at its old size.
+    """Returns the image as if taken with 2^octaves times larger pixels, at its old size.
 
     Whole octaves are resampled, others blended from their neighbours (Williams 1983, Pyramidal Parametrics), so that
     the change grows with the octaves: resampling by 1.1 beats against the pixel grid and changes more than by 1.3.
@@ -116,7 +116,7 @@ def low_resolution(image: np.ndarray, octaves: float) -> np.ndarray:
 
 
 def _halved(image: np.ndarray, times: int) -> np.ndarray:
-    """Sides halved so many times and back.
+    """Returns the image with its sides halved so many times and back.
 
     Averaged down (a sensor integrates; picking every n-th pixel as nnU-Net does would shift it against its mask),
     then up by cubic interpolation (nnU-Net, Isensee et al. 2021, supplement: simulation of low resolution).
@@ -137,20 +137,20 @@ def _halved(image: np.ndarray, times: int) -> np.ndarray:
 
 
 def bias_field(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Gain (h, w) float32: exp of a cubic B-spline, as multiplicative MRI bias is modelled (N4, Tustison et al. 2010).
+    """Returns the gain (h, w) float32: exp of a cubic B-spline, as MRI bias is modelled (N4, Tustison et al. 2010).
 
     Args:
         lattice: (BIAS_CELLS + 3)² coefficients, natural log of the gain; the field stays within their range.
         shape: (height, width) in pixels.
     """
     at = np.clip((np.arange(_BIAS_NODES) + 0.5) / _BIAS_NODES, 0, 1) * BIAS_CELLS
-    table = cubic(at, BIAS_CELLS + 3)
+    table = cubic_weights(at, BIAS_CELLS + 3)
     gain = np.exp(table @ lattice.astype(np.float32) @ table.T)
     return np.asarray(cv2.resize(gain, shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def multiply(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Every channel times gain (h, w), rounded and saturated as the dtype asks."""
+    """Multiplies every channel by gain (h, w), rounded and saturated as the dtype asks."""
     depth = {"uint8": cv2.CV_8U, "uint16": cv2.CV_16U, "float32": cv2.CV_32F}[image.dtype.name]
     wide = np.repeat(gain, image.shape[2], axis=1)  # beside (h, w·C): one call for any channel count
     flat = image.reshape(image.shape[0], -1)
@@ -158,7 +158,7 @@ def multiply(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 
 def recolour(image: np.ndarray, saturation: float, hue: float) -> np.ndarray:
-    """RGB image under `colour_matrix`."""
+    """Returns the RGB image under `colour_matrix`."""
     return np.asarray(cv2.transform(image, colour_matrix(saturation, hue)))
 
 
@@ -181,7 +181,7 @@ def _codes() -> np.ndarray:
 
 
 def _stretch(seed: int, block: int) -> tuple[int, int]:
-    """Start in the pool and sign (0 or 1) of a block: splitmix64 (Steele et al. 2014) of seed and block number."""
+    """Returns start in the pool and sign (0 or 1) of a block: splitmix64 (Steele et al. 2014) of seed and block."""
     z = (seed + (block + 1) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
@@ -190,7 +190,7 @@ def _stretch(seed: int, block: int) -> tuple[int, int]:
 
 
 def add_noise(image: np.ndarray, sigma: float, seed: int) -> None:
-    """Add Gaussian noise in place, rounded and saturated as the dtype asks.
+    """Adds Gaussian noise in place, rounded and saturated as the dtype asks.
 
     Args:
         image: contiguous uint8, uint16 or float32.
@@ -216,6 +216,6 @@ def _add_bytes(blocks: list[tuple[np.ndarray, int, int]], sigma: float) -> None:
 
 def _add_floats(pixels: np.ndarray, sigma: float, offset: int) -> None:
     size = pixels.shape[1]
-    change = scratch("noise", (1, size), np.float32)
+    change = borrow_scratch("noise", (1, size), np.float32)
     np.multiply(_deviates()[offset : offset + size], np.float32(sigma), change[0])
     cv2.add(pixels, change, pixels, dtype=_DEPTHS[pixels.dtype])

@@ -1,4 +1,4 @@
-"""A policy: transforms as data, applied to image and mask through one keyed draw."""
+"""Applies a policy, which is transforms as data, to image and mask through one keyed draw."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,24 +9,23 @@ import cv2
 import numpy as np
 
 from segtrain.aug import exact
-from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.exact import Window, move
-from segtrain.aug.geometry import Geometry, check_chances
+from segtrain.aug.exact import Window, move_pixels
+from segtrain.aug.geometry import Geometry, GeometryDraw
 from segtrain.aug.keys import Key, Stream, restream, stream
-from segtrain.aug.listed import names_of, require_transform, tie_mask
-from segtrain.aug.partners import Pair, Partners
+from segtrain.aug.mix import Pair, Partners
 from segtrain.aug.photometry import Photometry
 from segtrain.aug.tail import refuse_own_job, require_same_kind
+from segtrain.aug.transforms import require_chances, require_transform, stream_names, tie_mask
 from segtrain.errors import UserError
 
-__all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "planes", "stream"]
+__all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "channels_first", "stream"]
 Streams = Mapping[str, Stream]
 Augment = Callable[[np.ndarray, np.ndarray, Key], Pair]  # a Policy, or one chosen by the key's epoch
 _OFF_LAST = re.compile(r"off_last_(\d+)_epochs")
 
 
 class Policy:
-    """Random transforms for one training sample, with a random crop; strength 0 leaves only the crop.
+    """Applies random transforms and a random crop to one training sample; strength 0 leaves only the crop.
 
     Each transform draws from a stream of its own, named by its class and how often the class occurred before.
     So adding a transform changes no other draw, and policies that share ops share their draws.
@@ -45,7 +44,7 @@ class Policy:
         crop_class: float = 0.0,
         drawn_margin: bool = True,
     ) -> None:
-        """Check the transforms and tie mask filling to ignore_index.
+        """Checks the transforms and ties mask filling to ignore_index.
 
         Args:
             transforms: albumentations transforms or compositions, ours included, or any object with
@@ -65,13 +64,13 @@ class Policy:
                 transform that is the framework's own job, such as normalisation.
         """
         refuse_own_job(transforms)
-        check_chances("Policy", {}, (), crop_class=crop_class)
+        require_chances("Policy", {}, (), crop_class=crop_class)
         self.transforms = list(transforms) if strength > 0 else []
         if crop_class and crop is None:
             raise UserError("crop_class says where the crop lies; expected a crop beside it; got none; give data.crop")
         self.crop, self.crop_class, self.drawn_margin = _sides(crop), crop_class, drawn_margin
         self.ignore_index, self.partners = ignore_index, partners
-        self.names = names_of(self.transforms)
+        self.names = stream_names(self.transforms)
         self.crop_streams = [*(["crop"] if crop else []), *(["crop_class"] if crop_class else [])]
         moving = [i for i, t in enumerate(self.transforms) if not isinstance(t, A.ImageOnlyTransform)]
         self.last = moving[-1] if moving else -1
@@ -81,15 +80,15 @@ class Policy:
 
     @property
     def needs_partner(self) -> bool:
-        """Whether a transform mixes samples, and so the policy must be given `partners`."""
+        """Says whether a transform mixes samples, and so the policy must be given `partners`."""
         return any(hasattr(t, "needs_partner") for t in self.transforms)
 
     def at(self, epoch: int) -> "Policy":
-        """The policy of an epoch: itself, as it has no schedule."""
+        """Returns the policy of an epoch: itself, as it has no schedule."""
         return self
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        """The augmented pair, contiguous and in memory of its own.
+        """Returns the augmented pair, contiguous and in memory of its own.
 
         Args:
             image: (H, W, C) uint8, uint16 or float32.
@@ -103,9 +102,9 @@ class Policy:
         return _own(new_image, image), _own(new_mask, mask)
 
     def tensors(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        """The same pair with the image's channels first, (C, h, w), ready for torch.from_numpy."""
+        """Returns the same pair with the image's channels first, (C, h, w), ready for torch.from_numpy."""
         new_image, new_mask = self._augmented(image, mask, key)
-        return planes(new_image), _own(new_mask, mask)
+        return channels_first(new_image), _own(new_mask, mask)
 
     def _augmented(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
         source, streams = image, restream(key, [*self.names, *self.crop_streams])
@@ -138,7 +137,7 @@ class Policy:
     def _member(
         self, transform: Any, name: str, image: np.ndarray, mask: np.ndarray, streams: Streams, key: Key
     ) -> Pair:
-        """A transform with draw and act, handed the partners where it mixes; the key's third part is the sample."""
+        """Applies a transform that has draw and act, with partners if it mixes; the key's third part is the index."""
         mixes = hasattr(transform, "needs_partner")
         if mixes and self.partners is None:
             raise UserError(
@@ -156,7 +155,7 @@ class Policy:
         return pair
 
     def _window(self, mask: np.ndarray, streams: Streams, draw: GeometryDraw | None = None) -> Window | None:
-        """Where the crop lies in what `draw` makes of the mask, beyond it where it is larger."""
+        """Returns where the crop lies in what `draw` makes of the mask, beyond it where it is larger."""
         if self.crop is None:
             return None
         size = draw.size if draw else (mask.shape[0], mask.shape[1])
@@ -164,7 +163,7 @@ class Policy:
         u, v = streams["crop"].generator.random(2).tolist()
         h, w = self.crop
         drawn = self.drawn_margin
-        return exact.start(u, size[0], h, y, drawn), exact.start(v, size[1], w, x, drawn), h, w
+        return exact.window_start(u, size[0], h, y, drawn), exact.window_start(v, size[1], w, x, drawn), h, w
 
     def _aimed(
         self, mask: np.ndarray, size: tuple[int, int], streams: Streams, draw: GeometryDraw | None
@@ -172,18 +171,18 @@ class Policy:
         rng = streams["crop_class"].generator
         if rng.random() >= self.crop_class:
             return None
-        return exact.target(mask, size, self.ignore_index, rng, draw and draw.lands)
+        return exact.crop_target(mask, size, self.ignore_index, rng, draw and draw.lands)
 
     def _cropped(self, image: np.ndarray, mask: np.ndarray, streams: Streams) -> Pair:
         window = self._window(mask, streams)
         if window is None:
             return image, mask
-        image = move(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
-        return image, move(mask, 0, False, False, window, cv2.BORDER_CONSTANT, self.ignore_index)
+        image = move_pixels(image, 0, False, False, window, cv2.BORDER_REFLECT_101, 0)
+        return image, move_pixels(mask, 0, False, False, window, cv2.BORDER_CONSTANT, self.ignore_index)
 
 
-def planes(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) as a new contiguous (C, H, W)."""
+def channels_first(image: np.ndarray) -> np.ndarray:
+    """Returns (H, W, C) as a new contiguous (C, H, W)."""
     height, width, channels = image.shape
     if channels > 4:
         return np.array(image.transpose(2, 0, 1), order="C")
@@ -193,7 +192,7 @@ def planes(image: np.ndarray) -> np.ndarray:
 
 
 def _sides(crop: Any) -> tuple[int, int] | None:
-    """(height, width) of a crop.
+    """Returns (height, width) of a crop.
 
     Raises:
         UserError: it is no side, and no two.
@@ -238,8 +237,8 @@ def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, numbe
     return new_image, new_mask
 
 
-def factor(schedule: str, epoch: int, epochs: int) -> float:
-    """What `aug.strength` is multiplied by in an epoch, 0..1.
+def schedule_factor(schedule: str, epoch: int, epochs: int) -> float:
+    """Returns what `aug.strength` is multiplied by in an epoch, 0..1.
 
     Args:
         schedule: constant: 1. linear_up: from 0 in the first epoch to 1 in the last. linear_down: the other way.
@@ -266,20 +265,20 @@ def factor(schedule: str, epoch: int, epochs: int) -> float:
 
 
 class ScheduledPolicy:
-    """One policy an epoch, chosen by the key; after the last epoch the last one stays."""
+    """Holds one policy an epoch, chosen by the key; after the last epoch the last one stays."""
 
     def __init__(self, policies: Sequence[Policy]) -> None:
-        """Hold the policy of each epoch, from epoch 0."""
+        """Holds the policy of each epoch, from epoch 0."""
         self.policies = tuple(policies)
 
     def at(self, epoch: int) -> Policy:
-        """The policy of an epoch."""
+        """Returns the policy of an epoch."""
         return self.policies[min(epoch, len(self.policies) - 1)]
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        """As `Policy.__call__`, by the policy of the key's epoch, its second part."""
+        """Returns the pair as `Policy.__call__` does, by the policy of the key's epoch, its second part."""
         return self.at(key[1])(image, mask, key)
 
     def tensors(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
-        """As `Policy.tensors`, by the policy of the key's epoch."""
+        """Returns the pair as `Policy.tensors` does, by the policy of the key's epoch."""
         return self.at(key[1]).tensors(image, mask, key)

@@ -1,4 +1,4 @@
-"""RandAugment and TrivialAugment for masks: which ops fire is drawn, how strong they are is one number.
+"""Applies RandAugment and TrivialAugment to masks too: which ops fire is drawn, how strong they are is one number.
 
 Ops are named and sized in `ops`: `identity`, or a magnitude of Geometry (shear and translate an axis at a time, as
 published) or Photometry, in their units. The config's `${amount:}` makes strength the one number.
@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import albumentations as A
 import numpy as np
 
-from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.geometry import Geometry
+from segtrain.aug.geometry import Geometry, GeometryDraw
 from segtrain.aug.photometry import Photometry, PhotometryDraw, bias_lattice
 from segtrain.errors import UserError
 
@@ -23,26 +22,26 @@ _UNSIGNED = ("identity", "elastic", "noise", "blur", "lowres", "bias")
 
 
 class RandomDraw(NamedTuple):
-    """The ops drawn for one sample, with their signed magnitudes, and what they amount to."""
+    """Holds the ops drawn for one sample, with their signed magnitudes, and what they amount to."""
 
     ops: dict[str, float]
     geometry: GeometryDraw | None
     photometry: PhotometryDraw | None
 
     def to_json(self) -> dict[str, Any]:
-        """The draw as a JSON-ready dict."""
+        """Returns the draw as a JSON-ready dict."""
         parts = {"geometry": self.geometry, "photometry": self.photometry}
         return {"ops": self.ops, **{name: part and part.to_json() for name, part in parts.items()}}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "RandomDraw":
-        """The draw that `to_json` wrote."""
+        """Returns the draw that `to_json` wrote."""
         geometry = plain["geometry"] and GeometryDraw.from_json(plain["geometry"])
         return cls(plain["ops"], geometry, plain["photometry"] and PhotometryDraw.from_json(plain["photometry"]))
 
 
 class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has no types
-    """`n` different ops a sample, each at its full magnitude with a drawn sign.
+    """Applies `n` different ops to a sample, each at its full magnitude with a drawn sign.
 
     Different, where the paper draws with replacement: each op then occurs once in the one map and the one table.
     Source: Cubuk et al. 2019, arXiv 1909.13719, algorithm 1.
@@ -58,7 +57,7 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
         ignore_index: int = 255,
         p: float = 1.0,
     ) -> None:
-        """Check the ops.
+        """Checks the ops.
 
         Args:
             ops: name to magnitude, in the units of Geometry and Photometry.
@@ -90,7 +89,7 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
         self.photometry = Photometry(**{**light, "bias": 0.0})  # whose own draw is another, smaller than what is given
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> RandomDraw:
-        """What to do with one image of `shape` (height, width, channels).
+        """Returns what to do with one image of `shape` (height, width, channels).
 
         Raises:
             UserError: saturation or hue is listed and the image has not three channels.
@@ -128,7 +127,7 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
         return full._replace(**drawn, bias=field if "bias" in ops else None)
 
     def act(self, image: np.ndarray | None, mask: np.ndarray | None, draw: RandomDraw) -> tuple[Any, Any]:
-        """Image (H, W, C) and mask (H, W) under one draw; the mask by nearest neighbour, ignore_index outside."""
+        """Returns image (H, W, C) and mask (H, W) under one draw, the mask by nearest neighbour, ignored outside."""
         if draw.geometry is not None:
             image, mask = self.geometry.act(image, mask, draw.geometry, None, self.ignore_index)
         if draw.photometry is not None and image is not None:
@@ -136,21 +135,21 @@ class RandAugment(A.DualTransform):  # type: ignore[misc]  # albumentations has 
         return image, mask
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Albumentations' hook: the draw of one sample."""
+        """Returns the draw of one sample: albumentations' hook."""
         shape = params["shape"]
         return {"draw": self.draw(self.random_generator, shape if len(shape) == 3 else (*shape, 1))}
 
     def apply(self, img: np.ndarray, draw: RandomDraw, **params: Any) -> Any:
-        """Albumentations' hook: the image of a draw."""
+        """Returns the image of a draw: albumentations' hook."""
         return self.act(img if img.ndim == 3 else img[..., None], None, draw)[0].reshape(img.shape)
 
     def apply_to_mask(self, mask: np.ndarray, draw: RandomDraw, **params: Any) -> Any:
-        """Albumentations' hook: the mask (H, W) of a draw."""
+        """Returns the mask (H, W) of a draw: albumentations' hook."""
         return self.act(None, mask, draw)[1]
 
 
 def TrivialAugment(ops: Mapping[str, float], **options: Any) -> RandAugment:
-    """One op a sample, its magnitude uniform between 0 and its value; `options` are those of RandAugment.
+    """Applies one op to a sample, its magnitude uniform between 0 and its value; `options` are those of RandAugment.
 
     Source: Müller & Hutter 2021, arXiv 2103.10158, algorithm 1.
     """

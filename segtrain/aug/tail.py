@@ -1,4 +1,4 @@
-"""What a pasted pipeline ends with: the framework's own job, and what every use of the network would need too.
+"""Refuses what a pasted pipeline ends with: the framework's own job, and what every use of the network would need.
 
 Training images go through the policy; validation, test, evaluate, predict and exports do not. So a policy may make
 other pictures of the kind that is stored, and no other kind of picture.
@@ -11,7 +11,6 @@ from typing import Any
 import albumentations as A
 import numpy as np
 
-from segtrain.aug.audit.lines import Line
 from segtrain.errors import UserError
 
 # Classes of albumentations and of torchvision.transforms.v2, by name, that segtrain's own tail does.
@@ -63,7 +62,7 @@ def require_same_kind(name: str, before: np.ndarray, after: Any) -> None:
     )
 
 
-def training_alone(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> list[str]:
+def name_preparing(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> list[str]:
     """Returns a sentence for each listed transform that changes every training image, and no other image, for good.
 
     It always acts, in a composition too, and changes this image in one way only, whatever it draws, or is one of
@@ -82,15 +81,8 @@ def training_alone(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarra
     ]
 
 
-def line(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> Line:
-    """Returns the audit's line of what training alone would see; it warns. The sample is as of `training_alone`."""
-    found = training_alone(transforms, image, mask)
-    meaning = "ops on every training image that no other image goes through: the network would meet other images in use"
-    return Line.below("training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning)
-
-
 def _preparing(transform: Any, image: np.ndarray, mask: np.ndarray, forced: bool = False) -> Iterator[str]:
-    """The names of what prepares each image, of a transform and of all inside it; `forced`, whatever its chance is."""
+    """Yields the names of what prepares each image, of a transform and all inside it; `forced` at any chance."""
     kind, inner = type(transform).__name__, _inner(transform)
     if (getattr(transform, "p", 1) < 1 and not forced) or kind == "RandomApply":
         return
@@ -108,7 +100,7 @@ def _prepares(transform: Any, image: np.ndarray, mask: np.ndarray) -> bool:
 
 
 def _drawn(transform: Any, image: np.ndarray, mask: np.ndarray, draw: int) -> np.ndarray | None:
-    """The image under one draw in which the transform acts; None where it does not take the image."""
+    """Returns the image under one draw in which the transform acts; None where it does not take the image."""
     try:
         if isinstance(transform, A.BasicTransform):
             transform.set_random_state(np.random.default_rng(draw), random.Random(draw))
@@ -122,7 +114,7 @@ def _drawn(transform: Any, image: np.ndarray, mask: np.ndarray, draw: int) -> np
 
 
 def _told(image: np.ndarray) -> tuple[Any, ...]:
-    """What tells images apart; a last axis of length 1 does not."""
+    """Returns what tells images apart; a last axis of length 1 does not."""
     return (*image.shape[:2], image.dtype.str, image.tobytes())
 
 
@@ -132,7 +124,7 @@ def _inner(transform: Any) -> list[Any]:
 
 
 def _own_job(transform: Any) -> Iterator[str]:
-    """The names of what is segtrain's own job, of a transform and of all inside it."""
+    """Yields the names of what is segtrain's own job, of a transform and of all inside it."""
     name = type(transform).__name__
     if name in OWN_JOB and type(transform).__module__.partition(".")[0] in LIBRARIES:
         yield name

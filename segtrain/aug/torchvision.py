@@ -1,4 +1,4 @@
-"""torchvision.transforms.v2 as a member of a policy: one draw for image and mask, from the sample's own generator.
+"""Makes torchvision.transforms.v2 a member of a policy: one draw for image and mask, by the sample's own generator.
 
 Not imported by `segtrain.aug`: it needs torch. torchvision itself is imported when a policy is built, so that
 `segtrain.compat` can come first.
@@ -13,30 +13,30 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from segtrain.aug.draws import as_json
 from segtrain.aug.tail import refuse_own_job
+from segtrain.aug.transforms import as_json
 from segtrain.errors import UserError
 
 Pair = tuple[np.ndarray, np.ndarray]
 
 
 class TorchVisionDraw(NamedTuple):
-    """The seed of torch's generator for one sample: v2 transforms draw while they act."""
+    """Holds the seed of torch's generator for one sample: v2 transforms draw while they act."""
 
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """The draw as a JSON-ready dict."""
+        """Returns the draw as a JSON-ready dict."""
         return as_json(self)
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "TorchVisionDraw":
-        """The draw that `to_json` wrote."""
+        """Returns the draw that `to_json` wrote."""
         return cls(**plain)
 
 
 class TorchVision:
-    """v2 transforms in order, on tv_tensors: flips and crops move image and mask together.
+    """Applies v2 transforms in order, to tv_tensors: flips and crops move image and mask together.
 
     Masks are warped by nearest neighbour; what resizes gives each pixel the label that has most of it.
 
@@ -44,7 +44,7 @@ class TorchVision:
     """
 
     def __init__(self, transforms: Sequence[Any], ignore_index: int = 255, p: float = 1.0) -> None:
-        """Check the transforms.
+        """Checks the transforms.
 
         Args:
             transforms: torchvision.transforms.v2 transforms; any may be listed.
@@ -72,7 +72,7 @@ class TorchVision:
 
     @property
     def ignore_index(self) -> int:
-        """The label outside the image; setting it reaches every transform."""
+        """Returns the label outside the image; setting it reaches every transform."""
         return self._ignore_index
 
     @ignore_index.setter
@@ -85,11 +85,11 @@ class TorchVision:
                 transform._fill = {**transform._fill, Labels: label}
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> TorchVisionDraw:
-        """The seed for one image."""
+        """Returns the seed for one image."""
         return TorchVisionDraw(int(rng.integers(2**63)))
 
     def act(self, image: np.ndarray, mask: np.ndarray, draw: TorchVisionDraw) -> Pair:
-        """Image (H, W, C) and mask (H, W) uint8 under one draw.
+        """Returns image (H, W, C) and mask (H, W) uint8 under one draw.
 
         Raises:
             UserError: a transform refuses the image, or moves the image without the mask.
@@ -116,7 +116,7 @@ class TorchVision:
 
 
 def walk(transforms: Sequence[Any]) -> Iterator[Any]:
-    """Every transform, those inside Compose, RandomApply, RandomChoice and RandomOrder included."""
+    """Yields every transform, those inside Compose, RandomApply, RandomChoice and RandomOrder included."""
     for transform in transforms:
         yield transform
         inner = getattr(transform, "transforms", ())
@@ -134,7 +134,7 @@ def _applied(transform: Any, pair: Any) -> Any:
 
 
 class Labels(tv_tensors.Mask):  # type: ignore[misc]
-    """Labels (H, W) uint8: a mask, but that resizing gives each pixel the label that has most of it."""
+    """Holds a mask, (H, W) uint8, to whose pixels resizing gives the label that has most of each."""
 
 
 @F.register_kernel(F.resize, Labels)  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""A policy taken apart for people to look at: what it drew for a sample, and each of its ops by itself."""
+"""Takes a policy apart for people to look at: what it drew for a sample, and each of its ops by itself."""
 
 import copy
 from collections import Counter
@@ -34,8 +34,8 @@ Drawn = dict[str, dict[str, Any] | None]
 Named = tuple[str, Any]  # a transform and what it is called
 
 
-class Alone(NamedTuple):
-    """One op by itself, its chance set to 1."""
+class IsolatedOp(NamedTuple):
+    """Holds one op by itself, its chance set to 1."""
 
     label: str  # name and magnitude
     path: str  # of the transform that holds it: "Geometry.0", "OneOf.0/Blur.1"
@@ -43,8 +43,8 @@ class Alone(NamedTuple):
     transform: Any
 
 
-def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tuple[Pair, Drawn]:
-    """The pair that the policy makes of the sample, and what each transform drew for it.
+def trace_policy(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tuple[Pair, Drawn]:
+    """Returns the pair that the policy makes of the sample, and what each transform drew for it.
 
     Not for several threads at once: the policy's transforms report while the call lasts.
 
@@ -53,7 +53,7 @@ def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tup
         not fire. Of a plain albumentations transform the parameters that are numbers, words or short arrays.
     """
     drawn: Drawn = {}
-    inner = list(leaves(zip(policy.names, policy.transforms, strict=True)))
+    inner = list(find_leaves(zip(policy.names, policy.transforms, strict=True)))
     try:
         for name, transform in inner:
             drawn[name] = None
@@ -71,47 +71,47 @@ def traced(policy: Policy, image: np.ndarray, mask: np.ndarray, key: Key) -> tup
     return pair, drawn
 
 
-def alone(policy: Policy) -> dict[str, Policy]:
-    """Every op by itself, by name and magnitude, its chance set to 1; draws and crop are those of the policy."""
+def isolate_ops(policy: Policy) -> dict[str, Policy]:
+    """Returns every op by itself, by name and magnitude, its chance set to 1; draws and crop are the policy's."""
     tops = zip(policy.names, policy.transforms, strict=True)
-    return {one.label: only(policy, one) for one in each_op(tops)}
+    return {one.label: keep_op(policy, one) for one in each_op(tops)}
 
 
-def each_op(tops: Iterable[Named]) -> list[Alone]:
-    """The ops in these transforms, each in a transform of its own.
+def each_op(tops: Iterable[Named]) -> list[IsolatedOp]:
+    """Returns the ops in these transforms, each in a transform of its own.
 
     Those of a Geometry, Photometry or RandAugment whose magnitude or chance is above 0, each of torchvision's; others
     as a whole. Labels that would come twice name the transform, too.
     """
-    found = [Alone(*single) for path, transform in leaves(tops) for single in _singles(path, transform)]
+    found = [IsolatedOp(*single) for path, transform in find_leaves(tops) for single in _singles(path, transform)]
     count = Counter(one.label for one in found)
     return [one._replace(label=f"{one.label} ({one.path})") if count[one.label] > 1 else one for one in found]
 
 
-def untouched(policy: Policy) -> Policy:
-    """The policy's crop alone."""
+def keep_crop(policy: Policy) -> Policy:
+    """Returns the policy's crop alone."""
     return Policy([], 0, policy.crop, policy.ignore_index, crop_class=policy.crop_class)
 
 
-def only(policy: Policy, op: Alone) -> Policy:
-    """The policy with this op alone, which draws from the stream that it had."""
+def keep_op(policy: Policy, op: IsolatedOp) -> Policy:
+    """Returns the policy with this op alone, which draws from the stream that it had."""
     one, inner = copy.copy(policy), isinstance(op.transform, A.BasicTransform)
     one.transforms, one.names = [op.transform], [op.path.rpartition("/")[2] if inner else op.path.partition("/")[0]]
     one.last = -1 if isinstance(op.transform, A.ImageOnlyTransform) else 0
     return one
 
 
-def leaves(tops: Iterable[Named]) -> Iterator[Named]:
-    """The transforms that hold no others, by their path."""
+def find_leaves(tops: Iterable[Named]) -> Iterator[Named]:
+    """Yields the transforms that hold no others, by their path."""
     for name, transform in tops:
         if isinstance(transform, A.BaseCompose):
-            yield from leaves((f"{name}/{kind}", inner) for kind, inner in numbered(transform.transforms))
+            yield from find_leaves((f"{name}/{kind}", inner) for kind, inner in number_transforms(transform.transforms))
         else:
             yield name, transform
 
 
-def numbered(transforms: Iterable[Any]) -> Iterator[Named]:
-    """Each transform with its class and place."""
+def number_transforms(transforms: Iterable[Any]) -> Iterator[Named]:
+    """Yields each transform with its class and place."""
     for i, transform in enumerate(transforms):
         yield f"{type(transform).__name__}.{i}", transform
 
@@ -125,13 +125,13 @@ def _noting(draw: Callable[..., Any], name: str, drawn: Drawn) -> Callable[..., 
     return noted
 
 
-def holds(transform: Any) -> list[Any]:
-    """The transforms in one of ours that lists some, as TorchVision does."""
+def held_transforms(transform: Any) -> list[Any]:
+    """Returns the transforms in one of ours that lists some, as TorchVision does."""
     return list(getattr(transform, "transforms", ())) if hasattr(transform, "act") else []
 
 
 def _singles(path: str, transform: Any) -> Iterator[tuple[str, str, str, Any]]:
-    """Label, path, op and transform of each op."""
+    """Yields label, path, op and transform of each op."""
     ops = next((ops for kind, ops in OPS.items() if isinstance(transform, kind)), None)
     if ops is not None:
         yield from _ours(path, transform, ops)
@@ -144,15 +144,15 @@ def _singles(path: str, transform: Any) -> Iterator[tuple[str, str, str, Any]]:
                     op,
                     _changed(transform, ops={op: size}, n=1),
                 )
-    elif holds(transform):
-        for name, inner in numbered(holds(transform)):
+    elif held_transforms(transform):
+        for name, inner in number_transforms(held_transforms(transform)):
             yield type(inner).__name__, f"{path}/{name}", "", _changed(transform, transforms=[_changed(inner)])
     else:
         yield type(transform).__name__, path, "", _changed(transform)
 
 
 def _changed(transform: Any, **changes: Any) -> Any:
-    """A copy that always fires, with these attributes."""
+    """Returns a copy that always fires, with these attributes."""
     one = copy.copy(transform)
     vars(one).update(changes)
     if hasattr(one, "p"):
@@ -170,7 +170,7 @@ def _ours(path: str, transform: Any, ops: Mapping[str, str]) -> Iterator[tuple[s
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON-ready; what is no number, word or short array is named by its type."""
+    """Returns the value as JSON-ready; what is no number, word or short array is named by its type."""
     if hasattr(value, "to_json"):
         return value.to_json()
     if hasattr(value, "_asdict"):

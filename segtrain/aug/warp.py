@@ -1,4 +1,4 @@
-"""One map from output pixel to source pixel, evaluated on a lattice, filled in, and used for image and mask."""
+"""Evaluates one map from output to source pixel on a lattice, fills it in, and uses it for image and mask."""
 
 import functools
 import math
@@ -21,7 +21,7 @@ _LOCAL = threading.local()
 
 
 class Nodes(NamedTuple):
-    """Source coordinates (x, y) at the lattice nodes of a window, each (nh, nw) float32, in pixels."""
+    """Holds source coordinates (x, y) at the lattice nodes of a window, each (nh, nw) float32, in pixels."""
 
     x: np.ndarray
     y: np.ndarray
@@ -30,7 +30,7 @@ class Nodes(NamedTuple):
 
 
 class Box(NamedTuple):
-    """The part of the source that a map reads, and how many reflected pixels it needs around it."""
+    """Says which part of the source a map reads, and how many reflected pixels it needs around it."""
 
     rows: slice
     columns: slice
@@ -39,7 +39,7 @@ class Box(NamedTuple):
 
 
 def step_for(length: float) -> int:
-    """Lattice step in pixels for a field of this length sigma (0: affine only, where any step is exact).
+    """Returns the lattice step in pixels for a field of this length sigma (0: affine only, where any step is exact).
 
     A linear fill-in errs by step²/8 · |d''|; with step = sigma/5 that is below 1 % of the RMS displacement.
     """
@@ -48,14 +48,14 @@ def step_for(length: float) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _axis(start: int, nodes: int, step: int) -> np.ndarray:
-    """Output coordinates of the nodes: the centres of step-blocks, from one block before the window."""
+    """Returns the nodes' output coordinates: the centres of step-blocks, from one block before the window."""
     return start - step + (step - 1) / 2 + np.arange(nodes) * float(step)
 
 
-def nodes(
+def map_nodes(
     matrix: Matrix, lattice: np.ndarray | None, cell: float, shape: tuple[int, int], window: Window, length: float
 ) -> Nodes:
-    """The map matrix·(p + d(p)) at the nodes of a window.
+    """Returns the map matrix·(p + d(p)) at the nodes of a window.
 
     The displacement d acts on the output grid, before the matrix: the Jacobian is matrix·(1 + ∇d), so a zoom
     neither magnifies d relative to the picture nor lets it fold.
@@ -89,7 +89,7 @@ def nodes(
 
 
 def _span(values: np.ndarray, size: int) -> tuple[slice, int, int, bool]:
-    """Source range of one axis, reflected pixels before and after, and whether one reflection is enough."""
+    """Returns source range of one axis, reflected pixels before and after, and whether one reflection is enough."""
     least, most = cv2.minMaxLoc(values)[:2]
     low, high = math.floor(least) - 1, math.ceil(most) + 2
     before, after = max(0, -low), max(0, high - size)
@@ -99,8 +99,8 @@ def _span(values: np.ndarray, size: int) -> tuple[slice, int, int, bool]:
     return slice(start, stop), before, after, True
 
 
-def box(at: Nodes, shape: tuple[int, int]) -> Box:
-    """The source region that the map reads: linear fill-in stays between its nodes, so their extremes bound it."""
+def source_box(at: Nodes, shape: tuple[int, int]) -> Box:
+    """Returns the source region that the map reads: linear fill-in stays between its nodes, whose extremes bound it."""
     rows, top, bottom, near_y = _span(at.y, shape[0])
     columns, left, right, near_x = _span(at.x, shape[1])
     height, width = rows.stop - rows.start, columns.stop - columns.start
@@ -116,28 +116,28 @@ def fill_in(at: Nodes, origin: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]
     size = at.x.shape[1] * step, at.x.shape[0] * step
     maps = []
     for name, values, start in (("map.x", at.x, origin[1]), ("map.y", at.y, origin[0])):
-        dense = scratch(name, size[::-1], np.float32)
+        dense = borrow_scratch(name, size[::-1], np.float32)
         cv2.resize(values - np.float32(start) if start else values, size, dense, interpolation=cv2.INTER_LINEAR)
         maps.append(dense[step : step + h, step : step + w])
     return maps[0], maps[1]
 
 
 class Warp:
-    """A filled-in map and the source region it reads, to be applied to image and mask."""
+    """Holds a filled-in map and the source region it reads, to be applied to image and mask."""
 
     def __init__(self, at: Nodes, shape: tuple[int, int]) -> None:
-        """Fill in the map of `at` over a source of `shape` (height, width)."""
-        self.box = box(at, shape)
+        """Fills in the map of `at` over a source of `shape` (height, width)."""
+        self.box = source_box(at, shape)
         top, _, left, _ = self.box.margins
         self.x, self.y = fill_in(at, (self.box.rows.start - top, self.box.columns.start - left))
 
     def mask(self, mask: np.ndarray, ignore_index: float) -> np.ndarray:
-        """`mask` (H, W) by nearest neighbour; ignore_index where the nearest source pixel does not exist."""
+        """Returns `mask` (H, W) by nearest neighbour; ignore_index where the nearest source pixel does not exist."""
         region = mask[self.box.rows, self.box.columns]
         if any(self.box.margins):
             top, bottom, left, right = self.box.margins
             shape = region.shape[0] + top + bottom, region.shape[1] + left + right
-            grown = scratch("mask", shape, mask.dtype)
+            grown = borrow_scratch("mask", shape, mask.dtype)
             border = cv2.BORDER_CONSTANT
             region = cv2.copyMakeBorder(region, *self.box.margins, border, grown, value=(ignore_index,))
         return cv2.remap(
@@ -145,7 +145,7 @@ class Warp:
         )
 
     def image(self, image: np.ndarray, reflect: bool, fill: float) -> np.ndarray:
-        """`image` (H, W, C) by linear interpolation, of the same dtype.
+        """Returns `image` (H, W, C) by linear interpolation, of the same dtype.
 
         Channels go through cv2.remap in fours: it is about twice as fast on four channels as on two or three.
         """
@@ -159,7 +159,7 @@ class Warp:
         channels = image.shape[2]
         packed = self._pack(image[self.box.rows, self.box.columns], reflect, fill)
         result = np.empty((*self.x.shape, channels), image.dtype)
-        target = result if channels in (1, 4) else scratch("four", (*self.x.shape, 4), image.dtype)
+        target = result if channels in (1, 4) else borrow_scratch("four", (*self.x.shape, 4), image.dtype)
         cv2.remap(packed, self.x, self.y, cv2.INTER_LINEAR, target, _REFLECT[reflect], (fill,) * 4)
         if channels == 3:
             cv2.cvtColor(target, cv2.COLOR_RGBA2RGB, result)
@@ -168,12 +168,12 @@ class Warp:
         return result
 
     def _pack(self, region: np.ndarray, reflect: bool, fill: float) -> np.ndarray:
-        """The region as one or four channels with its margins around it, in scratch where it had to be copied."""
+        """Returns the region as one or four channels with margins around it, in scratch where it had to be copied."""
         (top, bottom, left, right), (h, w, channels) = self.box.margins, region.shape
         wide = 1 if channels == 1 else 4
         if wide == channels and not any(self.box.margins):
             return region
-        packed = scratch("packed", (h + top + bottom, w + left + right, wide), region.dtype)
+        packed = borrow_scratch("packed", (h + top + bottom, w + left + right, wide), region.dtype)
         inner = packed[top : top + h, left : left + w]
         if channels == 3:
             cv2.cvtColor(region, cv2.COLOR_RGB2RGBA, inner)
@@ -184,8 +184,8 @@ class Warp:
         return packed
 
 
-def cubic(x: np.ndarray, count: int) -> np.ndarray:
-    """B-spline weights, float32 (len(x), count), of coefficients 0..count-1 at x; coefficient k sits at k-1."""
+def cubic_weights(x: np.ndarray, count: int) -> np.ndarray:
+    """Returns B-spline weights, float32 (len(x), count), of coefficients 0..count-1 at x; coefficient k sits at k-1."""
     cell = np.clip(np.floor(x).astype(int), 0, count - 4)
     t = (x - cell)[:, None]
     weights = [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
@@ -194,8 +194,8 @@ def cubic(x: np.ndarray, count: int) -> np.ndarray:
     return table
 
 
-def value(lattice: np.ndarray, y: float, x: float) -> list[float]:
-    """The fields of coefficients (n, ky, kx) at one place, in cells."""
+def field_value(lattice: np.ndarray, y: float, x: float) -> list[float]:
+    """Returns the fields of coefficients (n, ky, kx) at one place, in cells."""
     cells = [min(max(int(at), 0), count - 4) for at, count in ((y, lattice.shape[1]), (x, lattice.shape[2]))]
     weights = []
     for t in (y - cells[0], x - cells[1]):
@@ -205,57 +205,57 @@ def value(lattice: np.ndarray, y: float, x: float) -> list[float]:
     return result
 
 
-def coefficients(side: int, cell: float) -> int:
-    """How many coefficients span `side` pixels."""
+def count_coefficients(side: int, cell: float) -> int:
+    """Returns how many coefficients span `side` pixels."""
     return int(side / cell) + 4
 
 
 @functools.lru_cache(maxsize=64)
-def weights(side: int, cell: float, step: int) -> np.ndarray:
-    """Weights, (side + 3·step, coefficients) float32, at every pixel row.
+def row_weights(side: int, cell: float, step: int) -> np.ndarray:
+    """Returns the weights, (side + 3·step, coefficients) float32, at every pixel row.
 
     Row k belongs to the pixel coordinate k - step + (step-1)/2, so that rows start, start+step, … are the lattice nodes
     of a window from `start`. Beyond the image the field goes on with the value at the edge.
     """
     x = np.arange(side + 3 * step) - step + (step - 1) / 2
-    return cubic(np.clip(x, 0, side - 1) / cell, coefficients(side, cell))
+    return cubic_weights(np.clip(x, 0, side - 1) / cell, count_coefficients(side, cell))
 
 
 @functools.lru_cache(maxsize=64)
-def gram(side: int, cell: float) -> np.ndarray:
-    """Mean over the side's pixels of the outer product of their weights: RMS values without evaluating the field."""
-    table = cubic(np.arange(side) / cell, coefficients(side, cell)).astype(np.float64)
+def weights_gram(side: int, cell: float) -> np.ndarray:
+    """Returns the mean over a side's pixels of their weights' outer product: RMS values without the field itself."""
+    table = cubic_weights(np.arange(side) / cell, count_coefficients(side, cell)).astype(np.float64)
     return (table.T @ table / side).astype(np.float32)
 
 
 def spline_rows(side: int, cell: float, step: int, start: int, nodes: int) -> np.ndarray:
-    """Weights of `nodes` lattice nodes, every `step` pixels, of a window that begins at pixel `start`."""
-    table = weights(side, cell, step)
+    """Returns the weights of `nodes` lattice nodes, every `step` pixels, of a window that begins at pixel `start`."""
+    table = row_weights(side, cell, step)
     if start >= 0 and start + (nodes - 1) * step < len(table):
         return table[start : start + (nodes - 1) * step + 1 : step]
     return table[np.clip(start + np.arange(nodes) * step, 0, len(table) - 1)]
 
 
-def displacement(rng: np.random.Generator, shape: tuple[int, int], cell: float, rms: float) -> np.ndarray:
-    """Coefficients (2, ky, kx) float32 of a displacement (x, y) in pixels over an image of `shape` (h, w).
+def draw_displacement(rng: np.random.Generator, shape: tuple[int, int], cell: float, rms: float) -> np.ndarray:
+    """Draws coefficients (2, ky, kx) float32 of a displacement (x, y) in pixels over an image of `shape` (h, w).
 
     Its root mean square length over the image is `rms` exactly. Only draws that come out weak (one in 7 on a square,
     one in 65 where a side is four times the other: scripts/weak_elastic.py) stay up to some 18 % below it: raised to
     `rms` they could fold at the largest permitted strength, and the factor must not depend on the strength. So the
     field is linear in `rms`.
     """
-    angle = rng.random((coefficients(shape[0], cell), coefficients(shape[1], cell)), dtype=np.float32)
+    angle = rng.random((count_coefficients(shape[0], cell), count_coefficients(shape[1], cell)), dtype=np.float32)
     angle *= 2 * math.pi
     unit = np.empty((2, *angle.shape), np.float32)
     np.cos(angle, unit[0])
     np.sin(angle, unit[1])
-    power = float(np.vdot(unit, gram(shape[0], cell) @ unit @ gram(shape[1], cell)))
+    power = float(np.vdot(unit, weights_gram(shape[0], cell) @ unit @ weights_gram(shape[1], cell)))
     unit *= rms / max(math.sqrt(power), _SMALLEST_GAIN)
     return unit
 
 
-def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An uninitialised array of this thread, valid until the next call with the same name; never hand it out."""
+def borrow_scratch(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Returns an uninitialised array of this thread, valid until the next call of the same name; never hand it out."""
     pool: dict[str, np.ndarray] = _LOCAL.__dict__
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize

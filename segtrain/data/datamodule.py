@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from segtrain.aug.policy import Key, Pair, Policy, planes
+from segtrain.aug.policy import Key, Pair, Policy, channels_first
 from segtrain.data.datasets import Sample, SegmentationDataset
 from segtrain.data.sampler import EpochSampler
 from segtrain.data.split import Split
@@ -216,7 +216,7 @@ class PlainSamples(Dataset[Batch]):
         image, mask = self.dataset.read(index)
         size = mask.shape[0], mask.shape[1]
         image, mask = pad_to(image, mask, grown_size(size, self.least), self.dataset.ignore_index)
-        return {**to_tensors(planes(image), mask, index), "size": torch.tensor(size)}
+        return {**to_tensors(channels_first(image), mask, index), "size": torch.tensor(size)}
 
 
 def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
@@ -249,7 +249,7 @@ def _grown(sample: Batch, size: Size, ignore_index: int) -> Batch:
         return sample
     image = sample["image"].numpy().transpose(1, 2, 0)
     image, mask = pad_to(image, sample["mask"].numpy(), size, ignore_index)
-    return to_tensors(planes(image), mask, int(sample["index"]))
+    return to_tensors(channels_first(image), mask, int(sample["index"]))
 
 
 def _start_worker(also: Callable[[], None] | None, _: int) -> None:

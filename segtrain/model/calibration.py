@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Curve(NamedTuple):
+class ReliabilityCurve(NamedTuple):
     """Holds a reliability curve, a value a bin, from the lowest confidence to the highest; NaN where a bin is empty."""
 
     confidence: np.ndarray  # (bins,) float64: mean confidence in the bin
@@ -45,8 +45,8 @@ class Calibration:
         total = float(count.sum())
         return float(np.abs(right - confidence).sum() / total) if total else float("nan")
 
-    def curve(self) -> Curve:
+    def curve(self) -> ReliabilityCurve:
         """Returns mean confidence and accuracy of each bin."""
         confidence, right, count = self._sums
         pixels = np.where(count > 0, count, np.nan)
-        return Curve(confidence / pixels, right / pixels, count.astype(np.int64))
+        return ReliabilityCurve(confidence / pixels, right / pixels, count.astype(np.int64))

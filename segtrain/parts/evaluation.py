@@ -1,6 +1,7 @@
 """Passes a network over samples: predicts, counts and hands on, by the operations of training's own test."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from segtrain.data.datamodule import Batch, PlainSamples, Source, stack_by_size
 from segtrain.model.metrics import Evaluation
+from segtrain.model.precision import compute_in
 from segtrain.padding import NO_SIZE, Size
-from segtrain.parts.device import computing, set_determinism
 
 Predict = Callable[[Tensor], Tensor]  # images (N, C, H, W) as stored to logits (N, K, H, W)
 
@@ -33,11 +34,19 @@ class Image(NamedTuple):
     mask: Tensor  # (H, W) uint8
 
 
-def machine(config: DictConfig, accelerator: str) -> Machine:
+def set_up_machine(config: DictConfig, accelerator: str) -> Machine:
     """Returns the device and the run's precision; threads and determinism of its config are set in this process."""
     torch.set_num_threads(config.threads)
     set_determinism(config.deterministic)
     return Machine(torch.device("cuda", 0) if accelerator == "gpu" else torch.device("cpu"), config.trainer.precision)
+
+
+def set_determinism(wanted: bool | str) -> None:
+    """Lets torch compute the same bits again (true), warn where it cannot (`warn`), or as it likes, as a training."""
+    torch.use_deterministic_algorithms(bool(wanted), warn_only=wanted == "warn")
+    if wanted:
+        torch.backends.cudnn.benchmark = False
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS asks for it; Lightning's trainer sets the same
 
 
 def batches(source: Source, indices: Sequence[int], config: DictConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
@@ -69,7 +78,7 @@ def score(
     with torch.inference_mode():
         for batch in given:
             there = {key: batch[key].to(on.device) for key in ("image", "mask")} | {"index": batch["index"]}
-            with computing(on.precision, on.device):
+            with compute_in(on.precision, on.device):
                 logits, pred = found.predict(predict, there, loss)
             for k, index in enumerate(batch["index"].tolist() if each else ()):
                 assert each is not None

@@ -68,7 +68,7 @@ def build_schedule(
         UserError: no such schedule, or a schedule without a number of epochs.
     """
     from segtrain.aug import ScheduledPolicy
-    from segtrain.aug.policy import factor
+    from segtrain.aug.policy import schedule_factor
 
     policy, epochs = build_policy(config, dataset, split=split), config.trainer.max_epochs
     if config.aug.schedule == "constant":
@@ -78,7 +78,7 @@ def build_schedule(
             f"aug.schedule={config.aug.schedule} needs the length of the training; expected trainer.max_epochs ≥ 1; "
             f"got {epochs}; give it, or use aug.schedule=constant"
         )
-    factors = [factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
+    factors = [schedule_factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
     built = {1.0: policy}
     for part in sorted({*factors} - {1.0}):
         built[part] = build_policy(config, dataset, policy.partners, strength=config.aug.strength * part)
@@ -95,7 +95,7 @@ def resolved_policy(config: DictConfig, strength: float | None = None) -> Node:
     Raises:
         UserError: aug.without or aug.only names an op that the policy has not.
     """
-    from segtrain.aug.ablation import ablated
+    from segtrain.aug.ablation import ablate_ops
 
     if strength is not None:
         config = config.copy()
@@ -103,7 +103,7 @@ def resolved_policy(config: DictConfig, strength: float | None = None) -> Node:
     node = cast("Node", OmegaConf.to_container(config.aug, resolve=True))
     without, only = ([ops] if isinstance(ops, str) else ops for ops in (node.get("without"), node.get("only")))
     if without or only:
-        node["transforms"] = ablated(node["transforms"], without or [], only or [])
+        node["transforms"] = ablate_ops(node["transforms"], without or [], only or [])
     return node
 
 
@@ -154,11 +154,11 @@ class Shifts:
         Raises:
             UserError: the policy cannot take such an image, or be so strong.
         """
-        from segtrain.aug.trace import traced
+        from segtrain.aug.trace import trace_policy
 
         policy = policy_at(strength, self._configs[name], name, self._ignore_index, fires=fires)
         nothing = np.zeros(image.shape[:2], np.uint8)
-        (shifted, _), drawn = traced(policy, image, nothing, (0, 0, 0, draw))
+        (shifted, _), drawn = trace_policy(policy, image, nothing, (0, 0, 0, draw))
         return shifted, describe_draw(drawn) or "no op fired: try another draw"
 
 

@@ -12,10 +12,11 @@ from segtrain.data.pixel_meaning import PixelMeaning, require_fit, span_of
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities, viewed
 from segtrain.model.metrics import prediction
+from segtrain.model.precision import compute_in
 from segtrain.model.windows import Model, Read, Windows, bands
 from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.parts.computed_size import Computable, goes_at_once
-from segtrain.parts.device import computing, device_of
+from segtrain.parts.device import device_of
 from segtrain.parts.input_images import check_image
 from segtrain.parts.training_crop import least_size
 from segtrain.runs.find_runs import find_runs
@@ -207,7 +208,7 @@ def place_network(model: torch.nn.Module, precision: str, device: str) -> Model:
     model = model.to(device)
 
     def run(image: Tensor) -> Tensor:
-        with torch.no_grad(), computing(precision, device):
+        with torch.no_grad(), compute_in(precision, device):
             logits: Tensor = model(image)
         return logits
 

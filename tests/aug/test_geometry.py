@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrain.aug import warp
-from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.exact import move
-from segtrain.aug.geometry import Geometry
+from segtrain.aug.exact import move_pixels
+from segtrain.aug.geometry import Geometry, GeometryDraw
 from segtrain.aug.keys import stream
-from segtrain.aug.warp import Warp, fill_in, nodes
+from segtrain.aug.warp import Warp, fill_in, map_nodes
 from segtrain.errors import UserError
 
 EVERYTHING = dict(hflip=0.5, vflip=0.5, turn=0.5, rotate=40, scale=0.7, shear=10, translate=15, elastic=3)
@@ -33,7 +32,7 @@ def painted(shape, channels=3, dtype=np.uint8, classes=4, seed=0):
 
 def full_map(geometry, draw, window=None):
     """The actual map (x, y) over the window, in source pixels."""
-    at = nodes(
+    at = map_nodes(
         draw.matrix(), draw.lattice, warp.CELL * draw.length, draw.size, window or (0, 0, *draw.size), draw.length
     )
     x, y = fill_in(at, (0, 0))
@@ -120,7 +119,7 @@ def test_the_matrix_agrees_with_the_exact_path():
     geometry = Geometry(hflip=0.5, vflip=0.5, turn=0.75)
     for seed in range(40):
         draw = geometry.draw(stream((seed,), "g"), (40, 60))
-        warp = Warp(nodes(draw.matrix(), None, 0.0, draw.size, (0, 0, *draw.size), 0.0), draw.shape)
+        warp = Warp(map_nodes(draw.matrix(), None, 0.0, draw.size, (0, 0, *draw.size), 0.0), draw.shape)
         exact = geometry.act(image, image[..., 0].copy(), draw)
         assert (warp.image(image, True, 0) == exact[0]).all()
         assert (warp.mask(np.ascontiguousarray(image[..., 0]), 255) == exact[1]).all()
@@ -176,7 +175,7 @@ def test_the_fold_free_bound_holds_for_the_worst_coefficients():
     assert worst == pytest.approx(1.5, abs=1e-9)
     for seed in range(300):
         rng = np.random.default_rng(seed)
-        lattice = warp.displacement(rng, (128, 128), warp.CELL * 10.24, 0.5 * 10.24)
+        lattice = warp.draw_displacement(rng, (128, 128), warp.CELL * 10.24, 0.5 * 10.24)
         assert np.hypot(*lattice).max() * 1.5 / (warp.CELL * 10.24) < 1
 
 
@@ -262,5 +261,5 @@ def test_mistakes_are_told(wrong):
 def test_move_agrees_with_numpy_for_every_type():
     pixels = np.arange(5 * 7).reshape(5, 7)
     for dtype in (bool, np.int64, np.int32, np.uint8):
-        got = move(pixels.astype(dtype), 1, True, False, (0, 0, 7, 5), cv2.BORDER_CONSTANT, 0)
+        got = move_pixels(pixels.astype(dtype), 1, True, False, (0, 0, 7, 5), cv2.BORDER_CONSTANT, 0)
         assert (got == np.rot90(pixels.astype(dtype))[:, ::-1]).all()

@@ -1,6 +1,7 @@
-"""Pairing, labels, strength 0, independence of draws: what plain albumentations gets wrong."""
+"""Pairing, labels, strength 0, independence of draws, which plain albumentations gets wrong; strength over epochs."""
 
 import multiprocessing
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,19 +12,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
 
-from segtrain.aug import CopyPaste, Partners, Policy, RandAugment
-from segtrain.aug.policy import stream
+from segtrain.aug import CopyPaste, Geometry, Partners, Photometry, Policy, RandAugment, ScheduledPolicy
+from segtrain.aug.policy import schedule_factor, stream
 from segtrain.aug.random_policy import GEOMETRIC
-from segtrain.config.objects import conf_dir
+from segtrain.config.objects import conf_dir, plain
 from segtrain.data.datamodule import Reading, TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.padding import pad_to
-from segtrain.parts.policy import build_policy
+from segtrain.parts.policy import build_policy, build_schedule
 
 PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))
 IGNORE = 255
@@ -233,3 +234,133 @@ def test_a_misspelt_argument_names_file_key_and_the_nearest(composed: Callable[.
 
 def test_presets_are_files_in_conf(tmp_path: Path) -> None:
     assert {"none", "flips", "geometric", "photometric", "medical_elastic", "natural"} <= set(PRESETS)
+
+
+def noise(channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, channels), dtype=np.uint8)
+    return image, (image[..., 0] // 64).astype(np.uint8)
+
+
+def medical(**more: object) -> Policy:
+    return Policy([Geometry(hflip=0.5, turn=0.5, rotate=20, elastic=2), Photometry(contrast=0.3, noise=0.1)], **more)
+
+
+@pytest.mark.parametrize("crop", [None, 32, (100, 40), 200])
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_tensors_are_the_call_with_channels_first(crop: int | tuple[int, int] | None, channels: int) -> None:
+    image, mask = noise(channels=channels)
+    before = image.copy(), mask.copy()
+    for i in range(6):
+        policy = medical(crop=crop)
+        a, b = policy(image, mask, (0, 1, i))
+        c, d = policy.tensors(image, mask, (0, 1, i))
+        assert (a.transpose(2, 0, 1) == c).all() and (b == d).all()
+        assert c.flags.c_contiguous and a.flags.c_contiguous and d.flags.c_contiguous
+        assert crop is None or b.shape == (crop if isinstance(crop, tuple) else (crop, crop))
+        assert not any(np.shares_memory(x, y) for x in (a, b, c, d) for y in (image, mask))
+    assert (image == before[0]).all() and (mask == before[1]).all()
+
+
+def test_strength_zero_is_the_crop_alone_and_crops_are_paired() -> None:
+    image, mask = noise()
+    plain = Policy(crop=32)(image, mask, (0, 0, 7))
+    assert all((x == y).all() for x, y in zip(plain, medical(strength=0, crop=32)(image, mask, (0, 0, 7)), strict=True))
+    flips = Policy([Geometry(hflip=0.0)], crop=32)(image, mask, (0, 0, 7))
+    assert all((x == y).all() for x, y in zip(plain, flips, strict=True))
+    whole = Policy([])(image, mask, (0, 0, 7))
+    assert (whole[0] == image).all() and not np.shares_memory(whole[0], image)
+
+
+def test_shared_ops_share_draws_and_pickling_changes_nothing() -> None:
+    image, mask = noise()
+    both = medical(crop=48)
+    alone = Policy(both.transforms[:1], crop=48)
+    again = pickle.loads(pickle.dumps(both))
+    for i in range(5):
+        assert (both(image, mask, (0, 0, i))[1] == alone(image, mask, (0, 0, i))[1]).all()
+        assert (both(image, mask, (0, 0, i))[0] == again(image, mask, (0, 0, i))[0]).all()
+
+
+def test_plain_albumentations_transforms_are_keyed_and_filled() -> None:
+    image, mask = noise()
+    policy = Policy(
+        [
+            A.Affine(rotate=(-45, 45), p=1),
+            Photometry(brightness=0.1),
+            A.OneOf([A.Blur(), A.MedianBlur()], p=1),
+            A.GaussNoise(p=1),
+            A.ElasticTransform(p=0.5),
+        ],
+        crop=40,
+    )
+    outs = [policy(image, mask, (0, 0, i)) for i in (1, 2, 1)]
+    assert (outs[0][0] == outs[2][0]).all() and (outs[0][1] == outs[2][1]).all() and (outs[0][0] != outs[1][0]).any()
+    seen = set(np.unique(np.concatenate([policy(image, mask, (0, 0, i))[1] for i in range(20)])))
+    assert seen <= {0, 1, 2, 3, 255} and 255 in seen
+
+
+def test_the_four_schedules() -> None:
+    def over(schedule: str) -> list[float]:
+        return [schedule_factor(schedule, epoch, 5) for epoch in range(5)]
+
+    assert over("constant") == [1, 1, 1, 1, 1]
+    assert over("linear_up") == [0, 0.25, 0.5, 0.75, 1]
+    assert over("linear_down") == [1, 0.75, 0.5, 0.25, 0]
+    assert over("off_last_2_epochs") == [1, 1, 1, 0, 0]
+    assert over("off_last_0_epochs") == [1] * 5 and over("off_last_9_epochs") == [0] * 5
+    assert schedule_factor("linear_up", 0, 1) == schedule_factor("linear_down", 0, 1) == 1
+
+
+@pytest.mark.parametrize("wrong", ["linear", "off_last_n_epochs", "off_last_5_epochs_", None, 3])
+def test_another_schedule_is_refused_with_the_choices(wrong: object) -> None:
+    with pytest.raises(UserError, match="linear_up, linear_down or off_last_N_epochs"):
+        schedule_factor(wrong, 0, 5)  # type: ignore[arg-type]
+
+
+def built(composed: Callable[..., DictConfig], *overrides: str) -> Policy | ScheduledPolicy:
+    return build_schedule(composed("dataset=shapes", "trainer.max_epochs=5", *overrides), Shapes())
+
+
+def test_each_epoch_is_the_policy_of_its_strength(composed: Callable[..., DictConfig]) -> None:
+    policy = built(composed, "aug=medical_elastic", "aug.strength=2", "aug.schedule=linear_up")
+    sample = Shapes().read(0)
+    for epoch, strength in enumerate([0, 0.5, 1, 1.5, 2]):
+        alone = build_policy(composed("dataset=shapes", "aug=medical_elastic", f"aug.strength={strength}"), Shapes())
+        for index in range(4):
+            key = (0, epoch, index)
+            assert all(np.array_equal(a, b) for a, b in zip(policy(*sample, key), alone(*sample, key), strict=True))
+            assert np.array_equal(policy.tensors(*sample, key)[0], alone.tensors(*sample, key)[0])
+    assert policy.at(99) is policy.at(4) and policy.at(4) is not policy.at(3)
+
+
+def test_strength_0_phases_are_bit_identical_to_none(composed: Callable[..., DictConfig]) -> None:
+    policy = built(composed, "aug=geometric", "aug.schedule=off_last_2_epochs")
+    none = built(composed, "aug=none", "aug.schedule=linear_down")
+    image, mask = Shapes().read(0)
+    same = [
+        all(np.array_equal(policy(image, mask, (0, e, i))[0], none(image, mask, (0, e, i))[0]) for i in range(8))
+        for e in range(5)
+    ]
+    assert same == [False, False, False, True, True]
+    assert len({id(policy.at(epoch)) for epoch in range(5)}) == 2  # one object a distinct strength
+
+
+def test_the_schedule_is_rebuilt_from_a_saved_config(composed: Callable[..., DictConfig]) -> None:
+    config = composed("dataset=shapes", "trainer.max_epochs=3", "aug=geometric", "aug.schedule=linear_down")
+    saved = DictConfig(OmegaConf.create(OmegaConf.to_yaml(OmegaConf.create(plain(config, {})))))
+    image, mask = Shapes().read(0)
+    first, again = build_schedule(config, Shapes()), build_schedule(saved, Shapes())
+    for epoch in range(3):
+        assert np.array_equal(first(image, mask, (0, epoch, 1))[0], again(image, mask, (0, epoch, 1))[0])
+    assert config.aug.strength == saved.aug.strength == 1
+
+
+def test_epochs_of_a_mixing_policy_share_their_partners(composed: Callable[..., DictConfig]) -> None:
+    policy = built(composed, "aug=copy_paste", "aug.schedule=linear_up")
+    assert policy.at(0).partners is None and policy.at(1).partners is policy.at(4).partners is not None
+    assert set(policy.at(4).partners.indices) < set(range(64))
+
+
+def test_a_training_without_end_has_no_schedule(composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(UserError, match=r"trainer\.max_epochs ≥ 1"):
+        built(composed, "aug=flips", "trainer.max_epochs=-1", "aug.schedule=linear_up")

@@ -9,12 +9,12 @@ import pytest
 from omegaconf import DictConfig
 
 from segtrain.aug import Geometry, Partners, Photometry, Policy, RandAugment
-from segtrain.aug.audit.field import measure
-from segtrain.aug.audit.pairs import change
-from segtrain.aug.audit.parts import Op, moves
+from segtrain.aug.audit.field import measure_field
+from segtrain.aug.audit.pairs import mean_change
+from segtrain.aug.audit.parts import Op, may_move
 from segtrain.aug.keys import stream
 from segtrain.aug.photometry import PhotometryDraw
-from segtrain.aug.trace import each_op, only
+from segtrain.aug.trace import each_op, keep_op
 from segtrain.config import objects as config
 from segtrain.config.objects import conf_dir
 from segtrain.data.datasets import Shapes
@@ -62,12 +62,12 @@ def effects(policy: Policy) -> dict[str, float]:
     for op in each_op(zip(policy.names, policy.transforms, strict=True)):
         if any(word in f"{op.path} {op.op}" for word in CONSTANT):
             continue
-        sizes, alone = [], only(policy, op)
-        moving = moves(Op(op.label, op.path, op.op, alone, alone))
+        sizes, alone = [], keep_op(policy, op)
+        moving = may_move(Op(op.label, op.path, op.op, alone, alone))
         for i in range(6):
-            field = measure(alone, mask.shape, (0, 0, i, 0), 255) if moving else None
+            field = measure_field(alone, mask.shape, (0, 0, i, 0), 255) if moving else None
             moved = field.total if field else 0.0
-            sizes.append(moved or change(image, alone(image, mask, (0, 0, i, 0))[0]))
+            sizes.append(moved or mean_change(image, alone(image, mask, (0, 0, i, 0))[0]))
         found[f"{op.path} {op.op}"] = float(np.mean(sizes))
     return found
 
@@ -102,7 +102,7 @@ def test_elastic_moves_as_far_as_the_preset_states(preset: str, stated: float, s
     """RMS displacement in pixels on 256 x 256, measured by sending coordinates through the op as an image."""
     policy = built(preset, strength)
     (op,) = (o for o in each_op(zip(policy.names, policy.transforms, strict=True)) if o.op in ("elastic", ""))
-    fields = [measure(only(policy, op), (256, 256), (0, 0, i, 0), 255) for i in range(12)]
+    fields = [measure_field(keep_op(policy, op), (256, 256), (0, 0, i, 0), 255) for i in range(12)]
     rms = np.sqrt(np.mean([field.total**2 for field in fields if field]))
     assert rms == pytest.approx(stated * strength, rel=0.1)
 

@@ -103,8 +103,8 @@ class Eighths(A.ImageOnlyTransform):
 
 def test_what_changes_nothing_of_these_images_is_not_said() -> None:
     image, mask = pair(channels=1)
-    assert not tail.training_alone([A.ToGray(p=1), A.PadIfNeeded(8, 8, p=1)], image, mask)
-    assert tail.training_alone([A.ToGray(p=1)], *pair())
+    assert not tail.name_preparing([A.ToGray(p=1), A.PadIfNeeded(8, 8, p=1)], image, mask)
+    assert tail.name_preparing([A.ToGray(p=1)], *pair())
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,6 @@ def test_what_changes_nothing_of_these_images_is_not_said() -> None:
     ],
 )
 def test_what_every_use_would_need_too_is_said(one: Any, alone: bool) -> None:
-    assert bool(tail.training_alone([one], *pair())) == alone
+    assert bool(tail.name_preparing([one], *pair())) == alone
     (line,) = [line for line in audit(Policy([one]), [(0, *pair())], "abc", 255, seconds=1)[0] if "use" in line.check]
     assert line.verdict == ("warn" if alone else "ok")

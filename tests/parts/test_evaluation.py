@@ -9,13 +9,15 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from segtrain.data.datasets.contract import Sample
+from segtrain.lightning import L
 from segtrain.model import metrics
 from segtrain.model.metrics import Evaluation
-from segtrain.parts.evaluation import Image, Machine, batches, score
+from segtrain.parts.evaluation import Image, Machine, batches, score, set_determinism
 
 ON = Machine(torch.device("cpu"), "32-true")
 SIZES = [(5, 40), (32, 32), (33, 7), (5, 40)]
 NAMES = ("background", "one")
+QUIET: dict[str, Any] = {"devices": 1, "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 
 
 class Samples:
@@ -65,3 +67,19 @@ def test_the_loss_is_the_mean_over_images_and_scores_those_of_all_pixels() -> No
     assert parts.scores() == pytest.approx(whole.scores())
     summed = torch.stack(list(whole.matrices.values())).sum(0)
     assert {**metrics.scores(summed, NAMES), "loss": whole.scores()["loss"]} == whole.scores()
+
+
+@pytest.mark.parametrize("wanted", [True, False, "warn"])
+def test_determinism_is_that_of_a_trainer(wanted: bool | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    states = []
+    for set_up in (
+        lambda: set_determinism(wanted),
+        lambda: L.Trainer(accelerator="cpu", deterministic=wanted, **QUIET),
+    ):
+        set_up()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        states.append((torch.are_deterministic_algorithms_enabled(), warns, torch.backends.cudnn.benchmark))
+    torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+    assert states[0] == states[1]

@@ -1,4 +1,4 @@
-"""The audit of the data: opened leniently, read once, what is found as lines."""
+"""Audits the data: opens it leniently, reads it once, and says what is found as lines."""
 
 import math
 import re
@@ -12,11 +12,12 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from segtrain.app.check import findings
-from segtrain.app.check.findings import Facts, Finding, copies
+from segtrain.app.check.findings import Facts, Finding, find_copies
 from segtrain.counted import counted
 from segtrain.data.cautions import crop_caution
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.duplicates import find_torn
+from segtrain.data.files.columns import Codes
 from segtrain.data.likely_groups import find_groups
 from segtrain.data.split import PARTS, Split
 from segtrain.data.statistics import WEIGHTS, Counts, class_weights, images_looked_at, mean_and_std
@@ -39,8 +40,8 @@ LARGEST = 512  # pixels: beyond, memory and time of a step grow and few objects 
 
 
 @dataclass
-class Data:
-    """What the audit of the data has found."""
+class AuditedData:
+    """Holds what the audit of the data has found."""
 
     lines: list[Finding]
     dataset: SegmentationDataset | None = None  # None: it cannot be opened
@@ -49,14 +50,14 @@ class Data:
 
     @property
     def readable(self) -> list[int]:
-        """Indices of the samples that can be read."""
+        """Returns the indices of the samples that can be read."""
         if self.dataset is None or self.facts is None:
             return []
         return [i for i, name in enumerate(self.dataset.ids) if name in self.facts.seen]
 
 
-def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
-    """The lines about the data; mistakes in it are lines too.
+def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> AuditedData:
+    """Returns the lines about the data; mistakes in it are lines too.
 
     Args:
         config: of the check.
@@ -66,24 +67,33 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
         with noting() as noted, hearing() as heard:
             dataset = build_dataset(config)
     except UserError as error:
-        return Data([*_refusals(noted), Finding("opening", None, "fails", "fail", "fail", str(error))])
-    split, of_split = _split(config, dataset)
+        return AuditedData([*_refusals(noted), Finding("opening", None, "fails", "fail", "fail", str(error))])
+    split: Split | None = None
+    of_split = list[Finding]()
+    try:
+        split = build_split(config, dataset)
+    except UserError as error:
+        of_split = [Finding("split", None, "fails", "fail", "fail", str(error))]
     parts = {} if split is None else {dataset.ids[i]: part for part in PARTS for i in getattr(split, part)}
     found = survey(dataset, range(len(dataset.ids)), config.workers, meanwhile, _bar(len(dataset.ids)))
     facts = Facts.of(found, dataset.ids, parts, dataset.classes, dataset.ignore_index)
     lines = [
         *_refusals(noted),
-        *_mapped(findings.reading(facts), facts, config),
+        *_mapped(findings.count_samples(facts), facts, config.dataset.get("classes")),
         *of_split,
-        *findings.pictures(facts),
-        *([] if scales_itself(config) else findings.scales(facts)),
+        *findings.describe_images(facts),
+        *([] if scales_itself(config) else findings.compare_scales(facts)),
     ]
-    lines += findings.remarked(facts, heard)
+    lines += findings.list_remarks(facts, heard)
     allow = allows_leak(config)
-    lines += [*findings.labels(facts), *copies(facts, allow_leak=allow), *_groups(config, dataset, split)]
+    lines += [*findings.describe_labels(facts), *find_copies(facts, allow_leak=allow)]
+    caution = ""
+    if split is not None:
+        lines += _groups(dataset.ids, split, said_groups(config, dataset), build_groups(config, dataset))
+        caution = said_of_groups(config, dataset, split)
     suggested, numbers = _suggestions(facts, split, dataset.ids)
-    return Data(
-        [*lines, *_cautions(config, facts, dataset, split), *suggested],
+    return AuditedData(
+        [*lines, *_cautions(facts, config.data.crop, caution), *suggested],
         dataset,
         facts,
         {**numbers, "unread": _reasons(facts)},
@@ -91,35 +101,34 @@ def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
 
 
 def _refusals(noted: Sequence[Refusal]) -> list[Finding]:
-    """What the dataset noted as it opened, such as files without a partner."""
-    lines = [findings.bad("opening", one.names, len(one.names), one.message) for one in noted]
-    return [line._replace(shown=f"{len(line.samples)}: {findings.some(line.samples)}") for line in lines]
+    """Returns lines on what the dataset noted as it opened, such as files without a partner."""
+    lines = [findings.samples_line("opening", one.names, len(one.names), one.message) for one in noted]
+    return [line._replace(shown=f"{len(line.samples)}: {findings.first_names(line.samples)}") for line in lines]
 
 
-def _split(config: DictConfig, dataset: SegmentationDataset) -> tuple[Split | None, list[Finding]]:
-    try:
-        return build_split(config, dataset), []
-    except UserError as error:
-        return None, [Finding("split", None, "fails", "fail", "fail", str(error))]
+def _groups(ids: Sequence[str], split: Split, groups: Codes, built: Codes) -> list[Finding]:
+    """Returns a line on what belongs together, or seems to by its names though nobody says so.
 
-
-def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
-    """What belongs together, or seems to by its names though nobody says so."""
-    if split is None:
-        return []
-    groups = said_groups(config, dataset)
+    Args:
+        ids: of the samples.
+        split: the parts.
+        groups: what belongs together, as the user says.
+        built: the same, and copies of an image.
+    """
     sizes = Counter(groups.codes.tolist()).values()
-    apart = len({*build_groups(config, dataset).codes.tolist()})
+    apart = len({*built.codes.tolist()})
     copied = "" if apart == len(sizes) else f"; those that share copies of an image count as one, which leaves {apart}"
-    if len(sizes) < len(dataset.ids):
+    if len(sizes) < len(ids):
         over = len(find_torn(groups, split))
         meaning = f"{over} lie in several parts: new images of known ones are judged" if over else "each in one part"
         number, each = counted(len(sizes), "group"), _between(min(sizes), max(sizes))
-        return [findings.said("groups", f"{number} of {each} samples", f"{meaning}; one counts as one{copied}", apart)]
-    found = find_groups(list(dataset.ids), all(name.partition("/")[0] in PARTS for name in dataset.ids))
+        return [
+            findings.info_line("groups", f"{number} of {each} samples", f"{meaning}; one counts as one{copied}", apart)
+        ]
+    found = find_groups(list(ids), all(name.partition("/")[0] in PARTS for name in ids))
     if found is None:
         alone = f"every image counts as independent of the others{copied}"
-        return [findings.said("groups", "none", alone, apart)]
+        return [findings.info_line("groups", "none", alone, apart)]
     shown = f"none said; {found.number} by name, of {_between(found.smallest, found.largest)} samples"
     meaning = (
         f"'{found.example}' and others: if each is one patient, stack or image, its samples belong into one part, and "
@@ -128,18 +137,21 @@ def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | Non
     return [Finding("groups", found.number, shown, "warn: names alike", "warn", meaning)]
 
 
-def _cautions(config: DictConfig, facts: Facts, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
-    """What is most likely not meant: a crop beyond the images, a test part of one group."""
+def _cautions(facts: Facts, crop: Any, groups: str) -> list[Finding]:
+    """Returns lines on what is most likely not meant: a crop beyond the images, a test part of one group.
+
+    Args:
+        facts: of the samples.
+        crop: as in the config.
+        groups: what is said of the test part's groups; empty for nothing.
+    """
     sizes = [(one.height, one.width) for one in facts.of_part("train")]
-    said = {"crop": "", "test groups": ""}
-    verdict = "warn"
+    said, verdict = {"crop": "", "test groups": groups}, "warn"
     try:
-        said["crop"] = crop_caution(config.data.crop, sizes)
+        said["crop"] = crop_caution(crop, sizes)
     except UserError as error:
         said["crop"], verdict = str(error), "fail"
-    if split is not None:
-        said["test groups"] = said_of_groups(config, dataset, split)
-    shown = {"crop": f"{config.data.crop}", "test groups": "1 group"}
+    shown = {"crop": f"{crop}", "test groups": "1 group"}
     found = {"crop": verdict, "test groups": "warn"}
     return [
         Finding(what, None, shown[what], f"{found[what]}", found[what], text) for what, text in said.items() if text
@@ -161,24 +173,24 @@ def _reasons(facts: Facts) -> dict[str, str]:
     return {name: one.reason for name, one in facts.unread.items()}
 
 
-def _mapped(lines: list[Finding], facts: Facts, config: DictConfig) -> list[Finding]:
-    """The lines, with the classes to paste where masks hold other values."""
-    found, known = findings.codes(facts), config.dataset.get("classes")
+def _mapped(lines: list[Finding], facts: Facts, known: Any) -> list[Finding]:
+    """Returns the lines, with the classes to paste where masks hold other values."""
+    found = findings.unknown_codes(facts)
     if not found or not isinstance(known, Mapping):
         return lines
     said = (
         f"{len(found)} values, as of JPEG or interpolation: save the masks as PNG, by nearest neighbour, or, "
         "to take each for the nearest class, give dataset.tolerance"
         if len(found) > MOST_PASTED
-        else f"to paste, with names of your own: {pasted(known, found)}"
+        else f"to paste, with names of your own: {classes_line(known, found)}"
     )
     at = next(i for i, line in enumerate(lines) if line.check == findings.OUTSIDE)
     lines[at] = lines[at]._replace(meaning=f"{said}; the first: {lines[at].meaning}")
     return lines
 
 
-def pasted(known: Mapping[Any, Any], found: Sequence[str]) -> str:
-    """The line `classes: {…}` of a dataset's file with the values or colours found added to the known ones."""
+def classes_line(known: Mapping[Any, Any], found: Sequence[str]) -> str:
+    """Returns the line `classes: {…}` of a dataset's file with the values or colours found added to the known ones."""
     every = {str(name): code for name, code in known.items()}
     every |= {f"value_{code.removeprefix('#')}": code for code in found}
     return "classes: {" + ", ".join(f"{name}: {_yaml(code)}" for name, code in every.items()) + "}"
@@ -191,7 +203,7 @@ def _yaml(code: Any) -> str:
 
 
 def _normalisation(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple[Finding, dict[str, Any]]:
-    """What training normalises by: of those images that it reads for it, which are not all where there are many."""
+    """Returns what training normalises by, of those images that it reads for it: not all where there are many."""
     names = list(facts.seen) if split is None else [ids[i] for i in split.train if ids[i] in facts.seen]
     chosen = images_looked_at(range(len(names)))
     mean, std = mean_and_std(facts.seen[names[i]].moments for i in chosen)
@@ -200,41 +212,41 @@ def _normalisation(facts: Facts, split: Split | None, ids: Sequence[str]) -> tup
     if len(chosen) < len(names):
         of = f"{len(chosen)} of {len(names)} images, evenly spread over {of}"
     words = f"of {of}, each channel, as stored" + ("" if split is None else "; training does it")
-    return findings.said("normalisation", shown, words), {"mean": mean, "std": std}
+    return findings.info_line("normalisation", shown, words), {"mean": mean, "std": std}
 
 
 def _suggestions(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple[list[Finding], dict[str, Any]]:
-    """Lines that suggest values for the config, from the training images alone, and the numbers behind them."""
+    """Returns lines that suggest values for the config, from the training images alone, and their numbers."""
     train = facts.of_part("train")
     if not train or len({one.channels for one in train}) > 1:
         return [], {}
     normalised, mean_and_std = _normalisation(facts, split, ids)
     ground = facts.classes.index("background") if "background" in facts.classes else None
-    side, reason = crop(train, [label for label in range(len(facts.classes)) if label != ground])
+    side, reason = suggest_crop(train, [label for label in range(len(facts.classes)) if label != ground])
     lines = [normalised]
-    counted = counts(train, len(facts.classes))
+    counted = count_pixels(train, len(facts.classes))
     known = all(counted.images)  # a class that training lacks is a line of its own, and has no weight
     weights = {kind: class_weights(kind, counted, facts.classes) for kind in WEIGHTS if known}
     for kind, values in weights.items():
         shown = f"[{', '.join(f'{value:.4g}' for value in values)}]"
         lines.append(
-            findings.said(f"weights {kind}", shown, f"loss.class_weights={kind}; loss=focal loss.alpha={kind}")
+            findings.info_line(f"weights {kind}", shown, f"loss.class_weights={kind}; loss=focal loss.alpha={kind}")
         )
-    lines.append(findings.said("training crop", f"data.crop={side}", reason, side))
+    lines.append(findings.info_line("training crop", f"data.crop={side}", reason, side))
     numbers = {"normalisation": mean_and_std, "class_weights": weights, "crop": side}
     return lines, numbers
 
 
-def counts(seen: Sequence[Seen], classes: int) -> Counts:
-    """What class weights are made of, from masks that have been read."""
+def count_pixels(seen: Sequence[Seen], classes: int) -> Counts:
+    """Returns what class weights are made of, from masks that have been read."""
     holders = [[one.pixels for one in seen if label in one.pixels] for label in range(classes)]
     pixels = [sum(of[label] for of in some) for label, some in enumerate(holders)]
     where = [sum(number for of in some for label, number in of.items() if label < classes) for some in holders]
     return Counts(pixels, where, [len(some) for some in holders], len(seen))
 
 
-def crop(seen: Sequence[Seen], foreground: Sequence[int]) -> tuple[int, str]:
-    """A side for the square training crop, a multiple of 32, and the reason.
+def suggest_crop(seen: Sequence[Seen], foreground: Sequence[int]) -> tuple[int, str]:
+    """Returns a side for the square training crop, a multiple of 32, and the reason.
 
     Twice the size that nine of ten of the images' largest objects keep below, so that they fit with what is about
     them; at most the median short side of the images, and 512.

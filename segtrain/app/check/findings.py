@@ -1,4 +1,4 @@
-"""What a survey of the data finds, a line each: counts, sizes, values, classes, and what is wrong with which sample."""
+"""Says what a survey of the data finds, a line each: counts, sizes, values, classes, and which samples are wrong."""
 
 import re
 from collections import Counter
@@ -27,7 +27,7 @@ SHOWN = 3  # groups that a line names
 
 
 class Finding(NamedTuple):
-    """One line: as a line of the audit of augmentation, and the samples that it is about."""
+    """Holds one line, as the audit of augmentation has it, and the samples that it is about."""
 
     check: str
     value: float | None
@@ -39,13 +39,13 @@ class Finding(NamedTuple):
     groups: tuple[tuple[str, ...], ...] = ()  # of samples that belong together, such as duplicates
 
     def to_json(self) -> dict[str, Any]:
-        """The line as a JSON-ready dict; what it has no samples for is left out."""
+        """Returns the line as a JSON-ready dict; what it has no samples for is left out."""
         return {key: value for key, value in self._asdict().items() if value != ()}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the lines are made from; samples that could be read, and those that could not, by id in order."""
+    """Holds what the lines are made from: samples that could be read, and those that could not, by id in order."""
 
     seen: Mapping[str, Seen]
     unread: Mapping[str, Unread]
@@ -57,59 +57,63 @@ class Facts:
     def of(
         cls, found: Survey, ids: Sequence[str], part_of: Mapping[str, str], classes: Sequence[str], ignore_index: int
     ) -> "Facts":
-        """The facts of a survey."""
+        """Returns the facts of a survey."""
         seen = {ids[i]: one for i, one in found.items() if isinstance(one, Seen)}
         unread = {ids[i]: one for i, one in found.items() if isinstance(one, Unread)}
         return cls(seen, unread, part_of, classes, ignore_index)
 
     def those(self, holds: Callable[[Seen], bool]) -> list[str]:
-        """Ids of the samples for which it holds."""
+        """Returns the ids of the samples for which it holds."""
         return [name for name, one in self.seen.items() if holds(one)]
 
     def of_part(self, part: str) -> list[Seen]:
-        """The samples of train, val or test; all where there is no split and train is asked for."""
+        """Returns the samples of train, val or test; all where there is no split and train is asked for."""
         if not self.part_of:
             return list(self.seen.values()) if part == "train" else []
         return [one for name, one in self.seen.items() if self.part_of.get(name) == part]
 
 
-def said(check: str, shown: str, meaning: str, value: float | None = None) -> Finding:
-    """A line that only informs."""
+def info_line(check: str, shown: str, meaning: str, value: float | None = None) -> Finding:
+    """Returns a line that only informs."""
     return Finding(check, value, shown, "none", "ok", meaning)
 
 
-def bad(check: str, samples: Sequence[str], total: int, meaning: str, verdict: str = "fail", note: str = "") -> Finding:
-    """A line that is not ok when there are such samples."""
+def samples_line(
+    check: str, samples: Sequence[str], total: int, meaning: str, verdict: str = "fail", note: str = ""
+) -> Finding:
+    """Returns a line that is not ok when there are such samples."""
     shown = f"{len(samples)} of {total}{note}" if samples else "none"
-    shown += f": {some(samples)}" if samples else ""
+    shown += f": {first_names(samples)}" if samples else ""
     outcome = verdict if samples else "ok"
     return Finding(check, len(samples), shown, f"{verdict} > 0", outcome, meaning, tuple(samples))
 
 
-def some(names: Sequence[str]) -> str:
-    """The first names."""
+def first_names(names: Sequence[str]) -> str:
+    """Returns the first names, in a row."""
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
-def reading(facts: Facts) -> list[Finding]:
-    """How many samples there are, and which cannot be read: a line for each kind of reason."""
+def count_samples(facts: Facts) -> list[Finding]:
+    """Returns lines on how many samples there are, and which cannot be read: one for each kind of reason."""
     counts = Counter(facts.part_of.get(name, "unused") for name in [*facts.seen, *facts.unread])
     total = len(facts.seen) + len(facts.unread)
     parts = ", ".join(f"{part} {counts[part]}" for part in ("train", "val", "test", "unused") if counts[part])
-    lines = [said("samples", f"{total}" + (f": {parts}" if facts.part_of else ""), "pairs of image and mask", total)]
+    lines = [
+        info_line("samples", f"{total}" + (f": {parts}" if facts.part_of else ""), "pairs of image and mask", total)
+    ]
     coded = {name: one for name, one in facts.unread.items() if one.codes}
     kinds: dict[str, list[str]] = {}
     for name, one in facts.unread.items():
         if not one.codes:
             kinds.setdefault(QUOTED.sub("…", one.reason), []).append(name)
-    lines += [bad("unreadable", names, total, facts.unread[names[0]].reason) for names in kinds.values()]
+    lines += [samples_line("unreadable", names, total, facts.unread[names[0]].reason) for names in kinds.values()]
     if not kinds:
-        lines.append(bad("unreadable", [], total, "all files are whole, masks as large as their images"))
-    return [*lines, values(coded, total)]
+        lines.append(samples_line("unreadable", [], total, "all files are whole, masks as large as their images"))
+    return [*lines, unknown_values(coded, total)]
 
 
-def values(coded: Mapping[str, Unread], total: int) -> Finding:
-    """Values or colours in masks that are no class, summed up over all masks."""
+def unknown_values(coded: Mapping[str, Unread], total: int) -> Finding:
+    """Returns the line on values or colours in masks that are no class, summed up over all masks."""
     pixels, masks = Counter[str](), Counter[str]()
     for one in coded.values():
         pixels.update(one.codes)
@@ -118,7 +122,7 @@ def values(coded: Mapping[str, Unread], total: int) -> Finding:
         f"{code} ({counted(masks[code], 'mask')}, {pixels[code]} px)" for code in sorted(pixels, key=_order)[:NAMED]
     )
     more = f", … ({len(pixels)} values)" if len(pixels) > NAMED else ""
-    line = bad(OUTSIDE, list(coded), total, "every value in every mask is a class")
+    line = samples_line(OUTSIDE, list(coded), total, "every value in every mask is a class")
     return (
         line._replace(shown=f"{shown}{more} in {line.shown}", meaning=next(iter(coded.values())).reason)
         if coded
@@ -126,8 +130,8 @@ def values(coded: Mapping[str, Unread], total: int) -> Finding:
     )
 
 
-def codes(facts: Facts) -> list[str]:
-    """The values or colours "#rrggbb" found in masks that are no class, in their order."""
+def unknown_codes(facts: Facts) -> list[str]:
+    """Returns the values or colours "#rrggbb" found in masks that are no class, in their order."""
     return sorted({code for one in facts.unread.values() for code in one.codes}, key=_order)
 
 
@@ -135,8 +139,8 @@ def _order(code: str) -> tuple[int, str]:
     return (int(code), "") if code.lstrip("-").isdecimal() else (1 << 30, code)
 
 
-def pictures(facts: Facts) -> list[Finding]:
-    """Sizes, channels, depth and values of the images."""
+def describe_images(facts: Facts) -> list[Finding]:
+    """Returns lines on sizes, channels, depth and values of the images."""
     if not facts.seen:
         return []
     every, total = list(facts.seen.values()), len(facts.seen)
@@ -148,29 +152,37 @@ def pictures(facts: Facts) -> list[Finding]:
     off = np.abs(np.log(sides / np.median(sides))) > np.log(ODD)
     odd = [name for name, is_off in zip(facts.seen, off, strict=True) if is_off]
     return [
-        said("sizes", size, "width x height in pixels", distinct),
-        bad("odd sizes", odd, total, f"sides {ODD:g} times the median or a {ODD:g}th: other magnification?", "warn"),
+        info_line("sizes", size, "width x height in pixels", distinct),
+        samples_line(
+            "odd sizes", odd, total, f"sides {ODD:g} times the median or a {ODD:g}th: other magnification?", "warn"
+        ),
         *_kinds(facts, "channels", [str(one.channels) for one in every], "warn"),
         *_kinds(facts, "depth", [one.dtype for one in every], "fail"),
-        said("values", f"{min(o.low for o in every):g} to {max(o.high for o in every):g}", "of the pixels as stored"),
-        bad(
+        info_line(
+            "values", f"{min(o.low for o in every):g} to {max(o.high for o in every):g}", "of the pixels as stored"
+        ),
+        samples_line(
             "not finite", facts.those(lambda one: not one.finite), total, "NaN or infinity in an image spoils training"
         ),
-        bad("constant images", facts.those(lambda one: one.mark.flat), total, "one value throughout", "warn"),
-        bad("dark images", facts.those(_dark), total, f"no value of {DARK} or more: a mask, or wrongly saved?", "warn"),
-        bad("odd intensities", _odd_means(facts), total, f"mean more than {FAR:g} deviations off the median", "warn"),
+        samples_line("constant images", facts.those(lambda one: one.mark.flat), total, "one value throughout", "warn"),
+        samples_line(
+            "dark images", facts.those(_dark), total, f"no value of {DARK} or more: a mask, or wrongly saved?", "warn"
+        ),
+        samples_line(
+            "odd intensities", _odd_means(facts), total, f"mean more than {FAR:g} deviations off the median", "warn"
+        ),
     ]
 
 
-def remarked(facts: Facts, opening: Sequence[Remark]) -> list[Finding]:
-    """What readers do that their user may not expect, as they opened the data and as they read them: a line a kind."""
+def list_remarks(facts: Facts, opening: Sequence[Remark]) -> list[Finding]:
+    """Returns a line for each kind of thing that readers do, opening or reading, and that their user may not expect."""
     read = (one._replace(names=(name,)) for name, seen in facts.seen.items() for one in seen.remarks)
     of_all = f" of {len(facts.seen) + len(facts.unread)}"
     return [
         Finding(
             one.kind,
             len(one.names),
-            f"{len(one.names)}{total}: {some(one.names)}",
+            f"{len(one.names)}{total}: {first_names(one.names)}",
             "none" if one.is_fine else "warn > 0",
             "ok" if one.is_fine else "warn",
             one.message,
@@ -185,21 +197,23 @@ def _kinds(facts: Facts, what: str, kinds: Sequence[str], verdict: str) -> list[
     counts = Counter(kinds)
     usual = counts.most_common(1)[0][0]
     if len(counts) == 1:
-        return [said(what, usual, "of every image")]
+        return [info_line(what, usual, "of every image")]
     others = [name for name, kind in zip(facts.seen, kinds, strict=True) if kind != usual]
     note = f" ({', '.join(f'{kind} in {count}' for kind, count in counts.most_common())})"
-    return [bad(what, others, len(kinds), "images that differ from most: two sources?", verdict, note)]
+    return [samples_line(what, others, len(kinds), "images that differ from most: two sources?", verdict, note)]
 
 
-def scales(facts: Facts) -> list[Finding]:
-    """Whether the values of the images, of more than 8 bits, are of one scale; no line where nobody could tell."""
+def compare_scales(facts: Facts) -> list[Finding]:
+    """Returns a line on whether values of more than 8 bits are of one scale; none where nobody could tell."""
     spans = {name: one.span for name, one in facts.seen.items() if one.span is not None}
     if not spans:
         return []
     found, names = several_scales([*spans.values()]), [*spans]
     fewer = [] if found is None else [names[place] for place in found.fewer]
-    line = bad("value scales", fewer, len(spans), "spans of values without a gap" if found is None else ADVICE, "warn")
-    shown = line.shown if found is None else f"{len(fewer)} of {len(spans)} {found.words}: {some(fewer)}"
+    line = samples_line(
+        "value scales", fewer, len(spans), "spans of values without a gap" if found is None else ADVICE, "warn"
+    )
+    shown = line.shown if found is None else f"{len(fewer)} of {len(spans)} {found.words}: {first_names(fewer)}"
     return [line._replace(shown=shown, threshold=f"warn: a gap of {NARROW:g} times or more")]
 
 
@@ -214,8 +228,8 @@ def _odd_means(facts: Facts) -> list[str]:
     return [name for name, far in zip(facts.seen, off, strict=True) if spread and far > FAR * spread]
 
 
-def labels(facts: Facts) -> list[Finding]:
-    """Pixels and presence of each class, empty and ignored masks."""
+def describe_labels(facts: Facts) -> list[Finding]:
+    """Returns lines on the pixels and presence of each class, on empty and ignored masks."""
     if not facts.seen:
         return []
     total, every = len(facts.seen), list(facts.seen.values())
@@ -226,11 +240,13 @@ def labels(facts: Facts) -> list[Finding]:
     ignored = sum(one.pixels.get(facts.ignore_index, 0) for one in every)
     share = ignored / max(1, ignored + counted)
     nothing = facts.those(lambda one: set(one.pixels) <= {facts.ignore_index})
-    lines.append(said("ignored pixels", _percent(share), "count in no loss and no metric", share))
-    lines.append(bad("wholly ignored masks", nothing, total, "such a sample teaches nothing", "warn"))
+    lines.append(info_line("ignored pixels", _percent(share), "count in no loss and no metric", share))
+    lines.append(samples_line("wholly ignored masks", nothing, total, "such a sample teaches nothing", "warn"))
     if ground is not None and things:
         empty = [name for name in facts.those(lambda o: not any(t in o.pixels for t in things)) if name not in nothing]
-        line = bad("empty masks", empty, total, "background alone; many of them teach to predict nothing", "warn")
+        line = samples_line(
+            "empty masks", empty, total, "background alone; many of them teach to predict nothing", "warn"
+        )
         verdict = "warn" if len(empty) > MOSTLY * total else "ok"
         lines.append(line._replace(threshold=f"warn > {100 * MOSTLY:g} %", verdict=verdict))
     return lines
@@ -267,8 +283,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def copies(facts: Facts, *, allow_leak: bool) -> list[Finding]:
-    """Leaks, duplicates, contradicting masks and near-identical images.
+def find_copies(facts: Facts, *, allow_leak: bool) -> list[Finding]:
+    """Returns lines on leaks, duplicates, contradicting masks and near-identical images.
 
     Args:
         facts: of all samples.
@@ -303,7 +319,7 @@ def _named(names: Sequence[str], groups: Sequence[Sequence[int]]) -> Groups:
 
 
 def _sides(facts: Facts, groups: Groups) -> tuple[Groups, Groups]:
-    """Groups that lie in more than one part, and the others."""
+    """Returns the groups that lie in more than one part, and the others."""
     parts = [{facts.part_of[name] for name in group if name in facts.part_of} for group in groups]
     across = [group for group, of in zip(groups, parts, strict=True) if len(of) > 1]
     return across, [group for group in groups if group not in across]

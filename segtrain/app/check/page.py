@@ -1,4 +1,4 @@
-"""check.html: the table of the audit, and pictures of the samples that its lines are about, all inside the file."""
+"""Makes check.html: the table of the audit, and pictures of the samples that it is about, all inside the file."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from segtrain.app.check.data_audit import Data
+from segtrain.app.check.data_audit import AuditedData
 from segtrain.area import shrink_labels
 from segtrain.files import opened
 from segtrain.printable import in_html
@@ -22,8 +22,8 @@ MOST_CODES = 6  # values outside the classes named under a mask
 VERDICTS = ("fail", "warn", "ok", "unmeasured")
 
 
-def page(report: Mapping[str, Any], lines: Sequence[Any], data: Data) -> str:
-    """The page: what is wrong first, with pictures; then all lines; then pictures of what is worth a look."""
+def render_check(report: Mapping[str, Any], lines: Sequence[Any], data: AuditedData) -> str:
+    """Returns the page: what is wrong first, with pictures; then all lines; then pictures of what is worth a look."""
     counts = ", ".join(f"{sum(line.verdict == verdict for line in lines)} {verdict}" for verdict in VERDICTS[:3])
     parts = [f"<h1>{in_html(report['title'])}</h1>"]
     parts.append(f'<p class="verdict {report["verdict"]}">Verdict: {report["verdict"]} ({counts}).</p>')
@@ -51,8 +51,8 @@ def _table(lines: Sequence[Any]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _section(line: Any, data: Data) -> str:
-    """A line with pictures of the samples that it is about, if it is about any."""
+def _section(line: Any, data: AuditedData) -> str:
+    """Returns a line with pictures of the samples that it is about, if it is about any."""
     head = f'<h2>{in_html(line.check)} <span class="{line.verdict}">{line.verdict}</span></h2>'
     words = f'<p>{in_html(line.shown)}</p><p class="soft">{in_html(line.meaning)}</p>'
     samples, groups = getattr(line, "samples", ()), getattr(line, "groups", ())
@@ -63,19 +63,19 @@ def _section(line: Any, data: Data) -> str:
     return f"{head}{words}{inner}{rest}"
 
 
-def _group(names: Sequence[str], data: Data) -> str:
-    """The samples of a group, and how many of them are not shown."""
+def _group(names: Sequence[str], data: AuditedData) -> str:
+    """Returns the samples of a group, and how many of them are not shown."""
     more = len(names) - OF_GROUP
     rest = f'<p class="soft">and {more} more of this group: {in_html(", ".join(names[OF_GROUP:]))}</p>'
     return _strip(names[:OF_GROUP], data, " group") + (rest if more > 0 else "")
 
 
-def _strip(names: Sequence[str], data: Data, kind: str = "") -> str:
+def _strip(names: Sequence[str], data: AuditedData, kind: str = "") -> str:
     return f'<div class="strip{kind}">{"".join(_figure(name, data) for name in names)}</div>' if names else ""
 
 
-def _figure(name: str, data: Data) -> str:
-    """Image and labels of a sample side by side; of one that cannot be read its files, as far as they can be shown."""
+def _figure(name: str, data: AuditedData) -> str:
+    """Returns image and labels of a sample side by side; of one that cannot be read what can be shown of its files."""
     if data.facts is None or data.dataset is None:
         return f'<figure><div class="noimage">{in_html(name)}</div></figure>'
     part = data.facts.part_of.get(name, "")
@@ -92,7 +92,7 @@ def _figure(name: str, data: Data) -> str:
     return f"<figure>{picture}<figcaption>{words}</figcaption></figure>"
 
 
-def _labelled(data: Data, index: int) -> list[Image.Image]:
+def _labelled(data: AuditedData, index: int) -> list[Image.Image]:
     from segtrain.draw.pictures import overlay, to_rgb  # matplotlib behind it takes half a second to import
 
     assert data.dataset is not None
@@ -109,8 +109,8 @@ def _labelled(data: Data, index: int) -> list[Image.Image]:
     return [shown, Image.fromarray(over)]
 
 
-def _raw(data: Data, index: int) -> list[Image.Image]:
-    """What can be shown of a sample's files, as far as the dataset has any: broken ones as far as they decode."""
+def _raw(data: AuditedData, index: int) -> list[Image.Image]:
+    """Returns what can be shown of a sample's files, if the dataset has any: broken ones as far as they decode."""
     files = getattr(data.dataset, "files", None)
     tiles = []
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
@@ -123,7 +123,7 @@ def _raw(data: Data, index: int) -> list[Image.Image]:
 
 
 def _as_stored(path: Path) -> list[Image.Image]:
-    """The picture, grey values stretched to what they span: labels 0, 1, 2 can then be told apart."""
+    """Returns the picture, grey values stretched to what they span: labels 0, 1, 2 can then be told apart."""
     try:
         with opened(path) as file, Image.open(file) as picture:
             picture.thumbnail((SIDE, SIDE), Image.Resampling.NEAREST)

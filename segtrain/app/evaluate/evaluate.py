@@ -29,7 +29,7 @@ from segtrain.model.metrics import Evaluation
 from segtrain.model.windows import Windows, windowed
 from segtrain.padding import largest
 from segtrain.parts.device import device_of
-from segtrain.parts.evaluation import Machine, Predict, batches, machine, score
+from segtrain.parts.evaluation import Machine, Predict, batches, score, set_up_machine
 from segtrain.parts.feeding import build_loss
 from segtrain.parts.limits import samples_of
 from segtrain.parts.trained_run import Loaded, load
@@ -80,7 +80,7 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
     if not wanted.allow_other_pixels:
         require_pixels(loaded, data)
     shifts = shifts_of(list(wanted.shift), list(wanted.shift_strength), data)
-    on = machine(data.config, accelerator_of(wanted.device, data.config))
+    on = set_up_machine(data.config, accelerator_of(wanted.device, data.config))
     asked = {
         members: (prediction_of([loaded[k] for k in members], wanted, on), indices)
         for members, indices in members_of(loaded, data, wanted).items()

@@ -19,7 +19,7 @@ from segtrain.commands import command
 from segtrain.draw import pictures
 from segtrain.draw.sheet import DPI, letters_of, write_figure
 from segtrain.files import make_own, write_whole
-from segtrain.model.calibration import Curve
+from segtrain.model.calibration import ReliabilityCurve
 from segtrain.parts import empty_images
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.image_table import ROBUSTNESS
@@ -140,7 +140,7 @@ def draw_confusion(path: Path, matrix: np.ndarray[Any, Any], classes: Sequence[s
     write_figure(figure, path)
 
 
-def draw_reliability(path: Path, curve: Curve, error: float) -> None:
+def draw_reliability(path: Path, curve: ReliabilityCurve, error: float) -> None:
     """Writes a PNG: how often pixels are right at each confidence, above how many pixels have it."""
     figure = Figure(figsize=(WIDTH, 4.4), dpi=DPI, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

@@ -1,4 +1,4 @@
-"""The names of classes, as files beside the masks or the sets themselves have them."""
+"""Reads the names of classes from files beside the masks, or knows them of public sets."""
 
 import csv
 import json
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from segtrain.app.new.file_samples import COLOUR, read_json
 from segtrain.data.files.file_names import Found
 from segtrain.errors import UserError
 from segtrain.files import text_of
 
-COLOUR = 1 << 24  # from here on a code is a colour; below it is a value
 LARGEST = 1_000_000  # bytes of a file of names that is read
 VOID = re.compile(r"void|ignored?|un-?labell?ed|don'?t[ _]?care|out of roi|unknown", re.IGNORECASE)
 LISTS = ("classes.txt", "codes.txt", "labels.txt", "class_names.txt", "classnames.txt")
@@ -30,14 +30,14 @@ CAMVID = (
 )
 
 
-class Names(NamedTuple):
-    """Names by value or colour (COLOUR + 0xrrggbb), those that count nowhere, and where all this stands."""
+class ClassNames(NamedTuple):
+    """Holds names by value or colour (COLOUR + 0xrrggbb), codes that count nowhere, and where all this stands."""
 
     names: Mapping[int, str]
     ignored: frozenset[int]
     source: str
 
-    def fitting(self, codes: Iterable[int]) -> "Names":
+    def fitting(self, codes: Iterable[int]) -> "ClassNames":
         """Returns the names for these codes; a list of colours names a palette's values 0, 1, 2, … in its order."""
         values = list(codes)
         if not self.names or any(code in self.names for code in values):
@@ -45,17 +45,17 @@ class Names(NamedTuple):
         listed = list(self.names)
         if min(listed) < COLOUR or max(values) >= len(listed):
             return NONE
-        return Names(
+        return ClassNames(
             {i: self.names[code] for i, code in enumerate(listed)},
             frozenset(i for i, code in enumerate(listed) if code in self.ignored),
             self.source,
         )
 
 
-NONE = Names({}, frozenset(), "")
+NONE = ClassNames({}, frozenset(), "")
 
 
-def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> Names:
+def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> ClassNames:
     """Returns what a public set's file names or a file of names beside the masks say; `NONE` without one."""
     known = _known(list(masks))
     if known:
@@ -68,31 +68,24 @@ def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> Names:
             except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
                 continue
             if len(names) > 1 and len({*names.values()}) == len(names):
-                return Names(names, frozenset(code for code, name in names.items() if VOID.fullmatch(name)), path)
+                return ClassNames(names, frozenset(code for code, name in names.items() if VOID.fullmatch(name)), path)
     return NONE
 
 
-def dataset_json(root: Path, found: Found) -> dict[str, Any]:
+def read_dataset_json(root: Path, found: Found) -> dict[str, Any]:
     """Returns what the dataset.json of Medical Decathlon and nnU-Net says; empty without one."""
-    for path in found.others:
-        if PurePosixPath(path).name == "dataset.json":
-            try:
-                content = json.loads(text_of(root / path, LARGEST))
-            except (UserError, OSError, ValueError, RecursionError):
-                continue
-            if isinstance(content, dict):
-                return content
-    return {}
+    paths = [path for path in found.others if PurePosixPath(path).name == "dataset.json"]
+    return next((content for path in paths if (content := read_json(root / path, LARGEST))), {})
 
 
-def _known(masks: list[str]) -> Names | None:
-    """The names of a set that its file names give away."""
+def _known(masks: list[str]) -> ClassNames | None:
+    """Returns the names of a set that its file names give away."""
     for ending, place, every in (("_labelIds.png", 0, (*range(34), 255)), ("_labelTrainIds.png", 1, (255,))):
         if masks and all(path.endswith(ending) for path in masks):
             names = {numbers[place]: name for name, numbers in CITYSCAPES.items()}
-            return Names(names, frozenset(every) - {*names}, "Cityscapes, where 19 classes are evaluated")
+            return ClassNames(names, frozenset(every) - {*names}, "Cityscapes, where 19 classes are evaluated")
     if masks and all(re.search(r"annot/(?:0001TP|0006R0|0016E5|Seq05VD)_\w+\.png$", path) for path in masks):
-        return Names(dict(enumerate(CAMVID)), frozenset([CAMVID.index("unlabelled")]), "CamVid, as SegNet has it")
+        return ClassNames(dict(enumerate(CAMVID)), frozenset([CAMVID.index("unlabelled")]), "CamVid, as SegNet has it")
     return None
 
 
@@ -109,19 +102,19 @@ def _reader(name: str) -> Any:
 
 
 def _listed(text: str) -> Iterator[tuple[int, str]]:
-    """A name a line, whose number from 0 is the value."""
+    """Yields a name a line, whose number from 0 is the value."""
     return enumerate(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _of_json(text: str) -> Iterator[tuple[int, str]]:
-    """Medical Decathlon: {"0": "background"}; nnU-Net: {"background": 0}. Regions of several labels name none."""
+    """Reads {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net); regions of several labels name none."""
     for key, value in json.loads(text)["labels"].items():
         if not isinstance(value, list):
             yield (int(key), str(value)) if str(key).isdecimal() else (int(value), str(key))
 
 
 def _of_cvat(text: str) -> Iterator[tuple[int, str]]:
-    """`name:r,g,b:parts:actions`."""
+    """Reads lines of `name:r,g,b:parts:actions`."""
     for line in text.splitlines():
         name, _, rest = line.partition(":")
         if name and not line.startswith("#"):
@@ -129,20 +122,20 @@ def _of_cvat(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _of_camvid(text: str) -> Iterator[tuple[int, str]]:
-    """`r g b  name`."""
+    """Reads lines of `r g b  name`."""
     for line in filter(str.strip, text.splitlines()):
         *rgb, name = line.split(maxsplit=3)
         yield _colour(rgb), name.strip()
 
 
 def _of_table(text: str) -> Iterator[tuple[int, str]]:
-    """A table of name, r, g, b."""
+    """Reads a table of name, r, g, b."""
     for row in csv.DictReader(text.splitlines(), skipinitialspace=True):
         yield _colour([row["r"], row["g"], row["b"]]), row["name"]
 
 
 def _of_roboflow(text: str) -> Iterator[tuple[int, str]]:
-    """A table of Pixel Value, Class."""
+    """Reads a table of Pixel Value, Class."""
     for row in csv.DictReader(text.splitlines(), skipinitialspace=True):
         yield int(row["Pixel Value"]), row["Class"].strip()
 

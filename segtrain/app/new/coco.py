@@ -1,18 +1,16 @@
-"""Annotation files of COCO's kind, and where the images that they name lie."""
+"""Guesses the config of annotation files of COCO's kind: where their images lie, and what is to be mended."""
 
 import itertools
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from segtrain.app.new.config_lines import Guess, Line, entry
+from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
+from segtrain.app.new.file_samples import read_json
 from segtrain.counted import counted
 from segtrain.data.files.coco_annotations import OUTSIDE, is_numbers, is_shapeless
 from segtrain.data.files.file_names import SPLIT_OF, Found, taken_apart
-from segtrain.errors import UserError
-from segtrain.files import text_of
 from segtrain.spread import spread
 
 LARGEST = 500_000_000  # bytes of a file that is read
@@ -21,7 +19,7 @@ KEYS = ("images", "annotations", "categories")
 
 
 class _File(NamedTuple):
-    """An annotation file, where its images are, its categories that have objects, and what of it must be mended."""
+    """Holds an annotation file, where its images are, its categories that have objects, and what must be mended."""
 
     path: str
     images: str
@@ -34,7 +32,7 @@ class _File(NamedTuple):
 
 
 def guess_coco(root: Path, found: Found) -> Guess | None:
-    """One annotation file, or one for each split; None when there is none whose images are there."""
+    """Returns the config of an annotation file, or one for each split; None without one whose images are there."""
     at: dict[str, list[str]] = defaultdict(list)
     for path in found.pictures:
         at[PurePosixPath(path).name].append(path)
@@ -52,31 +50,33 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
     names = list(dict.fromkeys(name for file in chosen for name in file.categories if name.lower() != "background"))
     count = sum(file.number for file in chosen)
     lines = (
-        Line("defaults: [coco]" if len(parts) < 3 else "defaults: [coco, override /split@_global_.split: given]"),
-        entry("root", str(root)),
-        entry("annotations", alone.path if alone else {s: f.path for s, f in parts.items()}, counted(count, "image")),
-        entry("images", alone.images if alone else {s: f.images for s, f in parts.items()}),
-        entry("classes", ["background", *names], "categories that have objects; what none covers is background"),
+        ConfigLine("defaults: [coco]" if len(parts) < 3 else "defaults: [coco, override /split@_global_.split: given]"),
+        key_line("root", str(root)),
+        key_line(
+            "annotations", alone.path if alone else {s: f.path for s, f in parts.items()}, counted(count, "image")
+        ),
+        key_line("images", alone.images if alone else {s: f.images for s, f in parts.items()}),
+        key_line("classes", ["background", *names], "categories that have objects; what none covers is background"),
         *_mending(chosen),
     )
     said = f"{counted(count, 'image')} with objects in {', '.join(f.path for f in chosen)} (COCO)"
     return Guess(lines, (said,), tuple(_asked(chosen)))
 
 
-def _mending(files: Sequence[_File]) -> Iterator[Line]:
-    """Options for what is not as it should be."""
+def _mending(files: Sequence[_File]) -> Iterator[ConfigLine]:
+    """Yields options for what is not as it should be."""
     if any(file.last for file in files):
-        yield entry(
+        yield key_line(
             "file_names", "last", "file_name has folders that are not there: the name behind the last slash counts"
         )
     if outside := sum(file.outside for file in files):
-        yield entry(
+        yield key_line(
             "outside",
             "clip",
             f"{counted(outside, 'polygon')} beyond the edge of an image: cut at its edge, and counted",
         )
     if shapeless := sum(file.shapeless for file in files):
-        yield entry(
+        yield key_line(
             "shapeless",
             "skip",
             f"{counted(shapeless, 'object or polygon', 'objects or polygons')} without three corners: left out, "
@@ -88,9 +88,8 @@ def _asked(files: Sequence[_File]) -> Iterator[str]:
     if flat := sum(file.flat for file in files):
         path, own = next((file.path, file.flat) for file in files if file.flat)
         yield (
-            f"{counted(flat, 'object')} of '{path}'{' and others' * (flat > own)} with a flat segmentation, [x, "
-            f"y, …], where COCO has a list of "
-            "polygons, [[x, y, …]]: put each into a list of its own"
+            f"{counted(flat, 'object')} of '{path}'{' and others' * (flat > own)} with a flat segmentation, [x, y, "
+            "…], where COCO has a list of polygons, [[x, y, …]]: put each into a list of its own"
         )
     for line in _mending(files):
         yield f"{line.comment} ({line.text}): is that right?"
@@ -137,17 +136,14 @@ def lost_images(root: Path, found: Found) -> str:
 
 
 def _last(name: str) -> str:
-    """The name of the file, behind the folders of any system."""
+    """Returns the name of the file, behind the folders of any system."""
     return name.replace("\\", "/").rpartition("/")[2]
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content, when it has objects with outlines."""
-    try:
-        content = json.loads(text_of(path, LARGEST))
-    except (UserError, OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
+    """Returns the content, when it has objects with outlines."""
+    content = read_json(path, LARGEST)
+    if not all(isinstance(content.get(key), list) for key in KEYS):
         return None
     if not all(isinstance(item, dict) for key in KEYS for item in content[key]):
         return None
@@ -162,7 +158,7 @@ def _categories(content: Mapping[str, Any]) -> tuple[str, ...]:
 def _folder(
     images: Sequence[Mapping[str, Any]], at: Mapping[str, Sequence[str]], annotations: str
 ) -> tuple[str, bool] | None:
-    """The folder from which most of the names lead to a file, or the ends of all names; None when they lead to none.
+    """Returns the folder from which most names lead to a file, or the ends of all names; None when they lead to none.
 
     Of several folders that hold files of these names the one nearest to the annotations.
     """
@@ -180,7 +176,7 @@ def _folder(
 
 
 def _common(folder: str, annotations: str) -> int:
-    """How many folders from the root on both lie in, and whether both name the same split."""
+    """Returns twice the number of folders that both lie in, from the root on, plus 1 where both name the same split."""
     pairs = zip(folder.split("/"), annotations.split("/"), strict=False)
     shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     beside = (PurePosixPath(folder), PurePosixPath(annotations).with_suffix(""))

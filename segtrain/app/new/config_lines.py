@@ -1,4 +1,4 @@
-"""Lines of a YAML file, each with its comment."""
+"""Writes the lines of a YAML file, each with its comment."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,32 +11,32 @@ BARE = re.compile(r"[A-Za-z_][\w./-]*(?: [\w./-]+)*")
 NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}  # YAML takes these for something else
 
 
-class Line(NamedTuple):
-    """A line, and the comment behind it."""
+class ConfigLine(NamedTuple):
+    """Holds a line, and the comment behind it."""
 
     text: str
     comment: str = ""
 
 
 class Guess(NamedTuple):
-    """A config's lines; what was found and what is left to the user, each a sentence for the terminal.
+    """Holds a config's lines, what was found and what is left to the user, each a sentence for the terminal.
 
     `fitting` are overrides that a training on these data is better typed with: a dataset's file cannot hold them.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[ConfigLine, ...]
     found: tuple[str, ...]
     asked: tuple[str, ...]
     fitting: tuple[str, ...] = ()
 
 
-def entry(key: str, value: Any, comment: str = "", indent: int = 0) -> Line:
-    """`key: value`."""
-    return Line(f"{' ' * indent}{scalar(key)}: {scalar(value)}", comment)
+def key_line(key: str, value: Any, comment: str = "", indent: int = 0) -> ConfigLine:
+    """Returns the line `key: value`."""
+    return ConfigLine(f"{' ' * indent}{yaml_value(key)}: {yaml_value(value)}", comment)
 
 
-def scalar(value: Any) -> str:
-    """The value as YAML and Hydra read it back.
+def yaml_value(value: Any) -> str:
+    """Returns the value as YAML and Hydra read it back.
 
     Raises:
         UserError: a text that Hydra would read otherwise.
@@ -46,9 +46,9 @@ def scalar(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(scalar, value))}]"
+        return f"[{', '.join(map(yaml_value, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{scalar(key)}: {scalar(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{yaml_value(key)}: {yaml_value(item)}' for key, item in value.items())}}}"
     if not isinstance(value, str):
         return str(value)
     if BARE.fullmatch(value) and value.lower() not in NO_TEXT:
@@ -58,8 +58,8 @@ def scalar(value: Any) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def written(lines: Iterable[Line], head: Sequence[str]) -> str:
-    """The file: `head` as comments, then the lines with their comments in a column."""
+def yaml_text(lines: Iterable[ConfigLine], head: Sequence[str]) -> str:
+    """Returns the file's text: `head` as comments, then the lines with their comments in a column."""
     body = [
         f"{text:<{COLUMN - 1}} # {comment}" if text and comment else text or f"# {comment}" for text, comment in lines
     ]

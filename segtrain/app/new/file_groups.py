@@ -1,4 +1,4 @@
-"""Files of one kind, such as all images or all masks: a folder, a suffix, or what their names begin or end with."""
+"""Finds files of one kind, such as all images or all masks, by folder, suffix, or how their names begin or end."""
 
 import re
 from collections import Counter, defaultdict
@@ -22,8 +22,8 @@ ORPHANS = "leave_out"  # of the formats that pair files
 NAMED = 3
 
 
-class Part(NamedTuple):
-    """Files that a pattern takes, by key; `folder` may hold `{split}`, `{folder}`, `*`; `suffix` is empty for several.
+class FileGroup(NamedTuple):
+    """Holds the files that a pattern takes, by key; `folder` may hold `{split}`, `{folder}`, `*`.
 
     `{folder}` are the folders above, as of the image so of its mask: they come before the name in the key.
     """
@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
     @property
     def pattern(self) -> str:
-        """As `images` and `masks` of the folder format take it."""
+        """Returns the pattern as `images` and `masks` of the folder format take it."""
         plain = self.folder and not re.search(r"[{*]", self.folder)
         if plain and not (self.before or self.after or self.suffix):
             return self.folder
@@ -45,16 +45,16 @@ class Part(NamedTuple):
 
     @property
     def says(self) -> str:
-        """What of the names may say what is in the files."""
+        """Returns the pieces of the names that may say what is in the files."""
         return f"{self.folder}/{self.before}/{self.after}"
 
     @property
     def splits(self) -> set[str]:
-        """The splits that the folders name."""
+        """Returns the splits that the folders name."""
         return {split for split, _ in self.files if split}
 
-    def within(self, splits: set[str]) -> "Part":
-        """The files of these splits; of a single one, whose folder then is written out and no split any more."""
+    def within(self, splits: set[str]) -> "FileGroup":
+        """Returns the group of these splits; a single one's folder is written out and no split any more."""
         files = {key: path for key, path in self.files.items() if key[0] in splits}
         if len(splits) > 1 or not files or splits == {""}:
             return self._replace(files=files)
@@ -66,7 +66,7 @@ class Part(NamedTuple):
 
 
 def _written_out(folder: str, path: str) -> str:
-    """The folder with the names that the path has in it, but for what stands for several."""
+    """Returns the folder with the names that the path has in it, but for what stands for several."""
     parts = folder.split("/") if folder else []
     fixed = parts.index("{folder}") if "{folder}" in parts else len(parts)
     named = [part if part == "*" else name for part, name in zip(parts[:fixed], path.split("/"), strict=False)]
@@ -74,13 +74,13 @@ def _written_out(folder: str, path: str) -> str:
 
 
 def one_suffix(paths: Sequence[str]) -> str | None:
-    """The suffix that all paths share, None when there are several."""
+    """Returns the suffix that all paths share, None when there are several."""
     found = {f".{path.rpartition('.')[2]}" for path in paths}
     return found.pop() if len(found) == 1 else None
 
 
-def parts_of(paths: Sequence[str]) -> list[Part]:
-    """Every kind that the names of the files allow, the whole of a folder before its parts."""
+def group_files(paths: Sequence[str]) -> list[FileGroup]:
+    """Returns every group that the names of the files allow, the whole of a folder before its parts."""
     names = split_names(paths)
     trees = _trees(names)
     largest = max(map(len, trees.values()), default=0)
@@ -91,7 +91,7 @@ def parts_of(paths: Sequence[str]) -> list[Part]:
 
 
 def _trees(names: Mapping[str, Name]) -> dict[Tree, list[str]]:
-    """Each folder with the files below it; `*` or `{folder}` for folders of one name in each of several."""
+    """Returns each folder with the files below it; `*` or `{folder}` for folders of one name in each of several."""
     trees: dict[Tree, list[str]] = defaultdict(list)
     starred: dict[Tree, list[str]] = defaultdict(list)
     stars: dict[Tree, set[str]] = defaultdict(set)
@@ -110,8 +110,8 @@ def _trees(names: Mapping[str, Name]) -> dict[Tree, list[str]]:
     return trees | {tree: inside for tree, inside in starred.items() if len(stars[tree]) >= ALIKE}
 
 
-def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[Part]:
-    """The whole of a folder; its files of each suffix; those that begin or end alike, and those that do not."""
+def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[FileGroup]:
+    """Yields the whole of a folder, its files of each suffix, those that begin or end alike, and those that do not."""
     inner = {path: _inner(tree, name) for path, name in names.items()}
     yield from _part(tree, names, inner)
     for suffix, count in Counter(name.suffix for name in names.values()).items():
@@ -133,7 +133,7 @@ def _kinds(tree: Tree, names: dict[str, Name]) -> Iterator[Part]:
 
 
 def _inner(tree: Tree, name: Name) -> str:
-    """The path below a tree without suffix, behind the folders that `{folder}` stands for."""
+    """Returns the path below a tree without suffix, behind the folders that `{folder}` stands for."""
     if "{folder}" in tree:
         first = tree.index("{folder}")
         last = len(name.folders) - (len(tree) - first - 1)
@@ -142,7 +142,7 @@ def _inner(tree: Tree, name: Name) -> str:
 
 
 def _common(inner: Sequence[str], affix: re.Pattern[str]) -> list[str]:
-    """What many of the names begin or end with."""
+    """Returns what many of the names begin or end with."""
     counts: Counter[str] = Counter()
     for text in inner:
         found = affix.search(text)
@@ -155,8 +155,8 @@ def _common(inner: Sequence[str], affix: re.Pattern[str]) -> list[str]:
 
 def _part(
     tree: Tree, names: Mapping[str, Name], inner: Mapping[str, str], before: str = "", after: str = "", suffix: str = ""
-) -> Iterator[Part]:
-    """The part, unless two of its files would go by one name, or a split lies where the pattern does not say it."""
+) -> Iterator[FileGroup]:
+    """Yields the group, unless two of its files share a name, or the pattern does not say where a split lies."""
     files: dict[Key, str] = {}
     for path, text in inner.items():
         split = names[path].split
@@ -165,7 +165,7 @@ def _part(
         name = text[len(before) : len(text) - len(after)]
         files[SPLIT_OF[split.lower()] if split else "", name.replace("{split}", split or "")] = path
     if len(files) == len(inner) and files:
-        yield Part("/".join(tree), before, after, suffix, files)
+        yield FileGroup("/".join(tree), before, after, suffix, files)
 
 
 def orphan_words(paths: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
-"""How files are read for a guess: as pictures, or as TIFF of any channels and pages."""
+"""Reads samples of files for a guess, as pictures or as TIFF of any channels and pages, and says what they show."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from segtrain.data.files.pixels import FORMATS, Header, read_header, read_image,
 from segtrain.data.files.tiff_pages import read_codes, read_page_layout, read_pixels
 from segtrain.data.files.tiff_tags import count_pages
 from segtrain.errors import UserError
-from segtrain.files import opened
+from segtrain.files import opened, text_of
 from segtrain.padding import STRIDE
 from segtrain.spread import spread
 
@@ -28,11 +29,12 @@ AREAS = 0.9  # share of its pixels that equal their neighbour
 PEAKS = 0.85  # share of the pixels that the 8 commonest values of a JPEG of labels hold
 Pixels = np.ndarray[Any, Any]
 HEADERS = 2000  # read at most
+COLOUR = 1 << 24  # from here on a code is a colour; below it is a value
 CROP = 96  # pixels a side: what train.yaml crops without being asked
 
 
 class Reader(NamedTuple):
-    """The format that reads so, and whether pages are samples; what it says of a file's size, labels and pixels."""
+    """Reads a file's size, labels and pixels as a format does; `pages` says what the pages of a file are."""
 
     format: str
     pages: str
@@ -41,11 +43,20 @@ class Reader(NamedTuple):
     image: Callable[[Path], Pixels]
 
 
+def read_json(path: Path, largest: int) -> dict[str, Any]:
+    """Returns the object in a file of at most `largest` bytes; an empty one where there is none, or it is no JSON."""
+    try:
+        content = json.loads(text_of(path, largest))
+    except (UserError, OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 PICTURES = Reader("folder", "", read_header, read_mask, read_image)
 
 
-def reader_of(root: Path, paths: Sequence[str]) -> Reader:
-    """Pictures, unless TIFF files among them are none: of several pages, or channels beside grey and RGB."""
+def choose_reader(root: Path, paths: Sequence[str]) -> Reader:
+    """Returns the reader of pictures; that of TIFF where some have several pages, or channels beside grey and RGB."""
     tiffs = spread([path for path in paths if path.lower().endswith((".tif", ".tiff"))], LOOKED)
     kinds = [_kind(root / path) for path in tiffs]
     if not any(kinds):
@@ -54,7 +65,7 @@ def reader_of(root: Path, paths: Sequence[str]) -> Reader:
 
 
 def _kind(path: Path) -> str:
-    """`pages` or `channels` for what no picture has; empty for pictures."""
+    """Returns `pages` or `channels` for what no picture has; empty for pictures."""
     try:
         with opened(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.format == "TIFF" and count_pages(path) > 1:
@@ -80,8 +91,8 @@ def _tiff_reader(pages: str) -> Reader:
     return Reader("tiff", pages, header, codes, image)
 
 
-class Look(NamedTuple):
-    """What a sample of files shows; `error` is why none could be read."""
+class Appearance(NamedTuple):
+    """Holds what a sample of files shows; `error` is why none could be read."""
 
     distinct: int = 0  # values, or colours, of all together
     few: bool = False  # so few that they may be labels
@@ -91,8 +102,8 @@ class Look(NamedTuple):
     error: str = ""
 
 
-def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Look:
-    """What those files, read by `read`, show together."""
+def see_files(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Appearance:
+    """Returns what those files, read by `read`, show together."""
     seen, error = [], ""
     for path in paths:
         try:
@@ -100,12 +111,12 @@ def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Lo
         except UserError as refused:
             error = str(refused)
     if not seen:
-        return Look(error=error)
+        return Appearance(error=error)
     if any(codes.dtype.kind == "f" for codes in seen):
-        return Look(distinct=len(np.unique(np.concatenate([codes.ravel() for codes in seen]))))
+        return Appearance(distinct=len(np.unique(np.concatenate([codes.ravel() for codes in seen]))))
     values, counts = np.unique(np.concatenate([codes.ravel() for codes in seen]), return_counts=True)
     top = np.sort(counts)[::-1][:8].sum() / counts.sum()
-    return Look(
+    return Appearance(
         distinct=len(values),
         few=len(values) <= MANY,
         numbered=_are_numbers(values),
@@ -114,7 +125,7 @@ def look(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> Lo
     )
 
 
-def label_channels(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> list[int]:
+def find_label_channels(root: Path, paths: Sequence[str], read: Callable[[Path], Pixels]) -> list[int]:
     """Returns the channels of images (H, W, C) that hold areas of few whole values, as labels do, in all that are read.
 
     A channel of one value throughout is none: it may be a band without light.
@@ -137,7 +148,7 @@ def label_channels(root: Path, paths: Sequence[str], read: Callable[[Path], Pixe
 
 
 def codes_of(pixels: Pixels) -> Pixels:
-    """The value of each pixel (H, W); colours as 0xrrggbb with 2²⁴ added, so that none is taken for a value."""
+    """Returns each pixel's value (H, W); colours as 0xrrggbb with COLOUR added, so that none is taken for a value."""
     if pixels.ndim == 2:
         return _whole(pixels)
     if (pixels == pixels[..., :1]).all():
@@ -145,24 +156,24 @@ def codes_of(pixels: Pixels) -> Pixels:
     if pixels.dtype != np.uint8:
         return pixels[..., 0].astype(np.float32)  # colour of 16 bits is no mask
     red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
-    return (red << 16 | green << 8 | blue) + (1 << 24)
+    return (red << 16 | green << 8 | blue) + COLOUR
 
 
 def _whole(values: Pixels) -> Pixels:
-    """Whole numbers that are stored as others as whole numbers; all others as they are."""
+    """Returns whole numbers that are stored as floats as whole numbers; all others as they are."""
     if values.dtype.kind != "f" or not (np.abs(values) < 1 << 16).all() or (np.rint(values) != values).any():
         return values
     return values.astype(np.int32)
 
 
 def _are_numbers(values: Pixels) -> bool:
-    """Whether nearly all of 0..highest occur, and not just because every grey level does."""
+    """Says whether nearly all of 0..highest occur, and not just because every grey level does."""
     highest = int(values[-1])
     return values[0] == 0 and len(values) > 2 and len(values) >= 0.8 * (highest + 1) and highest < 1 << 16
 
 
 def _is_view(codes: Pixels) -> bool:
-    """One piece, filled, of at least a third of the picture, with what is outside at the edges."""
+    """Says whether labels are one piece, filled, of at least a third of the picture, with the outside at the edges."""
     inside = (codes == codes.max()).astype(np.uint8)
     if not 1 / 3 <= inside.mean() < 1:
         return False
@@ -175,7 +186,7 @@ def _is_view(codes: Pixels) -> bool:
 
 
 class Sizes(NamedTuple):
-    """Of images, and pairs whose sizes differ; sizes are height and width, `channels` counts images by them."""
+    """Holds sizes (height, width) of images, pairs whose sizes differ, and the number of images by channels."""
 
     smallest: tuple[int, int]
     usual: int  # median of the shorter sides
@@ -186,7 +197,7 @@ class Sizes(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Such as `RGB, 120 x 120 pixels`."""
+        """Returns the channels and sizes in words, such as `RGB, 120 x 120 pixels`."""
         kinds = {1: "grey", 3: "RGB"}
         (height, width), (high, wide) = self.smallest, self.largest
         size = f"{width} x {height}" + (f" to {wide} x {high}" if self.smallest != self.largest else "")
@@ -194,7 +205,7 @@ class Sizes(NamedTuple):
 
     @property
     def fitting(self) -> tuple[str, ...]:
-        """The overrides of crop and batch that small images call for; none for others."""
+        """Returns the overrides of crop and batch that small images call for; none for others."""
         if self.usual >= CROP:
             return ()
         crop = max(STRIDE, self.usual // STRIDE * STRIDE)
@@ -202,7 +213,7 @@ class Sizes(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """What is said of crop and batch for small images; empty for others."""
+        """Returns the sentence on crop and batch for small images; empty for others."""
         if not self.fitting:
             return ""
         return (
@@ -212,7 +223,7 @@ class Sizes(NamedTuple):
 
 
 def find_sizes(root: Path, pairs: Sequence[tuple[str, str]], reader: Reader) -> Sizes:
-    """Of pairs of an image and a mask; evenly spread ones where there are many.
+    """Returns the sizes of pairs of an image and a mask, evenly spread ones where there are many.
 
     Raises:
         UserError: no image can be read.

@@ -1,4 +1,4 @@
-"""A folder of images and masks as a config of the folder format, with a reason beside each guess."""
+"""Guesses the config of a folder of images and masks, with a reason beside each guess."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -6,13 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from segtrain.app.new.class_names import find_names
-from segtrain.app.new.config_lines import Guess, Line, entry
+from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
 from segtrain.app.new.file_groups import ORPHANS, left_out_words, orphan_words
-from segtrain.app.new.file_samples import FILES, Reader, Sizes, find_sizes, label_channels, reader_of
-from segtrain.app.new.layout import Layout, find_layout
+from segtrain.app.new.file_samples import FILES, Reader, Sizes, choose_reader, find_label_channels, find_sizes
+from segtrain.app.new.layout import FolderLayout, find_layout
 from segtrain.app.new.mask_values import Meaning, class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
 from segtrain.data.files.file_names import SPLIT_OF, Found
+from segtrain.data.files.samples import PARTS
 from segtrain.data.likely_groups import Groups, Stack, find_groups, find_prefixes, find_stack
 from segtrain.errors import UserError
 from segtrain.files import text_opened
@@ -20,25 +21,24 @@ from segtrain.spread import spread
 
 LINES = 50  # of a list that are compared with the names
 LISTED = 0.9  # share of them that must name a sample
-PARTS = ("train", "val", "test")
 FEW = 20  # images with a class, from which on a draw by shares alone nearly always has it in every part
 SHARE = 0.15  # of val and of test, as conf/split/ratios.yaml has it
 
 
 class Lists(NamedTuple):
-    """Split -> list below root, and what its paths begin with that is not below root."""
+    """Holds split -> list below root, and what its paths begin with that is not below root."""
 
     files: dict[str, str]
     prefix: str
 
 
 def guess_folder(root: Path, found: Found) -> Guess:
-    """How the folder format, or for TIFF of many channels that one, reads what is below root.
+    """Returns how the folder format, or the one for TIFF of many channels, reads what is below root.
 
     Raises:
         UserError: no images, none that look like masks, or files of which none can be read.
     """
-    reader = reader_of(root, found.pictures)
+    reader = choose_reader(root, found.pictures)
     layout = find_layout(root, found, reader)
     images = {key: layout.images.files[key] for key in layout.keys}
     masks = [layout.masks.files[key] for key in layout.keys]
@@ -53,72 +53,71 @@ def guess_folder(root: Path, found: Found) -> Guess:
     )
     doubtful = _label_channels(root, layout, reader)
     lines = [
-        Line(f"defaults: [{reader.format}{division.override}]"),
-        entry("root", str(root), "" if root.is_absolute() else "from the current directory"),
+        ConfigLine(f"defaults: [{reader.format}{division.override}]"),
+        key_line("root", str(root), "" if root.is_absolute() else "from the current directory"),
         *_side_lines(layout, sizes, reader, doubtful),
         *_list_lines(lists),
-        *([entry("orphans", ORPHANS, orphan_words(layout.orphans))] if layout.orphans and not lists else []),
+        *([key_line("orphans", ORPHANS, orphan_words(layout.orphans))] if layout.orphans and not lists else []),
         *class_lines(meaning),
         *division.lines(),
-        *([Line("", sizes.advice)] if sizes.advice else []),
+        *([ConfigLine("", sizes.advice)] if sizes.advice else []),
     ]
     said = (*_found(layout, sizes), class_words(meaning), *division.found())
     asked = (*_asked(layout, sizes, meaning, lists), *_asked_of_channels(doubtful), *division.asked())
     return Guess(tuple(lines), said, asked, sizes.fitting)
 
 
-def _label_channels(root: Path, layout: Layout, reader: Reader) -> list[int]:
+def _label_channels(root: Path, layout: FolderLayout, reader: Reader) -> list[int]:
     if reader.pages != "channels":
         return []
-    return label_channels(root, spread([layout.images.files[key] for key in layout.keys], FILES), reader.image)
+    return find_label_channels(root, spread([layout.images.files[key] for key in layout.keys], FILES), reader.image)
 
 
 def _asked_of_channels(doubtful: Sequence[int]) -> Iterator[str]:
     if doubtful:
         yield (
             f"channels {', '.join(map(str, doubtful))} of the images (from 0) hold areas of few whole values, as "
-            "labels "
-            "do, and are no input; if they are one, add them to channels"
+            "labels do, and are no input; if they are one, add them to channels"
         )
 
 
-def _side_lines(layout: Layout, sizes: Sizes, reader: Reader, doubtful: Sequence[int]) -> Iterator[Line]:
+def _side_lines(layout: FolderLayout, sizes: Sizes, reader: Reader, doubtful: Sequence[int]) -> Iterator[ConfigLine]:
     looks = layout.image_look, layout.mask_look
     reason = (
         "numbers of objects"
         if looks[1].numbered and not looks[1].few
         else f"{counted(looks[1].distinct, 'value')} in a sample"
     )
-    yield entry("images", layout.images.pattern, f"{counted(len(layout.images.files), 'file')}: {sizes.words}")
+    yield key_line("images", layout.images.pattern, f"{counted(len(layout.images.files), 'file')}: {sizes.words}")
     also = f"; could be masks too: {', '.join(layout.rivals)}" if layout.rivals else ""
-    yield entry("masks", layout.masks.pattern, f"{counted(len(layout.masks.files), 'file')}: {reason}{also}")
+    yield key_line("masks", layout.masks.pattern, f"{counted(len(layout.masks.files), 'file')}: {reason}{also}")
     if reader.pages:
-        yield entry("pages", reader.pages, "what the pages of a file are")
+        yield key_line("pages", reader.pages, "what the pages of a file are")
         if doubtful:
             taken = [channel for channel in range(max(sizes.channels)) if channel not in doubtful]
-            yield entry("channels", taken, "the others hold areas of few whole values, as labels do")
+            yield key_line("channels", taken, "the others hold areas of few whole values, as labels do")
         return
     if layout.regions:
-        yield entry("regions", layout.regions.pattern, "a field of view: what is black in it counts nowhere")
+        yield key_line("regions", layout.regions.pattern, "a field of view: what is black in it counts nowhere")
     if len(sizes.channels) > 1:
-        yield entry("channels", 3, f"{sizes.channels[1]} images looked at are grey, {sizes.channels[3]} RGB")
+        yield key_line("channels", 3, f"{sizes.channels[1]} images looked at are grey, {sizes.channels[3]} RGB")
 
 
-def _list_lines(lists: Lists | None) -> Iterator[Line]:
+def _list_lines(lists: Lists | None) -> Iterator[ConfigLine]:
     if lists:
-        yield entry("lists", lists.files, "names of the samples of each part, a line each; others are left out")
+        yield key_line("lists", lists.files, "names of the samples of each part, a line each; others are left out")
         if lists.prefix:
-            yield entry("prefix", lists.prefix, "what the lists' paths begin with and the folder lacks")
+            yield key_line("prefix", lists.prefix, "what the lists' paths begin with and the folder lacks")
 
 
-def _found(layout: Layout, sizes: Sizes) -> Iterator[str]:
+def _found(layout: FolderLayout, sizes: Sizes) -> Iterator[str]:
     images = counted(len(layout.keys), "image")
     yield f"{images} ({layout.images.pattern}; {sizes.words}) with masks ({layout.masks.pattern})"
     if layout.regions:
         yield f"a field of view: {layout.regions.pattern}"
 
 
-def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) -> Iterator[str]:
+def _asked(layout: FolderLayout, sizes: Sizes, meaning: Meaning, lists: Lists | None) -> Iterator[str]:
     yield from class_questions(meaning)
     if layout.rivals:
         yield f"are the masks right? these could be masks too: {', '.join(layout.rivals)}"
@@ -132,8 +131,8 @@ def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) 
     if layout.image_look.few and not layout.mask_look.numbered:
         yield (
             f"{layout.images.pattern} holds only {counted(layout.image_look.distinct, 'value')} in a sample, as "
-            f"labels do; are "
-            f"these the images, and is {layout.masks.pattern} what is to be learned? Else exchange images and masks"
+            f"labels do; are these the images, and is {layout.masks.pattern} what is to be learned? Else exchange "
+            "images and masks"
         )
     if layout.unlabelled:
         yield f"{' and '.join(layout.unlabelled)} has images without masks, which training cannot use"
@@ -146,7 +145,7 @@ def _asked(layout: Layout, sizes: Sizes, meaning: Meaning, lists: Lists | None) 
 
 
 def find_lists(root: Path, texts: Sequence[str], images: Mapping[str, str]) -> Lists | None:
-    """The lists of the folder that has most of them, for images by id; None without a list of training samples.
+    """Returns the lists of the folder that has most, for images by id; None without a list of training samples.
 
     A list names a sample on each line: its id, its file, or paths of image and mask.
     """
@@ -169,7 +168,7 @@ def find_lists(root: Path, texts: Sequence[str], images: Mapping[str, str]) -> L
 
 
 def _first_words(path: Path) -> Iterator[str]:
-    """The first word of each of the first lines; the whole line where that is the name of a sample with blanks."""
+    """Yields the first word of each of the first lines."""
     with suppress(UserError, OSError), text_opened(path, errors="replace") as file:
         for line, _ in zip(file, range(LINES), strict=False):
             if line.strip():
@@ -177,7 +176,7 @@ def _first_words(path: Path) -> Iterator[str]:
 
 
 def _prefix(words: Sequence[str], names: set[str]) -> str | None:
-    """What must be cut from the words so that they are names; None when no cut does that."""
+    """Returns what must be cut from the words so that they are names; None when no cut does that."""
     if not words:
         return None
     pieces = words[0].split("/")
@@ -190,7 +189,7 @@ def _prefix(words: Sequence[str], names: set[str]) -> str | None:
 
 
 class Division(NamedTuple):
-    """What the data says itself, and what else must not be torn apart: groups, neighbours in a stack."""
+    """Holds what the data says itself, and what else must not be torn apart: groups, neighbours in a stack."""
 
     given: frozenset[str]
     groups: Groups | None
@@ -201,29 +200,31 @@ class Division(NamedTuple):
 
     @property
     def override(self) -> str:
-        """What the file's defaults list has behind the format, where conf/split/ratios.yaml is not meant."""
+        """Returns what stands in the defaults list behind the format, where conf/split/ratios.yaml is not meant."""
         split = "blocks" if self.stack else "given" if self.given == {*PARTS} else "stratified" if self.rare else ""
         return f", override /split@_global_.split: {split}" if split else ""
 
-    def lines(self) -> Iterator[Line]:
-        """What differs from the split's own file, so that another split= may be chosen beside the rest."""
+    def lines(self) -> Iterator[ConfigLine]:
+        """Yields what differs from the split's own file, so that another split= may be chosen beside the rest."""
         if self.stack:
             near, far = self.stack.near, self.stack.far
-            yield Line("split:", f"slabs: neighbours look alike (correlation {near:.2f}, far apart {far:.2f})")
-            yield entry("gap", self.stack.gap, "samples left unused between the slabs", 2)
+            yield ConfigLine("split:", f"slabs: neighbours look alike (correlation {near:.2f}, far apart {far:.2f})")
+            yield key_line("gap", self.stack.gap, "samples left unused between the slabs", 2)
         elif self.groups:
-            yield Line("split:", self._drawn)
-            yield entry("group", self.groups.expression, self._group_words, 2)
+            yield ConfigLine("split:", self._drawn)
+            yield key_line("group", self.groups.expression, self._group_words, 2)
         elif self.given != {*PARTS}:
-            yield Line("", f"{self._drawn}; other shares: split: {{val: 0.2, test: 0.2}}, other ways: split=folds")
+            yield ConfigLine(
+                "", f"{self._drawn}; other shares: split: {{val: 0.2, test: 0.2}}, other ways: split=folds"
+            )
             if self.example:
-                yield Line("", "no patients are seen in the names; images of one stay together with, say,")
-                yield Line(
+                yield ConfigLine("", "no patients are seen in the names; images of one stay together with, say,")
+                yield ConfigLine(
                     "", "split: {group: '^(p\\d+)_'}, whose brackets take what is the patient in a sample's name"
                 )
 
     def found(self) -> Iterator[str]:
-        """What was found, a sentence each."""
+        """Yields what was found, a sentence each."""
         if self.given:
             yield f"parts that the data names: {self._named}"
         if self.groups:
@@ -248,9 +249,8 @@ class Division(NamedTuple):
         elif self.example:
             yield (
                 "are several images of one patient, stack or object? None are seen in the names (looked for: folders, "
-                "and what stands before _ - # or a blank and comes again); if there are, write "
-                "split: {group: '^(p\\d+)'} with an expression whose brackets take what is the patient in names such "
-                "as "
+                "and what stands before _ - # or a blank and comes again); if there are, write split: {group: "
+                "'^(p\\d+)'} with an expression whose brackets take what is the patient in names such as "
                 f"'{self.example}'"
             )
 
@@ -281,7 +281,7 @@ class Division(NamedTuple):
 def find_division(
     root: Path, images: Mapping[str, str], given: set[str], reader: Reader, rarest: float = 1.0
 ) -> Division:
-    """How images, id -> path, are divided.
+    """Returns how images, id -> path, are divided.
 
     Args:
         root: what paths start from.

@@ -1,12 +1,12 @@
-"""Which files are the images and which the masks."""
+"""Finds which files are the images and which the masks."""
 
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.app.new.file_groups import Key, Part, parts_of
-from segtrain.app.new.file_samples import FILES, Look, Reader, look
+from segtrain.app.new.file_groups import FileGroup, Key, group_files
+from segtrain.app.new.file_samples import FILES, Appearance, Reader, see_files
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, Found, says
 from segtrain.errors import UserError
@@ -14,39 +14,39 @@ from segtrain.spread import spread
 
 NEAR = 0.8  # share of the largest number of pairs from which other pairings are weighed against it
 RIVALS = 200  # pairings weighed, largest and simplest first
-Seen = Callable[[Part], Look]  # what the files of a kind look like, looked at once
+Seen = Callable[[FileGroup], Appearance]  # what the files of a kind look like, looked at once
 SHOWN = ("colou?r", "vis", "overlay", "preview", "instance", "object", "boundar", "contour", "edge", "inst")
 
 
-class Layout(NamedTuple):
-    """Images and masks, with what was left out; `regions` is a field of view, None where there is none."""
+class FolderLayout(NamedTuple):
+    """Holds images and masks, with what was left out; `regions` is a field of view, None where there is none."""
 
-    images: Part
-    masks: Part
-    regions: Part | None
-    image_look: Look
-    mask_look: Look
+    images: FileGroup
+    masks: FileGroup
+    regions: FileGroup | None
+    image_look: Appearance
+    mask_look: Appearance
     rivals: tuple[str, ...]  # patterns of other files that could be masks too
     unlabelled: tuple[str, ...]  # splits that have images and no mask
 
     @property
     def keys(self) -> list[Key]:
-        """The pairs."""
+        """Returns the keys of the pairs."""
         return sorted(set.intersection(*({*part.files} for part in self._sides)))
 
     @property
     def orphans(self) -> list[str]:
-        """Files that lack a partner."""
+        """Returns the files that lack a partner."""
         keys = {*self.keys}
         return sorted(path for part in self._sides for key, path in part.files.items() if key not in keys)
 
     @property
-    def _sides(self) -> list[Part]:
+    def _sides(self) -> list[FileGroup]:
         return [part for part in (self.images, self.masks, self.regions) if part is not None]
 
 
-def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
-    """The most fitting pairing of two kinds of files.
+def find_layout(root: Path, found: Found, reader: Reader) -> FolderLayout:
+    """Returns the most fitting pairing of two groups of files.
 
     Raises:
         UserError: there are no pictures, or none that look like masks of others.
@@ -54,17 +54,17 @@ def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
     if not found.pictures:
         kinds = sorted({f".{name.rpartition('.')[2]}" if "." in name else name for name in found.others})
         raise UserError(
-            f"'{root}' holds no image; expected PNG, JPEG, TIFF, BMP or GIF files, and a mask for each, or "
-            "scans in NIfTI or DICOM, and labels in NIfTI for each; got "
-            f"{len(found.others)} other files ({', '.join(kinds[:5])})"
+            f"'{root}' holds no image; expected PNG, JPEG, TIFF, BMP or GIF files, and a mask for each, or scans in "
+            f"NIfTI or DICOM, and labels in NIfTI for each; got {len(found.others)} other files "
+            f"({', '.join(kinds[:5])})"
         )
-    parts = parts_of(found.pictures)
-    looks: dict[tuple[str, ...], Look] = {}
+    parts = group_files(found.pictures)
+    looks: dict[tuple[str, ...], Appearance] = {}
 
-    def seen(part: Part) -> Look:
+    def seen(part: FileGroup) -> Appearance:
         sample = tuple(spread(sorted(part.files.values()), FILES))
         if sample not in looks:
-            looks[sample] = look(root, sample, reader.codes)
+            looks[sample] = see_files(root, sample, reader.codes)
         return looks[sample]
 
     pairs = _likely(_pairings(parts), seen)
@@ -81,11 +81,11 @@ def find_layout(root: Path, found: Found, reader: Reader) -> Layout:
     if bare or (len(left) == 1 and left != {""}):
         images, masks = images.within(left), masks.within(left)
         regions = regions and regions.within(left)
-    return Layout(images, masks, regions, *looked, rivals, bare)
+    return FolderLayout(images, masks, regions, *looked, rivals, bare)
 
 
-def _pairings(parts: Sequence[Part]) -> list[tuple[int, Part, Part]]:
-    """Pairs of kinds that share names and no file, and how many names; the most and the plainest first."""
+def _pairings(parts: Sequence[FileGroup]) -> list[tuple[int, FileGroup, FileGroup]]:
+    """Returns pairs of groups that share names and no file, and how many names; the most and the plainest first."""
     shared = []
     for i, one in enumerate(parts):
         for other in parts[i + 1 :]:
@@ -96,10 +96,10 @@ def _pairings(parts: Sequence[Part]) -> list[tuple[int, Part, Part]]:
     return [(count, one, other) for count, _, one, other in shared[:RIVALS]]
 
 
-def _likely(pairings: Sequence[tuple[int, Part, Part]], seen: Seen) -> list[tuple[Part, Part]]:
-    """Images and masks, nearly as many as the best; fields of view only where nothing else looks like masks."""
+def _likely(pairings: Sequence[tuple[int, FileGroup, FileGroup]], seen: Seen) -> list[tuple[FileGroup, FileGroup]]:
+    """Returns images and masks, nearly as many as the best; fields of view only where nothing else looks like masks."""
     most: dict[bool, int] = {}
-    found: dict[bool, list[tuple[Part, Part]]] = {False: [], True: []}
+    found: dict[bool, list[tuple[FileGroup, FileGroup]]] = {False: [], True: []}
     for count, one, other in pairings:
         for images, masks in ((one, other), (other, one)):
             looks = seen(masks) if count >= NEAR * most.get(False, 0) else None
@@ -109,23 +109,23 @@ def _likely(pairings: Sequence[tuple[int, Part, Part]], seen: Seen) -> list[tupl
     return [*found[False], *found[True]] if found[False] else found[True]
 
 
-def _apart(one: Part, other: Part) -> bool:
+def _apart(one: FileGroup, other: FileGroup) -> bool:
     return set(one.files.values()).isdisjoint(other.files.values())
 
 
-def _oddity(one: Part, other: Part) -> float:
-    """How much the pairing rests on: files without partner first, then affixes and folders left open."""
+def _oddity(one: FileGroup, other: FileGroup) -> float:
+    """Returns how much the pairing rests on: files without partner first, then affixes and folders left open."""
     alone = len(one.files.keys() ^ other.files.keys()) / (len(one.files) + len(other.files))
     open_folders = 2 * sum("{folder}" in p.folder for p in (one, other))
     return alone + 0.01 * (open_folders + sum(len(p.before) + len(p.after) + bool(p.suffix) for p in (one, other)))
 
 
-def _excused(part: Part, seen: Look) -> bool:
-    """Many values, and yet called a mask: instance numbers, or labels that went through JPEG."""
+def _excused(part: FileGroup, seen: Appearance) -> bool:
+    """Says whether files of many values are yet masks by name: instance numbers, or labels that went through JPEG."""
     return (seen.numbered or seen.smeared) and says(part.says, MASK_WORDS)
 
 
-def _score(images: Part, masks: Part, seen: Seen) -> float:
+def _score(images: FileGroup, masks: FileGroup, seen: Seen) -> float:
     of_image, of_mask = seen(images), seen(masks)
     names = 3 * (says(masks.says, MASK_WORDS) - says(masks.says, IMAGE_WORDS) - says(masks.says, SHOWN))
     names += 3 * (says(images.says, IMAGE_WORDS) - says(images.says, MASK_WORDS))
@@ -133,19 +133,18 @@ def _score(images: Part, masks: Part, seen: Seen) -> float:
     return names + pixels / 2 - 4 * of_mask.is_view - 2 * _oddity(images, masks)
 
 
-def _no_mask(root: Path, found: Found, parts: Sequence[Part], seen: Seen) -> UserError:
+def _no_mask(root: Path, found: Found, parts: Sequence[FileGroup], seen: Seen) -> UserError:
     whole = [part for part in parts if not (part.before or part.after or part.suffix)]
     lines = [f"{part.pattern} ({counted(len(part.files), 'file')}, {_words(seen(part))})" for part in whole[:6]]
     named = [part for part in parts if says(part.says, MASK_WORDS)]
     jpeg = any(path.lower().endswith((".jpg", ".jpeg")) for part in named for path in part.files.values())
     return UserError(
-        f"'{root}' has {counted(len(found.pictures), 'picture')} and none that look like masks of others; "
-        f"expected for each "
-        "image a mask of the same name in another folder, or beside it with another ending (a.png and a_mask.png), "
-        f"of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the masks"
-        + ("; JPEG changes their values: save them as PNG" if jpeg else "")
+        f"'{root}' has {counted(len(found.pictures), 'picture')} and none that look like masks of others; expected "
+        "for each image a mask of the same name in another folder, or beside it with another ending (a.png and "
+        f"a_mask.png), of few values; got {'; '.join(lines) or 'pictures of the same name in one folder'}; add the "
+        "masks" + ("; JPEG changes their values: save them as PNG" if jpeg else "")
     )
 
 
-def _words(seen: Look) -> str:
+def _words(seen: Appearance) -> str:
     return f"unreadable: {seen.error}" if seen.error else counted(seen.distinct, "value")

@@ -1,28 +1,28 @@
-"""A table that lists images and masks."""
+"""Guesses the config of a table that lists images and masks."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from segtrain.app.new.config_lines import Guess, Line, entry
-from segtrain.app.new.file_samples import FILES, PICTURES, look
+from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
+from segtrain.app.new.file_samples import FILES, PICTURES, see_files
 from segtrain.app.new.mask_values import class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, SPLIT_OF, Found, says
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.files import text_opened
 from segtrain.spread import spread
 
 ROWS = 1_000_000  # read at most
 SOME = 20  # rows, evenly spread, most of whose paths must lead to files
-PARTS = ("train", "val", "test")
 SPLIT_WORDS = ("split", "set", "subset", "part", "partition", "fold")
 GROUP_WORDS = ("group", "patient", "subject", "case", "person", "site")
 
 
 def guess_manifest(root: Path, found: Found) -> Guess | None:
-    """The first table with a column of images and one of masks, by paths from the table's folder; None without one."""
+    """Returns the config of the first table with columns of images and of masks, as paths from its folder, or None."""
     for path in found.ending(".csv", ".tsv"):
         rows = _rows(root / path)
         columns = _columns((root / path).parent, rows)
@@ -42,7 +42,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _columns(here: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str | None]:
-    """What the format asks for -> name of its column; empty without images or masks."""
+    """Returns what the format asks for -> name of its column; empty without images or masks."""
     some = spread(rows, SOME)
     names = list(some[0]) if some else []
     lead = {name: sum(bool(row.get(name)) and (here / row[name]).is_file() for row in some) for name in names}
@@ -70,15 +70,15 @@ def _values(rows: Sequence[Mapping[str, str]], name: str) -> set[str]:
 
 def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, str | None]) -> Guess:
     masks = [row[str(columns["mask"])] for row in rows]
-    smeared = look(path.parent, spread(masks, FILES), PICTURES.codes).smeared
+    smeared = see_files(path.parent, spread(masks, FILES), PICTURES.codes).smeared
     meaning = find_meaning(path.parent, masks, PICTURES, smeared=smeared)
     outside = any(".." in Path(value).parts or Path(value).is_absolute() for value in _paths(rows, columns))
     other = {key: name for key, name in columns.items() if key != name}
     lines = (
-        Line("defaults: [csv]"),
-        entry("manifest", str(path), counted(len(rows), "row")),
-        *([entry("columns", other, "what they are called in the first line")] if other else []),
-        *([entry("allow_outside", True, "paths lead out of the manifest's folder")] if outside else []),
+        ConfigLine("defaults: [csv]"),
+        key_line("manifest", str(path), counted(len(rows), "row")),
+        *([key_line("columns", other, "what they are called in the first line")] if other else []),
+        *([key_line("allow_outside", True, "paths lead out of the manifest's folder")] if outside else []),
         *class_lines(meaning),
     )
     named = ", ".join(f"{key} in '{name}'" for key, name in columns.items() if name)

@@ -1,4 +1,4 @@
-"""What the values or colours of the masks may mean."""
+"""Guesses what the values or colours of the masks mean."""
 
 import itertools
 from collections import Counter
@@ -9,15 +9,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from segtrain.app.new.class_names import COLOUR, NONE, Names
-from segtrain.app.new.config_lines import Line, entry, scalar
-from segtrain.app.new.file_samples import MANY, Pixels, Reader, codes_of
+from segtrain.app.new.class_names import NONE, ClassNames
+from segtrain.app.new.config_lines import ConfigLine, key_line, yaml_value
+from segtrain.app.new.file_samples import COLOUR, MANY, Pixels, Reader, codes_of
 from segtrain.counted import counted
 from segtrain.data.files.tiff_tags import read_nodata
 from segtrain.errors import UserError
 from segtrain.spread import spread
 
-FILES = 1000  # masks read at most
+MASKS = 1000  # read at most
 PIXELS = 100_000_000  # of all masks read; about 2 s
 EDGE = 250  # values from here on may mean "ignore" beside small labels
 THIN = 0.05  # share of all pixels below which such a value may be a border
@@ -35,7 +35,7 @@ LEAST = 0.005  # share of the pixels that are about a value: edges blur to every
 
 
 class Meaning(NamedTuple):
-    """Classes as a config has them, each with its comment."""
+    """Holds classes as a config has them, each with its comment."""
 
     classes: dict[str, Code | list[Code]]
     comments: dict[str, str]
@@ -49,7 +49,7 @@ class Meaning(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Pixels by code, masks that have it, and the pixels left of it when thinned."""
+    """Counts pixels by code, masks that have it, and the pixels left of it when thinned."""
 
     pixels: Counter[int]
     masks: Counter[int]
@@ -64,26 +64,26 @@ def find_meaning(
     reader: Reader,
     numbered: bool = False,
     smeared: bool = False,
-    names: Names = NONE,
+    names: ClassNames = NONE,
 ) -> Meaning:
-    """The classes of those masks, from as many of them as are read in about 2 s.
+    """Returns the classes of those masks, from as many of them as are read in about 2 s.
 
     Raises:
         UserError: no mask can be read, or they hold too many values to be classes.
     """
-    few = [root / path for path in _affordable(root, spread(paths, FILES), reader)]
-    return meaning_of(few, reader.codes, numbered, smeared, names, _nodata(spread(few, TAGS)))
+    few = [root / path for path in _affordable(root, spread(paths, MASKS), reader)]
+    return read_meaning(few, reader.codes, numbered, smeared, names, _nodata(spread(few, TAGS)))
 
 
-def meaning_of(
+def read_meaning(
     paths: Iterable[Path],
     read: Read,
     numbered: bool = False,
     smeared: bool = False,
-    names: Names = NONE,
+    names: ClassNames = NONE,
     nodata: Collection[int] = (),
 ) -> Meaning:
-    """The classes of all of those masks, read by `read`; see `find_meaning`. `nodata` are no labels, as files say."""
+    """Returns the classes of all those masks; see `find_meaning`. `nodata` are no labels, as the files say."""
     seen = _count(paths, read)
     tolerance = None
     if smeared and not any(code >= COLOUR for code in seen.pixels):
@@ -114,13 +114,13 @@ def meaning_of(
 
 
 def _nodata(paths: Iterable[Path]) -> set[int]:
-    """The whole numbers that the tags of the masks give as nodata."""
+    """Returns the whole numbers that the tags of the masks give as nodata."""
     values = (read_nodata(path) for path in paths)
     return {int(value) for value in values if value is not None and float(value).is_integer()}
 
 
 def _unsmeared(seen: _Seen) -> tuple[_Seen, int]:
-    """With each value at the one that it stands for in JPEG, and how far off values may be."""
+    """Returns what was seen, each value as the one that it stands for in JPEG, and how far off values may be."""
     nearest, tolerance = nearest_values(seen.pixels)
     pixels, masks = Counter[int](), Counter[int]()
     for code, value in nearest.items():
@@ -130,7 +130,7 @@ def _unsmeared(seen: _Seen) -> tuple[_Seen, int]:
 
 
 def _of_one_kind(seen: _Seen) -> _Seen:
-    """Grey among colours is a colour too."""
+    """Returns what was seen, with grey values as colours where there are colours."""
     if not any(code >= COLOUR for code in seen.pixels):
         return seen
 
@@ -170,7 +170,7 @@ def _count(paths: Iterable[Path], read: Read) -> _Seen:
 
 
 def _affordable(root: Path, paths: Sequence[str], reader: Reader) -> list[str]:
-    """As many of the paths, evenly spread, as have PIXELS together, judged by the first that can be opened."""
+    """Returns as many paths, evenly spread, as have PIXELS together, judged by the first that can be opened."""
     for path in paths:
         try:
             height, width, *_ = reader.header(root / path)
@@ -188,8 +188,8 @@ def _may_be_ignored(code: int) -> bool:
     return EDGE <= code < 256 or _code(code) in BORDERS
 
 
-def _why_ignored(code: int, seen: _Seen, names: Names) -> str:
-    """Why a code counts nowhere: its name, or far above all others and thin or no label; empty where it counts."""
+def _why_ignored(code: int, seen: _Seen, names: ClassNames) -> str:
+    """Returns why a code counts nowhere: its name, or far above all others and thin or no label; empty if it counts."""
     if code in names.ignored:
         return f"'{names.names[code]}'" if code in names.names else "no class"
     others = sorted(other for other in seen.pixels if other != code and not EDGE <= other < 256)
@@ -203,7 +203,7 @@ def _why_ignored(code: int, seen: _Seen, names: Names) -> str:
     return "thin lines" if (small or code >= COLOUR) and thin else ""
 
 
-def _classes(codes: Sequence[int], ignored: Mapping[int, str], seen: _Seen, names: Names) -> Meaning:
+def _classes(codes: Sequence[int], ignored: Mapping[int, str], seen: _Seen, names: ClassNames) -> Meaning:
     commonest = max(codes, key=lambda code: seen.pixels[code])
     first = codes[0]  # 0 or black, where there is one
     guessed = {first: "background"} if first in (0, COLOUR) and (first == commonest or len(codes) > 2) else {}
@@ -260,7 +260,7 @@ def _text(code: int) -> str:
 
 
 def class_words(meaning: Meaning) -> str:
-    """What was found, on a line."""
+    """Returns what was found, on a line."""
     codes = [
         f"{n}={code[0]}..{code[-1]}" if isinstance(code, list) else f"{n}={code}" for n, code in meaning.classes.items()
     ]
@@ -268,27 +268,29 @@ def class_words(meaning: Meaning) -> str:
     return f"{counted(len(codes), 'class', 'classes')}: {', '.join(codes)}{ignored}"
 
 
-def class_lines(meaning: Meaning) -> Iterator[Line]:
-    """`classes` and `ignore_value`, with their comments."""
+def class_lines(meaning: Meaning) -> Iterator[ConfigLine]:
+    """Yields `classes` and `ignore_value`, with their comments."""
     colours = any(isinstance(code, str) for code in meaning.classes.values())
     what = "colour" if colours else "value"
     names = f"; names from {meaning.source}" if meaning.source else ""
-    yield Line(
+    yield ConfigLine(
         "classes:", f"name: {what} in the mask, from {counted(meaning.masks, 'mask')}; the check reads all{names}"
     )
     for name, code in meaning.classes.items():
         if isinstance(code, list):
-            yield Line(f"  {scalar(name)}: [", meaning.comments[name])
+            yield ConfigLine(f"  {yaml_value(name)}: [", meaning.comments[name])
             rows = [code[i : i + WRAPPED] for i in range(0, len(code), WRAPPED)]
-            yield from (Line(f"    {', '.join(map(scalar, row))},") for row in rows)
-            yield Line("  ]")
+            yield from (ConfigLine(f"    {', '.join(map(yaml_value, row))},") for row in rows)
+            yield ConfigLine("  ]")
         else:
-            yield entry(name, code, meaning.comments[name], indent=2)
+            yield key_line(name, code, meaning.comments[name], indent=2)
     if meaning.ignored:
         value = meaning.ignored if len(meaning.ignored) > 1 else meaning.ignored[0]
-        yield entry("ignore_value", value, f"{meaning.ignored_comment}: counts nowhere; if it should, make it a class")
+        yield key_line(
+            "ignore_value", value, f"{meaning.ignored_comment}: counts nowhere; if it should, make it a class"
+        )
     if meaning.tolerance is not None:
-        yield entry(
+        yield key_line(
             "tolerance", meaning.tolerance, "the masks are JPEG, which changes values: each is of the nearest class"
         )
 

@@ -1,4 +1,4 @@
-"""`python -m segtrain new NAME ROOT`: a config for a folder of unknown layout, then the check on it. Without torch."""
+"""Runs `python -m segtrain new NAME ROOT`: writes a config for a folder of unknown layout. Without torch."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from segtrain.app.new.coco import guess_coco, lost_images
-from segtrain.app.new.config_lines import Guess, Line, entry, written
+from segtrain.app.new.config_lines import ConfigLine, Guess, key_line, yaml_text
 from segtrain.app.new.folder import guess_folder
 from segtrain.app.new.manifest import guess_manifest
 from segtrain.app.new.unread_labels import name_unread
@@ -19,6 +19,7 @@ from segtrain.config.known_keys import require_keys
 from segtrain.config.objects import conf_dir
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, Found, find_files, says
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.files import followed, write_whole
 from segtrain.printable import print_text
@@ -26,11 +27,10 @@ from segtrain.printable import print_text
 USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-PARTS = ("train", "val", "test")
 
 
-class Asked(NamedTuple):
-    """What was typed; `checked` are overrides that go to the check alone."""
+class NewDataset(NamedTuple):
+    """Holds what was typed; `checked` are overrides that go to the check alone."""
 
     name: str
     root: Path
@@ -39,12 +39,12 @@ class Asked(NamedTuple):
     checked: tuple[str, ...]
 
     def command(self, verb: str, *more: str) -> str:
-        """The command of a verb on the new dataset, to print; of training with ""."""
+        """Returns the command of a verb on the new dataset, to print; of training with ""."""
         return command(verb, f"dataset={self.name}", *more, conf=self.folder)
 
 
 def new(arguments: Sequence[str]) -> None:
-    """Write my_conf/dataset/NAME.yaml, say what was guessed and what is asked, and run the check.
+    """Writes my_conf/dataset/NAME.yaml, says what was guessed and what is asked, and runs the check.
 
     Raises:
         UserError: wrong arguments, a file that is there, or a folder in which nothing is recognised.
@@ -57,7 +57,7 @@ def new(arguments: Sequence[str]) -> None:
             f"'{path}' is there already; expected a new name, for what you changed in it is not to be lost; choose "
             "another NAME, or write over it with force=true"
         )
-    guess = look_at(asked.root)
+    guess = guess_config(asked.root)
     check, train = asked.command("check"), asked.command("", *guess.fitting)
     path = followed(path.parent) / path.name
     try:
@@ -67,7 +67,7 @@ def new(arguments: Sequence[str]) -> None:
             f"could not make the folder '{path.parent}': {error.strerror}; expected a folder for your own configs; "
             "give another with --config-dir"
         ) from error
-    write_whole(path, written(guess.lines, _head(asked, check, train)))
+    write_whole(path, yaml_text(guess.lines, _head(asked, check, train)))
     print_text(f"{path} is written; found in {asked.root}:")
     print_text("".join(f"  {sentence}\n" for sentence in guess.found), end="")
     print_text("".join(f"yours to tell: {sentence}\n" for sentence in guess.asked), end="")
@@ -80,15 +80,15 @@ def new(arguments: Sequence[str]) -> None:
     print_text(f"train: {train}")
 
 
-def look_at(root: Path) -> Guess:
-    """What the folder holds, as a config.
+def guess_config(root: Path) -> Guess:
+    """Returns what the folder holds, as a config.
 
     Raises:
         UserError: nothing that segtrain reads.
     """
     found = find_files(root)
     try:
-        return guess_other(root, found) or guess_folder(root, found)
+        return guess_by_files(root, found) or guess_folder(root, found)
     except UserError as error:
         reason = lost_images(root, found) or name_unread(root, found)
         if not reason:
@@ -96,7 +96,7 @@ def look_at(root: Path) -> Guess:
         raise UserError(reason) from error
 
 
-def _parsed(arguments: Sequence[str]) -> Asked:
+def _parsed(arguments: Sequence[str]) -> NewDataset:
     folder, names, options = "my_conf", [], {}
     rest = iter(arguments)
     for argument in rest:
@@ -116,7 +116,7 @@ def _parsed(arguments: Sequence[str]) -> Asked:
     _check_name(names[0])
     require_keys("check", list(options))
     options.setdefault("parts", "parts=[data]")  # no augmentation is chosen yet, and its audit takes longer
-    return Asked(names[0], Path(names[1]).expanduser(), Path(folder), force == "true", tuple(options.values()))
+    return NewDataset(names[0], Path(names[1]).expanduser(), Path(folder), force == "true", tuple(options.values()))
 
 
 def _check_name(name: str) -> None:
@@ -132,7 +132,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _head(asked: Asked, check: str, train: str) -> list[str]:
+def _head(asked: NewDataset, check: str, train: str) -> list[str]:
     return [
         f"{asked.name}: guessed by `python -m segtrain new` from the names in {asked.root} and a sample of its files.",
         "Each guess has its reason beside it; mend what is wrong, name what is asked, then",
@@ -141,8 +141,8 @@ def _head(asked: Asked, check: str, train: str) -> list[str]:
     ]
 
 
-def guess_other(root: Path, found: Found) -> Guess | None:
-    """The config of the format that gives itself away by its files; None when it may be images and masks.
+def guess_by_files(root: Path, found: Found) -> Guess | None:
+    """Returns the config of the format that gives itself away by its files; None when it may be images and masks.
 
     Raises:
         UserError: it gives itself away, and cannot be read.
@@ -156,7 +156,7 @@ def guess_other(root: Path, found: Found) -> Guess | None:
 
 
 def guess_instances(root: Path, found: Found) -> Guess | None:
-    """A folder a sample with one image and a mask for each of its objects (DSB2018)."""
+    """Returns the config of a folder a sample, with its image and a mask for each object (DSB2018), or None."""
     files: dict[str, Counter[str]] = defaultdict(Counter)  # folder of a sample -> files in the folders in it
     for path in found.pictures:
         folders = PurePosixPath(path).parts[:-1]
@@ -173,15 +173,15 @@ def guess_instances(root: Path, found: Found) -> Guess | None:
     if PurePosixPath(above).name in PARTS:  # beside val and test, which the format reads itself
         above, count = str(PurePosixPath(above).parent), len(samples)
     lines = (
-        Line("defaults: [instances]"),
-        entry(
+        ConfigLine("defaults: [instances]"),
+        key_line(
             "root",
             str(root / above),
             f"{counted(count, 'sample')}: a folder each, with an image and a mask for each object",
         ),
-        entry("classes", ["background", "object"], "what is outside and inside the masks; name them"),
-        entry("images", images, "folder of a sample's one image"),
-        entry("masks", masks, "folder of its masks"),
+        key_line("classes", ["background", "object"], "what is outside and inside the masks; name them"),
+        key_line("images", images, "folder of a sample's one image"),
+        key_line("masks", masks, "folder of its masks"),
     )
     named = "name the classes background and object, which are guesses"
     return Guess(lines, (f"{counted(count, 'folder')} with an image and a mask for each object",), (named,))

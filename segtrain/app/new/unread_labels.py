@@ -1,16 +1,15 @@
-"""Labels in forms that are not read yet: what they are, and how they become such as are."""
+"""Names labels in forms that are not read, and says how they become such as are."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from segtrain.app.new.file_samples import read_json
 from segtrain.counted import counted
 from segtrain.data.files.file_names import Found
 from segtrain.data.files.patterns import UNREAD, way_out
 from segtrain.errors import UserError
-from segtrain.files import text_of, text_opened
+from segtrain.files import text_opened
 from segtrain.spread import spread
 
 LOOKED = 5  # files of a kind that are opened
@@ -31,13 +30,12 @@ def name_unread(root: Path, found: Found) -> str:
 def _of_json(root: Path, found: Found) -> Iterator[str]:
     paths = found.ending(".json")
     for path in spread(paths, LOOKED):
-        content = _json(root / path)
+        content = read_json(root / path, LARGEST)
         if isinstance(content.get("shapes"), list) and "imagePath" in content:
             yield (
                 f"'{root}' holds {len(paths)} JSON files of LabelMe, such as '{path}'; expected masks, for these "
                 "outlines are not read; draw them into masks with labelme2voc.py, which is among labelme's examples, "
-                "and give "
-                "the folder that it writes: python -m segtrain new NAME FOLDER"
+                "and give the folder that it writes: python -m segtrain new NAME FOLDER"
             )
         if isinstance(content.get("objects"), list) and isinstance(content.get("size"), dict):
             yield (
@@ -45,14 +43,6 @@ def _of_json(root: Path, found: Found) -> Iterator[str]:
                 "are not read; export them as masks (Convert Supervisely to Pascal VOC, or to COCO), and give that "
                 "folder"
             )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(text_of(path, LARGEST))
-    except (UserError, OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _of_xml(root: Path, found: Found) -> Iterator[str]:
@@ -81,28 +71,23 @@ def _of_studio(root: Path, found: Found) -> Iterator[str]:
     tags = [match["tag"] for path in found.pictures if (match := STUDIO.fullmatch(PurePosixPath(path).name))]
     if tags:
         yield (
-            f"'{root}' holds {counted(len(tags), 'mask')} of Label Studio's export 'Brush labels to PNG', one "
-            f"for each task and "
-            f"class ({', '.join(sorted({*tags})[:5])}); expected one mask an image under the image's name, and these "
-            "names say the number of the task, not the image; export as JSON too, whose id is that number and whose "
-            "data name the image, and save for each image one PNG of its name with a value for each class; or label "
-            "with "
-            "polygons and export as COCO"
+            f"'{root}' holds {counted(len(tags), 'mask')} of Label Studio's export 'Brush labels to PNG', one for "
+            f"each task and class ({', '.join(sorted({*tags})[:5])}); expected one mask an image under the image's "
+            "name, and these names say the number of the task, not the image; export as JSON too, whose id is that "
+            "number and whose data name the image, and save for each image one PNG of its name with a value for each "
+            "class; or label with polygons and export as COCO"
         )
 
 
 def _of_yolo(root: Path, found: Found) -> Iterator[str]:
-    """Lines of a class and the corners of a polygon, from 0 to 1."""
+    """Yields a sentence where text files hold a class and the corners of a polygon, from 0 to 1, on a line."""
     paths = [path for path in found.ending(".txt") if "labels" in PurePosixPath(path).parts[:-1]]
     for path in spread(paths, LOOKED):
         if YOLO.fullmatch(_beginning(root / path).rpartition("\n")[0].strip() or _beginning(root / path).strip()):
             yield (
-                f"'{root}' holds {counted(len(paths), 'text file')} of polygons as YOLO has them, such as "
-                f"'{path}'; expected "
-                "masks "
-                "or COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO Segmentation' "
-                "or "
-                "'Semantic Segmentation Masks'), and give that folder"
+                f"'{root}' holds {counted(len(paths), 'text file')} of polygons as YOLO has them, such as '{path}'; "
+                "expected masks or COCO, for these are not read; export the data as COCO or as masks (Roboflow: 'COCO "
+                "Segmentation' or 'Semantic Segmentation Masks'), and give that folder"
             )
 
 

@@ -1,4 +1,4 @@
-"""Scans in three dimensions with labels in NIfTI."""
+"""Guesses the config of scans in three dimensions with labels in NIfTI."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.app.new.class_names import dataset_json, find_names
-from segtrain.app.new.config_lines import Guess, Line, entry
-from segtrain.app.new.file_groups import ORPHANS, Part, left_out_words, orphan_words, parts_of
+from segtrain.app.new.class_names import find_names, read_dataset_json
+from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
+from segtrain.app.new.file_groups import ORPHANS, FileGroup, group_files, left_out_words, orphan_words
 from segtrain.app.new.file_samples import MANY, Pixels
-from segtrain.app.new.mask_values import class_lines, class_questions, class_words, meaning_of
+from segtrain.app.new.mask_values import class_lines, class_questions, class_words, read_meaning
 from segtrain.counted import counted
 from segtrain.data.files.extras import need
 from segtrain.data.files.file_names import MASK_WORDS, Found, says
@@ -31,28 +31,28 @@ ENOUGH = 0.9  # share of the labels that a modality must have a scan for
 SOME = 0.3  # share from which on a modality is spoken of
 
 
-class Sides(NamedTuple):
-    """Labels, the scans of each modality, and files under the same names that look like labels, and so are neither."""
+class ScansAndLabels(NamedTuple):
+    """Holds labels, the scans of each modality, and what of the same names looks like labels, and so is neither."""
 
-    labels: Part
-    images: tuple[Part, ...]
-    doubtful: tuple[Part, ...]
-    partial: tuple[Part, ...]  # scans of some patients alone
+    labels: FileGroup
+    images: tuple[FileGroup, ...]
+    doubtful: tuple[FileGroup, ...]
+    partial: tuple[FileGroup, ...]  # scans of some patients alone
     unlabelled: tuple[str, ...]  # splits that have scans and no labels
 
     @property
     def keys(self) -> set[tuple[str, str]]:
-        """Patients that have everything."""
+        """Returns the patients that have everything."""
         return self.labels.files.keys() & set.intersection(*({*part.files} for part in self.images))
 
     def orphans(self, real: Mapping[str, str]) -> list[str]:
-        """Files that fit a pattern and lack a partner."""
+        """Returns the files that fit a pattern and lack a partner."""
         parts, keys = (self.labels, *self.images), self.keys
         return sorted(real.get(path, path) for part in parts for key, path in part.files.items() if key not in keys)
 
 
 def guess_volumes(root: Path, found: Found) -> Guess | None:
-    """Scans, a modality each, with their labels; None when the folder holds pictures in the main, or no scans.
+    """Returns the config of scans with their labels; None when the folder holds pictures in the main, or no scans.
 
     Raises:
         UserError: there are scans, and none that pair with labels.
@@ -63,26 +63,26 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     series = sorted({f"{PurePosixPath(path).parent}.dcm" for path in dicom})
     plain = [*sorted({_plain(path) for path in nifti}), *series]
     real = {_plain(path): path for path in nifti}
-    sides = find_sides(root, [kind for part in parts_of(plain) if (kind := for_scans(part))], real)
+    sides = find_scans(root, [kind for part in group_files(plain) if (kind := fit_to_scans(part))], real)
     if sides is None:
         raise _no_labels(root, nifti, series)
     chosen = spread([real[sides.labels.files[key]] for key in sorted(sides.keys)], LABELS)
-    meaning = meaning_of((root / path for path in chosen), read_voxels, names=find_names(root, found))
+    meaning = read_meaning((root / path for path in chosen), read_voxels, names=find_names(root, found))
     groups = find_groups([f"{'/'.join(part for part in key if part)}/slice_0000" for key in sorted(sides.keys)], False)
     patterns, alone = [pattern_of(part) for part in sides.images], sides.orphans(real)
     lines = (
-        Line("defaults: [volume]"),
-        entry("root", str(root)),
-        entry(
+        ConfigLine("defaults: [volume]"),
+        key_line("root", str(root)),
+        key_line(
             "images",
             patterns if len(patterns) > 1 else patterns[0],
             f"{counted(len(sides.keys), 'scan')}, {counted(len(patterns), 'channel')}",
         ),
-        entry("labels", pattern_of(sides.labels)),
-        *([entry("orphans", ORPHANS, orphan_words(alone))] if alone else []),
-        *_scale(root, sides.images[0], real, dataset_json(root, found)),
+        key_line("labels", pattern_of(sides.labels)),
+        *([key_line("orphans", ORPHANS, orphan_words(alone))] if alone else []),
+        *_scale(root, sides.images[0], real, read_dataset_json(root, found)),
         *class_lines(meaning),
-        *([Line("split:"), entry("group", groups.expression, _patients(groups.number), 2)] if groups else []),
+        *([ConfigLine("split:"), key_line("group", groups.expression, _patients(groups.number), 2)] if groups else []),
     )
     said = f"{counted(len(sides.keys), 'scan')} ({', '.join(patterns)}) with labels ({pattern_of(sides.labels)})"
     kept = f"{_patients(groups.number)} (split.group)" if groups else "a patient's slices stay together"
@@ -90,12 +90,11 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides, alone)))
 
 
-def _asked(sides: Sides, alone: Sequence[str]) -> Iterator[str]:
+def _asked(sides: ScansAndLabels, alone: Sequence[str]) -> Iterator[str]:
     for part in sides.doubtful:
         yield (
             f"'{pattern_of(part)}' looks like labels and is no input; if it is one, add it to images; if it is the "
-            "right "
-            f"labels, write it as labels instead of '{pattern_of(sides.labels)}'"
+            f"right labels, write it as labels instead of '{pattern_of(sides.labels)}'"
         )
     for part in sides.partial:
         yield (
@@ -122,34 +121,34 @@ def _no_labels(root: Path, nifti: Sequence[str], series: Sequence[str]) -> UserE
                 "the file was written: save them without a scale (scl_slope 1), as integers"
             )
     return UserError(
-        f"'{root}' holds {counted(len(nifti), 'NIfTI file')} and {counted(len(series), 'folder')} of DICOM "
-        f"files, and none that pair as "
-        "scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of few values, "
-        "such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so; outlines in XML (LIDC-IDRI), DICOM SEG and "
-        "RTSTRUCT are not read: save them as NIfTI on the grid of the scan, as pylidc, dcmqi or 3D Slicer do"
+        f"'{root}' holds {counted(len(nifti), 'NIfTI file')} and {counted(len(series), 'folder')} of DICOM files, and "
+        "none that pair as scans with labels; expected labels in NIfTI under the name of their scan, whole numbers of "
+        "few values, such as images/p01.nii.gz with labels/p01.nii.gz; lay them out so; outlines in XML (LIDC-IDRI), "
+        "DICOM SEG and RTSTRUCT are not read: save them as NIfTI on the grid of the scan, as pylidc, dcmqi or 3D "
+        "Slicer do"
     )
 
 
 def _plain(path: str) -> str:
-    """With one suffix, so that `.nii.gz` is none of two."""
+    """Returns the path with one suffix, so that `.nii.gz` is none of two."""
     return re.sub(r"\.nii(\.gz)?$", ".nii", path, flags=re.IGNORECASE)
 
 
-def _scale(root: Path, images: Part, real: Mapping[str, str], about: Mapping[str, Any]) -> list[Line]:
-    """A window for CT, percentiles for what has no unit."""
+def _scale(root: Path, images: FileGroup, real: Mapping[str, str], about: Mapping[str, Any]) -> list[ConfigLine]:
+    """Returns the line of a window for CT, of percentiles for what has no unit."""
     paths = spread(sorted(images.files.values()), SCANS)
     said = about.get("modality") or about.get("channel_names")
     named = {str(kind).lower() for kind in said.values()} if isinstance(said, dict) else set()
     if not paths[0].endswith(".nii"):
-        return [entry("window", (-160, 240), "HU, soft tissue: what is your organ's? null for MR")]
+        return [key_line("window", (-160, 240), "HU, soft tissue: what is your organ's? null for MR")]
     if named == {"ct"}:
-        return [entry("window", (-160, 240), "HU, since dataset.json says CT: soft tissue; bone [-450, 1050]")]
+        return [key_line("window", (-160, 240), "HU, since dataset.json says CT: soft tissue; bone [-450, 1050]")]
     if not named and any(read_voxels(root / real[path]).min() <= HOUNSFIELD for path in paths):
-        return [entry("window", (-160, 240), "HU, since values reach below -900: soft tissue; bone [-450, 1050]")]
-    return [entry("normalise", "percentile", "of each scan, since the values are no HU; or zscore")]
+        return [key_line("window", (-160, 240), "HU, since values reach below -900: soft tissue; bone [-450, 1050]")]
+    return [key_line("normalise", "percentile", "of each scan, since the values are no HU; or zscore")]
 
 
-def for_scans(part: Part) -> Part | None:
+def fit_to_scans(part: FileGroup) -> FileGroup | None:
     """Returns the part as patterns of scans take it, whose `{id}` reaches over no slash; None when none does."""
     if "{folder}" in part.folder or "{split}" in part.before + part.after:
         return None
@@ -163,7 +162,7 @@ def for_scans(part: Part) -> Part | None:
     return part._replace(folder="/".join(filter(None, (part.folder, "*"))), files=last)
 
 
-def pattern_of(part: Part) -> str:
+def pattern_of(part: FileGroup) -> str:
     """Returns the part as `images` and `labels` of the volume format take it."""
     text = "/".join(piece for piece in (part.folder, f"{part.before}{{id}}{part.after}") if piece)
     if all("/" in name for _, name in part.files):
@@ -171,17 +170,17 @@ def pattern_of(part: Part) -> str:
     return text + (".nii*" if next(iter(part.files.values())).endswith(".nii") else "")
 
 
-def find_sides(root: Path, parts: Sequence[Part], real: Mapping[str, str]) -> Sides | None:
+def find_scans(root: Path, parts: Sequence[FileGroup], real: Mapping[str, str]) -> ScansAndLabels | None:
     """Returns labels and the scans of each modality; None when nothing pairs."""
     few: dict[str, bool] = {}
 
-    def are_labels(part: Part) -> bool:
+    def are_labels(part: FileGroup) -> bool:
         name = f"{pattern_of(part)} {len(part.files)}"
         if name not in few:
             few[name] = _are_labels(root, part, real)
         return few[name]
 
-    best: tuple[float, Sides] | None = None
+    best: tuple[float, ScansAndLabels] | None = None
     for labels in parts:
         alike = [other for part in parts if part is not labels and (other := _apart(part, labels))]
         alike = [part for part in alike if _share(part, labels) >= SOME]
@@ -199,12 +198,12 @@ def find_sides(root: Path, parts: Sequence[Part], real: Mapping[str, str]) -> Si
             stars = sum(part.folder.count("*") for part in (labels, *images))
             score = shared + says(labels.says, MASK_WORDS) / 2 - 0.01 * stars
             if best is None or score > best[0]:
-                best = score, Sides(labels, images, _disjoint(doubtful), partial, ())
+                best = score, ScansAndLabels(labels, images, _disjoint(doubtful), partial, ())
     return best and _of_labelled_splits(best[1])
 
 
-def _apart(part: Part, labels: Part) -> Part | None:
-    """The part without what are labels: {id}.nii* beside {id}_gt.nii*, which says more, does not mean those."""
+def _apart(part: FileGroup, labels: FileGroup) -> FileGroup | None:
+    """Returns the group without the labels: {id}.nii* beside {id}_gt.nii*, which says more, does not mean those."""
     mine = {*labels.files.values()}
     if mine.isdisjoint(part.files.values()):
         return part
@@ -214,21 +213,21 @@ def _apart(part: Part, labels: Part) -> Part | None:
     return part._replace(files=rest) if rest else None
 
 
-def _share(part: Part, labels: Part) -> float:
+def _share(part: FileGroup, labels: FileGroup) -> float:
     return len(part.files.keys() & labels.files.keys()) / len(labels.files)
 
 
-def _outside(part: Part, chosen: Sequence[Part]) -> bool:
+def _outside(part: FileGroup, chosen: Sequence[FileGroup]) -> bool:
     return all({*part.files.values()}.isdisjoint(one.files.values()) for one in chosen)
 
 
-def _own_words(part: Part, labels: Part) -> str:
-    """What the part's names say beside what those of the labels say too, such as the folder that both lie in."""
+def _own_words(part: FileGroup, labels: FileGroup) -> str:
+    """Returns what the group's names say and the labels' do not, such as the folder unless both lie in it."""
     return part.says if part.folder != labels.folder else f"{part.before}/{part.after}"
 
 
-def _disjoint(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Narrow kinds before the wide that hold them."""
+def _disjoint(parts: Sequence[FileGroup]) -> tuple[FileGroup, ...]:
+    """Returns groups that share no file: narrow ones before the wide that hold them."""
     taken: set[str] = set()
     apart = []
     for part in sorted(parts, key=lambda part: (len(part.files), part.folder.count("*"))):
@@ -238,14 +237,14 @@ def _disjoint(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(sorted(apart, key=pattern_of))
 
 
-def _of_labelled_splits(sides: Sides) -> Sides:
-    """Without the splits that have no labels; a single split that is left is none."""
+def _of_labelled_splits(sides: ScansAndLabels) -> ScansAndLabels:
+    """Returns the sides without the splits that have no labels; a single split that is left is none."""
     splits = set.union(*(part.splits for part in sides.images))
     bare = tuple(sorted(splits - sides.labels.splits)) if sides.labels.splits else ()
     left = (splits & sides.labels.splits) or {""}
     if not bare and len(left) > 1:
         return sides
-    return Sides(
+    return ScansAndLabels(
         sides.labels.within(left),
         tuple(part.within(left) for part in sides.images),
         tuple(kept for part in sides.doubtful if (kept := part.within(left)).files),
@@ -254,8 +253,8 @@ def _of_labelled_splits(sides: Sides) -> Sides:
     )
 
 
-def _are_labels(root: Path, part: Part, real: Mapping[str, str]) -> bool:
-    """Whether a sample of the files holds few whole numbers, as labels do and scans do not."""
+def _are_labels(root: Path, part: FileGroup, real: Mapping[str, str]) -> bool:
+    """Says whether a sample of the files holds few whole numbers, as labels do and scans do not."""
     paths = spread(sorted(part.files.values()), LOOKED)
     if not all(path.endswith(".nii") for path in paths):
         return False

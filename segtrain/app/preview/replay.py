@@ -8,8 +8,8 @@ import numpy as np
 from omegaconf import DictConfig
 
 from segtrain.app.preview.sheets import Sheet, Strip, Version, write_json, write_page, write_sheets
-from segtrain.aug.policy import planes
-from segtrain.aug.trace import traced
+from segtrain.aug.policy import channels_first
+from segtrain.aug.trace import trace_policy
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
@@ -69,7 +69,7 @@ def replay(name: str, outputs: Path, typed: Sequence[str], *, sample: object, ep
 
     image, mask = dataset.read(index)
     policy = build_schedule(config, dataset, split).at(index_of(epoch))
-    seen, drawn = traced(policy, image, mask, key)
+    seen, drawn = trace_policy(policy, image, mask, key)
     cells = [
         Version("as stored", (image, mask), {}),
         Version(f"epoch {epoch}, view {view}", seen, drawn),
@@ -97,7 +97,7 @@ def replay(name: str, outputs: Path, typed: Sequence[str], *, sample: object, ep
 
 def network_input(image: np.ndarray) -> np.ndarray:
     """Returns (H, W, C) as training batches hold it: (C, H, W), uint8 or float32."""
-    return planes(image if image.dtype == np.uint8 else image.astype(np.float32))
+    return channels_first(image if image.dtype == np.uint8 else image.astype(np.float32))
 
 
 def _require_seen(

@@ -14,7 +14,7 @@ from segtrain.area import shrink_labels
 from segtrain.aug import Policy
 from segtrain.aug.keys import Key
 from segtrain.aug.policy import Pair
-from segtrain.aug.trace import OPS, Drawn, alone, traced, untouched
+from segtrain.aug.trace import OPS, Drawn, isolate_ops, keep_crop, trace_policy
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.draw import pictures
@@ -84,7 +84,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
     """
     choices = config.choices
     policies, refused = _policies(config, dataset)
-    single = alone(policies[config.aug.strength])
+    single = isolate_ops(policies[config.aug.strength])
     indices = (
         spread(build_split(config, dataset).train, config.samples)
         if config.sample is None
@@ -103,7 +103,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
         "ops",
         "Each op alone",
         f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
-        _strips(dataset, keys, {"original": untouched(policies[config.aug.strength]), **single}),
+        _strips(dataset, keys, {"original": keep_crop(policies[config.aug.strength]), **single}),
     )
     folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
     make_own(folder)
@@ -139,7 +139,7 @@ def _strips(dataset: SegmentationDataset, keys: Sequence[Key], policies: dict[st
     strips = []
     for key in keys:
         image, mask = dataset.read(key[2])
-        cells = [Version(head, *traced(policy, image, mask, key)) for head, policy in policies.items()]
+        cells = [Version(head, *trace_policy(policy, image, mask, key)) for head, policy in policies.items()]
         strips.append(Strip(dataset.ids[key[2]], cells))
     return strips
 

@@ -1,4 +1,4 @@
-"""The jobs of a sweep on engines that others wrote: submitit (Slurm, or processes here), Ray, Hydra's own."""
+"""Runs the jobs of a sweep on engines of others: submitit (Slurm, or processes here), Ray, Hydra's own."""
 
 import os
 import sys
@@ -34,8 +34,8 @@ register_resolvers()
 EVERY = 2.0  # seconds between two looks: a run folder may lie on a network
 
 
-def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
-    """Hand the jobs over and wait; how each ended is read from its run folder, whatever the engine says.
+def run_elsewhere(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
+    """Hands the jobs over and waits; how each ended is read from its run folder, whatever the engine says.
 
     Returns:
         Folder to how its job ended.
@@ -44,7 +44,7 @@ def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
         UserError: the engine began none.
     """
     folders = [task.folder for task in tasks]
-    finished = {folder for folder in folders if status(folder).get("state") == "finished"}
+    finished = {folder for folder in folders if read_status(folder).get("state") == "finished"}
     messages: dict[str, str] = {}
 
     def outcome(folder: str) -> Outcome:
@@ -52,17 +52,17 @@ def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
 
     for folder in {Path(task.folder).parent / SUBMITIT for task in tasks}:
         require_own(folder)  # the engine writes there, and follows links
-    with Watch(job.names(tasks), None) as watch:
+    with Watch(job.job_names(tasks), None) as watch:
         try:
-            with Following(watch, folders, outcome) as following:
+            with StatusThread(watch, folders, outcome) as following:
                 returned = launcher.launch([list(task.overrides) for task in tasks], initial_job_idx=0)
             for task, one in zip(tasks, returned, strict=True):
                 if one.status is not JobStatus.COMPLETED:
                     messages[task.folder] = _said(one._return_value)
         except Exception as error:  # for the first job that died, when the others have ended
-            if not any(map(status, folders)):
+            if not any(map(read_status, folders)):
                 raise _not_begun(launcher, error) from error
-            dead = [folder for folder in folders if status(folder).get("state") != "finished"]
+            dead = [folder for folder in folders if read_status(folder).get("state") != "finished"]
             messages = dict.fromkeys(dead, f"ended without a word; the engine: {error}")
         outcomes = following.ended | {folder: outcome(folder) for folder in folders if folder not in following.ended}
         watch([], list(outcomes.values()))
@@ -70,7 +70,7 @@ def ran(launcher: Launcher, tasks: Sequence[job.Task]) -> dict[str, Outcome]:
 
 
 def work(config: DictConfig) -> Any:
-    """One job, in a process of the engine's; its output goes to the log in its run folder.
+    """Runs one job, in a process of the engine's; its output goes to the log in its run folder.
 
     Returns:
         The flat results, as in results.json.
@@ -83,15 +83,15 @@ def work(config: DictConfig) -> Any:
         sys.path.append(os.getcwd())  # behind all others, as in the command: packages of the user's own
     trust(typed_trust(config.trust, HydraConfig.get().overrides.task))  # `prepared` has held it against what was typed
     run = run_of(config)
-    with job.logged(run):
-        answer, _ = job.trained(run, config)
+    with job.logged_to_run(run):
+        answer, _ = job.train_task(run, config)
     if answer.state not in ("finished", "skipped"):
         raise UserError(answer.message)
     return answer.results
 
 
 def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outcome:
-    now = status(folder)
+    now = read_status(folder)
     state, seconds = now.get("state"), _seconds(now)
     if state == "finished" and folder not in messages:
         results = RunFolder(folder).read_json("results.json")
@@ -101,7 +101,7 @@ def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outco
 
 
 def _seconds(status: dict[str, Any]) -> float:
-    """Between the last start and the end."""
+    """Returns the seconds between the last start and the end."""
     began, ended = status.get("started_at"), status.get("ended_at")
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds() if began and ended else 0.0
 
@@ -119,24 +119,24 @@ def _not_begun(launcher: Launcher, error: Exception) -> UserError:
 
 
 class Distant(NamedTuple):
-    """A job at work somewhere."""
+    """Holds a job at work somewhere."""
 
     name: str
     began: float  # as time.monotonic
 
 
-class Following:
+class StatusThread:
     """Shows, from a thread of its own, which jobs run, and tells each when it ends."""
 
     def __init__(self, watch: Watch, folders: Sequence[str], outcome: Callable[[str], Outcome]) -> None:
-        """Of the runs in these folders; `outcome` says how the run in one has ended."""
+        """Follows the runs in these folders; `outcome` says how the run in one has ended."""
         self.watch, self.outcome = watch, outcome
-        self.before = {folder: status(folder) for folder in folders}
+        self.before = {folder: read_status(folder) for folder in folders}
         self.ended: dict[str, Outcome] = {}
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._follow, daemon=True)
 
-    def __enter__(self) -> "Following":
+    def __enter__(self) -> "StatusThread":
         self.thread.start()
         return self
 
@@ -148,7 +148,7 @@ class Following:
 
     def _follow(self) -> None:
         while not self.over.wait(EVERY):
-            now = {f: s for f, before in self.before.items() if (s := status(f)) != before and f not in self.ended}
+            now = {f: s for f, before in self.before.items() if (s := read_status(f)) != before and f not in self.ended}
             ended = [folder for folder, s in now.items() if s.get("state") in ("finished", "failed")]
             if len(self.ended) + len(ended) < len(self.before):  # the last one is told when the engine returns
                 self.ended |= {folder: self.outcome(folder) for folder in ended}
@@ -156,8 +156,8 @@ class Following:
             self.watch(running, list(self.ended.values()))
 
 
-def status(folder: str) -> dict[str, Any]:
-    """What status.json says; nothing where no run has begun."""
+def read_status(folder: str) -> dict[str, Any]:
+    """Returns what status.json says; nothing where no run has begun."""
     run = RunFolder(folder)
     return run.status if run.exists else {}
 

@@ -1,4 +1,4 @@
-"""What CMA-ES keeps between trials: optuna pickles it into the study, and a study may be a stranger's.
+"""Reads what CMA-ES keeps between trials: optuna pickles it into the study, and a study may be a stranger's.
 
 Only what such a state consists of is made of a pickle; whatever else it names is refused, and not called.
 """
@@ -8,7 +8,6 @@ import pickle
 import sys
 from typing import Any
 
-from segtrain.app.sweep.search_space import needed
 from segtrain.errors import UserError
 
 PARTS = {
@@ -54,8 +53,7 @@ def loads(content: bytes) -> Any:
 dumps = pickle.dumps  # of our own state
 
 
-def guarded() -> Any:
-    """Returns optuna's CmaEsSampler, which reads its states by this module from now on."""
-    library = needed()
+def guard_sampler(library: Any) -> Any:
+    """Returns optuna's CmaEsSampler, which reads its states by this module from now on; `library` is optuna."""
     library.samplers._cmaes.pickle = sys.modules[__name__]
     return library.samplers.CmaEsSampler

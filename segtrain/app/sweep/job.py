@@ -1,4 +1,4 @@
-"""One job of a sweep, in a process of its own: its output goes to a log in its run folder, its end is an answer."""
+"""Runs one job of a sweep in a process of its own: its output goes to a log in its run folder, its end is an answer."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ PRELOAD = ("segtrain.app.train.fit_run", "segtrain.aug", "segmentation_models_py
 
 
 class Task(NamedTuple):
-    """What a job is handed."""
+    """Holds what a job is handed."""
 
     config: DictConfig  # as Hydra composed it
     folder: str  # of its run
@@ -37,16 +37,16 @@ class Task(NamedTuple):
     overrides: tuple[str, ...]
 
 
-def work(task: Task, answer: Connection) -> None:
-    """Train, and say how it ended; the exit status is that of the same command by itself."""
+def run_task(task: Task, answer: Connection) -> None:
+    """Trains, and says how it ended; the exit status is that of the same command by itself."""
     print_any_name()
     register_resolvers()
     trust(task.trusted)
     HydraConfig.instance().set_config(task.config)
     run = RunFolder(task.folder)
     try:
-        with logged(run):
-            said, status = trained(run, without_hydra(task.config))
+        with logged_to_run(run):
+            said, status = train_task(run, without_hydra(task.config))
     except UserError as error:  # of the log
         said, status = Answer("refused", str(error)), 2
     with contextlib.suppress(BrokenPipeError):  # the sweep was killed: nobody is left to be told
@@ -54,15 +54,15 @@ def work(task: Task, answer: Connection) -> None:
     sys.exit(status)
 
 
-def names(tasks: Sequence[Task]) -> dict[str, str]:
-    """Folder to what tells the job from the others: the overrides that not all of them have."""
+def job_names(tasks: Sequence[Task]) -> dict[str, str]:
+    """Returns folder -> what tells the job from the others: the overrides that not all of them have."""
     common = set.intersection(*(set(task.overrides) for task in tasks))
     told = [",".join(o for o in task.overrides if o not in common) for task in tasks]
     return {task.folder: name or Path(task.folder).name for task, name in zip(tasks, told, strict=True)}
 
 
-def trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
-    """Train; how that ended, and the exit status of the same command by itself."""
+def train_task(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
+    """Trains; returns how that ended, and the exit status of the same command by itself."""
     from segtrain.app.train.train import train
 
     was_finished = run.exists and run.status["state"] == "finished"
@@ -85,8 +85,8 @@ def trained(run: RunFolder, config: DictConfig) -> tuple[Answer, int]:
 
 
 @contextlib.contextmanager
-def logged(run: RunFolder) -> Iterator[None]:
-    """In the block, standard output and error of this process and its loaders are appended to the run's job.log."""
+def logged_to_run(run: RunFolder) -> Iterator[None]:
+    """Appends standard output and error of this process and its loaders to the run's job.log, in the block."""
     make_own(run.path)
     with explained(run.path / LOG):
         log = appended(run.path / LOG)

@@ -1,12 +1,16 @@
-"""Which jobs a sweep is made of, and in which order."""
+"""Says which jobs a sweep is made of, and in which order, and composes the config of each."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 from segtrain.errors import UserError
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
 
 Job = list[str]  # overrides, such as ["aug=flips", "seed=0"]
@@ -15,10 +19,25 @@ MOST_VALUES = 10_000  # of a range
 ARMS = "arms"  # the key of a sweep file that lists what varies together
 
 
-def jobs(
+class Composer(NamedTuple):
+    """Composes the configs of a sweep's jobs as Hydra does."""
+
+    loader: "ConfigLoader"
+    config: DictConfig  # of the command, without what a job has of its own
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Returns the config of the job with these overrides."""
+        return self.loader.load_sweep_config(self.config, list(overrides))
+
+    def parse(self, overrides: Sequence[str]) -> "list[Override]":
+        """Returns the overrides as Hydra understands them."""
+        return OverridesParser.create(config_loader=self.loader).parse_overrides(list(overrides))
+
+
+def plan_jobs(
     axes: Mapping[str, Sequence[str]], arms: Sequence[Mapping[str, Any]], policy: Callable[[Job], Any]
 ) -> list[Job]:
-    """Every combination of the axes' values and the arms, all arms of the first seed first.
+    """Returns every combination of the axes' values and the arms, all arms of the first seed first.
 
     So a sweep that is stopped early has compared its arms on the same seeds. Strengths at which a policy is the same
     are one job: any, where it has no transforms; 1 and above, where it has only chances.
@@ -53,13 +72,13 @@ def jobs(
     return list(kept.values())
 
 
-def given(params: Mapping[str, Any]) -> list[str]:
-    """The overrides of a sweep file but its arms; a list of values as their enumeration."""
+def params_overrides(params: Mapping[str, Any]) -> list[str]:
+    """Returns the overrides of a sweep file but its arms; a list of values as their enumeration."""
     return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in params.items() if k != ARMS]
 
 
-def axes_of(overrides: Sequence["Override"]) -> dict[str, list[str]]:
-    """Key to its overrides, a value each; a later axis of the same key takes the place of an earlier one.
+def read_axes(overrides: Sequence["Override"]) -> dict[str, list[str]]:
+    """Returns key -> its overrides, a value each; a later axis of the same key takes the place of an earlier one.
 
     Raises:
         UserError: a range without steps, which only a search can draw from; one without values.

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, so many at once, from a fork server that has imported the heavy libraries.
+"""Runs jobs in processes of their own, so many at once, from a fork server that has imported the heavy libraries.
 
 A job starts in hundredths of a second and its death harms nobody. Each is the leader of its own process group: Ctrl-C
 reaches this process alone, which asks every job to stop. A job holds the reading end of a pipe of this process: when
@@ -28,7 +28,7 @@ EX_BUSY = 75  # EX_TEMPFAIL of sysexits.h: the folder is in use
 
 
 class Answer(NamedTuple):
-    """What a job says at its end; none comes from one that died."""
+    """Holds what a job says at its end; none comes from one that died."""
 
     state: State
     message: str = ""
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a job ended, for good."""
+    """Says how a job ended, for good."""
 
     name: str
     answer: Answer
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
 @dataclass
 class Running:
-    """A job at work."""
+    """Holds a job at work."""
 
     name: str
     process: Any
@@ -57,7 +57,7 @@ class Running:
     why: State | None = None  # it was
 
     def stop(self, why: State) -> None:
-        """Ask it to stop with a checkpoint; it has then ended by `why`."""
+        """Asks the job to stop with a checkpoint; it has then ended by `why`."""
         if self.why is None:
             self.why, self.stopped = why, time.monotonic()
             _signal(self, signal.SIGTERM)
@@ -80,7 +80,7 @@ class Pool:
         retries: int = 0,
         look: Callable[[Sequence[Running], Sequence[Outcome]], None] = lambda running, ended: None,
     ) -> None:
-        """Nothing runs yet.
+        """Starts nothing yet.
 
         Args:
             work: a function at the top of a module, called in the job's process.
@@ -99,7 +99,7 @@ class Pool:
         self.busy: dict[str, tuple[int, float]] = {}  # name -> tries, when next
 
     def run(self, jobs: Iterable[tuple[str, Any]]) -> list[Outcome]:
-        """Every job's outcome, in the order in which they ended; `jobs` are names with what `work` is handed.
+        """Returns every job's outcome, in the order in which they ended; `jobs` are names with what `work` is handed.
 
         However this is left, no job is left running.
         """
@@ -135,7 +135,7 @@ class Pool:
         answers, answer = self.context.Pipe(duplex=False)
         theirs, alive = self.context.Pipe(duplex=False)
         arguments = self.work, payload, answer, theirs, device, _ignores_hangup()
-        process = self.context.Process(target=begin, args=arguments, daemon=False)
+        process = self.context.Process(target=begin_job, args=arguments, daemon=False)
         process.start()
         answer.close()
         theirs.close()
@@ -148,7 +148,7 @@ class Pool:
         try:
             answer: Answer = job.answers.recv()
         except EOFError:
-            answer = Answer("failed", died(status))
+            answer = Answer("failed", death_words(status))
         job.answers.close()
         job.alive.close()
         if status == EX_BUSY and self._again_when_free(job.name):
@@ -176,7 +176,7 @@ class Pool:
                 _signal(job, signal.SIGKILL)
 
     def _stop_all(self) -> None:
-        """Ask every job to stop; kill what has not within the grace."""
+        """Asks every job to stop; kills what has not within the grace."""
         for job in self.running:
             job.stop("interrupted")
         end = time.monotonic() + GRACE
@@ -197,14 +197,14 @@ def _start_server() -> None:
 
 
 def _ignores_hangup() -> bool:
-    """Whether SIGHUP is ignored, as under nohup: then by the jobs too."""
+    """Says whether SIGHUP is ignored, as under nohup: then by the jobs too."""
     return HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN
 
 
-def begin(
+def begin_job(
     work: Work, payload: Any, answer: Connection, alive: Connection, device: str | None, ignores_hangup: bool
 ) -> None:
-    """In the job's process: a group and a device of its own, and an end when the sweep's process is gone."""
+    """Begins the job's process: with a group and a device of its own, and an end when the sweep's process is gone."""
     os.setpgid(0, 0)
     if HANGUP is not None:
         signal.signal(HANGUP, signal.SIG_IGN if ignores_hangup else signal.SIG_DFL)
@@ -221,8 +221,8 @@ def _end_with(alive: Connection) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def died(status: int | None) -> str:
-    """How a process without an answer ended."""
+def death_words(status: int | None) -> str:
+    """Returns how a process without an answer ended."""
     if status is not None and status < 0:
         hint = "; the system does that when memory runs out: lower n_jobs" if -status == signal.SIGKILL else ""
         return f"killed by {signal.Signals(-status).name}{hint}"
@@ -230,7 +230,7 @@ def died(status: int | None) -> str:
 
 
 def _signal(job: Running, number: int) -> None:
-    """To the job's process, SIGKILL to its whole group: its loader processes too."""
+    """Sends a signal to the job's process; SIGKILL to its whole group, with its loader processes."""
     if not job.process.is_alive():
         return
     with contextlib.suppress(ProcessLookupError):

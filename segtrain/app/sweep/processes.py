@@ -1,4 +1,4 @@
-"""The jobs of a sweep, run on this machine: `hydra/launcher=processes`, the default of -m."""
+"""Runs the jobs of a sweep on this machine: `hydra/launcher=processes`, the default of -m."""
 
 import os
 import shutil
@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 from rich.progress import track
 
 from segtrain.app.sweep import job
+from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome, Pool, Running
 from segtrain.app.sweep.watch import Watch
 from segtrain.app.train.train import LOOKED_AT, look_first
@@ -25,36 +26,41 @@ from segtrain.interrupts import Stops
 from segtrain.runs.find_run import run_of, without_hydra
 from segtrain.screen import Screen
 
-if TYPE_CHECKING:
-    from hydra_plugins.segtrain_plugins import GridSweeper, ProcessLauncher
-
 Look = Callable[[Sequence[Running], Sequence[Outcome]], None]
 
 
-def launch(launcher: "ProcessLauncher", job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    """Hydra's launch.
+class Limits(NamedTuple):
+    """Holds the values of conf/hydra/launcher/processes.yaml."""
+
+    n_jobs: int | None  # at a time; None: one a GPU, or as many as the cores have room for
+    timeout: float | None  # minutes after which a job is stopped
+    retries: int  # how often a job is tried again that died or failed by no mistake of the user's
+
+
+def launch(composer: Composer, limits: Limits, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+    """Runs jobs for Hydra.
 
     Returns:
         For each job, in their order, its results or what kept it from them.
     """
-    tasks = prepared(launcher, job_overrides, first)
-    outcomes = ran(launcher, tasks)
+    tasks = prepare_tasks(composer, job_overrides, first)
+    outcomes = run_here(limits, tasks)
     return [_returned(task, outcomes[task.folder]) for task in tasks]
 
 
-def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | None = None) -> dict[str, Outcome]:
-    """Run the jobs, some at a time; every one is tried, whatever becomes of the others.
+def run_here(limits: Limits, tasks: Sequence[job.Task], also: Look | None = None) -> dict[str, Outcome]:
+    """Runs the jobs, some at a time; every one is tried, whatever becomes of the others.
 
     Args:
-        launcher: how many at a time, for how long, how often.
+        limits: how many at a time, for how long, how often.
         tasks: the jobs.
         also: called with what runs and what ended, beside the display.
 
     Returns:
         Folder to how its job ended.
     """
-    slots = slots_of(launcher, tasks[0].config)
-    with Stops() as stops, Watch(job.names(tasks), len(slots)) as watch:
+    slots = slots_of(limits, tasks[0].config.trainer.accelerator, tasks[0].config.threads)
+    with Stops() as stops, Watch(job.job_names(tasks), len(slots)) as watch:
 
         def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
             stops.check()
@@ -63,23 +69,21 @@ def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | Non
                 also(running, ended)
 
         pool = Pool(
-            job.work,
+            job.run_task,
             slots,
             preload=job.PRELOAD,
-            timeout=60 * launcher.timeout if launcher.timeout else None,
-            retries=launcher.retries,
+            timeout=60 * limits.timeout if limits.timeout else None,
+            retries=limits.retries,
             look=look,
         )
         return {outcome.name: outcome for outcome in pool.run((task.folder, task) for task in tasks)}
 
 
-def prepared(
-    hydra: "ProcessLauncher | GridSweeper", job_overrides: Sequence[Sequence[str]], first: int
-) -> list[job.Task]:
-    """The jobs with their configs, all composed before the first one runs: a mistake in any is told at once.
+def prepare_tasks(composer: Composer, job_overrides: Sequence[Sequence[str]], first: int) -> list[job.Task]:
+    """Returns the jobs with their configs, all composed before the first one runs: a mistake in any is told at once.
 
     Args:
-        hydra: the plug-in that has what Hydra composes from.
+        composer: makes a job's config.
         job_overrides: of each job.
         first: the first one's number.
 
@@ -91,7 +95,7 @@ def prepared(
     looked_at = set[str]()
     terminal = Screen().is_terminal  # Hydra takes about .1 s for each
     for number, overrides in enumerate(track(job_overrides, "configs", transient=True, disable=not terminal)):
-        config = hydra.context.config_loader.load_sweep_config(hydra.config, list(overrides))
+        config = composer.compose(overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = first + number
         HydraConfig.instance().set_config(config)
@@ -112,17 +116,26 @@ def prepared(
     return list(tasks.values())
 
 
-def slots_of(launcher: "ProcessLauncher", config: DictConfig) -> list[str | None]:
-    """A place for each job that runs at a time, and the GPU of the place: dealt out in turn."""
-    gpus = _gpus() if config.trainer.accelerator in ("auto", "gpu", "cuda") else []
-    number = launcher.n_jobs or len(gpus) or max(1, cores() // config.threads)
+def slots_of(limits: Limits, accelerator: str, threads: int) -> list[str | None]:
+    """Returns a place for each job that runs at a time, and the GPU of the place: dealt out in turn.
+
+    Args:
+        limits: how many jobs may run.
+        accelerator: of the trainer.
+        threads: of a job.
+
+    Raises:
+        UserError: a number of jobs that is none.
+    """
+    gpus = _gpus() if accelerator in ("auto", "gpu", "cuda") else []
+    number = limits.n_jobs or len(gpus) or max(1, cores() // threads)
     if type(number) is not int or number < 1:
         raise UserError(f"hydra.launcher.n_jobs is {number!r}; expected a whole number from 1, or null")
     return [gpus[i % len(gpus)] if gpus else None for i in range(number)]
 
 
 def _gpus() -> list[str]:
-    """The GPUs of this process, by the names that CUDA_VISIBLE_DEVICES takes, without waking CUDA."""
+    """Returns the GPUs of this process, by the names that CUDA_VISIBLE_DEVICES takes, without waking CUDA."""
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name for name in named.split(",") if name.strip()]
     if shutil.which("nvidia-smi") is None:

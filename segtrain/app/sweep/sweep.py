@@ -1,43 +1,41 @@
-"""A sweep: its jobs planned, run, and reported on: `hydra/sweeper=grid`, the default of -m."""
+"""Plans the jobs of a sweep, runs them, and writes the report on them: `hydra/sweeper=grid`, the default of -m."""
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
 
-from hydra_plugins.segtrain_plugins import ProcessLauncher
-from segtrain.app.report import verdict
-from segtrain.app.report import write_report as report
+from segtrain.app.report import verdict, write_report
 from segtrain.app.report.findings import write_plan
-from segtrain.app.sweep import clusters as elsewhere
-from segtrain.app.sweep import job, plan
-from segtrain.app.sweep import processes as launching
+from segtrain.app.sweep import clusters, job, plan, processes
+from segtrain.app.sweep.plan import Composer
+from segtrain.app.sweep.processes import Limits
 from segtrain.errors import UserError
 from segtrain.printable import print_text
 from segtrain.runs import duration
 
-if TYPE_CHECKING:
-    from hydra_plugins.segtrain_plugins import GridSweeper
-
 CHOOSE = ("aug=", "aug.", "experiment=")  # overrides that say which policy a job has
 
 
-def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
-    """Run every job; in the end exit with status 1 if one failed."""
-    loader = sweeper.context.config_loader
-    jobs = planned(
-        OmegaConf.to_container(sweeper.params),
-        arguments,
-        OverridesParser.create(config_loader=loader),
-        lambda overrides: loader.load_sweep_config(sweeper.config, overrides),
-    )
-    launcher = sweeper.launcher
-    if not arguments and not sweeper.params and isinstance(launcher, ProcessLauncher):
+def sweep(composer: Composer, params: Any, arguments: Sequence[str], engine: Limits | Launcher) -> None:
+    """Runs every job, and writes the report.
+
+    Args:
+        composer: makes the jobs' configs.
+        params: of the sweep's file.
+        arguments: what was typed; it takes the place of params of the same key.
+        engine: the limits of jobs that run on this machine, or the launcher of another engine.
+
+    Raises:
+        SystemExit: with status 1 when a job failed.
+    """
+    jobs = plan_sweep(composer, params, arguments)
+    if not arguments and not params and isinstance(engine, Limits):
         raise UserError(
             "-m sweeps nothing, as no key is given; expected keys with several values, such as -m aug=none,flips "
             "seed=0,1,2, or sweep=strength; give some, or leave -m out for one run"
@@ -48,25 +46,28 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
             "seed=0,1,2, or sweep=strength; without -m it is the same run, shown as it goes",
             flush=True,
         )
-    tasks = launching.prepared(sweeper, jobs, 0)
+    tasks = processes.prepare_tasks(composer, jobs, 0)
     plans: dict[Path, dict[str, Sequence[str]]] = {}  # several where name or dataset is swept
     for task in tasks:
         plans.setdefault(Path(task.folder).parent, {})[Path(task.folder).name] = task.overrides
     for folder, planned_there in plans.items():
         write_plan(folder, planned_there)
-    print_text(expected(launcher, tasks), flush=True)
-    outcomes = (
-        launching.ran(launcher, tasks) if isinstance(launcher, ProcessLauncher) else elsewhere.ran(launcher, tasks)
-    )
+    print_text(forecast_sweep(engine, tasks), flush=True)
+    if isinstance(engine, Limits):
+        outcomes = processes.run_here(engine, tasks)
+    else:
+        outcomes = clusters.run_elsewhere(engine, tasks)
     for folder in plans:
-        conclude(folder)
+        conclude_sweep(folder)
     if any(outcome.answer.state not in ("finished", "skipped") for outcome in outcomes.values()):
         sys.exit(1)
 
 
-def expected(launcher: Any, tasks: Sequence[job.Task]) -> str:
+def forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str:
     """Returns how many runs there are, how many are done, and about how long the others will take."""
-    slots = launching.slots_of(launcher, tasks[0].config) if isinstance(launcher, ProcessLauncher) else None
+    first, slots = tasks[0].config, None
+    if isinstance(engine, Limits):
+        slots = processes.slots_of(engine, first.trainer.accelerator, first.threads)
     jobs = []
     for task in tasks:
         HydraConfig.instance().set_config(task.config)  # which threads and names ask for
@@ -74,32 +75,26 @@ def expected(launcher: Any, tasks: Sequence[job.Task]) -> str:
         config: Any = OmegaConf.to_container(nodes, resolve=True)
         named = config["trainer"]["accelerator"] in ("gpu", "cuda")
         jobs.append(duration.Planned(task.folder, config, named if slots is None else slots[0] is not None))
-    return duration.forecast(jobs, Path(tasks[0].config.outputs), None if slots is None else len(slots))
+    return duration.forecast(jobs, Path(first.outputs), None if slots is None else len(slots))
 
 
-def conclude(folder: Path) -> None:
-    """Write the report of a sweep's folder, and print its verdict."""
-    found = report.write_report([folder], folder)
+def conclude_sweep(folder: Path) -> None:
+    """Writes the report of a sweep's folder, and prints its verdict."""
+    found = write_report.write_report([folder], folder)
     for sentence in verdict.sentences(found.choice, found.contrasts, found.arms):
         print_text(sentence)
     print_text(f"the whole report: {folder / 'report.html'}")
 
 
-def planned(
-    params: Any,
-    arguments: Sequence[str],
-    parser: OverridesParser,
-    compose: Callable[[list[str]], DictConfig],
-) -> list[plan.Job]:
-    """The jobs of a sweep file's params and of what was typed, which takes the place of params of the same key."""
-    arms = params.get(plan.ARMS, [])
-    parsed = parser.parse_overrides([*plan.given(params), *arguments])
+def plan_sweep(composer: Composer, params: Mapping[str, Any], arguments: Sequence[str]) -> list[plan.Job]:
+    """Returns the jobs of a sweep file's params and of what was typed, which takes the place of the same key."""
+    parsed = composer.parse([*plan.params_overrides(params), *arguments])
 
     @functools.cache
     def transforms(chosen: tuple[str, ...]) -> Any:
-        return OmegaConf.to_container(compose(list(chosen)).aug, resolve=True)["transforms"]  # type: ignore[index,call-overload]
+        return OmegaConf.to_container(composer.compose(chosen).aug, resolve=True)["transforms"]  # type: ignore[index,call-overload]
 
     def policy(job: plan.Job) -> Any:
         return transforms(tuple(o for o in job if o.startswith(CHOOSE)))
 
-    return plan.jobs(plan.axes_of(parsed), arms, policy)
+    return plan.plan_jobs(plan.read_axes(parsed), params.get(plan.ARMS, []), policy)

@@ -1,4 +1,4 @@
-"""What a sweep says while it runs: a live table on a terminal, else a line for each job that ends."""
+"""Says what a sweep does while it runs: in a live table on a terminal, else a line for each job that ends."""
 
 import functools
 import time
@@ -28,22 +28,22 @@ BAD = ("failed", "refused", "timed out")
 
 
 class AtWork(Protocol):
-    """A job that is running."""
+    """Says of a running job what is shown of it."""
 
     @property
     def name(self) -> str:
-        """Its run folder."""
+        """Returns its run folder."""
 
     @property
     def began(self) -> float:
-        """As time.monotonic."""
+        """Returns when it began, as time.monotonic."""
 
 
 class Watch:
-    """Called with what runs and what ended."""
+    """Shows what runs and what ended, when it is called."""
 
     def __init__(self, names: Mapping[str, str], slots: int | None) -> None:
-        """Of jobs, by folder, with what each is called here; so many run at a time, None where others say."""
+        """Takes what each job is called here, by folder, and how many run at a time, None where others say."""
         self.console = Screen(soft_wrap=True)
         self.names, self.total, self.slots = names, len(names), slots
         self.began, self.told = time.monotonic(), 0
@@ -66,7 +66,7 @@ class Watch:
             self.live.stop()
 
     def __call__(self, running: Sequence[AtWork], ended: Sequence[Outcome]) -> None:
-        """Show the state; what ended since the last call is told for good."""
+        """Shows the state; what ended since the last call is told for good."""
         for outcome in ended[self.told :]:
             self.told += 1
             self._tell(outcome)
@@ -87,7 +87,7 @@ class Watch:
         bad = state in BAD
         self.console.print(head, style="red" if bad else None)
         if state == "failed":
-            self.console.print(tail(Path(outcome.name) / LOG), style="dim")
+            self.console.print(log_tail(Path(outcome.name) / LOG), style="dim")
 
     def _summary(self, ended: Sequence[Outcome]) -> str:
         counts = Counter(outcome.answer.state for outcome in ended)
@@ -119,11 +119,11 @@ class Watch:
 
 @functools.cache
 def _epochs(run: Path) -> int:
-    """Of the whole training, from the run's own config."""
+    """Returns the epochs of the whole training, from the run's own config."""
     return int(RunFolder(run).config().trainer.max_epochs)
 
 
-def tail(log: Path) -> str:
-    """The last lines of a log, indented."""
+def log_tail(log: Path) -> str:
+    """Returns the last lines of a log, indented."""
     lines = text_of(log, errors="replace").splitlines()[-TAIL:] if log.exists() else []
     return "\n".join(f"    {line}" for line in lines)

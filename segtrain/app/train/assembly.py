@@ -9,11 +9,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from segtrain.app.train.initial_weights import start, supervision_of
+from segtrain.app.train.initial_weights import give_initial_weights, supervision_of
 from segtrain.app.train.logbook import Logbook
-from segtrain.app.train.recorder import AtomicCheckpoints, Every, NonFinite, Recorder
-from segtrain.app.train.terminal import Progress, Terminal
-from segtrain.aug.tail import training_alone
+from segtrain.app.train.recorder import AtomicCheckpoints, CheckpointTimer, NonFinite, Recorder
+from segtrain.app.train.terminal import ProgressBar, Terminal
+from segtrain.aug.tail import name_preparing
 from segtrain.config.known_arguments import shipped
 from segtrain.config.objects import build, where
 from segtrain.data.cautions import cautions
@@ -74,7 +74,7 @@ def assemble(
     dataset = feeding.dataset
     data = build_data(config, feeding, recorded_split(run, dataset) if keeps_split else None)
     listed = data.policy.at(config.trainer.max_epochs - 1).transforms
-    for words in training_alone(listed, *dataset.read(data.split.train[0])) if listed else ():
+    for words in name_preparing(listed, *dataset.read(data.split.train[0])) if listed else ():
         terminal.say(f"warning: {words}")
     rows = {"val": data.split.val, "test": data.split.test}
     batches = {part: math.ceil(len(of) / data.batch_size) for part, of in rows.items()}
@@ -87,10 +87,10 @@ def assemble(
     if not scales_itself(config) and (scales := feeding.scales(data.split.train)):
         terminal.say(f"careful: {scales}")
     module = build_module(config, feeding, data)
-    start(config, run, module.network, dataset.channels, terminal)
+    give_initial_weights(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)
-    writer, every = Writer(run.checkpoints), Every(config.checkpoint.every)
-    callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), Progress(terminal)]
+    writer, every = Writer(run.checkpoints), CheckpointTimer(config.checkpoint.every)
+    callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), ProgressBar(terminal)]
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
     module.keep = frozenset(thumbnailed(data.split.test))
     on = device.describe(config.trainer.accelerator)

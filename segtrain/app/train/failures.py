@@ -31,7 +31,7 @@ LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) (.*)",
 
 
 @contextlib.contextmanager
-def explained(parts: Parts, stops: Stops) -> Iterator[None]:
+def explain_failures(parts: Parts, stops: Stops) -> Iterator[None]:
     """Turns such an end of the block into a message; after a signal, whatever it broke, into Stopped.
 
     Raises:

@@ -9,7 +9,7 @@ import torch
 from rich.table import Table
 
 from segtrain.app.train.assembly import Parts, assemble
-from segtrain.app.train.failures import explained
+from segtrain.app.train.failures import explain_failures
 from segtrain.app.train.open_run import Opened
 from segtrain.app.train.terminal import Terminal
 from segtrain.commands import command
@@ -56,7 +56,7 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
         say_header(terminal, parts, opened.checkpoint)
         opened.require_same_data(parts)
         stops.check()  # one that came while an object was deleted was swallowed
-        with explained(parts, stops):
+        with explain_failures(parts, stops):
             if opened.changed is None:
                 begin(opened, parts)
             taken_up = L.pytorch.callbacks.LambdaCallback(on_train_start=lambda *_: begin(opened, parts))

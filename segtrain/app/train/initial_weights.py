@@ -38,7 +38,9 @@ def supervision_of(config: DictConfig, network: nn.Module) -> "Supervision | Non
     return Supervision(network, None if wanted is True else list(wanted))
 
 
-def start(config: DictConfig, run: RunFolder, network: nn.Module, channels: int, terminal: Terminal) -> None:
+def give_initial_weights(
+    config: DictConfig, run: RunFolder, network: nn.Module, channels: int, terminal: Terminal
+) -> None:
     """Gives a network that is new the weights of `init_from`, and says what matched, here and in init.json.
 
     A run that goes on has its weights from its own checkpoint: the file need not be there any more, but if it is, it
@@ -57,7 +59,7 @@ def start(config: DictConfig, run: RunFolder, network: nn.Module, channels: int,
         _require_unchanged(run)
         return
     path = weights_file(config.init_from, Path(config.outputs))
-    digest = fingerprint(path)
+    digest = sha256_of(path)
     try:
         taken = begin_with(network, read_weights(path), channels)
     except UserError as error:
@@ -106,7 +108,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def fingerprint(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """Returns the file's sha256."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -115,7 +117,7 @@ def fingerprint(path: Path) -> str:
 def _require_unchanged(run: RunFolder) -> None:
     before = run.read_json(INIT)
     path = Path(before["file"])
-    if path.is_file() and (now := fingerprint(path)) != before["sha256"]:
+    if path.is_file() and (now := sha256_of(path)) != before["sha256"]:
         raise UserError(
             f"the weights that {run.path} began with have changed since: '{path}'; expected sha256 "
             f"{before['sha256'][:12]}; got {now[:12]}; restore the file, or move it away (the run goes on from its own "

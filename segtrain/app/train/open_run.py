@@ -63,7 +63,7 @@ class Opened:
             yield
         except BaseException as error:
             if self.is_made and not self.begun and isinstance(error, UserError):
-                clear(self.run.path)
+                clear_folder(self.run.path)
             elif self.begun or self.changed is None:
                 self._record_end(error)
             raise
@@ -128,7 +128,7 @@ class Opened:
             print_text(f"warning: {error}")
 
 
-def clear(folder: Path) -> None:
+def clear_folder(folder: Path) -> None:
     """Empties the folder of a run, but for the lock that its process holds."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -138,7 +138,7 @@ def clear(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def leaving_nothing(run: RunFolder) -> Iterator[None]:
+def leave_nothing(run: RunFolder) -> Iterator[None]:
     """Takes away the folder that a refused run leaves empty, once its lock is gone from it, and that above likewise."""
     try:
         yield
@@ -159,7 +159,7 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
     if config.resume is not None:
         saved = changes.completed(run.config())
         return _go_on(run, saved, changes.with_typed(saved, config.resume_with, check_values), config)
-    now = DictConfig(decided(config))
+    now = DictConfig(decided_config(config))
     if not _has_begun(run):
         is_made = {path.name for path in run.path.iterdir()} <= {lock.NAME}  # not by a sweep, nor by an older run
         run.create(OmegaConf.to_yaml(now), typed)
@@ -168,7 +168,7 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
     return _go_on(run, saved, changes.keeping_decided(saved, now, typed), config)
 
 
-def decided(config: DictConfig) -> dict[str, Any]:
+def decided_config(config: DictConfig) -> dict[str, Any]:
     """Returns the config as plain containers with every `auto` replaced by what this machine calls for."""
     from segtrain.parts import device
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from segtrain.app.train.logbook import Logbook
-from segtrain.aug.trace import traced
+from segtrain.aug.trace import trace_policy
 from segtrain.commands import command
 from segtrain.data.datamodule import DataModule
 from segtrain.errors import UserError
@@ -65,7 +65,7 @@ class NonFinite(L.Callback):
         samples = []
         for index, view in keys:
             key = (data.seed, epoch, index, view)
-            drawn = traced(data.policy.at(epoch), *dataset.read(index), key)[1]
+            drawn = trace_policy(data.policy.at(epoch), *dataset.read(index), key)[1]
             samples.append({"id": dataset.ids[index], **written("epoch", epoch), "view": view, "drawn": drawn})
         word = "nan" if math.isnan(loss) else "infinite"
         at = written("epoch", epoch) | written("batch", number)
@@ -83,7 +83,7 @@ class NonFinite(L.Callback):
         )
 
 
-class Every:
+class CheckpointTimer:
     """Says when a checkpoint within an epoch is due: each so many steps, or minutes."""
 
     def __init__(self, interval: int | str | None) -> None:
@@ -110,7 +110,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     A Lightning Checkpoint callback, because those run after the module and every other callback.
     """
 
-    def __init__(self, run: RunFolder, writer: Writer, every: Every, logbook: Logbook, stops: Stops) -> None:
+    def __init__(self, run: RunFolder, writer: Writer, every: CheckpointTimer, logbook: Logbook, stops: Stops) -> None:
         """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
         self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1

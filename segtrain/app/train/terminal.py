@@ -54,7 +54,7 @@ class Terminal:
         self._file.flush()
 
 
-class Progress(L.Callback):
+class ProgressBar(L.Callback):
     """Shows a bar over all steps with loss, val/dice and time left; without a terminal one line an epoch."""
 
     def __init__(self, terminal: Terminal) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.app.train.open_run import leaving_nothing, open_run
+from segtrain.app.train.open_run import leave_nothing, open_run
 from segtrain.config.objects import choices_of, plain, require_buildable
 from segtrain.config.values import check_values
 from segtrain.interrupts import Stops
@@ -34,7 +34,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     """
     began, run = time.monotonic(), run_of(config)
     data = look_first(config, run)
-    with Stops() as stops, leaving_nothing(run), Lock(run.path):
+    with Stops() as stops, leave_nothing(run), Lock(run.path):
         opened = open_run(config, run)
         if opened.finished:
             print_text(f"{run.path} is finished already; nothing was run, its results are as they were")
@@ -57,7 +57,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     """
     if run.exists and run.status["state"] == "finished":
         return None
-    wanted = intended(config, run)
+    wanted = intended_config(config, run)
     require_buildable(wanted)
     OmegaConf.to_container(wanted.aug, resolve=True)  # amounts, which strength scales
     if wanted.init_from is not None and not any(run.checkpoints.glob("*.ckpt")):
@@ -70,7 +70,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     return data
 
 
-def intended(config: DictConfig, run: RunFolder) -> DictConfig:
+def intended_config(config: DictConfig, run: RunFolder) -> DictConfig:
     """Returns the config that the run is to have, `auto` still in it: its own with what was typed, or the composed."""
     if config.resume is None:
         choices = choices_of(HydraConfig.get())

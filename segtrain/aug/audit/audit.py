@@ -1,4 +1,4 @@
-"""An audit of a transform of image and mask on the user's own samples: what is measured, in which order."""
+"""Audits a transform of image and mask on the user's own samples: says what is measured, in which order."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.aug import tail
-from segtrain.aug.audit.draws import Watched, correlation_line
-from segtrain.aug.audit.field import STILL, Fields, measure
-from segtrain.aug.audit.lines import Line
-from segtrain.aug.audit.pairs import Intensity, Labels, Pairing, change
-from segtrain.aug.audit.parts import Op, Parts, mixes, moves, take_apart
+from segtrain.aug.audit.draws import DrawWatch, correlation_line
+from segtrain.aug.audit.field import STILL, FieldTally, measure_field
+from segtrain.aug.audit.lines import AuditLine
+from segtrain.aug.audit.pairs import IntensityTally, LabelTally, PairingTally, mean_change
+from segtrain.aug.audit.parts import Op, TransformParts, cut_small, is_mixing, may_move, take_apart
 from segtrain.aug.keys import Key
-from segtrain.aug.policy import Pair
+from segtrain.aug.tail import name_preparing
 
-__all__ = ["Line", "audit"]
+__all__ = ["AuditLine", "audit"]
 OP_SAMPLES = 6  # samples on which each op is measured alone
 LIGHT_SIDE = 64  # pixels: firing and correlation need many draws, not many pixels
 SHARES = {"pairs": 0.7, "ops": 0.2, "draws": 0.1}  # of the time
@@ -24,44 +23,44 @@ SLOW = 20.0  # pairs/s of one core: a small U-Net trains on a CPU about as fast
 
 
 class OpTally:
-    """What one op did to some samples."""
+    """Measures what one op does to some samples."""
 
     def __init__(self, op: Op, ignore_index: int) -> None:
-        """Without any yet."""
+        """Starts without a sample."""
         self.op, self.ignore_index = op, ignore_index
         self.moved, self.changed, self.relabelled = list[float](), list[float](), 0.0
         self.seen = 0.0  # largest change of grey values beyond what so small a displacement blends
         self.spent, self.calls = 0.0, 0
 
     def add(self, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
-        """One draw: timed, then measured."""
+        """Times one draw, then measures it."""
         began = time.process_time()
         self.op.timed(image, mask, key)
         self.spent += time.process_time() - began
         self.calls += 1
         new, out = self.op.alone(image.copy(), mask, key)
         self.relabelled = max(self.relabelled, float((out != mask).mean()) if out.shape == mask.shape else 1.0)
-        self.changed.append(change(image, new))
+        self.changed.append(mean_change(image, new))
         moved = self._moved(mask.shape, key)
         self.moved.append(moved or 0.0)
-        blended = 2 * (moved or 0.0) * change(image[:, 1:], image[:, :-1])  # neighbours, along both axes
+        blended = 2 * (moved or 0.0) * mean_change(image[:, 1:], image[:, :-1])  # neighbours, along both axes
         self.seen = max(self.seen, self.changed[-1] - blended)
 
     def _moved(self, shape: tuple[int, ...], key: Key) -> float | None:
-        """RMS displacement in pixels; None where it cannot be measured, or nothing moves."""
+        """Returns the RMS displacement in pixels; None where it cannot be measured, or nothing moves."""
         try:
-            field = measure(self.op.alone, shape, key, self.ignore_index) if moves(self.op) else None
+            field = measure_field(self.op.alone, shape, key, self.ignore_index) if may_move(self.op) else None
         except Exception:  # takes no float32 image
             return None
         return field and field.total
 
     @property
     def idle(self) -> bool:
-        """Whether it changed nothing that counts, in any draw."""
+        """Says whether it changed nothing that counts, in any draw."""
         return max(self.moved, default=0.0) < STILL and max(self.relabelled, self.seen) < UNSEEN
 
-    def line(self, watched: Watched) -> Line:
-        """How often it fires in the whole, what it then does, and its speed."""
+    def line(self, watched: DrawWatch) -> AuditLine:
+        """Returns the line on how often it fires in the whole, what it then does, and its speed."""
         chance, rate = watched.chance(self.op.path, self.op.op), self.calls / max(self.spent, 1e-9)
         far = float(np.sqrt(np.mean(np.square(self.moved)))) if self.moved else 0.0
         much = 100 * float(np.mean(self.changed)) if self.changed else 0.0
@@ -77,7 +76,7 @@ class OpTally:
         fires = "" if chance is None else f"fires {100 * chance:.0f} %, "
         shown = f"{fires}{what}; {rate:.0f} pairs/s"
         threshold = f"warn never, < {STILL} px, < {100 * UNSEEN:g} %, < {SLOW:g} pairs/s"
-        return Line(f"op {self.op.label}", far or much, shown, threshold, verdict, meaning)
+        return AuditLine(f"op {self.op.label}", far or much, shown, threshold, verdict, meaning)
 
 
 def audit(
@@ -90,8 +89,8 @@ def audit(
     draws: int = 4,
     light_draws: int = 256,
     seconds: float = 12.0,
-) -> tuple[list[Line], dict[str, Any]]:
-    """The lines of the audit, and what was sampled for them.
+) -> tuple[list[AuditLine], dict[str, Any]]:
+    """Returns the lines of the audit, and what was sampled for them.
 
     Args:
         transform: a `Policy`, an albumentations composition, or any callable (image, mask, key) -> (image, mask).
@@ -104,8 +103,8 @@ def audit(
         seconds: about how long all of it may take.
     """
     parts = take_apart(transform)
-    labels, pairing = Labels(classes, ignore_index, mixes(transform)), Pairing(ignore_index)
-    fields, intensity = Fields(ignore_index), Intensity()
+    labels, pairing = LabelTally(classes, ignore_index, is_mixing(transform)), PairingTally(ignore_index)
+    fields, intensity = FieldTally(ignore_index), IntensityTally()
     kept: list[tuple[int, np.ndarray, np.ndarray]] = []
     spent, count = 0.0, 0
     for index, image, mask in _within(samples, seconds * SHARES["pairs"]):
@@ -123,7 +122,7 @@ def audit(
     watched = _watch(parts, kept, seed, light_draws, seconds * SHARES["draws"])
     ops = _ops(parts, kept, seed, ignore_index, seconds * SHARES["ops"])
     lines = [
-        tail.line(getattr(transform, "transforms", ()), *kept[0][1:]),
+        _preparing_line(getattr(transform, "transforms", ()), *kept[0][1:]),
         pairing.line(),
         *labels.lines(),
         *fields.lines(),
@@ -135,7 +134,7 @@ def audit(
 
 
 def _within(samples: Iterable[Any], seconds: float) -> Iterator[Any]:
-    """The samples until the time is over; at least one."""
+    """Yields the samples until the time is over; at least one."""
     began = time.monotonic()
     for sample in samples:
         yield sample
@@ -143,15 +142,11 @@ def _within(samples: Iterable[Any], seconds: float) -> Iterator[Any]:
             return
 
 
-def _watch(parts: Parts, kept: Sequence[Any], seed: int, draws: int, seconds: float) -> Watched:
-    """Which op fires in which draw, on a small piece of the first sample."""
+def _watch(parts: TransformParts, kept: Sequence[Any], seed: int, draws: int, seconds: float) -> DrawWatch:
+    """Watches which op fires in which draw, on a small piece of the first sample."""
     index, image, mask = kept[0]
-    pair: Pair = _piece(image), _piece(mask)
-    try:
-        parts.whole(*pair, (seed, 0, index, 0))
-    except Exception:  # a crop of fixed size needs the whole image
-        pair = image, mask
-    began, watched = time.monotonic(), Watched(parts.leaves)
+    pair = cut_small(parts.whole, image, mask, LIGHT_SIDE, (seed, 0, index, 0))
+    began, watched = time.monotonic(), DrawWatch(parts.leaves)
     with watched:
         for draw in range(draws):
             key: Key = (seed, draw, index, 0)
@@ -162,12 +157,7 @@ def _watch(parts: Parts, kept: Sequence[Any], seed: int, draws: int, seconds: fl
     return watched
 
 
-def _piece(pixels: np.ndarray) -> np.ndarray:
-    top, left = ((length - min(length, LIGHT_SIDE)) // 2 for length in pixels.shape[:2])
-    return np.ascontiguousarray(pixels[top : top + LIGHT_SIDE, left : left + LIGHT_SIDE])
-
-
-def _ops(parts: Parts, kept: Sequence[Any], seed: int, ignore_index: int, seconds: float) -> list[OpTally]:
+def _ops(parts: TransformParts, kept: Sequence[Any], seed: int, ignore_index: int, seconds: float) -> list[OpTally]:
     tallies = [OpTally(op, ignore_index) for op in parts.ops]
     for tally in tallies:
         for index, image, mask in _within(kept, seconds / len(tallies)):
@@ -175,12 +165,22 @@ def _ops(parts: Parts, kept: Sequence[Any], seed: int, ignore_index: int, second
     return tallies
 
 
-def _speed(rate: float) -> Line:
-    return Line.above(
+def _speed(rate: float) -> AuditLine:
+    return AuditLine.judged(
         "speed, all ops",
         rate,
         f"{rate:.0f} pairs/s",
         unit=" pairs/s",
         warn=SLOW,
+        least=True,
         meaning="of one core, reading left out; below it the network waits for its data",
+    )
+
+
+def _preparing_line(transforms: Sequence[Any], image: np.ndarray, mask: np.ndarray) -> AuditLine:
+    """Returns the audit's line of what training alone would see; it warns. The sample is as of `name_preparing`."""
+    found = name_preparing(transforms, image, mask)
+    meaning = "ops on every training image that no other image goes through: the network would meet other images in use"
+    return AuditLine.judged(
+        "training and use", len(found), "; ".join(found) or "none", warn=0, unit="", meaning=meaning
     )

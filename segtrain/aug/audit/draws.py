@@ -1,4 +1,4 @@
-"""Which op fires in which draw, whether ops that should be independent are, and whether draws come again."""
+"""Watches which op fires in which draw, whether ops are independent that should be, and whether draws come again."""
 
 import itertools
 from collections import Counter
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.aug.audit.lines import Line, percent
+from segtrain.aug.audit.lines import AuditLine, percent
 from segtrain.aug.audit.parts import Leaf
-from segtrain.aug.draws import GeometryDraw
+from segtrain.aug.geometry import GeometryDraw
 from segtrain.aug.photometry import PhotometryDraw
 from segtrain.aug.random_policy import RandomDraw
 
@@ -21,16 +21,16 @@ Name = tuple[str, str]  # path of a leaf, and which of its ops; the op is empty 
 Record = dict[Name, tuple[float, ...]]  # the numbers that each drew, where it fired
 
 
-class Watched:
-    """While entered, the transforms note what they draw; call `next` before each draw. Not for several threads."""
+class DrawWatch:
+    """Lets the transforms note what they draw, while entered; call `next` before each draw. Not for several threads."""
 
     def __init__(self, leaves: Sequence[Leaf]) -> None:
-        """Watch these."""
+        """Watches these, once it is entered."""
         self.leaves, self.records = leaves, list[Record]()
         self.groups: dict[Name, str] = {}  # what an op that fired is tied to on purpose
         self.hooks = [(leaf, hook) for leaf in leaves if (hook := _hook(leaf.transform))]
 
-    def __enter__(self) -> "Watched":
+    def __enter__(self) -> "DrawWatch":
         for leaf, hook in self.hooks:
             setattr(leaf.transform, hook, self._noting(leaf, hook, getattr(leaf.transform, hook)))
         return self
@@ -42,16 +42,16 @@ class Watched:
             vars(leaf.transform).pop(hook, None)
 
     def next(self) -> None:
-        """The next draw begins."""
+        """Begins the next draw."""
         self.records.append({})
 
     @property
     def count(self) -> int:
-        """How many draws were watched."""
+        """The number of draws that were watched."""
         return len(self.records)
 
     def chance(self, path: str, op: str) -> float | None:
-        """How often an op of the leaf at `path` fired, any where it is empty; None where it cannot be watched."""
+        """Returns how often an op of the leaf at `path` fired, any where it is empty; None if it cannot be watched."""
         if path not in {leaf.path for leaf, _ in self.hooks}:
             return None
         fired = [any(name[0] == path and op in ("", name[1]) for name in record) for record in self.records]
@@ -73,12 +73,12 @@ Ops = dict[str, tuple[float, ...]]  # op -> the numbers it drew
 
 
 def _hook(transform: Any) -> str:
-    """The method that is called when the transform fires: ours, albumentations', torchvision's; empty for others."""
+    """Returns the method that is called when the transform fires: ours, albumentations', torchvision's, or ""."""
     return next((name for name in _FIRED if hasattr(transform, name)), "")
 
 
 def _drawn(args: tuple[Any, ...], draw: Any) -> Ops:
-    """The ops of a draw of ours that fired."""
+    """Returns the ops of a draw of ours that fired."""
     if isinstance(draw, RandomDraw):  # one magnitude for all, on purpose: no numbers to compare
         return {op: () for op in draw.ops}
     if isinstance(draw, GeometryDraw):
@@ -91,12 +91,12 @@ def _drawn(args: tuple[Any, ...], draw: Any) -> Ops:
 
 
 def _applied(args: tuple[Any, ...], result: Any) -> Ops:
-    """An albumentations transform that fired, with its parameters."""
+    """Returns an albumentations transform that fired, with its parameters."""
     return {"": tuple(_flat(args[0]))}
 
 
 def _forwarded(args: tuple[Any, ...], result: Any) -> Ops:
-    """A torchvision transform, where it did not hand on what it got."""
+    """Returns a torchvision transform, where it did not hand on what it got."""
     handed_on = isinstance(result, tuple) and all(new is old for new, old in zip(result, args, strict=False))
     return {} if handed_on else {"": ()}
 
@@ -105,7 +105,7 @@ _FIRED = {"draw": _drawn, "apply_with_params": _applied, "forward": _forwarded}
 
 
 def _tied(leaf: Leaf, op: str, result: Any) -> str:
-    """What ties an op to others on purpose: one draw of several, the chance of all affine ones, a composition."""
+    """Returns what ties an op to others on purpose: a draw of several, the chance of affine ones, a composition."""
     if isinstance(result, RandomDraw):
         return leaf.path
     if isinstance(result, GeometryDraw) and op in _AFFINE and leaf.transform.chances.get("affine", 1.0) < 1:
@@ -114,7 +114,7 @@ def _tied(leaf: Leaf, op: str, result: Any) -> str:
 
 
 def _flat(value: Any) -> list[float]:
-    """The numbers in a value of parameters."""
+    """Returns the numbers in a value of parameters."""
     if isinstance(value, Mapping):
         return [number for item in value.values() for number in _flat(item)]
     if isinstance(value, list | tuple):
@@ -124,17 +124,17 @@ def _flat(value: Any) -> list[float]:
     return [float(value)] if isinstance(value, int | float | np.number) else []
 
 
-def correlation_line(watched: Watched) -> Line:
-    """The two ops that fire, or draw, most alike though nothing ties them."""
+def correlation_line(watched: DrawWatch) -> AuditLine:
+    """Returns the line of the two ops that fire, or draw, most alike though nothing ties them."""
     names, pair, worst = list(watched.groups), "", 0.0
     if len(names) < 2:
-        return Line.unmeasured("correlated ops", "fewer than two ops that can be watched fired")
+        return AuditLine.unmeasured("correlated ops", "fewer than two ops that can be watched fired")
     for a, b in itertools.combinations(names, 2):
         alike = _alike(watched, a, b)
         if alike > worst:
             pair, worst = f"{_shown(a)} and {_shown(b)}", alike
     shown = f"r = {worst:.2f}" + (f", {pair}" if worst > 0.5 else f" among {len(names)} ops")
-    return Line.below(
+    return AuditLine.judged(
         "correlated ops",
         worst,
         shown,
@@ -150,7 +150,7 @@ def _shown(name: Name) -> str:
     return f"{op} ({path})" if op else path
 
 
-def _alike(watched: Watched, a: Name, b: Name) -> float:
+def _alike(watched: DrawWatch, a: Name, b: Name) -> float:
     fired = np.array([[name in record for name in (a, b)] for record in watched.records], float)
     tied = watched.groups[a] == watched.groups[b]
     phi = 0.0 if tied else max(0.0, _correlation(fired[:, 0], fired[:, 1]))
@@ -169,8 +169,8 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def repeats_line(streams: Mapping[tuple[int, int], Sequence[str]]) -> Line:
-    """Whether one worker, or epoch, draws what another drew.
+def repeats_line(streams: Mapping[tuple[int, int], Sequence[str]]) -> AuditLine:
+    """Returns the line on whether one worker, or epoch, draws what another drew.
 
     The k-th draw of each is compared with the k-th of the others, all on the same picture, against how often draws
     that are not aligned agree: two flips have four outcomes, which come again by themselves.
@@ -189,7 +189,7 @@ def repeats_line(streams: Mapping[tuple[int, int], Sequence[str]]) -> Line:
         if surprise and agree > worst:
             worst, pair = agree, f"epoch {a[0]} worker {a[1]} = epoch {b[0]} worker {b[1]}"
     shown = f"{percent(worst)}: {pair}" if pair else f"none in {total} draws, {len(pool)} different"
-    return Line.below(
+    return AuditLine.judged(
         "repeated draws",
         100 * worst,
         shown,

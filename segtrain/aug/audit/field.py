@@ -1,12 +1,12 @@
-"""Where pixels come from, measured on the transform itself: coordinates pushed through it as an image."""
+"""Measures where pixels come from on the transform itself: coordinates are pushed through it as an image."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from segtrain.aug.audit.lines import Line, percent
-from segtrain.aug.audit.parts import Parts, Transform
+from segtrain.aug.audit.lines import AuditLine, percent
+from segtrain.aug.audit.parts import Transform, TransformParts
 from segtrain.aug.keys import Key
 
 CANARY = 0.75  # third channel of the coordinate image: where it changed, grey values did, not places
@@ -17,8 +17,8 @@ _ENOUGH = 64  # fields of a dataset: they depend on its sizes, not on its pictur
 STILL = 0.1  # px: cv2.remap rounds places to 1/32 px, so less is nothing
 
 
-class Field(NamedTuple):
-    """One draw's map from output to source pixel."""
+class SourceField(NamedTuple):
+    """Describes one draw's map from output to source pixel."""
 
     total: float  # RMS displacement, px, flips and all
     elastic: float  # RMS of what is left beside the best affine map, px
@@ -29,8 +29,8 @@ class Field(NamedTuple):
     short: int  # short side, px
 
 
-def measure(transform: Transform, shape: tuple[int, ...], key: Key, ignore_index: int) -> Field | None:
-    """The field of one draw; None where the transform changed most grey values, too."""
+def measure_field(transform: Transform, shape: tuple[int, ...], key: Key, ignore_index: int) -> SourceField | None:
+    """Returns the field of one draw; None where the transform changed most grey values, too."""
     height, width = shape[:2]
     scale = 2.0 ** np.ceil(np.log2(max(height, width)))
     image = np.empty((height, width, 3), np.float32)
@@ -45,12 +45,12 @@ def measure(transform: Transform, shape: tuple[int, ...], key: Key, ignore_index
     return _field(source, valid, (height, width), painted)
 
 
-def _field(source: np.ndarray, valid: np.ndarray, shape: tuple[int, int], painted: float) -> Field:
+def _field(source: np.ndarray, valid: np.ndarray, shape: tuple[int, int], painted: float) -> SourceField:
     inside, mirrored, fit = _inside(source, valid, shape)
     grid = np.array([[1, 0, 0], [0, 1, 0]])
     moved, residual = (_rms(_away(source, affine)[inside]) for affine in (grid, fit))
     folded, stretch = _strain(source, inside, fit[:, :2])
-    return Field(moved, residual, folded, stretch, painted, mirrored, min(shape))
+    return SourceField(moved, residual, folded, stretch, painted, mirrored, min(shape))
 
 
 def _rms(squares: np.ndarray) -> float:
@@ -58,20 +58,20 @@ def _rms(squares: np.ndarray) -> float:
 
 
 def _affine(fit: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The map (2, 3) at every pixel: x and y, each (h, w)."""
+    """Returns the map (2, 3) at every pixel: x and y, each (h, w)."""
     x, y = np.arange(shape[1], dtype=np.float32), np.arange(shape[0], dtype=np.float32)[:, None]
     a = fit.astype(np.float32)
     return a[0, 0] * x + (a[0, 1] * y + a[0, 2]), a[1, 0] * x + (a[1, 1] * y + a[1, 2])
 
 
 def _away(source: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Squared distance (h, w) of every pixel from the affine map."""
+    """Returns the squared distance (h, w) of every pixel from the affine map."""
     x, y = _affine(fit, source.shape[1:])
     return np.asarray((source[0] - x) ** 2 + (source[1] - y) ** 2)
 
 
 def _fitted(source: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """The affine map (2, 3) nearest to the field by least squares."""
+    """Returns the affine map (2, 3) nearest to the field by least squares."""
     at = np.flatnonzero(where)
     at = at[:: max(1, len(at) // _FIT_PIXELS)]
     y, x = np.divmod(at, where.shape[1])
@@ -80,7 +80,7 @@ def _fitted(source: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _inside(source: np.ndarray, valid: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, float, np.ndarray]:
-    """Pixels from inside the image, the share beyond it, and the affine map: a mirrored border folds without fault.
+    """Returns pixels inside the image, the share beyond, and the affine map: a mirrored border folds without fault.
 
     Ours mark what lies outside by the mask; other libraries mirror the mask, too, which only the outline tells. The
     middle of the result is the last to be mirrored.
@@ -98,7 +98,7 @@ def _inside(source: np.ndarray, valid: np.ndarray, shape: tuple[int, int]) -> tu
 
 
 def _middle(valid: np.ndarray) -> np.ndarray:
-    """The valid pixels of the middle half of each side, or all where they are few."""
+    """Returns the valid pixels of the middle half of each side, or all where they are few."""
     part = np.zeros_like(valid)
     centre = tuple(slice(length // 4, length - length // 4) for length in valid.shape)
     part[centre] = valid[centre]
@@ -106,7 +106,7 @@ def _middle(valid: np.ndarray) -> np.ndarray:
 
 
 def _strain(source: np.ndarray, valid: np.ndarray, affine: np.ndarray) -> tuple[float, float]:
-    """Share of folded pixels and RMS stretch, by central differences where all four neighbours are valid."""
+    """Returns the share of folded pixels and the RMS stretch, by central differences where all neighbours are valid."""
     centre = valid[1:-1, 1:-1] & valid[1:-1, 2:] & valid[1:-1, :-2] & valid[2:, 1:-1] & valid[:-2, 1:-1]
     if not centre.any():
         return np.nan, np.nan
@@ -117,19 +117,19 @@ def _strain(source: np.ndarray, valid: np.ndarray, affine: np.ndarray) -> tuple[
     return float((a * d <= b * c).mean()), _rms(((a - 1) ** 2 + b**2 + c**2 + (d - 1) ** 2) / 2)
 
 
-class Fields:
-    """The fields of many draws."""
+class FieldTally:
+    """Gathers the fields of many draws."""
 
     def __init__(self, ignore_index: int) -> None:
-        """Without any yet."""
-        self.ignore_index, self.found, self.refused = ignore_index, list[Field](), ""
+        """Starts without a draw."""
+        self.ignore_index, self.found, self.refused = ignore_index, list[SourceField](), ""
 
-    def add(self, parts: Parts, shape: tuple[int, ...], key: Key) -> None:
-        """Measure one draw; a transform that takes no float image is noted, not raised."""
+    def add(self, parts: TransformParts, shape: tuple[int, ...], key: Key) -> None:
+        """Measures one draw; a transform that takes no float image is noted, not raised."""
         if len(self.found) >= _ENOUGH:
             return
         try:
-            field = measure(parts.moving, shape, key, self.ignore_index)
+            field = measure_field(parts.moving, shape, key, self.ignore_index)
         except Exception as error:
             self.refused = f"not measured: it refuses a float32 image ({' '.join(str(error).split())[:80]})"
             return
@@ -138,10 +138,10 @@ class Fields:
         else:
             self.found.append(field)
 
-    def lines(self) -> list[Line]:
-        """Displacement, folding, scrambling, and labels from outside."""
+    def lines(self) -> list[AuditLine]:
+        """Returns the lines on displacement, folding, scrambling, and labels from outside."""
         if not self.found:
-            return [Line.unmeasured(name, self.refused) for name in ("displacement", "folding", "scrambling")]
+            return [AuditLine.unmeasured(name, self.refused) for name in ("displacement", "folding", "scrambling")]
         bent = [f for f in self.found if f.elastic > STILL]
         total, share = _mean([f.total for f in self.found]), len(bent) / len(self.found)
         px, relative = _mean([f.elastic for f in bent]), 100 * _mean([f.elastic / f.short for f in bent])
@@ -151,7 +151,7 @@ class Fields:
             _total_line(total, short),
             _elastic_line(px, relative, share),
             *_strain_lines(bent),
-            Line.below(
+            AuditLine.judged(
                 "label outside",
                 100 * painted,
                 percent(painted) + (f"; {percent(mirrored)} mirrored with the image" if mirrored > 0.001 else ""),
@@ -162,16 +162,16 @@ class Fields:
         ]
 
 
-def _strain_lines(bent: Sequence[Field]) -> list[Line]:
-    """Folding and scrambling of the fields that are bent."""
+def _strain_lines(bent: Sequence[SourceField]) -> list[AuditLine]:
+    """Returns the lines on folding and scrambling of the fields that are bent."""
     known = [f for f in bent if np.isfinite(f.folded)]
     if bent and not known:
         why = "not measured: no neighbours stay together inside the picture"
-        return [Line.unmeasured(name, why) for name in ("folding", "scrambling")]
+        return [AuditLine.unmeasured(name, why) for name in ("folding", "scrambling")]
     folded = 100 * float(np.mean([f.folded for f in known])) if known else 0.0
     stretch = max((f.stretch for f in known), default=0.0)
     return [
-        Line.below(
+        AuditLine.judged(
             "folding",
             folded,
             f"{folded:.2g} % of pixels",
@@ -179,7 +179,7 @@ def _strain_lines(bent: Sequence[Field]) -> list[Line]:
             fail=1,
             meaning="pixels where the picture is turned inside out (Jacobian determinant ≤ 0): no tissue does that",
         ),
-        Line.below(
+        AuditLine.judged(
             "scrambling",
             100 * stretch,
             f"{100 * stretch:.3g} % in the worst draw" if stretch < 10 else "over 1000 % in the worst draw",
@@ -192,18 +192,18 @@ def _strain_lines(bent: Sequence[Field]) -> list[Line]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Root mean square."""
+    """Returns the root mean square."""
     return _rms(np.square(values)) if values else 0.0
 
 
-def _total_line(total: float, short: float) -> Line:
+def _total_line(total: float, short: float) -> AuditLine:
     relative = 100 * total / short
     meaning = "RMS way of a pixel, flips and turns included"
-    return Line.below("displacement", total, f"{total:.1f} px = {relative:.1f} %", meaning=meaning)
+    return AuditLine.judged("displacement", total, f"{total:.1f} px = {relative:.1f} %", meaning=meaning)
 
 
-def _elastic_line(px: float, relative: float, share: float) -> Line:
-    return Line.below(
+def _elastic_line(px: float, relative: float, share: float) -> AuditLine:
+    return AuditLine.judged(
         "elastic",
         relative,
         f"{px:.1f} px = {relative:.1f} %, in {100 * share:.0f} % of draws",

@@ -1,22 +1,20 @@
-"""A line of an audit: what was measured, against which threshold, and what it means."""
+"""Says what an audit measured, against which threshold, and what it means."""
 
 from typing import Any, NamedTuple
 
-VERDICTS = ("unmeasured", "ok", "warn", "fail")
 
-
-class Line(NamedTuple):
-    """One measurement and its verdict."""
+class AuditLine(NamedTuple):
+    """Holds one measurement and its verdict."""
 
     check: str
     value: float | None  # None where it could not be measured
     shown: str
     threshold: str
-    verdict: str  # one of VERDICTS
+    verdict: str  # unmeasured, ok, warn or fail
     meaning: str
 
     @classmethod
-    def below(
+    def judged(
         cls,
         check: str,
         value: float,
@@ -24,48 +22,27 @@ class Line(NamedTuple):
         *,
         warn: float | None = None,
         fail: float | None = None,
+        least: bool = False,
         unit: str = " %",
         meaning: str,
-    ) -> "Line":
-        """A line that warns, or fails, above a threshold."""
-        bad = "fail" if fail is not None and value > fail else "warn" if warn is not None and value > warn else "ok"
+    ) -> "AuditLine":
+        """Returns a line that warns, or fails, above a threshold, or below it where the threshold is the least."""
         named = {"warn": warn, "fail": fail}
-        threshold = ", ".join(f"{k} > {v:g}{unit}" for k, v in named.items() if v is not None)
-        return cls(check, value, shown, threshold or "none", bad, meaning)
+        limits = {verdict: limit for verdict, limit in named.items() if limit is not None}
+        passed = [verdict for verdict, limit in limits.items() if (value < limit if least else value > limit)]
+        threshold = ", ".join(f"{verdict} {'<' if least else '>'} {v:g}{unit}" for verdict, v in limits.items())
+        return cls(check, value, shown, threshold or "none", passed[-1] if passed else "ok", meaning)
 
     @classmethod
-    def above(
-        cls,
-        check: str,
-        value: float,
-        shown: str,
-        *,
-        warn: float | None = None,
-        fail: float | None = None,
-        unit: str = " %",
-        meaning: str,
-    ) -> "Line":
-        """A line that warns, or fails, below a threshold."""
-        bad = "fail" if fail is not None and value < fail else "warn" if warn is not None and value < warn else "ok"
-        named = {"warn": warn, "fail": fail}
-        threshold = ", ".join(f"{k} < {v:g}{unit}" for k, v in named.items() if v is not None)
-        return cls(check, value, shown, threshold or "none", bad, meaning)
-
-    @classmethod
-    def unmeasured(cls, check: str, why: str) -> "Line":
-        """A line without a value, where nothing of the kind is there to measure."""
+    def unmeasured(cls, check: str, why: str) -> "AuditLine":
+        """Returns a line without a value, where nothing of the kind is there to measure."""
         return cls(check, None, "–", "none", "unmeasured", why)
 
     def to_json(self) -> dict[str, Any]:
-        """The line as a JSON-ready dict."""
+        """Returns the line as a JSON-ready dict."""
         return self._asdict()
 
 
 def percent(share: float) -> str:
-    """A share in 0..1 as a reader wants it."""
+    """Returns a share in 0..1 as a reader wants it."""
     return f"{100 * share:.3g} %"
-
-
-def worst(lines: list[Line]) -> str:
-    """The gravest verdict."""
-    return max((line.verdict for line in lines), key=VERDICTS.index, default="ok")

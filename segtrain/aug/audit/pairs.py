@@ -1,27 +1,27 @@
-"""Image against mask, labels in against labels out, grey values before and after."""
+"""Compares image with mask, labels in with labels out, grey values before with those after."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from segtrain.aug.audit.lines import Line, percent
-from segtrain.aug.audit.parts import Parts, with_painted_partners
+from segtrain.aug.audit.lines import AuditLine, percent
+from segtrain.aug.audit.parts import TransformParts, with_painted_partners
 from segtrain.aug.keys import Key
 
 INTERIOR = 5  # px, side of the window that must lie in one region: borders mix two labels
 SMOOTHING = 5  # px: noise of a transform that cannot be taken apart is averaged away
 
 
-class Pairing:
-    """Images painted from their masks: grey where a class is, dark elsewhere, and so they must come out."""
+class PairingTally:
+    """Follows images painted from their masks: grey where a class is, dark elsewhere, and so they must come out."""
 
     def __init__(self, ignore_index: int) -> None:
-        """Without any yet."""
+        """Starts without a draw."""
         self.ignore_index, self.wrong, self.pixels, self.draws = ignore_index, 0, 0, 0
 
-    def add(self, parts: Parts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
-        """One draw on an image painted from one class of the mask, each class in turn."""
+    def add(self, parts: TransformParts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
+        """Adds one draw on an image painted from one class of the mask, each class in turn."""
         labels = [label for label in np.unique(mask).tolist() if label != self.ignore_index]
         if len(labels) < 2:
             return  # a mask of one class follows anything
@@ -43,13 +43,13 @@ class Pairing:
         self.wrong += int((seen[inner] < level).sum() + (seen[outer] > level).sum())
         self.pixels += int(inner.sum() + outer.sum())
 
-    def line(self) -> Line:
-        """The share of pixels that show another class than their label."""
+    def line(self) -> AuditLine:
+        """Returns the line on the share of pixels that show another class than their label."""
         if not self.pixels:
             why = "it leaves no region of one class" if self.draws else "no sampled mask holds two classes"
-            return Line.unmeasured("pairing", f"not measured: {why}")
+            return AuditLine.unmeasured("pairing", f"not measured: {why}")
         share = self.wrong / self.pixels
-        return Line.below(
+        return AuditLine.judged(
             "pairing",
             100 * share,
             f"{percent(share)} of pixels wrong",
@@ -61,7 +61,7 @@ class Pairing:
 
 
 def _between(seen: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> float:
-    """The grey level between both regions; between the extremes where one is missing or they overlap."""
+    """Returns the grey level between both regions; between the extremes where one is missing or they overlap."""
     if inner.any() and outer.any():
         high, low = float(np.median(seen[inner])), float(np.median(seen[outer]))
         if high - low > 0.2 * float(np.ptp(seen)):
@@ -69,11 +69,11 @@ def _between(seen: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> float:
     return (float(seen.max()) + float(seen.min())) / 2
 
 
-class Labels:
-    """Counts of labels before and after."""
+class LabelTally:
+    """Compares the numbers of labels before and after."""
 
     def __init__(self, classes: Sequence[str], ignore_index: int, mixed: bool) -> None:
-        """Without any yet; `mixed` samples may hold every class."""
+        """Starts without a draw; `mixed` samples may hold every class."""
         self.mixed, self.classes, self.ignore_index = mixed, classes, ignore_index
         self.before, self.after, self.present, self.gone, self.cut = (np.zeros(len(classes)) for _ in range(5))
         self.invented: set[int] = set()
@@ -81,7 +81,7 @@ class Labels:
         self.ignored = list[float]()
 
     def add(self, mask: np.ndarray, outs: Sequence[np.ndarray], crops: Sequence[np.ndarray]) -> None:
-        """What became of a mask in some draws, and what the crop alone had left of it in each."""
+        """Adds what became of a mask in some draws, and what the crop alone had left of it in each."""
         before = _counts(mask)
         for out, crop in zip(outs, crops, strict=True):
             self._add(mask, before, out, before if crop is mask else _counts(crop), crop.size)
@@ -102,12 +102,12 @@ class Labels:
         self.cut += present & (cropped[:n] == 0)
         self.ignored.append(max(0.0, after[self.ignore_index] / out.size - before[self.ignore_index] / mask.size))
 
-    def lines(self) -> list[Line]:
-        """Labels invented, what is left of each class, how much is ignored."""
+    def lines(self) -> list[AuditLine]:
+        """Returns the lines on labels invented, what is left of each class, how much is ignored."""
         share = self.bad / max(1, self.draws)
         names = ", ".join(map(str, sorted(self.invented)[:5])) or "none"
         filled = float(np.mean(self.ignored)) if self.ignored else 0.0
-        invented = Line.below(
+        invented = AuditLine.judged(
             "labels invented",
             100 * share,
             f"{names}; in {percent(share)} of draws",
@@ -115,7 +115,7 @@ class Labels:
             meaning="labels in a mask that were not in it before: interpolated, or painted outside; nearest and "
             "ignore_index only",
         )
-        ignored = Line.below(
+        ignored = AuditLine.judged(
             "ignored",
             100 * filled,
             f"{percent(filled)}, at most {percent(max(self.ignored, default=0.0))}",
@@ -125,18 +125,18 @@ class Labels:
         )
         return [invented, *self._classes(), ignored]
 
-    def _classes(self) -> list[Line]:
+    def _classes(self) -> list[AuditLine]:
         found = []
         for i, name in enumerate(self.classes):
             if not self.present[i]:
-                found.append(Line.unmeasured(f"class {name}", "not measured: in no sampled mask"))
+                found.append(AuditLine.unmeasured(f"class {name}", "not measured: in no sampled mask"))
                 continue
             kept, cut = self.after[i] / max(self.before[i], 1e-12), self.cut[i] / self.present[i]
             gone = max(0.0, self.gone[i] / self.present[i] - cut)
             meaning = "share of its area kept; samples that held the class and lost it whole, beyond those of the crop"
             shown = f"{100 * kept:.0f} % kept, gone in {percent(gone)}"
             shown += f", {percent(cut)} by the crop" if cut else ""
-            line = Line.below(f"class {name}", 100 * gone, shown, warn=5, fail=50, meaning=meaning)
+            line = AuditLine.judged(f"class {name}", 100 * gone, shown, warn=5, fail=50, meaning=meaning)
             low = "fail" if kept < 0.1 else "warn" if kept < 0.5 else "ok"
             verdict = max(line.verdict, low, key=("ok", "warn", "fail").index)
             thresholds = "warn kept < 50 %, gone > 5 %; fail kept < 10 %, gone > 50 %"
@@ -149,29 +149,29 @@ def _counts(mask: np.ndarray) -> np.ndarray:
     return np.bincount(flat if flat.dtype.kind in "ui" else flat.astype(np.int64), minlength=256)
 
 
-class Intensity:
-    """Change of grey values by what leaves pixels in place."""
+class IntensityTally:
+    """Measures the change of grey values by what leaves pixels in place."""
 
     def __init__(self) -> None:
-        """Without any yet."""
+        """Starts without a draw."""
         self.changes = list[float]()
         self.apart = True
 
-    def add(self, parts: Parts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
-        """One draw."""
+    def add(self, parts: TransformParts, image: np.ndarray, mask: np.ndarray, key: Key) -> None:
+        """Adds one draw."""
         if parts.colouring is None:
             self.apart = False
             return
-        self.changes.append(change(image, parts.colouring(image.copy(), mask, key)[0]))
+        self.changes.append(mean_change(image, parts.colouring(image.copy(), mask, key)[0]))
 
-    def line(self) -> Line:
-        """Mean absolute change, of the full range."""
+    def line(self) -> AuditLine:
+        """Returns the line on the mean absolute change, of the full range."""
         if not self.apart:
-            return Line.unmeasured(
+            return AuditLine.unmeasured(
                 "intensity", "not measured: places and grey values cannot be told apart from outside"
             )
         mean, most = (float(f(self.changes)) if self.changes else 0.0 for f in (np.mean, np.max))
-        return Line.below(
+        return AuditLine.judged(
             "intensity",
             100 * mean,
             f"{percent(mean)}, at most {percent(most)}",
@@ -181,8 +181,8 @@ class Intensity:
         )
 
 
-def change(image: np.ndarray, new: np.ndarray) -> float:
-    """Mean absolute change, share of the full range: of uint8 255, else what the image spans; 1 for another size."""
+def mean_change(image: np.ndarray, new: np.ndarray) -> float:
+    """Returns the mean absolute change, of 255 for uint8, else of what the image spans; 1 for another size."""
     if image.shape != new.shape:
         return 1.0
     full = 255.0 if image.dtype == np.uint8 else float(np.ptp(image)) or 1.0

@@ -58,8 +58,8 @@ class Folder:
             masks: the same of masks.
             regions: the same of pictures of the field of view: where one is black, labels become `ignore_index`;
                 None: everything counts.
-            lists: train, val or test -> text file below root that names its samples, see `Listed`; samples in none are
-                left out. None: all are taken.
+            lists: train, val or test -> text file below root that names its samples, see `SplitLists`; samples in none
+                are left out. None: all are taken.
             prefix: beginning of the paths in lists that is dropped, to make them paths from root.
             channels: 1 or 3, to which grey is repeated and colour turned grey; None takes those of the first
                 image and refuses others.
@@ -135,7 +135,7 @@ def _pairs(
     root: Path, sides: Sequence[FileSides], lists: Mapping[str, str] | None, prefix: str, orphans: str | None
 ) -> list[Pair]:
     if lists is not None:
-        return sorted(Listed(root, sides, prefix).pairs(lists))
+        return sorted(SplitLists(root, sides, prefix).pairs(lists))
     if prefix:
         raise UserError(
             f"dataset.prefix is '{prefix}', but there is no list whose paths it could begin; expected dataset.lists "
@@ -186,7 +186,7 @@ def _check_channels(pairs: Sequence[Pair], headers: Sequence[Header]) -> None:
         )
 
 
-class Listed:
+class SplitLists:
     """Finds what the lines of split lists name among the files of a dataset.
 
     A line is an id, the path of an image from root, its name behind the folder that `{id}` begins in, or the paths of

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,11 @@ def test_a_sound_policy_passes_with_a_report(segtrain: CommandLine) -> None:
         assert checks[name]["verdict"] == "ok", checks[name]
         assert checks[name]["threshold"] and checks[name]["meaning"]
     assert str(file.parent.relative_to(segtrain.folder)) in segtrain.out
+
+
+def test_torch_and_albumentations_are_left_until_the_data_are_being_read() -> None:
+    code = "import sys, segtrain.app.check.check\nprint(sorted({'torch', 'albumentations'} & {*sys.modules}))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 def test_a_failing_policy_ends_with_status_1(segtrain: CommandLine) -> None:

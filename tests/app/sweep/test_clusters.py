@@ -1,6 +1,7 @@
 """Jobs on another engine than ours: the run folders' rules hold there too."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from segtrain.app.sweep import clusters, job
-from segtrain.app.sweep.clusters import ran
+from segtrain.app.sweep.clusters import run_elsewhere
 from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine
@@ -78,7 +79,7 @@ def test_a_dead_job_takes_none_of_those_that_finished_with_it(tmp_path: Path) ->
             raise RuntimeError("one died")
 
     tasks = [job.Task(DictConfig({}), str(tmp_path / name), (), (f"aug={name}",)) for name in ("done", "dead")]
-    outcomes = ran(Engine(), tasks)
+    outcomes = run_elsewhere(Engine(), tasks)
     assert [outcomes[task.folder].answer.state for task in tasks] == ["finished", "failed"]
     assert "one died" in outcomes[tasks[1].folder].answer.message
 
@@ -105,9 +106,13 @@ def test_what_ends_is_told_while_the_others_run(
             return [JobReturn(status=s) for s in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED)]
 
     names = ("good", "bad", "slow")
-    ran(Engine(), [job.Task(DictConfig({}), str(tmp_path / name), (), (f"aug={name}",)) for name in names])
+    run_elsewhere(Engine(), [job.Task(DictConfig({}), str(tmp_path / name), (), (f"aug={name}",)) for name in names])
     assert "aug=good: finished, test/dice 0.5000" in seen and "aug=bad: failed" in seen and "no such thing" in seen
     assert "slow" not in seen and "[3/3] aug=slow: finished" in capsys.readouterr().out
+
+
+def test_a_job_that_an_earlier_version_pickled_finds_its_work() -> None:
+    assert pickle.loads(b"csegtrain.app.elsewhere\nwork\n.") is clusters.work
 
 
 def test_a_missing_plugin_is_named_with_its_extra() -> None:

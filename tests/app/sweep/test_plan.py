@@ -19,8 +19,8 @@ def transforms(job: list[str]) -> list[str]:
 
 
 def planned(*overrides: str, arms: list[dict[str, object]] | None = None) -> list[str]:
-    axes = plan.axes_of(OverridesParser.create().parse_overrides(list(overrides)))
-    jobs = plan.jobs(axes, arms or [], transforms)
+    axes = plan.read_axes(OverridesParser.create().parse_overrides(list(overrides)))
+    jobs = plan.plan_jobs(axes, arms or [], transforms)
     return [" ".join(job) for job in jobs]
 
 
@@ -75,4 +75,4 @@ def test_an_axis_without_values_is_refused(typed: str) -> None:
     except OverrideParseException:  # Hydra knows the empty choice
         return
     with pytest.raises(UserError, match="has no values"):
-        plan.axes_of(parsed)
+        plan.read_axes(parsed)

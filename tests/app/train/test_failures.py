@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from segtrain.app.train.failures import explained
+from segtrain.app.train.failures import explain_failures
 from segtrain.aug import Policy
 from segtrain.config.objects import conf_dir
 from segtrain.data.datamodule import DataModule
@@ -59,7 +59,7 @@ def loads(folder, said):
     """In a process of its own: when a child of it ends torch raises, wherever it is, as long as it has the loader."""
     parts = made_parts(folder)
     try:
-        with explained(parts, Stops()):
+        with explain_failures(parts, Stops()):
             list(parts.data.train_dataloader())
     except UserError as error:
         said.send(str(error))
@@ -90,13 +90,13 @@ def test_a_loader_process_that_dies_names_its_sample(tmp_path):
     ],
 )
 def test_memory_that_is_too_small_says_what_to_lower(error, message, parts):
-    with pytest.raises(UserError, match=message), explained(parts, Stops()):
+    with pytest.raises(UserError, match=message), explain_failures(parts, Stops()):
         raise error
 
 
 def test_other_errors_stay_what_they_are(parts):
     for error in (ValueError("x"), UserError("y")):
-        with pytest.raises(type(error)) as raised, explained(parts, Stops()):
+        with pytest.raises(type(error)) as raised, explain_failures(parts, Stops()):
             raise error
         assert raised.value is error
 
@@ -104,7 +104,7 @@ def test_other_errors_stay_what_they_are(parts):
 def test_what_breaks_after_a_signal_is_the_stop(parts):
     stops = Stops()
     stops.asked = signal.SIGTERM
-    with pytest.raises(Stopped) as raised, explained(parts, stops):
+    with pytest.raises(Stopped) as raised, explain_failures(parts, stops):
         raise RuntimeError("DataLoader worker (pid(s) 3) exited unexpectedly")
     assert raised.value.status == 143
 
@@ -123,7 +123,7 @@ def test_a_batch_of_one_trains_or_is_told_by_its_key(name, parts, composed):
     network = build_network(parts.config, 1, 2).train()
     told = ""
     try:
-        with explained(parts, Stops()):
+        with explain_failures(parts, Stops()):
             network(torch.rand(1, 1, 64, 64)).mean().backward()
     except UserError as error:
         told = str(error)

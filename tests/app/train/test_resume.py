@@ -16,10 +16,10 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from segtrain.app.train.recorder import Every, Recorder
+from segtrain.app.train.recorder import CheckpointTimer, Recorder
 from segtrain.config.objects import build, conf_dir
 from segtrain.interrupts import Stopped
-from segtrain.model.module import Segmentation
+from segtrain.model.metrics import Evaluation
 from segtrain.parts.feeding import Feeding
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -356,8 +356,8 @@ def test_settings_that_are_allowed_to_change_do(trained: Path, segtrain: Command
 def test_a_run_that_stopped_early_says_what_would_let_it_go_on(
     segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = Segmentation.evaluation
-    monkeypatch.setattr(Segmentation, "evaluation", lambda self: {**scores(self), "dice": 0.5})  # never a better one
+    scores = Evaluation.scores
+    monkeypatch.setattr(Evaluation, "scores", lambda self: {**scores(self), "dice": 0.5})  # never a better one
     assert segtrain(*SHORT[:-1], "early_stopping=1", "trainer.max_epochs=4", "name=a") == 0, segtrain.err
     run = run_in(segtrain.folder, "a")
     before = left(run)
@@ -457,11 +457,11 @@ def test_a_second_process_is_kept_out_while_the_first_lives(tmp_path: Path) -> N
 
 
 def test_every_is_steps_or_minutes_or_never(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [step for step in range(1, 8) if Every(3).due(step)] == [3, 6]
-    assert not Every(None).due(1)
+    assert [step for step in range(1, 8) if CheckpointTimer(3).due(step)] == [3, 6]
+    assert not CheckpointTimer(None).due(1)
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    every = Every("0.5min")
+    every = CheckpointTimer("0.5min")
     assert not every.due(1)
     now[0] = 30.0
     assert every.due(1)

@@ -62,3 +62,16 @@ def test_colours_differ_and_background_is_black():
     assert palette[-1] == (0, 0, 0)
     assert len(set(palette)) == 41
     assert np.array(palette).min() >= 0 and np.array(palette).max() <= 255
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"datasets.contract.{name}" for name in ("RGB", "IGNORE_INDEX", "Sample", "SegmentationDataset", "colours")),
+        *("datasets.folder.Folder", "datasets.csv_manifest.Csv", "datasets.streamed.Streamed", "split.given.Given"),
+        *("split.blocks.Blocks", "split.folds.Folds", "split.ratios.Ratios", "split.stratified.Stratified"),
+    ],
+)
+def test_what_users_import_and_pickle_stays_where_it_is(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    assert hasattr(importlib.import_module(f"segtrain.data.{module}"), name)

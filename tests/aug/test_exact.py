@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrain.aug import CutMix, Geometry, Partners, Photometry, Policy, RandAugment
-from segtrain.aug.exact import start
+from segtrain.aug.exact import window_start
 from segtrain.aug.keys import stream
-from segtrain.aug.warp import fill_in, nodes
+from segtrain.aug.warp import fill_in, map_nodes
 from segtrain.errors import UserError
 
 EVERYTHING = dict(hflip=0.5, vflip=0.5, turn=0.5, rotate=40, scale=0.7, shear=10, translate=15, elastic=3)
@@ -31,8 +31,8 @@ def dots(shape: tuple[int, int] = (120, 150)) -> tuple[np.ndarray, np.ndarray]:
 def test_a_window_lies_inside_and_holds_its_target_and_a_larger_one_the_whole(
     u: float, length: int, side: int, at: float
 ) -> None:
-    free, pixel = start(u, length, side, None), int(at * length)
-    aimed = start(u, length, side, pixel)
+    free, pixel = window_start(u, length, side, None), int(at * length)
+    aimed = window_start(u, length, side, pixel)
     for first in (free, aimed):
         assert min(0, length - side) <= first <= max(0, length - side)
     assert aimed <= pixel < aimed + side
@@ -40,7 +40,7 @@ def test_a_window_lies_inside_and_holds_its_target_and_a_larger_one_the_whole(
         assert free == int(u * (length - side + 1))
     else:
         assert free == aimed == -int(u * (side - length + 1))
-        assert start(u, length, side, None, drawn_margin=False) == 0  # as in runs of earlier versions
+        assert window_start(u, length, side, None, drawn_margin=False) == 0  # as in runs of earlier versions
 
 
 @pytest.mark.parametrize("transforms", [[], [Geometry(**EXACT)], [Photometry(contrast=0.2)]], ids=len)
@@ -63,7 +63,7 @@ def test_it_is_a_chance() -> None:
 @given(seed=st.integers(0, 2**40), shape=st.sampled_from([(128, 128), (90, 200), (150, 64)]))
 def test_a_source_pixel_is_found_where_it_lands(seed: int, shape: tuple[int, int]) -> None:
     draw = Geometry(**EVERYTHING).draw(stream((seed,), "g"), shape)
-    at = nodes(draw.matrix(), draw.lattice, 3**0.5 * draw.length, draw.size, (0, 0, *draw.size), draw.length)
+    at = map_nodes(draw.matrix(), draw.lattice, 3**0.5 * draw.length, draw.size, (0, 0, *draw.size), draw.length)
     x, y = fill_in(at, (0, 0))
     for point in np.random.default_rng(seed).integers(0, shape, (4, 2)).tolist():
         row, column = (round(v) for v in draw.lands(point))

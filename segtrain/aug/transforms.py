@@ -1,8 +1,8 @@
-"""The transforms that a policy lists: what they are called, which may be listed, and what they do to masks."""
+"""Says what a policy's transforms are called, which may be listed, and what they do to masks."""
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import albumentations as A
@@ -18,8 +18,8 @@ RESIZING = (
 )
 
 
-def names_of(transforms: Sequence[Any]) -> list[str]:
-    """The stream of each transform: its class, and how often the class came before."""
+def stream_names(transforms: Sequence[Any]) -> list[str]:
+    """Returns the stream of each transform: its class, and how often the class came before."""
     seen: Counter[str] = Counter()
     names = []
     for transform in transforms:
@@ -30,7 +30,7 @@ def names_of(transforms: Sequence[Any]) -> list[str]:
 
 
 def require_transform(transform: Any) -> None:
-    """Raise UserError for what is no transform."""
+    """Raises UserError for what is no transform."""
     ours = all(hasattr(transform, name) for name in ("p", "draw", "act"))
     if not ours and not isinstance(transform, A.BasicTransform | A.BaseCompose):
         raise UserError(
@@ -40,7 +40,7 @@ def require_transform(transform: Any) -> None:
 
 
 def tie_mask(transform: Any, ignore_index: int) -> None:
-    """Make a transform, and those inside it, keep the mask beside the image, and ignore_index where it has no label.
+    """Makes a transform, and those inside it, keep the mask beside the image, and ignore_index where it has no label.
 
     Raises:
         UserError: a mask that is not resampled by nearest neighbour, or filled with a label.
@@ -54,7 +54,7 @@ def tie_mask(transform: Any, ignore_index: int) -> None:
         return
     kind = type(transform).__name__
     if isinstance(transform, RESIZING):
-        transform._key2func["mask"] = functools.partial(resized, transform, ignore_index)
+        transform._key2func["mask"] = functools.partial(resize_labels, transform, ignore_index)
     if getattr(transform, "mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
         raise UserError(f"{kind}: mask_interpolation must be 0 (nearest): any other invents labels")
     fill = getattr(transform, "fill_mask", None)
@@ -68,7 +68,7 @@ def tie_mask(transform: Any, ignore_index: int) -> None:
     transform.fill_mask = float(ignore_index)
 
 
-def resized(transform: Any, ignore_index: int, mask: np.ndarray, **params: Any) -> np.ndarray:
+def resize_labels(transform: Any, ignore_index: int, mask: np.ndarray, **params: Any) -> np.ndarray:
     """Returns the mask of a transform that resizes: the label that has most of what each pixel reads.
 
     Each label's own picture, 1 where it is, goes the image's way, by whatever interpolation; so labels and image stay
@@ -78,3 +78,17 @@ def resized(transform: Any, ignore_index: int, mask: np.ndarray, **params: Any) 
     shares = np.stack([transform.apply((mask == label).astype(np.float32), **params) for label in found])
     inside = np.abs(shares.sum(0) - 1) < 0.5
     return np.where(inside, found[shares.argmax(0)], ignore_index).astype(mask.dtype)
+
+
+def require_chances(owner: str, chances: Mapping[str, float], names: tuple[str, ...], **others: float) -> None:
+    """Raises UserError for a chance outside 0..1 or of an op that does not exist."""
+    for name, chance in {**chances, **others}.items():
+        if name not in names and name not in others:
+            raise UserError(f"{owner}.chances names the op {name!r}; expected some of {', '.join(names)}")
+        if not 0 <= chance <= 1:
+            raise UserError(f"{owner}: the chance of {name} must be in 0..1; got {chance}")
+
+
+def as_json(draw: Any) -> dict[str, Any]:
+    """Returns a draw as a JSON-ready dict; `from_json` of its class gives it back bit for bit."""
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in draw._asdict().items()}
