@@ -32,7 +32,7 @@ HERE = _here_last()
 def load(run: Any, **options: Any) -> Any:
     """A `segtrain.parts.predictor.Predictor` of a run, several, or an exported file: `load("RUN").predict(image)`.
 
-    See `segtrain.parts.predictor.load`; imported here, so that `import segtrain` stays fast. The environment of the
-    process stays as it is: how OpenMP's threads wait (`segtrain.openmp`) only commands decide.
+    See `segtrain.parts.predictor.load_predictor`; imported here, so that `import segtrain` stays fast. The environment
+    of the process stays as it is: how OpenMP's threads wait (`segtrain.openmp`) only commands decide.
     """
-    return importlib.import_module("segtrain.parts.predictor").load(run, **options)
+    return importlib.import_module("segtrain.parts.predictor").load_predictor(run, **options)

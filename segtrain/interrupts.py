@@ -1,4 +1,4 @@
-"""Being asked to stop: the first signal lets a step be finished and kept, the second one ends at once."""
+"""Answers signals to stop: the first lets a step be finished and kept, the second one ends at once."""
 
 import contextlib
 import os
@@ -18,16 +18,16 @@ TWICE = 1.0  # seconds within which a second signal is the first one again: `tim
 
 
 class Stopped(BaseException):
-    """The process was asked to stop; `status` is its exit status, 130 for Ctrl-C and 143 for the others."""
+    """Says that the process was asked to stop; `status` is its exit status, 130 for Ctrl-C and 143 for the others."""
 
     def __init__(self, number: int) -> None:
-        """Stopped by the signal of that number."""
+        """Takes the number of the signal."""
         super().__init__(signal.Signals(number).name)
         self.status = 130 if number == signal.SIGINT else 143
 
 
 class Stops:
-    """While entered, SIGINT, SIGTERM, SIGHUP and a scheduler's warning raise Stopped: at once, or by `check`.
+    """Lets SIGINT, SIGTERM, SIGHUP and a scheduler's warning raise Stopped while entered: at once, or by `check`.
 
     SIGHUP comes when the terminal is closed; where it is ignored, as under nohup, it stays so.
     Warnings are SIGUSR1 under Slurm, and SIGUSR1 or SIGUSR2 where an engine such as submitit waits for it: that is told
@@ -36,7 +36,7 @@ class Stops:
     """
 
     def __init__(self) -> None:
-        """Not asked yet."""
+        """Begins unasked."""
         self.asked: int | None = None
         self._asked_at = 0.0
         self._deferring = False
@@ -62,7 +62,7 @@ class Stops:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """In the block a signal waits for `check`."""
+        """Lets a signal wait, in the block, for `check`."""
         self._deferring = True
         try:
             yield
@@ -92,7 +92,7 @@ class Stops:
 
 
 def leave_to_parent() -> None:
-    """For a loader process: what reaches the whole group, Ctrl-C or a closed terminal, is the parent's to answer.
+    """Leaves what reaches the whole group, Ctrl-C or a closed terminal, to the parent of a loader process.
 
     SIGTERM ends it.
     """

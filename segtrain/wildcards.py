@@ -1,4 +1,4 @@
-"""Paths by a pattern that a user typed: what is there by that very name is meant, and only the rest is a pattern."""
+"""Finds paths by a pattern that a user typed: what is there by that very name is meant, the rest is a pattern."""
 
 import glob
 import os
@@ -23,7 +23,7 @@ def literal_part(text: str) -> Path:
     return found
 
 
-def fitting(text: str) -> list[Path]:
+def find_paths(text: str) -> list[Path]:
     """Returns the paths that fit, in order; ** is any number of folders.
 
     The beginning that is there by that very name is taken as it stands, so that `outputs/exp [1]/*` means the folder
@@ -34,20 +34,20 @@ def fitting(text: str) -> list[Path]:
     if not rest:
         return [beginning] if beginning.exists() else []
     for tried in (rest, rest.replace("[", "[[]")):
-        if fits := _fitting([beginning], Path(tried).parts):
+        if fits := _fits([beginning], Path(tried).parts):
             return sorted(fits)
     return []
 
 
-def _fitting(folders: Iterable[Path], parts: Sequence[str]) -> set[Path]:
-    """What fits the parts of a pattern below the folders; links are followed, and never without end."""
+def _fits(folders: Iterable[Path], parts: Sequence[str]) -> set[Path]:
+    """Returns what fits the parts of a pattern below the folders; links are followed, and never without end."""
     if "**" not in parts:
         patterns = [os.path.join(glob.escape(str(folder)), *parts) for folder in folders]
         return {Path(path) for pattern in patterns for path in glob.glob(pattern)}
     first = parts.index("**")
-    begun = _fitting(folders, parts[:first]) if first else set(folders)
+    begun = _fits(folders, parts[:first]) if first else set(folders)
     walked = [found for folder in begun if folder.is_dir() for found in walk_folders(folder)]
     below = [folder for folder, _ in walked]
     if parts[first + 1 :]:
-        return _fitting(below, parts[first + 1 :])
+        return _fits(below, parts[first + 1 :])
     return {*below, *(folder / name for folder, names in walked for name in names)}

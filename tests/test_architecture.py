@@ -105,11 +105,12 @@ EXCEPTIONS = {  # module -> calls, as they stand there, and why
         "self.logger.save": "of Lightning's logger; its folder is looked at when it is opened"
     },
     "segtrain.app.predict.predict": {"self.reader.open": "a method of ours, which asks"},
-    "segtrain.app.serve.upload_reader": {"self._images.open": "a method of ours, which asks"},
+    "segtrain.app.serve.prediction_view": {"self._images.open": "a method of ours, which asks"},
     "segtrain.data.files.large_tiff": {"np.fromfile": "of a file that the constructor asks for"},
-    "segtrain.app.predict.output_files": {"tifffile.imwrite": "of the name that `part` has cleared"},
-    "segtrain.app.export.write_onnx": {"translated.save": "of the name that `part` has cleared"},
+    "segtrain.app.predict.output_folder": {"tifffile.imwrite": "of the name that `part` has cleared"},
+    "segtrain.app.export.card": {"TEMPLATE.read_text": "ours, in the package"},
     "segtrain.app.export.formats": {
+        "translated.save": "of the name that `part` has cleared",
         "torch.export.load": "of an open file",
         "torch.export.save": "into memory",
         "safetensors.torch.save": "into memory",

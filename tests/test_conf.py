@@ -9,9 +9,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segtrain.app.sweep.sweep import plan_sweep
 from segtrain.config.objects import build, conf_dir, plain
-from segtrain.parts.data import build_dataset, build_policy
+from segtrain.parts.data import build_dataset
 from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.network import build_network
+from segtrain.parts.policy import build_policy
 
 GROUPS = sorted(p for p in conf_dir().iterdir() if p.is_dir() and p.name != "hydra")
 CHOICES = [(group.name, path.stem) for group in GROUPS for path in sorted(group.glob("*.yaml"))]

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.objects import conf_dir
 from segtrain.data.datasets.shapes import Shapes
-from segtrain.parts.data import build_policy
+from segtrain.parts.policy import build_policy
 
 PAGE = (Path(__file__).parent.parent / "docs" / "augmentation.md").read_text(encoding="utf-8")
 LOOP = (Path(__file__).parent.parent / "docs" / "own_loop.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from segtrain.aug import Partners, Policy
 from segtrain.aug.transforms import RESIZING
 from segtrain.config.objects import build
 from segtrain.data.datasets import BrainScanners, Sample
-from segtrain.parts.data import build_policy
+from segtrain.parts.policy import build_policy
 from tests.registered_data import WRITTEN, nilearn
 from tests.registration import Array, offset, scene
 

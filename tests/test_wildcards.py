@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from segtrain.runs.find_runs import runs_of
 
 from segtrain.data.files.input_files import find_inputs
-from segtrain.runs.find_run import runs_of
-from segtrain.wildcards import fitting, is_pattern
+from segtrain.wildcards import find_paths, is_pattern
 from tests.conftest import CommandLine
 
 NAMES = st.text("a1[]!*?-, =#é", min_size=1, max_size=8).filter(
@@ -30,8 +30,8 @@ def test_what_is_there_is_taken_as_it_stands(
 ) -> None:
     root = tmp_path_factory.mktemp("root")
     there = sorted(touched(root / folder / name) for name in files)
-    assert fitting(f"{root}/{folder}/*") == there
-    assert all(fitting(str(path)) == [path] and not is_pattern(str(path)) for path in there)
+    assert find_paths(f"{root}/{folder}/*") == there
+    assert all(find_paths(str(path)) == [path] and not is_pattern(str(path)) for path in there)
 
 
 @SAME
@@ -49,9 +49,9 @@ def test_runs_of_any_name(name: str, tmp_path_factory: pytest.TempPathFactory) -
 def test_what_is_not_there_is_a_pattern(tmp_path: Path) -> None:
     for name in ("a1", "a2", "b1", "exp [1]"):
         touched(tmp_path / name / "x.png")
-    assert [path.name for path in fitting(f"{tmp_path}/[ab]1")] == ["a1", "b1"]
-    assert [path.parent.name for path in fitting(f"{tmp_path}/**/x.png")] == ["a1", "a2", "b1", "exp [1]"]
-    assert fitting(f"{tmp_path}/*/../exp [1]/x.png") and fitting(f"{tmp_path}/c*") == []
+    assert [path.name for path in find_paths(f"{tmp_path}/[ab]1")] == ["a1", "b1"]
+    assert [path.parent.name for path in find_paths(f"{tmp_path}/**/x.png")] == ["a1", "a2", "b1", "exp [1]"]
+    assert find_paths(f"{tmp_path}/*/../exp [1]/x.png") and find_paths(f"{tmp_path}/c*") == []
     assert {item.name for item in find_inputs(f"{tmp_path}/exp [1]/*.png", tmp_path / "out")} == {"x"}
 
 

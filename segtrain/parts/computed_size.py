@@ -1,4 +1,4 @@
-"""How much is computed of an image, and what that takes at once: asked of its size, before anything is decoded."""
+"""Decides by an image's size, before anything is decoded, whether its prediction takes too much at once."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def goes_at_once(size: Size, whole: int, least: Size = NO_SIZE) -> bool:
 
 
 class Computable:
-    """Which images a network may be asked about."""
+    """Tells which images a network may be asked about."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Computable:
         most_gigabytes: float,
         is_in_one: bool,
     ) -> None:
-        """Keep the figures.
+        """Keeps the figures.
 
         Args:
             channels, classes: of the network.
@@ -47,13 +47,8 @@ class Computable:
                 take beside them, its windows bound.
             is_in_one: whether the answer is one piece; else it is written band by band.
         """
-        self._channels, self._classes, self._windows, self._whole, self._least = (
-            channels,
-            classes,
-            windows,
-            whole,
-            least,
-        )
+        self._channels, self._classes = channels, classes
+        self._windows, self._whole, self._least = windows, whole, least
         self._most_pixels, self._most_bytes, self._is_in_one = most_pixels, int(most_gigabytes * GIGA), is_in_one
 
     def grown(self, size: Size) -> int:

@@ -1,13 +1,10 @@
-"""From config nodes to dataset, split and policy, without torch: what every verb that looks at data needs."""
-
-from __future__ import annotations  # albumentations is imported where a policy is built: it takes seconds
+"""Builds dataset and split from a config, without torch: what every verb that looks at data needs."""
 
 import difflib
-import importlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,13 +19,8 @@ from segtrain.data.split.parts import given_parts, group_expression
 from segtrain.data.survey import Skipping, leave_out_bad, open_with_bad
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
-from segtrain.parts.training_crop import crop_size, grows_to_crop
 from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
-
-if TYPE_CHECKING:
-    from segtrain.aug import Partners, Policy, ScheduledPolicy
-    from segtrain.aug.ablation import Node
 
 
 def named_model(config: DictConfig) -> str:
@@ -204,65 +196,6 @@ def build_splitter(config: DictConfig) -> Any:
             "first line is `# @package dataset.split`; add that line"
         )
     return build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
-
-
-def build_policy(
-    config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None, split: Split | None = None
-) -> Policy:
-    """Returns the augmentation policy at `aug.strength`, with the training crop and, where it mixes samples, partners.
-
-    Partners are samples of the training split only; they are found here where none are handed in, and so is the split.
-    """
-    from segtrain.aug import Partners
-    from segtrain.aug.ablation import ablate_ops
-
-    if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
-        importlib.import_module("segtrain.compat").register_torchvision_operators()
-    handed_in = {
-        "crop": crop_size(config),
-        "crop_class": config.data.crop_class,
-        "ignore_index": dataset.ignore_index,
-        "drawn_margin": grows_to_crop(config),
-    }
-    chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
-    without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
-    if without or only:
-        chosen.transforms = ablate_ops(cast("list[Node]", OmegaConf.to_container(chosen.transforms)), without, only)
-    policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
-    if policy.needs_partner:
-        train = () if partners else (split or build_split(config, dataset)).train
-        policy.partners = partners or Partners(dataset.read, train, dataset.ignore_index)
-        if any(hasattr(transform, "needs_survey") for transform in policy.transforms):
-            policy.partners.survey()
-    return policy
-
-
-def build_schedule(
-    config: DictConfig, dataset: SegmentationDataset, split: Split | None = None
-) -> Policy | ScheduledPolicy:
-    """Returns what training augments with: the policy of each epoch under `aug.schedule`, `.at(epoch)`.
-
-    Raises:
-        UserError: no such schedule, or a schedule without a number of epochs.
-    """
-    from segtrain.aug import ScheduledPolicy
-    from segtrain.aug.policy import schedule_factor
-
-    policy, epochs = build_policy(config, dataset, split=split), config.trainer.max_epochs
-    if config.aug.schedule == "constant":
-        return policy
-    if not isinstance(epochs, int) or epochs < 1:
-        raise UserError(
-            f"aug.schedule={config.aug.schedule} needs the length of the training; expected trainer.max_epochs ≥ 1; "
-            f"got {epochs}; give it, or use aug.schedule=constant"
-        )
-    factors = [schedule_factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
-    at = config.copy()
-    built = {1.0: policy}
-    for part in sorted({*factors} - {1.0}):
-        at.aug.strength = config.aug.strength * part
-        built[part] = build_policy(at, dataset, policy.partners)
-    return ScheduledPolicy([built[part] for part in factors])
 
 
 def find_sample(dataset: SegmentationDataset, name: str) -> int:

@@ -9,18 +9,42 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 
 
-def accelerator(wanted: str) -> str:
-    """`wanted`, with auto replaced by gpu where there is one and cpu elsewhere.
+def uses_gpu(wanted: str, key: str, instead: str) -> bool:
+    """Returns whether the GPU is meant: by auto, where there is one.
+
+    Args:
+        wanted: auto, gpu, cuda, or anything else, which is no GPU of torch's.
+        key: of the config, for the message.
+        instead: what to give where there is none, for the message.
 
     Raises:
-        UserError: a gpu is wanted and there is none.
+        UserError: a GPU is wanted and there is none.
     """
     has_gpu = torch.cuda.is_available()
     if wanted in ("gpu", "cuda") and not has_gpu:
-        raise UserError("trainer.accelerator=gpu, but torch sees no GPU here; use trainer=cpu, or check the driver")
-    if wanted != "auto":
-        return wanted
-    return "gpu" if has_gpu else "cpu"
+        raise UserError(f"{key}={wanted}, but torch sees no GPU here; use {instead}, or check the driver")
+    return has_gpu and wanted in ("auto", "gpu", "cuda")
+
+
+def device_of(wanted: str) -> str:
+    """Returns `device=` in torch's words, cpu or cuda.
+
+    Raises:
+        UserError: another word, or a GPU where there is none.
+    """
+    if wanted not in ("auto", "cpu", "gpu", "cuda"):
+        raise UserError(f"device is {wanted!r}; expected auto, cpu or gpu")
+    return "cuda" if uses_gpu(wanted, "device", "device=cpu") else "cpu"
+
+
+def accelerator(wanted: str) -> str:
+    """Returns `trainer.accelerator`, with auto replaced by gpu where there is one and cpu elsewhere.
+
+    Raises:
+        UserError: a GPU is wanted and there is none.
+    """
+    is_gpu = uses_gpu(wanted, "trainer.accelerator", "trainer=cpu")
+    return wanted if wanted != "auto" else "gpu" if is_gpu else "cpu"
 
 
 def precision(kind: str) -> str:

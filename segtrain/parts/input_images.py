@@ -1,4 +1,4 @@
-"""A file of the user's as images for a model, read as the run's training read its own. Without torch."""
+"""Opens a file of the user's as images for a model, read as the run's training read its own."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -39,8 +39,8 @@ ExtraTag = tuple[int, int, int, Any, bool]  # as tifffile writes it: number, typ
 Missing = Callable[[int, int, int], Array | None]
 
 
-class Opened(NamedTuple):
-    """A file: `rows(page, top, end)` gives (rows, W, C) of one of its pages."""
+class InputFile(NamedTuple):
+    """Holds an open file: `rows(page, top, end)` gives (rows, W, C) of one of its pages."""
 
     kind: Literal["image", "large", "stack", "volume"]
     pages: int
@@ -68,7 +68,7 @@ class Images:
         pixels: Sequence[PixelMeaning] = (),
         computable: Computable | None = None,
     ) -> None:
-        """Keep the choices.
+        """Keeps the choices.
 
         Args:
             reading: `kind`, the class of the run's dataset, and its options about pixels.
@@ -87,7 +87,7 @@ class Images:
         self._pages = reading.get("pages") if pages is None else pages
         self._pixels, self._computable = tuple(pixels), computable
 
-    def open(self, path: Path) -> Opened:
+    def open(self, path: Path) -> InputFile:
         """Returns the file, by its ending; pixels of large TIFFs are not read yet, but for some rows in the middle.
 
         Raises:
@@ -106,7 +106,7 @@ class Images:
         require_fit(self._pixels, spans, f"'{path}'", sizes)
         return opened._replace(spans=spans)
 
-    def _opened(self, path: Path) -> Opened:
+    def _opened(self, path: Path) -> InputFile:
         name = path.name.lower()
         if name.endswith(NIFTI):
             return self._volume(path)
@@ -121,21 +121,21 @@ class Images:
         if self._computable is not None:
             self._computable.require(path, (height, width), is_by_rows)
 
-    def _image(self, path: Path) -> Opened:
+    def _image(self, path: Path) -> InputFile:
         if self._computable is not None:
             header = read_header(path)
             self._require(path, header.height, header.width)
         image, missing = self._fitting(read_picture(path), path)
-        opened = Opened("image", 1, image.shape[0], image.shape[1], lambda _, top, end: image[top:end])
+        opened = InputFile("image", 1, image.shape[0], image.shape[1], lambda _, top, end: image[top:end])
         return _with_tags(opened, path, lambda _, top, end: None if missing is None else missing[top:end])
 
-    def _tiff(self, path: Path) -> Opened:
+    def _tiff(self, path: Path) -> InputFile:
         pages, pixels = pages_and_pixels(path)
         if pages == 1 and pixels > LARGE:
             return self._large(path)
         return self._image(path) if pages == 1 and self._kind != "Tiff" else self._pages_of(path)
 
-    def _large(self, path: Path) -> Opened:
+    def _large(self, path: Path) -> InputFile:
         large = LargeTiff(path, drops_alpha=self._kind != "Tiff")
         self._require(path, large.height, large.width, is_by_rows=True)
         self._fit(large.rows(0, 1), path)
@@ -143,10 +143,10 @@ class Images:
         def rows(_: int, top: int, end: int) -> Array:
             return self._fit(large.rows(top, end), path)
 
-        opened = Opened("large", 1, large.height, large.width, rows)
+        opened = InputFile("large", 1, large.height, large.width, rows)
         return _with_tags(opened, path, lambda _, top, end: large.picture(top, end).missing)
 
-    def _pages_of(self, path: Path) -> Opened:
+    def _pages_of(self, path: Path) -> InputFile:
         layout, meant = read_page_layout(path, self._pages or "samples"), self._pages or "samples"
         self._require(path, layout.height, layout.width)
         held: dict[int, Picture] = {}  # the page that was read last
@@ -164,9 +164,9 @@ class Images:
         whole(0)
         kind: Literal["image", "stack"] = "stack" if layout.samples > 1 else "image"
         sizes = layout.samples, layout.height, layout.width
-        return _with_tags(Opened(kind, *sizes, lambda page, top, end: whole(page).pixels[top:end]), path, missing)
+        return _with_tags(InputFile(kind, *sizes, lambda page, top, end: whole(page).pixels[top:end]), path, missing)
 
-    def _volume(self, path: Path) -> Opened:
+    def _volume(self, path: Path) -> InputFile:
         scan, options = open_nifti(path), self._options if self._kind == "Volume" else {}
         if scan.channels != self._channels:
             raise UserError(
@@ -187,7 +187,7 @@ class Images:
             return held[page][top:end]
 
         height, width = rows(0, 0, 2**31).shape[:2]
-        opened = Opened("volume", depth(scan.grid, axis), height, width, rows, scan, axis)
+        opened = InputFile("volume", depth(scan.grid, axis), height, width, rows, scan, axis)
         is_plain = self._kind != "Volume" and (scan.slope, scan.intercept) == (1, 0)
         return opened._replace(stored=recent.load(scan).dtype.name) if is_plain else opened
 
@@ -195,7 +195,7 @@ class Images:
         return picture._replace(pixels=self._fit(picture.pixels, path))
 
     def _fit(self, image: Array, path: Path) -> Array:
-        """The channels that training took."""
+        """Returns the channels that training took."""
         taken = self._options.get("channels")
         if isinstance(taken, list):
             if max(taken) >= image.shape[2]:
@@ -206,11 +206,11 @@ class Images:
             image = image[..., taken]
         elif self._kind in CONVERTING and taken in (1, 3) and image.shape[2] in (1, 3):
             image = with_channels(image, taken)
-        return checked(image, self._channels, f"'{path}'")
+        return check_image(image, self._channels, f"'{path}'")
 
 
-def _with_tags(opened: Opened, path: Path, missing: Missing) -> Opened:
-    """The file with where it holds nothing, and the georeference of a TIFF, as it is to be written again.
+def _with_tags(opened: InputFile, path: Path, missing: Missing) -> InputFile:
+    """Returns the file with where it holds nothing, and the georeference of a TIFF, as it is to be written again.
 
     A file whose first row is not on top has no georeference: its pixels are turned on reading, and would not fit it.
     """
@@ -224,15 +224,15 @@ def _with_tags(opened: Opened, path: Path, missing: Missing) -> Opened:
 
 
 def _extra(code: int, value: Any) -> ExtraTag:
-    """A tag as tifffile writes it: text, keys of 16 bits, or floating numbers."""
+    """Returns a tag as tifffile writes it: text, keys of 16 bits, or floating numbers."""
     if isinstance(value, str):
         return code, ASCII, 0, value.encode("latin-1"), False
     values = value if isinstance(value, tuple) else (value,)
     return code, SHORT if code == GEO_KEYS else DOUBLE, len(values), values, False
 
 
-def checked(image: Array, channels: int, name: str) -> Array:
-    """The image as (H, W, C).
+def check_image(image: Array, channels: int, name: str) -> Array:
+    """Returns the image as (H, W, C).
 
     Raises:
         UserError: not such an array, pixels that are no finite number, or another number of channels.

@@ -1,4 +1,4 @@
-"""An exported ONNX file as a callable on torch tensors: what predict model=FILE.onnx runs, without training's parts."""
+"""Opens an exported ONNX file as a callable on torch tensors: what predict model=FILE.onnx runs."""
 
 import json
 from collections.abc import Callable
@@ -10,24 +10,29 @@ from torch import Tensor
 
 from segtrain.errors import UserError
 from segtrain.files import require_regular
+from segtrain.parts.device import device_of
 
-KEY = "segtrain"  # of the file's metadata: a JSON object, see segtrain.app.export.formats.about
+KEY = "segtrain"  # of the file's metadata: a JSON object, see segtrain.app.export.formats.describe_export
 NEEDED = ("classes", "palette", "channels", "ignore_index", "stride")  # of it, to predict
 CUDA = "CUDAExecutionProvider"  # onnxruntime's name; only the package onnxruntime-gpu has it
 
 
-def open_onnx(path: str | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
-    """The network in the file, and what its metadata says about it.
+def open_onnx(path: str | Path, device: str = "auto") -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
+    """Returns the network in the file, and what its metadata says about it.
 
     The network takes images (N, C, H, W) as stored, uint8 or float, on any device, and gives logits (N, K, H, W)
     float32 on the same; H and W are multiples of the metadata's stride, and N, H, W at least 1. It computes with as
-    many threads as torch, on a GPU where the images lie there and onnxruntime can.
+    many threads as torch.
+
+    Args:
+        path: of the file.
+        device: cpu, gpu, or auto: a GPU where torch sees one and onnxruntime can use it.
 
     Raises:
-        UserError: onnxruntime is not installed; no such file, or not one that `segtrain export` wrote.
+        UserError: onnxruntime is not installed; no such file, or not one that `segtrain export` wrote; no such device.
     """
     path = Path(path)
-    session = _session(path)
+    session = _session(path, device)
     try:
         about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
     except (KeyError, ValueError):
@@ -46,8 +51,8 @@ def open_onnx(path: str | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, A
     return network, about
 
 
-def _session(path: Path) -> Any:
-    """The file opened by onnxruntime."""
+def _session(path: Path, device: str) -> Any:
+    """Returns the file opened by onnxruntime."""
     if not path.is_file():
         raise UserError(
             f"there is no model '{path}'; expected an ONNX file that segtrain exported; got no such file; "
@@ -57,7 +62,12 @@ def _session(path: Path) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors; its warnings are about its own choices
-    providers = [CUDA] if CUDA in ort.get_available_providers() and torch.cuda.is_available() else []
+    providers = [CUDA] if device_of(device) == "cuda" and CUDA in ort.get_available_providers() else []
+    if device in ("gpu", "cuda") and not providers:
+        raise UserError(
+            f"device={device}, but onnxruntime has no {CUDA} here; expected the package onnxruntime-gpu; use "
+            "device=cpu, or install that package in place of onnxruntime"
+        )
     require_regular(path)
     try:
         return ort.InferenceSession(str(path), options, providers=[*providers, "CPUExecutionProvider"])
@@ -69,7 +79,7 @@ def _session(path: Path) -> Any:
 
 
 def onnxruntime() -> Any:
-    """The package.
+    """Returns the package.
 
     Raises:
         UserError: it is not installed.

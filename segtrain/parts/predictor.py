@@ -1,4 +1,4 @@
-"""What trained networks say of an image: `segtrain.load("RUN").predict(image)`, and what predict and serve use."""
+"""Predicts an image by trained networks: `segtrain.load("RUN").predict(image)`, and what predict and serve use."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +16,8 @@ from segtrain.model.precision import compute_in
 from segtrain.model.windows import Model, Read, Windows, bands
 from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.parts.computed_size import Computable, goes_at_once
-from segtrain.parts.input_images import checked
+from segtrain.parts.device import device_of
+from segtrain.parts.input_images import check_image
 from segtrain.parts.training_crop import least_size
 from segtrain.runs.find_run import find_runs
 from segtrain.runs.folder import RunFolder
@@ -28,14 +29,14 @@ WHOLE = 1024 * 1024  # pixels up to which an image goes through the network at o
 
 
 class Prediction(NamedTuple):
-    """Labels (H, W) uint8, and the probability of each class (K, H, W) float32."""
+    """Holds labels (H, W) uint8, and the probability of each class (K, H, W) float32."""
 
     labels: Array
     probabilities: Array
 
 
 class Predictor:
-    """One or several trained networks, and what their labels mean."""
+    """Holds one or several trained networks, and what their labels mean."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Predictor:
         reading: dict[str, Any] | None = None,
         pixels: Sequence[PixelMeaning] = (),
     ) -> None:
-        """Hold the parts.
+        """Holds the parts.
 
         Args:
             model: images (N, C, H, W) as stored, uint8 or float32 on `device`, to logits (N, K, H, W), or (N, 1, H, W).
@@ -79,13 +80,13 @@ class Predictor:
         self.device, self.reading, self.pixels = torch.device(device), dict(reading or {}), tuple(pixels)
 
     def predict(self, image: Array) -> Prediction:
-        """What the image (H, W) or (H, W, C), uint8, uint16 or float32 as the training's were stored, shows.
+        """Returns what an image (H, W) or (H, W, C), uint8, uint16 or float32 as the training's were stored, shows.
 
         Raises:
             UserError: another shape or number of channels, or other pixels than the training's, see
                 `PixelMeaning.misfit`.
         """
-        stored = checked(image, self.channels, "the image")
+        stored = check_image(image, self.channels, "the image")
         if self.pixels:
             require_fit(self.pixels, [span_of(stored)], "the image")
         planes = to_tensor(stored)
@@ -95,7 +96,7 @@ class Predictor:
         return Prediction(labels_of(logits), probabilities_of(logits))
 
     def computable(self, most_pixels: int, most_gigabytes: float, *, is_in_one: bool) -> Computable:
-        """Returns which images may be asked about; see there."""
+        """Returns which images may be asked about, see `Computable`."""
         return Computable(
             channels=self.channels,
             classes=max(2, len(self.classes)),
@@ -108,7 +109,7 @@ class Predictor:
         )
 
     def logits(self, read: Read, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
-        """First row and logits (K, rows, W) of band after band of an image (H, W), from the top; a whole image is one.
+        """Yields first row and logits (K, rows, W) of each band of an image (H, W), from the top; a whole image is one.
 
         `read(top, end)` gives rows (C, rows, W), uint8 or float32; only as many as a window is high are asked for.
         """
@@ -117,16 +118,16 @@ class Predictor:
 
 
 def labels_of(logits: Tensor) -> Array:
-    """Labels (H, W) uint8 of logits (K, H, W)."""
+    """Returns labels (H, W) uint8 of logits (K, H, W)."""
     return prediction(logits[None])[0].cpu().numpy()
 
 
 def probabilities_of(logits: Tensor) -> Array:
-    """Probabilities (max(K, 2), H, W) float32 of logits (K, H, W)."""
+    """Returns probabilities (max(K, 2), H, W) float32 of logits (K, H, W)."""
     return log_probabilities(logits[None])[0].exp_().cpu().numpy()
 
 
-def load(
+def load_predictor(
     run: str | Path | Sequence[str | Path],
     *,
     outputs: str | Path = "outputs",
@@ -167,7 +168,7 @@ def predictor_of(
     if isinstance(source, Path):
         from segtrain.parts.onnx_file import open_onnx
 
-        model, about = open_onnx(source)
+        model, about = open_onnx(source, device)
         known = {key: about[key] for key in ("classes", "channels", "ignore_index")}
         palette = [(int(r), int(g), int(b)) for r, g, b in about["palette"]]
         least = about.get("least", 0)  # one side in files of earlier versions
@@ -187,7 +188,7 @@ def predictor_of(
                 f"expected those of '{first.run.path}': {', '.join(first.classes)} and {first.channels}; give runs of "
                 "one dataset"
             )
-    model = ensembled([running(one.model, str(one.config.trainer.precision), on) for one in loaded])
+    model = ensembled([place_network(one.model, str(one.config.trainer.precision), on) for one in loaded])
     return Predictor(
         model,
         classes=first.classes,
@@ -202,8 +203,8 @@ def predictor_of(
     )
 
 
-def running(model: torch.nn.Module, precision: str, device: str) -> Model:
-    """The network on its device, in the precision of its training: the bits are those of training's evaluation."""
+def place_network(model: torch.nn.Module, precision: str, device: str) -> Model:
+    """Returns the network on its device, in the precision of its training: the bits are those of its evaluation."""
     model = model.to(device)
 
     def run(image: Tensor) -> Tensor:
@@ -215,7 +216,7 @@ def running(model: torch.nn.Module, precision: str, device: str) -> Model:
 
 
 def reading_of(config: Any) -> dict[str, Any]:
-    """What of the run's dataset says how a file becomes an image: `kind`, the name of its class, and its options."""
+    """Returns how a file becomes an image by the run's dataset: `kind`, the name of its class, and its options."""
     dataset = config.dataset
     keys = ("axis", "window", "normalise", "percentiles", "channels", "pages")
     plain = {key: dataset[key] for key in keys if key in dataset}
@@ -226,22 +227,8 @@ def reading_of(config: Any) -> dict[str, Any]:
     return {"kind": str(dataset["_target_"]).rpartition(".")[2], **lists}
 
 
-def device_of(wanted: str) -> str:
-    """`wanted` in torch's words; auto is the GPU where there is one.
-
-    Raises:
-        UserError: another word, or a GPU where there is none.
-    """
-    if wanted not in ("auto", "cpu", "gpu", "cuda"):
-        raise UserError(f"device is {wanted!r}; expected auto, cpu or gpu")
-    has_gpu = torch.cuda.is_available()
-    if wanted in ("gpu", "cuda") and not has_gpu:
-        raise UserError(f"device={wanted}, but torch sees no GPU here; use device=cpu, or check the driver")
-    return "cuda" if has_gpu and wanted != "cpu" else "cpu"
-
-
 def to_tensor(image: Array) -> Tensor:
-    """(H, W, C) as a tensor (C, H, W): uint8 as it is, all else float32; as training hands images on."""
+    """Returns (H, W, C) as a tensor (C, H, W): uint8 as it is, all else float32; as training hands images on."""
     image = image if image.dtype == np.uint8 else image.astype(np.float32)
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
     return torch.from_numpy(planes if planes.flags.writeable else planes.copy())  # torch wants what may be written

@@ -9,7 +9,7 @@ from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.folder_name import folder_name
 from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS
-from segtrain.wildcards import fitting, is_pattern
+from segtrain.wildcards import find_paths, is_pattern
 
 SHOWN = 5  # runs of a folder that a message names
 
@@ -88,7 +88,7 @@ def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
         if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
             found.append(find_run(name, outputs))
             continue
-        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in fitting(text)})
+        fits = sorted({path for text in (name, f"{outputs}/{name}") for path in find_paths(text)})
         runs = [path for path in fits if _is_run(path)]
         if not runs:
             raise UserError(

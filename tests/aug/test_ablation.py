@@ -7,7 +7,8 @@ import pytest
 from omegaconf import DictConfig
 
 from segtrain.errors import UserError
-from segtrain.parts.data import build_dataset, build_policy
+from segtrain.parts.data import build_dataset
+from segtrain.parts.policy import build_policy
 
 Composed = Callable[..., DictConfig]
 KEY = (0, 1, 2)

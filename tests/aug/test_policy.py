@@ -24,7 +24,7 @@ from segtrain.data.datasets.shapes import Shapes
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.padding import pad_to
-from segtrain.parts.data import build_policy, build_schedule
+from segtrain.parts.policy import build_policy, build_schedule
 
 PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))
 IGNORE = 255

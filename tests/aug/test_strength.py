@@ -19,7 +19,7 @@ from segtrain.config import objects as config
 from segtrain.config.objects import conf_dir
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
-from segtrain.parts.data import build_policy
+from segtrain.parts.policy import build_policy
 from tests.aug.test_geometry import full_map, least_jacobian
 
 PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))

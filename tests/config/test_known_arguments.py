@@ -16,8 +16,9 @@ from segtrain.config.trust import ROLES
 from segtrain.data.datasets import Shapes
 from segtrain.data.statistics import WEIGHTS
 from segtrain.errors import UserError
-from segtrain.parts.data import build_dataset, build_policy, build_splitter
+from segtrain.parts.data import build_dataset, build_splitter
 from segtrain.parts.network import build_network
+from segtrain.parts.policy import build_policy
 from tests.conftest import CommandLine
 
 WRONG: dict[str, Any] = {

@@ -13,14 +13,14 @@ from segtrain.data.datasets import Folder, Tiff, Volume
 from segtrain.data.pixel_meaning import PixelMeaning, spacings_of, span_of
 from segtrain.errors import UserError
 from segtrain.parts import input_images as images
-from segtrain.parts.input_images import Images, Opened
+from segtrain.parts.input_images import Images, InputFile
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (20, 30), np.uint8)
 RGB = RNG.integers(0, 255, (20, 30, 3), np.uint8)
 
 
-def whole(opened: Opened, page: int = 0) -> np.ndarray[Any, Any]:
+def whole(opened: InputFile, page: int = 0) -> np.ndarray[Any, Any]:
     found = np.concatenate([opened.rows(page, 0, 7), opened.rows(page, 7, opened.height)])
     assert found.shape[:2] == (opened.height, opened.width)
     return found

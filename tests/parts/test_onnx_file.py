@@ -37,6 +37,20 @@ def test_images_of_any_type_become_logits(tmp_path: Path, kind: torch.dtype) -> 
     assert about["classes"] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("has_gpu", "told"), [(False, "torch sees no GPU"), (True, "expected the package onnxruntime-gpu")]
+)
+def test_a_gpu_that_cannot_be_used_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_gpu: bool, told: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    path = written(tmp_path / "m.onnx", segtrain=KNOWN)
+    with pytest.raises(UserError, match=f"device=gpu, but .*{told}"):
+        open_onnx(path, "gpu")
+    assert open_onnx(path, "auto")[1]["classes"] == ["a", "b"]
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.onnx'.*export run=RUN"):
         open_onnx(tmp_path / "none.onnx")

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 
 import segtrain
-from segtrain.app.export.formats import about
+from segtrain.app.export.formats import describe_export
 from segtrain.padding import pad_to
 from segtrain.parts.trained_run import load
 from segtrain.parts.training_crop import least_size
@@ -46,8 +46,8 @@ def test_a_use_sees_what_the_crop_would_have_shown(run: Path) -> None:
 
 
 def test_an_exported_file_says_so(run: Path) -> None:
-    assert about(load(RunFolder(run)), 32)["least"] == [64, 64]
-    assert about(load(RunFolder(run)), 96)["least"] == [96, 96]
+    assert describe_export(load(RunFolder(run)), 32)["least"] == [64, 64]
+    assert describe_export(load(RunFolder(run)), 96)["least"] == [96, 96]
 
 
 def test_no_window_is_smaller_than_the_crop() -> None:

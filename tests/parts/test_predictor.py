@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from segtrain.runs.find_runs import find_runs
 from torch import Tensor
 
 from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
-from segtrain.parts.predictor import Predictor, device_of
-from segtrain.runs.find_run import find_runs
+from segtrain.parts.predictor import Predictor
 
 
 def threshold(image: Tensor) -> Tensor:
@@ -95,12 +95,6 @@ def test_small_images_are_grown_to_what_the_model_takes() -> None:
 def test_what_is_no_image_is_refused(image: np.ndarray[Any, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         predictor().predict(image)
-
-
-def test_devices() -> None:
-    assert device_of("cpu") == "cpu" and device_of("auto") in ("cpu", "cuda")
-    with pytest.raises(UserError, match="device is 'tpu'"):
-        device_of("tpu")
 
 
 def test_globs_that_fit_no_run_are_said(tmp_path: Any) -> None:

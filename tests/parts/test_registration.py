@@ -14,12 +14,12 @@ import tifffile
 from PIL import Image
 
 from segtrain.app.preview import sheets
-from segtrain.app.serve.prediction_view import Asked, Look
+from segtrain.app.serve.prediction_view import PredictionView, Question
 from segtrain.config.trust import trust
-from segtrain.draw import pictures as plots
+from segtrain.draw import pictures
 from segtrain.parts import input_images as images
-from segtrain.parts.predictor import load
-from segtrain.parts.shifts import Shifts
+from segtrain.parts.policy import Shifts
+from segtrain.parts.predictor import load_predictor
 from tests.conftest import SMALL, CommandLine, train
 from tests.registered_data import save
 from tests.registration import Array, large_pair, offset, reddish, scene
@@ -89,7 +89,7 @@ def test_a_large_file_by_rows_and_its_overlay(
 ) -> None:
     monkeypatch.setattr(images, "LARGE", 0)
     monkeypatch.setattr(
-        "segtrain.app.predict.output_files.MOST_OVERLAY", 100
+        "segtrain.app.predict.output_folder.MOST_OVERLAY", 100
     )  # of larger ones every second pixel is shown
     pairs = [large_pair(seed, 190, 171) for seed in range(4)]
     (segtrain.folder / "data").mkdir()
@@ -126,13 +126,13 @@ def test_an_exported_file_says_the_same_by_views(run: Path, soft: list[Array], s
 
 def test_the_page_of_serve_shows_labels_where_the_image_has_them(run: Path) -> None:
     trust(["tests"])
-    predictor = load(run)
+    predictor = load_predictor(run)
     pairs = [large_pair(seed, *size)[0] for seed, size in enumerate([(1301, 1100), (600, 1280)])]
     shifts = Shifts([], 255, [])
-    look = Look(
+    look = PredictionView(
         {"none": predictor.predict}, lambda path, page: (pairs[int(path.name)], ""), shifts, NAMES, PALETTE, 255
     )
-    shown = [look.show(Asked(str(number))) for number in range(2)]
+    shown = [look.show(Question(str(number))) for number in range(2)]
     assert close((one.image, reddish(one.mask)) for one in shown)
     assert close((one.image, reddish(one.overlay)) for one in shown)
 
@@ -144,16 +144,16 @@ PAIRS = [
 
 def tiles() -> list[tuple[Array, Array]]:
     """The image and the truth of the sheet of predictions."""
-    found = [plots.prediction_tiles(image, mask, mask, PALETTE, NAMES, 255) for image, mask in PAIRS]
+    found = [pictures.prediction_tiles(image, mask, mask, PALETTE, NAMES, 255) for image, mask in PAIRS]
     return [(one[0], reddish(one[1])) for one in found]
 
 
 def thumbnails(folder: Path) -> list[tuple[Array, Array]]:
     """A pair of truth and prediction a sample, JPEG: the green channel is the image, red is drawn over it."""
-    plots.thumbnails(folder / "t.jpg", [("", image, mask, mask) for image, mask in PAIRS], PALETTE, 255)
+    pictures.thumbnails(folder / "t.jpg", [("", image, mask, mask) for image, mask in PAIRS], PALETTE, 255)
     with Image.open(folder / "t.jpg") as opened:
         sheet = np.array(opened)
-    side = plots.THUMBNAIL
+    side = pictures.THUMBNAIL
     squares = [sheet[:side, 2 * side * number : 2 * side * number + side] for number in range(len(PAIRS))]
     sizes = [np.rint(np.array(mask.shape) * side / max(mask.shape)).astype(int) for _, mask in PAIRS]
     shown = [square[: size[0], : size[1]] for square, size in zip(squares, sizes, strict=True)]

@@ -18,7 +18,8 @@ from segtrain.aug.audit.parts import Transform, cut_small
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
-from segtrain.parts.data import build_dataset, build_policy, build_split
+from segtrain.parts.data import build_dataset, build_split
+from segtrain.parts.policy import build_policy
 from segtrain.spread import spread
 
 EPOCHS = 2

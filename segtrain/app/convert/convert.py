@@ -1,4 +1,4 @@
-"""`python -m segtrain convert`: any dataset as chunks that stream from a folder or an object store, without loss."""
+"""Runs `python -m segtrain convert`: any dataset as chunks that stream from a folder or an object store."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from segtrain.screen import Screen
 
 
 def convert(config: DictConfig) -> None:
-    """Write the dataset to the folder `to`, and say how to train from it.
+    """Writes the dataset to the folder `to`, and says how to train from it.
 
     Raises:
         UserError: the folder is there, or cannot be written.
@@ -46,7 +46,7 @@ def convert(config: DictConfig) -> None:
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A folder to fill, that is renamed to `folder` when it is full and on the disk, and removed when that fails."""
+    """Yields a folder to fill, renamed to `folder` when it is full and on the disk, and removed when that fails."""
     if os.path.lexists(folder):
         raise UserError(f"to={folder} is there already; expected a folder that is not; remove it, or give another name")
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -66,13 +66,13 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 
 def _watched(indices: range) -> Iterable[int]:
-    """The indices, with a bar on a terminal."""
+    """Returns the indices, with a bar on a terminal."""
     console = Screen()
     return track(indices, "writing", console=console, disable=not console.is_terminal)
 
 
 def _command(folder: Path, typed: Sequence[str], choices: dict[str, str]) -> str:
-    """What trains from the folder with the same split."""
+    """Returns what trains from the folder with the same split."""
     splits = [argument for argument in typed if argument.startswith(("split=", "dataset.split."))]
     if choices["split"] != "ratios" and not any(argument.startswith("split=") for argument in splits):
         splits.insert(0, f"split={choices['split']}")

@@ -28,10 +28,10 @@ from segtrain.model.ensemble import ensembled, viewed
 from segtrain.model.metrics import Evaluation
 from segtrain.model.windows import Windows, windowed
 from segtrain.padding import largest
+from segtrain.parts.device import device_of
 from segtrain.parts.evaluation import Machine, Predict, batches, score, set_up_machine
 from segtrain.parts.feeding import build_loss
 from segtrain.parts.limits import samples_of
-from segtrain.parts.predictor import device_of
 from segtrain.parts.trained_run import Loaded, load
 from segtrain.parts.training_crop import least_size
 from segtrain.printable import printable

@@ -17,7 +17,7 @@ from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 from segtrain.model.metrics import Evaluation, averages, image_rows
 from segtrain.parts import empty_images
-from segtrain.parts.shifts import policy_at
+from segtrain.parts.policy import policy_at
 from segtrain.runs.image_table import UNSHIFTED, read_shifted_cells
 from segtrain.runs.metrics_csv import write_csv
 

@@ -1,11 +1,13 @@
-"""What an exported file says of itself, and the three kinds of file: how each is written, and opened again."""
+"""Writes a network as one of three kinds of file, opens each again, and says in it what the network is."""
 
 import hashlib
+import importlib
 import io
 import json
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +15,15 @@ import safetensors.torch
 import torch
 from omegaconf import DictConfig, OmegaConf
 from safetensors import safe_open
+from torch.export import Dim, ExportedProgram
 
 import segtrain
-from segtrain.app.export.traced_network import followed
-from segtrain.app.export.write_onnx import ready, write_onnx
+from segtrain.errors import UserError
 from segtrain.files import bytes_of, created, opened, require_regular
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE, largest
 from segtrain.parts.network import build_network
-from segtrain.parts.onnx_file import KEY, open_onnx
+from segtrain.parts.onnx_file import KEY, onnxruntime, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.parts.trained_run import Loaded
 from segtrain.parts.training_crop import least_size
@@ -31,9 +33,14 @@ from segtrain.runs.epochs import written
 About = dict[str, Any]
 Model = Callable[[torch.Tensor], torch.Tensor]
 
+LARGEST = 2_000_000_000  # bytes of weights: a protobuf, which an ONNX file is, ends at 2 GiB
+# Sides are whole strides: sizes within the network are then plain multiples, and nothing rounds. From 2: where a side
+# may be 1, torch would write a graph for that case alone.
+SHAPE = {0: Dim("batch"), 2: STRIDE * Dim("rows", min=2), 3: STRIDE * Dim("columns", min=2)}
+
 
 class Format(NamedTuple):
-    """A kind of file."""
+    """Holds a kind of file."""
 
     suffix: str
     least: int  # pixels, the shortest side of an image that the file takes
@@ -45,9 +52,10 @@ class Format(NamedTuple):
     about: Callable[[Path], About]  # what any file says of itself; nothing in it runs
 
 
-def about(loaded: Loaded, least: int) -> About:
-    """What it takes to use the network without segtrain, and where it comes from: plain values, no path."""
+def describe_export(loaded: Loaded, least: int) -> About:
+    """Returns what it takes to use the network without segtrain, and where it comes from: plain values, no path."""
     config, model, channels = loaded.config, loaded.model, loaded.channels
+    network: dict[str, Any] = OmegaConf.to_container(config.model, resolve=True)  # type: ignore[assignment]
     height, width = largest([(least, least), least_size(config)])
     outputs = model(torch.zeros(1, channels, 2 * STRIDE, 2 * STRIDE)).shape[1]
     return {
@@ -55,7 +63,7 @@ def about(loaded: Loaded, least: int) -> About:
         "run": run_name(loaded.run.path),
         **written("epoch", loaded.epoch),
         "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / run_files.CONFIG)).hexdigest(),
-        "model": {"choice": config.choices.model, **_plain(config.model)},
+        "model": {"choice": config.choices.model, **network},
         "classes": list(loaded.classes),
         "palette": [list(colour) for colour in loaded.palette],
         "ignore_index": loaded.ignore_index,
@@ -75,17 +83,114 @@ def about(loaded: Loaded, least: int) -> About:
 
 
 def run_name(path: Path) -> str:
-    """NAME/RUN, without the folders above."""
+    """Returns NAME/RUN, without the folders above."""
     return "/".join(path.resolve().parts[-2:])
 
 
-def _plain(node: DictConfig) -> dict[str, Any]:
-    found: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
-    return found
+def require_onnx() -> None:
+    """Raises UserError where a package that ONNX needs is missing."""
+    for package in ("onnx", "onnxscript"):
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise UserError(
+                f'format=onnx needs the package {package}, which is not installed; pip install "segtrain[export]"'
+            ) from error
+    onnxruntime()
+
+
+def write_onnx(model: NormalisedNetwork, about: dict[str, Any], path: Path) -> None:
+    """Writes it, `about` as JSON in its metadata; no node says where its code lies.
+
+    Raises:
+        UserError: the network cannot be followed or translated, or is too large for one file.
+    """
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    if size > LARGEST:
+        raise UserError(
+            f"the weights take {size / 1e9:.1f} GB; expected at most {LARGEST / 1e9:.0f} GB, which is what one ONNX "
+            "file holds; use format=torch_export or format=safetensors"
+        )
+    with pooling_by_products():
+        program = trace_network(model, about["channels"])
+    images = example_images(about["channels"])
+    names: dict[str, Any] = {"input_names": ["image"], "output_names": ["logits"], "dynamic_shapes": {"image": SHAPE}}
+    try:
+        translated = torch.onnx.export(program, (images,), dynamo=True, verbose=False, **names)
+    except Exception as error:  # of many kinds, none of them public
+        raise refusal_to_trace(model, error) from error
+    assert translated is not None
+    for node in translated.model.graph.all_nodes():
+        node.metadata_props.clear()
+    translated.model.metadata_props[KEY] = json.dumps(about)
+    translated.save(path)
+
+
+@contextmanager
+def pooling_by_products() -> Iterator[None]:
+    """Makes adaptive average pooling, in the block, a product with two matrices, which ONNX has for every size.
+
+    torch's own is translated for the sizes that it was followed with alone, and gives other numbers at others. Pooling
+    to a single place is a mean, and stays.
+    """
+    own = torch.nn.functional.adaptive_avg_pool2d
+
+    def pooled(images: torch.Tensor, output_size: Any) -> torch.Tensor:
+        rows, columns = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
+        if (rows, columns) == (1, 1) or None in (rows, columns):
+            return own(images, output_size)
+        return pooling_shares(images.shape[-2], rows) @ images @ pooling_shares(images.shape[-1], columns).T
+
+    torch.nn.functional.adaptive_avg_pool2d = pooled  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.nn.functional.adaptive_avg_pool2d = own
+
+
+def pooling_shares(length: int, places: int) -> torch.Tensor:
+    """Returns the share of each of `length` values in each of `places` means: (places, length), rows that sum to 1.
+
+    Place i is the mean of the values from floor(i * length / places) on, and below ceil((i + 1) * length / places).
+    Source: torch.nn.AdaptiveAvgPool2d, whose places overlap where length is no multiple.
+    """
+    place, value = torch.arange(places)[:, None], torch.arange(length)[None]
+    inside = (value >= place * length // places) & (value < ((place + 1) * length + places - 1) // places)
+    counted = inside.float()
+    return counted / counted.sum(1, keepdim=True)
+
+
+def example_images(channels: int) -> torch.Tensor:
+    """Returns images to follow the network on: no two sizes are alike, lest they be taken for the same."""
+    return torch.rand(2, channels, 3 * STRIDE, 4 * STRIDE) * 255
+
+
+def trace_network(model: NormalisedNetwork, channels: int) -> ExportedProgram:
+    """Returns the network's graph for every batch and size; it names no file and no line of code of this machine.
+
+    Raises:
+        UserError: torch cannot follow the network for sizes that vary.
+    """
+    try:
+        program = torch.export.export(model, (example_images(channels),), dynamic_shapes={"image": SHAPE})
+    except Exception as error:  # of many kinds, none of them public
+        raise refusal_to_trace(model, error) from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def refusal_to_trace(model: NormalisedNetwork, error: Exception) -> UserError:
+    """Returns what to tell the user when a network cannot become a graph."""
+    name = type(model.network).__name__
+    return UserError(
+        f"{name} cannot be exported as a graph; expected a network that torch.export follows for every size; "
+        f"got: {' '.join(str(error).split())[:300]}; export the weights: format=safetensors"
+    )
 
 
 def _write_torch_export(model: NormalisedNetwork, about: About, path: Path) -> None:
-    program, buffer = followed(model, about["channels"]), io.BytesIO()
+    program, buffer = trace_network(model, about["channels"]), io.BytesIO()
     with (
         warnings.catch_warnings()
     ):  # torch takes weights in channels_last for parts of larger ones; the check would tell
@@ -103,7 +208,7 @@ def _open_torch_export(path: Path) -> tuple[Model, About]:
 
 
 def _about_torch_export(path: Path) -> About:
-    """From the archive alone: torch.export.load unpickles what a file holds."""
+    """Reads the archive alone: torch.export.load unpickles what a file holds."""
     with opened(path) as file, zipfile.ZipFile(file) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(f"/extra/{KEY}"))
         return dict(json.loads(archive.read(name)))
@@ -137,7 +242,7 @@ def _open_safetensors(path: Path) -> tuple[Model, About]:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", STRIDE, ready, write_onnx, open_onnx, lambda path: open_onnx(path)[1]),
+    "onnx": Format(".onnx", STRIDE, require_onnx, write_onnx, open_onnx, lambda path: open_onnx(path)[1]),
     # 2: torch.export keeps the sizes for which no side is 1 anywhere in the network
     "torch_export": Format(
         ".pt2", 2 * STRIDE, lambda: None, _write_torch_export, _open_torch_export, _about_torch_export

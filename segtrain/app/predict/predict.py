@@ -1,4 +1,4 @@
-"""`python -m segtrain predict run=RUN input=PATH`: label images of files, folders, stacks and scans."""
+"""Runs `python -m segtrain predict run=RUN input=PATH`: label images of files, folders, stacks and scans."""
 
 import errno
 import hashlib
@@ -6,16 +6,16 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from segtrain.app.predict.output_files import Band, Wanted, paths_of, written
-from segtrain.app.predict.progress import Done
+from segtrain.app.predict.output_folder import Band, DoneTable, Wanted, open_outputs, paths_of
 from segtrain.config.objects import plain
 from segtrain.counted import counted
 from segtrain.data.files.input_files import Item, find_inputs
@@ -23,7 +23,7 @@ from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8, bytes_of, followed, make_own, require_regular
 from segtrain.model.windows import Windows
-from segtrain.parts.input_images import Array, Images, Opened
+from segtrain.parts.input_images import Array, Images, InputFile
 from segtrain.parts.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.printable import print_text
 from segtrain.runs.find_run import runs_of
@@ -38,19 +38,38 @@ NAMED = 3  # files named of each
 TOGETHER = 8  # files, evenly spread, that are asked together whether their values are those of the training
 
 
+@dataclass(frozen=True)
+class PredictOptions:
+    """Holds what is asked of a call, as conf/predict.yaml says it."""
+
+    source: Sequence[RunFolder] | Path  # the runs, or the exported file
+    input: str | list[str]
+    folder: Path  # of the output
+    overlay: bool
+    probabilities: str | None  # tiff, npz
+    views: tuple[str, ...]
+    whole: int  # side in pixels
+    windows: Windows | None
+    max_pixels: int
+    max_gb: float
+    axis: int | None
+    pages: str | None
+    allow_other_pixels: bool
+    device: str
+    threads: int | None
+    changing: str  # JSON of the values that change what is predicted or written
+
+
 def predict(config: DictConfig) -> None:
-    """Predict every file that is not done yet; one that cannot be read does not stop the others.
+    """Predicts every file that is not done yet; one that cannot be read does not stop the others.
 
     Raises:
         UserError: no such run or model, nothing to predict, a value that cannot be, a full disk.
         SystemExit: with status 1 when files failed.
     """
-    wanted = DictConfig(plain(config, {}))
-    check_options(wanted)
-    source = source_of(wanted)
-    folder = followed(Path(wanted.output).expanduser()) if wanted.output else _default(source, Path(wanted.outputs))
-    items = find_inputs(wanted.input if isinstance(wanted.input, str) else list(wanted.input), folder)
-    job = Job(source, wanted, folder)
+    options = _read_options(config)
+    folder, items = options.folder, find_inputs(options.input, options.folder)
+    job = Job(options)
     began = time.monotonic()
     failed = job.run(items)
     seconds = time.monotonic() - began
@@ -65,6 +84,55 @@ def predict(config: DictConfig) -> None:
         print_text("\n".join(f"  {line}" for line in by_reason(failed)))
         print_text("the same command tries these again")
         raise SystemExit(1)
+
+
+def _read_options(config: DictConfig) -> PredictOptions:
+    """Returns the values of the verb's config.
+
+    Raises:
+        UserError: no such run, or the first value that is not what it may be; views, axis and pages are checked where
+            they are used.
+    """
+    values = plain(config, {})
+    whole, threads, most, gigabytes = (values[key] for key in ("whole", "threads", "max_pixels", "max_gb"))
+    rules = {
+        "whole": (type(whole) is int and whole >= 0, "a side in pixels from 0"),
+        "threads": (threads is None or (type(threads) is int and threads >= 1), "null, or from 1"),
+        "max_pixels": (type(most) is int and most >= 1, "a whole number from 1"),
+        "max_gb": (type(gigabytes) in (int, float) and 0 < gigabytes < float("inf"), "a number above 0"),
+        "overlay": (type(values["overlay"]) is bool, "true or false"),
+        "probabilities": (values["probabilities"] in (None, "tiff", "npz"), "tiff (16 bits), npz (float32) or null"),
+    }
+    for key, (holds, expected) in rules.items():
+        if not holds:
+            raise UserError(f"{key} is {values[key]!r}; expected {expected}; give {key}=…")
+    source = _source(values["run"], values["model_file"], Path(values["outputs"]))
+    output = values["output"]
+    window, views = values["window"], values["views"]
+    window = tuple(window) if isinstance(window, list) else window
+    changing = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
+    same = ("input", "overlay", "probabilities", "whole", "max_pixels", "max_gb", "axis", "pages", "threads", "device")
+    return PredictOptions(
+        source=source,
+        folder=followed(Path(output).expanduser()) if output else _default(source, Path(values["outputs"])),
+        views=(views,) if isinstance(views, str) else tuple(views),
+        windows=None if window is None else Windows(window, values["overlap"], values["window_batch"]),
+        allow_other_pixels=values["allow_other_pixels"],
+        changing=json.dumps({key: values[key] for key in changing}),
+        **{key: values[key] for key in same},
+    )
+
+
+def _source(run: str | None, model_file: str | None, outputs: Path) -> Sequence[RunFolder] | Path:
+    """Returns the runs, or the exported file.
+
+    Raises:
+        UserError: neither is given, or both.
+    """
+    if (run is None) == (model_file is None):
+        got = "both" if run is not None else "neither"
+        raise UserError(f"predict takes run=RUN or model=FILE.onnx; expected one of them; got {got}")
+    return Path(str(model_file)).expanduser() if run is None else runs_of(str(run), outputs)
 
 
 def by_reason(failed: Mapping[Path, str]) -> list[str]:
@@ -85,55 +153,22 @@ def by_reason(failed: Mapping[Path, str]) -> list[str]:
     return lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"and {len(lines) - SHOWN} more reasons"]
 
 
-def check_options(wanted: DictConfig) -> None:
-    """Nothing, when the values are what they may be.
-
-    Raises:
-        UserError: the first that is not; windows, views, axis and pages are checked where they are used.
-    """
-    rules = {
-        "whole": (type(wanted.whole) is int and wanted.whole >= 0, "a side in pixels from 0"),
-        "threads": (wanted.threads is None or (type(wanted.threads) is int and wanted.threads >= 1), "null, or from 1"),
-        "max_pixels": (type(wanted.max_pixels) is int and wanted.max_pixels >= 1, "a whole number from 1"),
-        "max_gb": (type(wanted.max_gb) in (int, float) and 0 < wanted.max_gb < float("inf"), "a number above 0"),
-        "overlay": (type(wanted.overlay) is bool, "true or false"),
-        "probabilities": (wanted.probabilities in (None, "tiff", "npz"), "tiff (16 bits), npz (float32) or null"),
-    }
-    for key, (holds, expected) in rules.items():
-        if not holds:
-            raise UserError(f"{key} is {wanted[key]!r}; expected {expected}; give {key}=…")
-
-
-def source_of(wanted: DictConfig) -> Sequence[RunFolder] | Path:
-    """The runs, or the exported file.
-
-    Raises:
-        UserError: neither is given, or both.
-    """
-    if (wanted.run is None) == (wanted.model_file is None):
-        got = "both" if wanted.run is not None else "neither"
-        raise UserError(f"predict takes run=RUN or model=FILE.onnx; expected one of them; got {got}")
-    return (
-        Path(str(wanted.model_file)).expanduser() if wanted.run is None else runs_of(wanted.run, Path(wanted.outputs))
-    )
-
-
 class Job:
-    """One call: a model, what is wanted of it, and where that goes."""
+    """Predicts files by one model, and writes what is wanted of each."""
 
-    def __init__(self, source: Sequence[RunFolder] | Path, wanted: DictConfig, folder: Path) -> None:
-        """Load the model."""
-        self.predictor = _predictor(source, wanted)
+    def __init__(self, options: PredictOptions) -> None:
+        """Loads the model."""
+        self.predictor = _predictor(options)
         reading, pixels = self.predictor.reading, self.predictor.pixels
-        computable = self.predictor.computable(wanted.max_pixels, wanted.max_gb, is_in_one=False)
-        self.reader = Images(reading, self.predictor.channels, wanted.axis, wanted.pages, pixels, computable)
+        computable = self.predictor.computable(options.max_pixels, options.max_gb, is_in_one=False)
+        self.reader = Images(reading, self.predictor.channels, options.axis, options.pages, pixels, computable)
         meaning = self.predictor.classes, self.predictor.palette, self.predictor.ignore_index
-        self.wanted = Wanted(wanted.overlay, wanted.probabilities, *meaning)
-        self.done = Done(folder, _made_by(source, wanted))
-        self.folder, self.images, self.skipped = folder, 0, 0
+        self.wanted = Wanted(options.overlay, options.probabilities, *meaning)
+        self.done = DoneTable(options.folder, _made_by(options))
+        self.folder, self.images, self.skipped = options.folder, 0, 0
 
     def run(self, items: Sequence[Item]) -> dict[Path, str]:
-        """Predict; returns each file that failed, with what is to be said of it.
+        """Predicts; returns each file that failed, with what is to be said of it.
 
         Raises:
             UserError: the disk is full, or the files together hold no such values as the training's images.
@@ -168,7 +203,7 @@ class Job:
             require_fit(self.predictor.pixels, spans, f"the input ({counted(len(items), 'file')})")
 
     def _one(self, item: Item, progress: Callable[[float], object]) -> None:
-        """Predict one file, unless it is done."""
+        """Predicts one file, unless it is done."""
         try:
             require_regular(item.path)
         except FileNotFoundError as error:
@@ -179,10 +214,10 @@ class Job:
         opened = self.reader.open(item.path)
         paths = paths_of(self.folder / item.name, opened, item.path, self.wanted)
         outputs = list(paths.values())
-        self.done.refuse_others(item.name, outputs)
+        self.done.require_free(item.name, outputs)
         self._refuse_npz(opened, item.path)
         make_own(paths["labels"].parent, self.folder)
-        with written(paths, opened, self.wanted) as put:
+        with open_outputs(paths, opened, self.wanted) as put:
             for page in range(opened.pages):
                 for band in self._bands(opened, page):
                     put(band)
@@ -190,7 +225,7 @@ class Job:
         self.done.add(item.name, item.path, outputs)
         self.images += opened.pages
 
-    def _bands(self, opened: Opened, page: int) -> Iterator[Band]:
+    def _bands(self, opened: InputFile, page: int) -> Iterator[Band]:
         def read(top: int, end: int) -> torch.Tensor:
             return to_tensor(opened.rows(page, top, end))
 
@@ -202,7 +237,7 @@ class Job:
             probabilities = partial(_probabilities, logits, missing)
             yield Band(page, top, labels, probabilities, partial(opened.rows, page, top, end))
 
-    def _refuse_npz(self, opened: Opened, path: Path) -> None:
+    def _refuse_npz(self, opened: InputFile, path: Path) -> None:
         size = 4 * opened.pages * opened.height * opened.width * len(self.wanted.classes)
         if self.wanted.probabilities == "npz" and size > MOST_NPZ:
             raise UserError(
@@ -212,7 +247,7 @@ class Job:
 
 
 def _probabilities(logits: torch.Tensor, missing: Array | None) -> Array:
-    """(K, rows, W) float32; 0 of every class where the image holds nothing."""
+    """Returns (K, rows, W) float32; 0 of every class where the image holds nothing."""
     found = probabilities_of(logits)
     return found if missing is None else np.where(missing, np.float32(0), found)
 
@@ -221,34 +256,35 @@ def _told(bar: Progress, task: TaskID, completed: int, speed: float) -> None:
     bar.update(task, completed=completed, speed=f"{speed:.1f} images/s")
 
 
-def _predictor(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> Predictor:
-    """The predictor, with the threads that are wanted: of a run its own, on which its bits depend."""
-    if wanted.threads is not None:
-        torch.set_num_threads(wanted.threads)
-    elif not isinstance(source, Path):
-        torch.set_num_threads(source[0].config().threads)
-    window = tuple(wanted.window) if isinstance(wanted.window, ListConfig) else wanted.window
-    windows = None if window is None else Windows(window, wanted.overlap, wanted.window_batch)
-    views = [wanted.views] if isinstance(wanted.views, str) else list(wanted.views)
-    allow = wanted.allow_other_pixels
-    predictor = predictor_of(source, windows=windows, views=views, device=wanted.device, allow_other_pixels=allow)
-    predictor.whole = wanted.whole**2
+def _predictor(options: PredictOptions) -> Predictor:
+    """Returns the predictor, with the threads that are wanted: of a run its own, on which its bits depend."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    elif not isinstance(options.source, Path):
+        torch.set_num_threads(options.source[0].config().threads)
+    predictor = predictor_of(
+        options.source,
+        windows=options.windows,
+        views=options.views,
+        device=options.device,
+        allow_other_pixels=options.allow_other_pixels,
+    )
+    predictor.whole = options.whole**2
     return predictor
 
 
-def _made_by(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> str:
-    """A digest of the weights and of every option that changes what is predicted or written."""
-    digest = hashlib.blake2b(digest_size=8)
+def _made_by(options: PredictOptions) -> str:
+    """Returns a digest of the weights and of every option that changes what is predicted or written."""
+    digest, source = hashlib.blake2b(digest_size=8), options.source
     files = [source] if isinstance(source, Path) else [run.best_weights for run in source]
     for path in filter(None, files):
         digest.update(bytes_of(path))
-    keys = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
-    digest.update(json.dumps({key: plain(wanted, {})[key] for key in keys}).encode())
+    digest.update(options.changing.encode())
     return digest.hexdigest()
 
 
 def _default(source: Sequence[RunFolder] | Path, outputs: Path) -> Path:
-    """outputs/predict/NAME/RUN, of several runs outputs/predict/ensemble-HASH, of a file its name without ending."""
+    """Returns outputs/predict/NAME/RUN, of several runs ensemble-HASH there, of a file its name without ending."""
     if isinstance(source, Path):
         return outputs / "predict" / source.stem
     if len(source) == 1:

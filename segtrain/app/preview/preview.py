@@ -1,4 +1,4 @@
-"""`python -m segtrain preview`: what a policy does to samples of the user's own data, without training."""
+"""Runs `python -m segtrain preview`: shows what a policy does to samples of the user's own data, without training."""
 
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ def preview(config: DictConfig) -> Path:
         find_run(str(config.replay), Path(config.outputs))  # a mistake is told before the seconds of an import
         from segtrain.app.preview.replay import replay  # needs the run's page, which imports Lightning: 3 s
 
-        return replay(config, typed)
+        name, outputs = str(config.replay), Path(config.outputs)
+        return replay(name, outputs, typed, sample=config.sample, epoch=config.epoch, view=config.view)
     choices = choices_of(HydraConfig.get())
     decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
     config = DictConfig(decided)
     OmegaConf.to_container(config.aug, resolve=True)  # amounts, which strength scales
     dataset = build_dataset(config)
-    from segtrain.app.preview.page import write_preview  # torch, with albumentations: mistakes are told by now
+    from segtrain.app.preview.sheets import write_preview  # torch, with albumentations: mistakes are told by now
 
     return write_preview(config, dataset, typed)

@@ -1,6 +1,7 @@
-"""`preview replay=RUN sample=ID epoch=3`: one training sample as the network of that run got it, bit for bit."""
+"""Runs `preview replay=RUN sample=ID epoch=3`: one training sample as the network of that run got it, bit for bit."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +16,30 @@ from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.parts.config_changes import as_of
-from segtrain.parts.data import build_dataset, build_schedule, find_sample, recorded_split
+from segtrain.parts.data import build_dataset, find_sample, recorded_split
 from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.limits import trained_batches
+from segtrain.parts.policy import build_schedule
 from segtrain.parts.same_data import is_same
 from segtrain.printable import print_text
 from segtrain.runs import run_files
 from segtrain.runs.epochs import index_of, number_of
 from segtrain.runs.find_run import find_run
-from segtrain.runs.folder import RunFolder
 from segtrain.runs.folder_name import folder_name
 
 OWN = ("replay", "sample", "epoch", "view", "outputs", "debug", "trust")  # what may be typed beside replay
 
 
-def replay(wanted: DictConfig, typed: list[str]) -> Path:
-    """Rebuild dataset and policy from the run's config.yaml, draw the sample again, write what came out.
+def replay(name: str, outputs: Path, typed: Sequence[str], *, sample: object, epoch: int, view: int) -> Path:
+    """Rebuilds dataset and policy from the run's config.yaml, draws the sample again, writes what came out.
+
+    Args:
+        name: of the run, or its folder.
+        outputs: folder of all runs.
+        typed: all overrides of the command.
+        sample: its id; None is a mistake, told with an example.
+        epoch: from 1.
+        view: which visit of the sample within the epoch, from 0.
 
     Returns:
         The folder of image.npy (C, H, W) and mask.npy (H, W), the arrays before batching, and of the pictures.
@@ -39,31 +48,35 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
         UserError: changed data, a sample that does not exist, or one that the run did not see in that epoch.
     """
     others = [o for o in typed if o.split("=")[0] not in OWN]
-    run = find_run(wanted.replay, Path(wanted.outputs))
+    run = find_run(name, outputs)
     if others:
         raise UserError(
             f"replay takes everything from {run.path}/{run_files.CONFIG}; got also {', '.join(others)}; leave them out"
         )
-    epoch = index_of(wanted.epoch)
-    config = as_of(run.config(), run.changes(), epoch)
+    config = as_of(run.config(), run.changes(), index_of(epoch))
     dataset = build_dataset(config)
-    _require_same_data(run, config, dataset)
-    if wanted.sample is None:
+    if not is_same(run, config, dataset, dataset.fingerprint()):
+        raise UserError(
+            f"the data of {run.path} has changed since the run (another fingerprint than in its {run_files.SPLIT}), or "
+            "this version of segtrain reads them in another way, so what its network saw cannot be shown; restore the data, "
+            "or look at the new data without replay"
+        )
+    if sample is None:
         raise UserError(f"replay shows one sample; give sample=ID, such as sample={dataset.ids[0]}")
-    index = find_sample(dataset, str(wanted.sample))
-    key = (config.seed, epoch, index, wanted.view)
+    index = find_sample(dataset, str(sample))
+    key = (config.seed, index_of(epoch), index, view)
     split = recorded_split(run, dataset)
     _require_seen(config, dataset, split, key)
 
     image, mask = dataset.read(index)
-    policy = build_schedule(config, dataset, split).at(epoch)
+    policy = build_schedule(config, dataset, split).at(index_of(epoch))
     seen, drawn = trace_policy(policy, image, mask, key)
     cells = [
         Version("as stored", (image, mask), {}),
-        Version(f"epoch {wanted.epoch}, view {wanted.view}", seen, drawn),
+        Version(f"epoch {epoch}, view {view}", seen, drawn),
     ]
-    folder = Path(wanted.outputs) / "preview" / "replay" / run.path.name
-    folder /= folder_name([dataset.ids[index], f"epoch={wanted.epoch}", f"view={wanted.view}"])
+    folder = outputs / "preview" / "replay" / run.path.name
+    folder /= folder_name([dataset.ids[index], f"epoch={epoch}", f"view={view}"])
     make_own(folder)
     write_whole(folder / "image.npy", npy(network_input(seen[0])))
     write_whole(folder / "mask.npy", npy(seen[1]))
@@ -84,23 +97,14 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
 
 
 def network_input(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) as training batches hold it: (C, H, W), uint8 or float32."""
+    """Returns (H, W, C) as training batches hold it: (C, H, W), uint8 or float32."""
     return channels_first(image if image.dtype == np.uint8 else image.astype(np.float32))
-
-
-def _require_same_data(run: RunFolder, config: DictConfig, dataset: SegmentationDataset) -> None:
-    if not is_same(run, config, dataset, dataset.fingerprint()):
-        raise UserError(
-            f"the data of {run.path} has changed since the run (another fingerprint than in its {run_files.SPLIT}), or "
-            "this version of segtrain reads them in another way, so what its network saw cannot be shown; restore the "
-            "data, or look at the new data without replay"
-        )
 
 
 def _require_seen(
     config: DictConfig, dataset: SegmentationDataset, split: Split, key: tuple[int, int, int, int]
 ) -> None:
-    """Raise UserError unless the sampler of that run yields the key."""
+    """Raises UserError unless the sampler of that run yields the key."""
     _, epoch, index, view = key
     name = dataset.ids[index]
     if index not in split.train:

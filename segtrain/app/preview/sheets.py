@@ -1,4 +1,4 @@
-"""Writes what a preview leaves behind: contact sheets as PNG, one HTML page, and the draws as JSON."""
+"""Draws the sheets of `preview`, samples at growing strength and each op alone, as PNG, one HTML page and JSON."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,16 +7,27 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from omegaconf import DictConfig
 
 from segtrain.area import shrink_labels
+from segtrain.aug import Policy
+from segtrain.aug.keys import Key
 from segtrain.aug.policy import Pair
-from segtrain.aug.trace import OPS, Drawn
+from segtrain.aug.trace import OPS, Drawn, isolate_ops, keep_crop, trace_policy
+from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.draw import pictures as plots
-from segtrain.draw.html_page import group, html_page, html_table, inline, key, paragraph
+from segtrain.draw import pictures
+from segtrain.draw.html_page import group, html_page, html_table, inline, paragraph
 from segtrain.draw.html_page import image as image_of
-from segtrain.files import write_whole
-from segtrain.printable import in_html
+from segtrain.draw.html_page import key as key_of
+from segtrain.errors import UserError
+from segtrain.files import make_own, write_whole
+from segtrain.parts.data import build_split, find_sample
+from segtrain.parts.policy import build_policy
+from segtrain.printable import in_html, print_text
+from segtrain.runs.epochs import index_of, written
+from segtrain.runs.folder_name import folder_name
+from segtrain.spread import spread
 
 LARGEST = 320  # pixels, longest side of a picture in the page
 SMALLEST = 160  # smaller ones are enlarged by whole pixels, so that no browser blurs them
@@ -51,13 +62,83 @@ class Sheet(NamedTuple):
     strips: list[Strip]
 
 
+def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Sequence[str]) -> Path:
+    """Writes strengths.png, ops.png, draws.json and preview.html, and says where; returns their folder.
+
+    Args:
+        config: of the verb, with its choices, every value there.
+        dataset: of the config.
+        typed: overrides, which name the folder.
+    """
+    choices = config.choices
+    policies, refused = _policies(config, dataset)
+    single = isolate_ops(policies[config.aug.strength])
+    indices = (
+        spread(build_split(config, dataset).train, config.samples)
+        if config.sample is None
+        else [find_sample(dataset, str(config.sample))]
+    )
+    seed, epoch, view = config.seed, index_of(config.epoch), config.view
+    keys = [(seed, epoch, index, view) for index in indices]
+    at_strengths = Sheet(
+        "strengths",
+        "Growing strength",
+        "The same draws at every strength: what turns a little at 0.5 turns twice as far at 1. Strength 0 is the "
+        "original. An op with a chance below 1 leaves many samples alone, as in training." + refused,
+        _strips(dataset, keys, {f"strength {s:g}": policy for s, policy in policies.items()}),
+    )
+    ops = Sheet(
+        "ops",
+        "Each op alone",
+        f"At strength {config.aug.strength:g}, its chance set to 1, every other op off; the draws are those of above.",
+        _strips(dataset, keys, {"original": keep_crop(policies[config.aug.strength]), **single}),
+    )
+    folder = Path(config.outputs, "preview", str(config.name), folder_name(typed))
+    make_own(folder)
+    sheets = [at_strengths, ops] if single else [at_strengths]
+    facts = f"seed {config.seed}, epoch {config.epoch}, crop {config.data.crop or 'none: whole images'}"
+    title = f"aug={choices['aug']} on dataset={choices['dataset']}"
+    write_sheets(folder, sheets, dataset)
+    write_json(folder, {"title": title, "seed": seed, **written("epoch", epoch), "view": view}, sheets)
+    page = write_page(folder, title, facts, sheets, dataset)
+    print_text(f"{title}: {counted(len(indices), 'sample')}, {facts}{refused}")
+    print_text(f"look at {page}: rows are samples, columns strengths, then each op alone; class contours in colour")
+    print_text(
+        f"also in {folder}/: {', '.join(f'{sheet.name}.png' for sheet in sheets)}, draws.json (all drawn parameters)"
+    )
+    return folder
+
+
+def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
+    """Returns strength -> policy, ascending; and a sentence on the strengths that the policy refuses, if any."""
+    built, refused = {}, ""
+    for strength in sorted({*config.strengths, config.aug.strength}):
+        try:
+            built[strength] = build_policy(config, dataset, strength=strength)
+        except UserError as error:
+            if strength == config.aug.strength:
+                raise
+            refused += f" Strength {strength:g} is left out, the policy refuses it: {error}."
+    return built, refused
+
+
+def _strips(dataset: SegmentationDataset, keys: Sequence[Key], policies: dict[str, Policy]) -> list[Strip]:
+    """Returns for each sample, by its key, a version a policy."""
+    strips = []
+    for key in keys:
+        image, mask = dataset.read(key[2])
+        cells = [Version(head, *trace_policy(policy, image, mask, key)) for head, policy in policies.items()]
+        strips.append(Strip(dataset.ids[key[2]], cells))
+    return strips
+
+
 def write_sheets(folder: Path, sheets: Sequence[Sheet], dataset: SegmentationDataset) -> None:
     """Writes NAME.png of each sheet: a row of images and a row of overlays a sample."""
     for sheet in sheets:
         rows = [(strip.name, [cell.pair for cell in strip.cells]) for strip in sheet.strips]
         heads = [cell.head for cell in sheet.strips[0].cells]
         path = folder / f"{sheet.name}.png"
-        plots.augmented_sheet(path, rows, dataset.palette, dataset.classes, dataset.ignore_index, heads)
+        pictures.augmented_sheet(path, rows, dataset.palette, dataset.classes, dataset.ignore_index, heads)
 
 
 def write_json(folder: Path, about: Mapping[str, Any], sheets: Sequence[Sheet]) -> None:
@@ -83,24 +164,24 @@ def _legend(dataset: SegmentationDataset) -> str:
     drawn = {
         name: colour
         for i, (name, colour) in enumerate(zip(dataset.classes, dataset.palette, strict=True))
-        if i or tuple(colour) != plots.BLACK
+        if i or tuple(colour) != pictures.BLACK
     }
-    return key(drawn, after="grey stripes: ignored, from outside the image")
+    return key_of(drawn, after="grey stripes: ignored, from outside the image")
 
 
 def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
     """Yields each version: head, whether it differs from the first, image, overlay; all on the first's grey scale."""
     first, first_mask = strip.cells[0].pair
-    limits = None if first.dtype == np.uint8 else plots.shown_range([first])  # bytes are shown as they are
+    limits = None if first.dtype == np.uint8 else pictures.shown_range([first])  # bytes are shown as they are
     for number, cell in enumerate(strip.cells):
         image, mask = cell.pair
         same = np.array_equal(mask, first_mask) and np.array_equal(image, first)
         note = "untouched" if number == 0 else "unchanged" if same else "changed"
         whole = max(mask.shape) <= LARGEST
-        rgb, mask = _sized(plots.to_rgb(image, limits), mask)
-        drawn = plots.overlay(rgb, mask, dataset.palette, dataset.ignore_index)
-        pictures = _picture(rgb, cell.head, whole) + _picture(drawn, f"{cell.head}, mask drawn", whole)
-        yield f"<figure><figcaption><b>{in_html(cell.head)}</b>{note}</figcaption>{pictures}</figure>"
+        rgb, mask = _sized(pictures.to_rgb(image, limits), mask)
+        drawn = pictures.overlay(rgb, mask, dataset.palette, dataset.ignore_index)
+        drawings = _picture(rgb, cell.head, whole) + _picture(drawn, f"{cell.head}, mask drawn", whole)
+        yield f"<figure><figcaption><b>{in_html(cell.head)}</b>{note}</figcaption>{drawings}</figure>"
 
 
 def _sized(rgb: np.ndarray, mask: np.ndarray) -> Pair:

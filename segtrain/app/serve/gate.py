@@ -1,4 +1,4 @@
-"""Who may ask serve's page anything: the host, where the request comes from, the password, and the session's cookie."""
+"""Decides who may ask serve's page anything: by host, origin of the request, password, and the session's cookie."""
 
 import asyncio
 import hmac
@@ -35,14 +35,14 @@ HEADERS = {
 
 
 class Gate:
-    """What stands before every request.
+    """Stands before every request.
 
     It lets through what names a host of ours, does not come from another site, and, where there is a password, holds
     the cookie of a session that gave it.
     """
 
     def __init__(self, uploads: Uploads, hosts: tuple[str, ...] | None, secret: str | None, port: int) -> None:
-        """Keep the rules.
+        """Keeps the rules.
 
         Args:
             uploads: knows the sessions.
@@ -78,7 +78,7 @@ class Gate:
         await (self._refused(request) or app)(scope, receive, told)
 
     def _session(self, request: Request) -> str | None:
-        """The session whose cookie the request holds."""
+        """Returns the session whose cookie the request holds."""
         try:
             morsel = SimpleCookie(request.headers.get("cookie", "")).get(self._cookie)
         except CookieError:
@@ -97,7 +97,7 @@ class Gate:
 
     @property
     def asks(self) -> bool:
-        """Whether there is a password."""
+        """Tells whether there is a password."""
         return self._secret is not None
 
     async def is_right(self, given: str) -> bool:
@@ -119,7 +119,7 @@ class Gate:
 
 
 def _is_foreign(request: Request) -> bool:
-    """Whether a browser says that another site than the one it asks sent it; programs say nothing."""
+    """Returns whether a browser says that another site than the one it asks sent it; programs say nothing."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if origin is not None and _host(origin, "netloc") != request.headers.get("host", "").lower():
         return True
@@ -127,7 +127,7 @@ def _is_foreign(request: Request) -> bool:
 
 
 def _host(address: str, part: Literal["hostname", "netloc"]) -> str:
-    """The host of an address, without or with its port; empty where it has none."""
+    """Returns the host of an address, without or with its port; empty where it has none."""
     try:
         return str(getattr(urlsplit(address), part) or "").lower()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Serves the page of `serve`: what may be asked of it, and how it is answered. `prediction_view` says what is shown.
+"""Answers what a browser may ask of serve's page; what is shown is `segtrain.app.serve.prediction_view`'s.
 
 Five addresses, each of them read here; a path that a request names is never opened: a file is known by the random key
 that its upload was answered with.
@@ -23,8 +23,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from segtrain.app.serve.gate import Gate, refusal
-from segtrain.app.serve.prediction_view import NONE, Asked, Look, Shown
-from segtrain.app.serve.queue import Line
+from segtrain.app.serve.prediction_view import NONE, PredictionView, Question, Shown
+from segtrain.app.serve.queue import Queue
 from segtrain.app.serve.uploads import SUFFIXES, Dropped, Uploads
 from segtrain.draw.html_page import document, inline, own_text
 from segtrain.errors import UserError
@@ -46,26 +46,26 @@ STATIC = {"/page.css": "text/css", "/page.js": "text/javascript"}
 
 
 class Page:
-    """Holds the page of one network."""
+    """Fills in the page of one network, and answers what its controls ask."""
 
-    def __init__(self, look: Look, title: str, views: str, shift: str, most_mb: float) -> None:
+    def __init__(self, view: PredictionView, title: str, views: str, shift: str, most_mb: float) -> None:
         """Holds what is shown.
 
         Args:
-            look: what answers it.
+            view: what answers it.
             title: what is served, as its heading.
             views: the test-time augmentation that is chosen at first.
             shift: the shift that is chosen at first.
             most_mb: size of a file, for the label.
         """
-        self.look, self.title = look, title
+        self.view, self.title = view, title
         words = {
             "title": in_html(title),
             "most": f"{most_mb:g}",
             "accept": ",".join((*SUFFIXES, ".gz")),
-            "views": "".join(_radio(name, name == views) for name in look.predict),
-            "shifts": _options([NONE, *look.shifts.names], shift),
-            "classes": _options(look.classes, look.classes[-1]),
+            "views": "".join(_radio(name, name == views) for name in view.predict),
+            "shifts": _options([NONE, *view.shifts.names], shift),
+            "classes": _options(view.classes, view.classes[-1]),
             "strongest": str(STRONGEST),
             "most_number": str(MOST_NUMBER),
             "no_file": NO_FILE,
@@ -76,7 +76,7 @@ class Page:
         script = '<script src="/page.js" defer></script>'
         self.text = document(f"segtrain: {title}", f"{LINK}\n{script}", text)
 
-    def asked(self, content: Any, path: Path) -> tuple[Asked, int]:
+    def asked(self, content: Any, path: Path) -> tuple[Question, int]:
         """Returns what the page's controls say, of a request's JSON, and the label whose probability is shown.
 
         Raises:
@@ -86,21 +86,21 @@ class Page:
             raise UserError("expected a mapping of the page's controls")
         number, views, shift = content.get("page", -1), content.get("views", NONE), content.get("shift", NONE)
         strength, draw = content.get("strength", 1), content.get("draw", 0)
-        fires, name = content.get("fires", True), content.get("class", self.look.classes[-1])
+        fires, name = content.get("fires", True), content.get("class", self.view.classes[-1])
         rules = {
             "page": type(number) is int and -1 <= number <= MOST_NUMBER,
-            "views": views in tuple(self.look.predict),
-            "shift": shift in (NONE, *self.look.shifts.names),
+            "views": views in tuple(self.view.predict),
+            "shift": shift in (NONE, *self.view.shifts.names),
             "strength": type(strength) in (int, float) and math.isfinite(strength) and 0 <= strength <= STRONGEST,
             "draw": type(draw) is int and 0 <= draw <= MOST_NUMBER,
             "fires": type(fires) is bool,
-            "class": name in self.look.classes,
+            "class": name in self.view.classes,
         }
         for key, holds in rules.items():
             if not holds:
                 raise UserError(f"{key} is {content.get(key)!r}; expected what the page's control offers")
-        asked = Asked(str(path), number if number >= 0 else None, views, shift, float(strength), draw, fires)
-        return asked, self.look.classes.index(name)
+        asked = Question(str(path), number if number >= 0 else None, views, shift, float(strength), draw, fires)
+        return asked, self.view.classes.index(name)
 
     def answer(self, content: Any, file: Dropped) -> dict[str, Any]:
         """Returns what the page shows of a file.
@@ -110,7 +110,7 @@ class Page:
         """
         try:
             asked, label = self.asked(content, file.path)
-            return _told(self.look.show(asked), label, Path(file.name).stem)
+            return _told(self.view.show(asked), label, Path(file.name).stem)
         except UserError as error:  # where an upload lies is not the user's concern
             raise UserError(str(error).replace(str(file.path), file.name)) from error
         except MemoryError as error:
@@ -127,7 +127,7 @@ def _options(names: Any, chosen: str) -> str:
 
 
 def _told(shown: Shown, label: int, stem: str) -> dict[str, Any]:
-    """Returns what is shown as JSON; pictures are addresses that hold them, so that nothing has to be kept."""
+    """Returns it as JSON; pictures are addresses that hold them, so that nothing has to be kept."""
     pictures = {"image": shown.image, "mask": shown.mask, "overlay": shown.overlay}
     pictures["probability"] = shown.probabilities[label]
     sources = {name: _source(_png(pixels)) for name, pixels in pictures.items()}
@@ -146,9 +146,9 @@ def _source(png: bytes) -> str:
 class Server:
     """Answers at each address."""
 
-    def __init__(self, page: Page, uploads: Uploads, line: Line, gate: Gate) -> None:
+    def __init__(self, page: Page, uploads: Uploads, queue: Queue, gate: Gate) -> None:
         """Puts the parts together."""
-        self._page, self._uploads, self._line, self._gate = page, uploads, line, gate
+        self._page, self._uploads, self._queue, self._gate = page, uploads, queue, gate
         routes = [
             Route("/", self._first),
             *(Route(path, self._static) for path in STATIC),
@@ -162,18 +162,21 @@ class Server:
 
     @asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
-        async def look() -> None:
+        async def clear() -> None:
             while True:
                 await asyncio.sleep(OFTEN)
                 self._uploads.drop_old()
 
-        looking = asyncio.create_task(look())
+        clearing = asyncio.create_task(clear())
         yield
-        looking.cancel()
-        self._line.end()
+        clearing.cancel()
+        self._queue.end()
 
     async def _first(self, request: Request) -> Response:
-        """Answers with the page, or first with the field for a password. A token in the address becomes a cookie."""
+        """Answers with the page; where a password is asked for, first with the field for it.
+
+        A token in the address becomes a cookie.
+        """
         if self._gate.asks and "token" in request.query_params:
             return await self._admitted(request.query_params["token"])
         if self._gate.asks and request.scope["segtrain_session"] is None:
@@ -230,7 +233,7 @@ class Server:
         if file is None:
             return refusal(404, "the file is not there any more; drop it again")
         try:
-            return JSONResponse(await self._line.ask(session, lambda: self._page.answer(content, file)))
+            return JSONResponse(await self._queue.ask(session, lambda: self._page.answer(content, file)))
         except UserError as error:
             return refusal(422, str(error))
 

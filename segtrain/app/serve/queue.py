@@ -1,4 +1,4 @@
-"""One question after the other, each for a limited time: what keeps one user of serve from blocking the next."""
+"""Answers one question after the other, each for a limited time, so that no user of serve blocks the next."""
 
 import asyncio
 import ctypes
@@ -15,13 +15,14 @@ Answer = TypeVar("Answer")
 MOST_WAITING = 16  # questions, beside the one that is answered
 
 
-class Patience:
-    """Until when the question at hand may take; asked between the steps of its answer, by the thread that gives it."""
+class TimeLimit:
+    """Ends the answer to a question when its time is over; asked between its steps, by the thread that gives it."""
 
     def __init__(self, seconds: float) -> None:
-        """Nothing is asked yet.
+        """Begins with no question.
 
-        seconds: that an answer may take.
+        Args:
+            seconds: that an answer may take.
         """
         self.seconds, self.ended = seconds, threading.Event()
         self._until, self._given_up = float("inf"), threading.Event()
@@ -43,12 +44,12 @@ class Patience:
             )
 
 
-class Line:
-    """Where questions wait: one is answered at a time, and of each session the last alone."""
+class Queue:
+    """Lets questions wait: one is answered at a time, and of each session the last alone."""
 
-    def __init__(self, patience: Patience) -> None:
-        """Nobody waits."""
-        self._patience, self._waiting = patience, 0
+    def __init__(self, limit: TimeLimit) -> None:
+        """Begins with nobody who waits."""
+        self._limit, self._waiting = limit, 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="answers")
         self._last: dict[str, threading.Event] = {}  # session -> what gives up its question
 
@@ -74,8 +75,8 @@ class Line:
                 del self._last[session]
 
     def _answer(self, question: Callable[[], Answer], given_up: threading.Event) -> Answer:
-        self._patience.begin(given_up)
-        self._patience.require()
+        self._limit.begin(given_up)
+        self._limit.require()
         try:
             return question()
         finally:
@@ -83,7 +84,7 @@ class Line:
 
     def end(self) -> None:
         """Gives up whatever is asked."""
-        self._patience.ended.set()
+        self._limit.ended.set()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""What was dropped on serve's page: whose each file is, how much there may be of them, and when they are deleted."""
+"""Keeps what was dropped on serve's page: whose each file is, how much there may be, and when it is deleted."""
 
 import secrets
 import time
@@ -17,7 +17,7 @@ KEPT = 3600  # seconds after which a file that nobody asked for is deleted
 
 
 class Dropped(NamedTuple):
-    """A file of a session's; its path is ours, its name the user's, and only for words."""
+    """Holds a file of a session's; its path is ours, its name the user's, and only for words."""
 
     path: Path
     name: str
@@ -26,7 +26,7 @@ class Dropped(NamedTuple):
 
 
 class Uploads:
-    """The files of all sessions. A path is known by a random key, to the session alone that brought the file."""
+    """Holds the files of all sessions. A path is known by a random key, to the session alone that brought the file."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Uploads:
         gone: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with none.
+        """Begins with none.
 
         Args:
             folder: where they lie, ours alone.

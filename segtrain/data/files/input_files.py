@@ -1,4 +1,4 @@
-"""Which files `predict input=…` means: a file, a folder, a glob, a text file of paths, or a list of these."""
+"""Finds the files that `predict input=…` means: a file, a folder, a glob, a text file of paths, or a list of these."""
 
 import os
 from collections import Counter
@@ -10,21 +10,21 @@ from segtrain.data.files.patterns import SUFFIXES, way_out
 from segtrain.errors import UserError
 from segtrain.files import text_of
 from segtrain.folders import files_below
-from segtrain.wildcards import fitting, is_pattern, literal_part
+from segtrain.wildcards import find_paths, is_pattern, literal_part
 
 ENDINGS = (*SUFFIXES, ".nii", ".nii.gz")
 LISTS = (".txt", ".lst")
 
 
 class Item(NamedTuple):
-    """A file, and the path without ending below the output folder of what is made of it."""
+    """Holds a file, and the path without ending below the output folder of what is made of it."""
 
     path: Path
     name: str
 
 
 def find_inputs(given: str | Sequence[str], output: Path) -> list[Item]:
-    """The files, in order; folders below what was given are kept in the names; files in `output` are left out.
+    """Returns the files, in order; folders below what was given are kept in the names; files in `output` are left out.
 
     Raises:
         UserError: nothing there, or nothing of a kind that is read.
@@ -57,7 +57,7 @@ def _listed(given: str | Sequence[str]) -> list[str]:
 
 
 def _found(text: str) -> tuple[Path, list[Path]]:
-    """The folder from which names count, and the files."""
+    """Returns the folder from which names count, and the files."""
     path = Path(text).expanduser()
     if path.is_dir():
         return path, [file for file in files_below(path) if _is_read(file)]
@@ -72,11 +72,11 @@ def _found(text: str) -> tuple[Path, list[Path]]:
         return path.parent, [path]
     if not is_pattern(text):
         raise UserError(f"there is no input '{text}'; expected a file, a folder, a glob or a list; got no such path")
-    return literal_part(str(path.parent)), [file for file in fitting(str(path)) if _is_read(file)]
+    return literal_part(str(path.parent)), [file for file in find_paths(str(path)) if _is_read(file)]
 
 
 def _of_list(path: Path) -> tuple[Path, list[Path]]:
-    """A path a line; relative ones start from the list's own folder. Missing files are named when they are read."""
+    """Reads a path a line, relative ones from the list's own folder; missing files are named when they are read."""
     try:
         lines = [line.strip() for line in text_of(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -91,7 +91,7 @@ def _of_list(path: Path) -> tuple[Path, list[Path]]:
 
 
 def _is_read(path: Path) -> bool:
-    """Whether it is called as an image is: so may a pipe, or a link that leads nowhere, which opening it tells."""
+    """Returns whether it is called as an image is: so may a pipe, or a link that leads nowhere."""
     return path.name.lower().endswith(ENDINGS) and not path.is_dir()
 
 

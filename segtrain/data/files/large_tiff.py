@@ -1,4 +1,7 @@
-"""TIFF files too large for memory, read by rows: only the tiles or strips that hold them are decoded."""
+"""Reads TIFF files too large for memory by rows: only the tiles or strips that hold them are decoded.
+
+tifffile decodes each strip or tile; its own windowed reading needs the package zarr.
+"""
 
 import itertools
 import warnings
@@ -30,7 +33,7 @@ AT_ONCE = 256  # rows that are looked at together for the mean
 
 
 def pages_and_pixels(path: Path) -> tuple[int, int]:
-    """How many pages a TIFF has, and pixels the first; (1, 0) for what PIL does not open, so that it is read whole."""
+    """Returns a TIFF's pages and the pixels of the first; (1, 0) for what PIL does not open: it is read whole."""
     most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read
     try:
         with warnings.catch_warnings(), opened(path) as file, Image.open(file, formats=FORMATS) as image:
@@ -43,10 +46,10 @@ def pages_and_pixels(path: Path) -> tuple[int, int]:
 
 
 class LargeTiff:
-    """The first page of a file, as rows (n, W, C) uint8, uint16 or float32, read as smaller files are."""
+    """Holds the first page of a file, as rows (n, W, C) uint8, uint16 or float32, read as smaller files are."""
 
     def __init__(self, path: Path, drops_alpha: bool) -> None:
-        """Read the tags.
+        """Reads the tags.
 
         Args:
             path: the file, which stays where it is.
@@ -77,11 +80,11 @@ class LargeTiff:
         self._decoded: dict[int, list[tuple[int, int, int, Array]]] = {}  # row of segments: plane, top, left, pixels
 
     def rows(self, top: int, end: int) -> Array:
-        """Rows `top` to before `end`; see `picture`."""
+        """Returns rows `top` to before `end`; see `picture`."""
         return self.picture(top, end).pixels
 
     def picture(self, top: int, end: int) -> Picture:
-        """Rows `top` to before `end`, and where they hold nothing: filled with the mean of the whole page elsewhere.
+        """Returns rows `top` to before `end`, filled where they hold nothing with the mean of the whole page elsewhere.
 
         Raises:
             UserError: the file is broken there, or holds pixels that are no finite number.
@@ -97,7 +100,7 @@ class LargeTiff:
         return Picture(pixels, missing)
 
     def _read(self, top: int, end: int) -> Picture:
-        """Rows as they are but for white and black, and where they hold nothing."""
+        """Returns rows as they are but for white and black, and where they hold nothing."""
         try:
             found = self._contiguous(top, end) if self._is_contiguous else self._segments(top, end)
         except UserError:
@@ -111,7 +114,7 @@ class LargeTiff:
         return Picture(found, missing)
 
     def _contiguous(self, top: int, end: int) -> Array:
-        """Uncompressed rows, read from where they lie."""
+        """Returns uncompressed rows, read from where they lie."""
         page, planes = self._page, self._page.shaped[0]
         kind, together = page.dtype.newbyteorder(page.parent.byteorder), page.shaped[4]
         row = self.width * together
@@ -123,7 +126,7 @@ class LargeTiff:
         return found
 
     def _segments(self, top: int, end: int) -> Array:
-        """Compressed rows, from their tiles or strips; those of the last call that still count are kept."""
+        """Returns compressed rows, from their tiles or strips; those of the last call that still count are kept."""
         page = self._page
         tall = page.tilelength if page.is_tiled else page.rowsperstrip
         wanted = range(top // tall, -(-end // tall))
@@ -140,7 +143,7 @@ class LargeTiff:
         return found
 
     def _decode(self, row: int, tall: int) -> list[tuple[int, int, int, Array]]:
-        """The segments of one row of them."""
+        """Returns the segments of one row of them."""
         page = self._page
         across = -(-self.width // page.tilewidth) if page.is_tiled else 1
         down, planes = -(-self.height // tall), page.shaped[0]

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from segtrain.app.check.augmentation_audit import RepeatedPair, mark_draws
 from segtrain.aug.audit.draws import repeats_line
-from segtrain.parts.data import build_policy
+from segtrain.parts.policy import build_policy
 from tests.aug.audit.test_audit import SHAPES, Cells, seeded
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from segtrain.app.export.card import card
+from segtrain.app.export.card import fill_card
 from segtrain.errors import UserError
 from segtrain.parts.trained_run import load
 from segtrain.runs.folder import RunFolder
@@ -32,7 +32,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def card_of(run: Path, file: str = "model.onnx") -> str:
-    return card(load(RunFolder(run)), file)
+    return fill_card(load(RunFolder(run)), file)
 
 
 def change(run: Path, *changes: str) -> None:
@@ -194,7 +194,7 @@ def test_names_with_bars_keep_the_tables_whole(run: Path) -> None:
     loaded = load(RunFolder(run))
     renamed = loaded.__class__(**{**vars(loaded), "classes": ("background", "disc", "a|b")})
     (run / "results.json").unlink()
-    assert "| 2 | a\\|b | #" in card(renamed, "model.onnx")
+    assert "| 2 | a\\|b | #" in fill_card(renamed, "model.onnx")
 
 
 @pytest.mark.parametrize(

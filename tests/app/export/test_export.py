@@ -15,13 +15,15 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 from safetensors import safe_open
+from torch import Tensor, nn
 
 from segtrain.__main__ import main
-from segtrain.app.export import agreement
-from segtrain.app.export.formats import FORMATS
-from segtrain.app.export.write_onnx import write_onnx
+from segtrain.app.export import export as verb
+from segtrain.app.export.export import compared_sizes, measure_agreement
+from segtrain.app.export.formats import FORMATS, write_onnx
 from segtrain.config.objects import conf_dir
 from segtrain.data.pixel_meaning import PixelMeaning
+from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.data import named_model
@@ -123,7 +125,7 @@ def test_the_file_names_no_folder_of_this_machine(file: Path, run: Path) -> None
 
 def test_the_terminal_tells_sizes_and_differences(export: Export, segtrain: CommandLine, run: Path) -> None:
     assert export("format=safetensors") == 0, segtrain.err
-    for batch, height, width in agreement.sizes(32):
+    for batch, height, width in compared_sizes(32):
         assert f"{batch} × 1 × {height} × {width}" in segtrain.out
     assert "100.0000%" in segtrain.out and str(run / "exported" / "model.safetensors.card.md") in segtrain.out
     assert not list((run / "exported").glob(".*")), "a temporary file is left"
@@ -195,7 +197,7 @@ def test_a_file_that_differs_is_not_kept_and_the_old_one_stays(
     output = tmp_path / "model.safetensors"
     assert export("format=safetensors", f"output={output}") == 0, segtrain.err
     before = output.read_bytes()
-    monkeypatch.setattr(agreement, "RELATIVE", -1.0)  # no file can hold that
+    monkeypatch.setattr(verb, "RELATIVE", -1.0)  # no file can hold that
     assert export("format=safetensors", f"output={output}") == 2
     assert "computes something else" in segtrain.err and "was not kept" in segtrain.err
     assert output.read_bytes() == before
@@ -297,6 +299,57 @@ def test_architectures_agree_at_every_size(
     model.eval().requires_grad_(False)
     about = {"classes": list("abcd"), "palette": [], "channels": 1, "ignore_index": 255, "stride": 32}
     write_onnx(model, about, tmp_path / "model.onnx")
-    found = agreement.agreements(model, open_onnx(tmp_path / "model.onnx")[0], 1, 32)
+    found = measure_agreement(model, open_onnx(tmp_path / "model.onnx")[0], 1, 32)
     assert len(found) == 4
     assert all(one.relative <= 1e-3 and one.labels >= 0.9999 for one in found), found
+
+
+@pytest.fixture
+def model() -> NormalisedNetwork:
+    torch.manual_seed(0)
+    return NormalisedNetwork(nn.Conv2d(2, 3, 3, padding=1), [100.0, 10.0], [50.0, 5.0]).eval().requires_grad_(False)
+
+
+def test_the_same_network_agrees_fully(model: NormalisedNetwork) -> None:
+    found = measure_agreement(model, model, 2, 32)
+    assert [(one.absolute, one.relative, one.labels) for one in found] == [(0, 0, 1)] * len(compared_sizes(32))
+    shapes = {one.shape for one in found}
+    assert len(shapes) >= 3 and any(s[0] > 1 for s in shapes) and any(s[2] != s[3] for s in shapes)
+
+
+def wrong_at_one_size(logits: Tensor) -> Tensor:
+    return logits * (1.0 if logits.shape[-2:] != (128, 64) else 1.01)
+
+
+WRONG: dict[str, Callable[[Tensor], Tensor]] = {
+    "a little off": lambda logits: logits + 2e-3 * logits.abs().max(),
+    "NaN": lambda logits: logits * float("nan"),
+    "infinite": lambda logits: logits / 0,
+    "another size": lambda logits: logits[..., :-1],
+    "at one size alone": wrong_at_one_size,
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_another_result_is_refused(model: NormalisedNetwork, how: str) -> None:
+    with pytest.raises(UserError, match="computes something else than the network"):
+        measure_agreement(model, lambda images: WRONG[how](model(images)), 2, 32)
+
+
+def test_other_labels_are_refused_though_the_logits_are_near(model: NormalisedNetwork) -> None:
+    """Two classes whose logits are equal but for less than the tolerance."""
+    near = nn.Conv2d(2, 2, 1)
+    with torch.no_grad():
+        near.weight.fill_(1.0)
+        near.bias.copy_(torch.tensor([0.0, 1e-5]))  # type: ignore[union-attr]
+    twins = NormalisedNetwork(near, [0.0, 0.0], [1.0, 1.0]).eval().requires_grad_(False)
+    with pytest.raises(UserError, match=r"0\.0000% of labels agree"):
+        measure_agreement(twins, lambda images: twins(images).flip(1), 2, 32)
+
+
+def test_a_file_that_does_not_run_is_told(model: NormalisedNetwork) -> None:
+    def broken(images: Tensor) -> Tensor:
+        raise RuntimeError("no kernel")
+
+    with pytest.raises(UserError, match=r"does not run on images of \(1, 2, 64, 64\); got: no kernel"):
+        measure_agreement(model, broken, 2, 64)

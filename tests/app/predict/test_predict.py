@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import segtrain as package
-from segtrain.app.predict import output_files as outputs
+from segtrain.app.predict import output_folder as outputs
 from segtrain.app.predict.predict import by_reason
 from segtrain.data.datasets import Shapes
 from segtrain.data.pixel_meaning import PixelMeaning, span_of

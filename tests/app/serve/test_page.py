@@ -18,8 +18,8 @@ pytest.importorskip("uvicorn")
 from segtrain.app.serve import gate as serve_gate
 from segtrain.app.serve.gate import Gate
 from segtrain.app.serve.page import MOST_ASKED, Page, Server
-from segtrain.app.serve.prediction_view import Look
-from segtrain.app.serve.queue import Line, Patience
+from segtrain.app.serve.prediction_view import PredictionView
+from segtrain.app.serve.queue import Queue, TimeLimit
 from segtrain.app.serve.uploads import Uploads
 from segtrain.data.files.pixels import read_image
 
@@ -65,11 +65,11 @@ class Asking:
             names = ("photometric",)
 
         shifts: Any = Shifts()
-        self.look = look = Look({"none": predict}, read, shifts, ["a", "<b>"], [(0, 0, 0), (9, 9, 9)], 255)
-        self.uploads = Uploads(folder, 100_000, 300_000, look.show.cache_clear)
+        self.view = view = PredictionView({"none": predict}, read, shifts, ["a", "<b>"], [(0, 0, 0), (9, 9, 9)], 255)
+        self.uploads = Uploads(folder, 100_000, 300_000, view.show.cache_clear)
         gate = Gate(self.uploads, hosts, secret, 7860)
-        self.line = Line(Patience(60))
-        self.app = Server(Page(look, "<title>", "none", "none", 0.1), self.uploads, self.line, gate).app
+        self.line = Queue(TimeLimit(60))
+        self.app = Server(Page(view, "<title>", "none", "none", 0.1), self.uploads, self.line, gate).app
 
     def __call__(
         self, method: str, path: str, body: bytes = b"", *, length: str | None = None, **headers: str
@@ -322,4 +322,4 @@ def test_what_is_deleted_is_not_kept_as_a_picture_either(start: Start) -> None:
     assert len(ask.opened) == 1  # the answer was kept
     ask("POST", f"/forget?file={key}", cookie=cookie)
     assert not ask.opened[0].exists()
-    assert ask.look.show.cache_info().currsize == 0
+    assert ask.view.show.cache_info().currsize == 0

@@ -7,24 +7,24 @@ from typing import Any
 
 import pytest
 
-from segtrain.app.serve.queue import MOST_WAITING, Line, Patience
+from segtrain.app.serve.queue import MOST_WAITING, Queue, TimeLimit
 from segtrain.errors import UserError
 
 
-def slow(patience: Patience, seconds: float = 30.0) -> str:
+def slow(limit: TimeLimit, seconds: float = 30.0) -> str:
     """An answer in many steps, as windows are."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        patience.require()
+        limit.require()
         time.sleep(0.002)
     return "done"
 
 
 def test_an_answer_that_takes_too_long_is_given_up_and_the_next_comes() -> None:
     async def both() -> tuple[Any, Any, float]:
-        patience = Patience(0.2)
-        line, began = Line(patience), time.monotonic()
-        asked = [line.ask("a", lambda: slow(patience)), line.ask("b", lambda: "the next")]
+        limit = TimeLimit(0.2)
+        line, began = Queue(limit), time.monotonic()
+        asked = [line.ask("a", lambda: slow(limit)), line.ask("b", lambda: "the next")]
         found = await asyncio.gather(*asked, return_exceptions=True)
         line.end()
         return found[0], found[1], time.monotonic() - began
@@ -36,9 +36,9 @@ def test_an_answer_that_takes_too_long_is_given_up_and_the_next_comes() -> None:
 
 def test_what_a_session_asked_before_is_given_up() -> None:
     async def ask() -> list[Any]:
-        patience = Patience(60)
-        line = Line(patience)
-        first = asyncio.create_task(line.ask("a", lambda: slow(patience)))
+        limit = TimeLimit(60)
+        line = Queue(limit)
+        first = asyncio.create_task(line.ask("a", lambda: slow(limit)))
         await asyncio.sleep(0.05)  # it has begun
         others = [line.ask("a", lambda: "second"), line.ask("b", lambda: "of another"), line.ask("a", lambda: "last")]
         found = await asyncio.gather(first, *others, return_exceptions=True)
@@ -52,8 +52,8 @@ def test_what_a_session_asked_before_is_given_up() -> None:
 
 def test_the_line_has_a_length() -> None:
     async def ask() -> list[Any]:
-        patience, go = Patience(60), threading.Event()
-        line = Line(patience)
+        limit, go = TimeLimit(60), threading.Event()
+        line = Queue(limit)
         asked = [asyncio.create_task(line.ask(str(number), go.wait)) for number in range(MOST_WAITING + 5)]
         await asyncio.sleep(0.05)
         go.set()
@@ -69,9 +69,9 @@ def test_the_line_has_a_length() -> None:
 
 def test_the_end_gives_up_what_is_asked() -> None:
     async def ask() -> Any:
-        patience = Patience(60)
-        line = Line(patience)
-        asked = asyncio.create_task(line.ask("a", lambda: slow(patience)))
+        limit = TimeLimit(60)
+        line = Queue(limit)
+        asked = asyncio.create_task(line.ask("a", lambda: slow(limit)))
         await asyncio.sleep(0.05)
         line.end()
         return await asyncio.gather(asked, return_exceptions=True)
@@ -86,7 +86,7 @@ def test_an_error_of_the_answer_reaches_who_asked(error: type[Exception]) -> Non
         raise error("no")
 
     async def ask() -> None:
-        line = Line(Patience(60))
+        line = Queue(TimeLimit(60))
         with pytest.raises(error):
             await line.ask("a", fail)
         assert await line.ask("a", lambda: "goes on") == "goes on"

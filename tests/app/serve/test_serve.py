@@ -23,8 +23,8 @@ import tifffile
 import torch
 from PIL import Image
 
-from segtrain.app.serve.queue import Patience
-from segtrain.app.serve.serve import SHORTEST, VARIABLE, is_local, listening, secret_of, seen
+from segtrain.app.serve.queue import TimeLimit
+from segtrain.app.serve.serve import SHORTEST, VARIABLE, is_local, open_socket, secret_of, with_views
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
 from segtrain.parts.predictor import Predictor
@@ -102,10 +102,10 @@ def test_without_its_packages_the_extra_is_named(
 
 def test_a_port_that_is_taken_is_told() -> None:
     with (
-        listening("127.0.0.1", 0) as first,
-        pytest.raises(UserError, match=r"127\.0\.0\.1, port \d+: .*port=0"),
+        open_socket("127.0.0.1", 0) as first,
+        pytest.raises(UserError, match=r"could not listen at 127\.0\.0\.1, port \d+: .*port=0 for any"),
     ):
-        listening("127.0.0.1", first.getsockname()[1])
+        open_socket("127.0.0.1", first.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ def test_only_loopback_is_this_machine(host: str, local: bool) -> None:
 
 
 def test_a_prediction_gives_up_when_the_server_ends() -> None:
-    patience, asked = Patience(LONGEST), []
+    limit, asked = TimeLimit(LONGEST), []
 
     def model(image: torch.Tensor) -> torch.Tensor:
         asked.append(len(image))
         if len(asked) == 2:
-            patience.ended.set()
+            limit.ended.set()
         return image.float().repeat(1, 3, 1, 1)
 
     meaning: dict[str, Any] = {"classes": "abc", "palette": [(0, 0, 0)] * 3, "channels": 1, "ignore_index": 255}
     predictor = Predictor(model, **meaning, windows=Windows(32, 0, 1), whole=0)
     with pytest.raises(UserError, match="the server was stopped"):
-        seen(predictor, "none", patience).predict(np.zeros((96, 96), np.uint8))
+        with_views(predictor, "none", limit).predict(np.zeros((96, 96), np.uint8))
     assert asked == [1, 1]
 
 

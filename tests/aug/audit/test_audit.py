@@ -19,7 +19,7 @@ from segtrain.aug.audit.parts import KeylessTransform
 from segtrain.aug.torchvision import TorchVision
 from segtrain.config.objects import conf_dir
 from segtrain.data.datasets import Shapes
-from segtrain.parts.data import build_policy
+from segtrain.parts.policy import build_policy
 
 AS_STATED = {"opencv_elastic"}  # presets that show a published mistake as it was published
 PRESETS = sorted(path.stem for path in (conf_dir() / "aug").glob("*.yaml"))

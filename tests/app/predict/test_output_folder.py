@@ -1,5 +1,7 @@
 """What is written: every format gives back what was put."""
 
+import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from segtrain.app.predict import output_files as outputs
-from segtrain.app.predict.output_files import Band, Wanted, paths_of, written
+from segtrain.app.predict import output_folder
+from segtrain.app.predict.output_folder import TABLE, Band, DoneTable, Wanted, open_outputs, paths_of
 from segtrain.errors import UserError
-from segtrain.parts.input_images import Images, Opened
+from segtrain.parts.input_images import Images, InputFile
 from tests.parts.test_input_images import GEOREFERENCE
 
 PALETTE = ((0, 0, 0), (230, 159, 0), (86, 180, 233))
@@ -29,12 +31,12 @@ def wanted(**more: Any) -> Wanted:
     )
 
 
-def opened(kind: Any = "image", pages: int = 1) -> Opened:
-    return Opened(kind, pages, HEIGHT, WIDTH, lambda page, top, end: np.full((end - top, WIDTH, 1), page, np.uint8))
+def opened(kind: Any = "image", pages: int = 1) -> InputFile:
+    return InputFile(kind, pages, HEIGHT, WIDTH, lambda page, top, end: np.full((end - top, WIDTH, 1), page, np.uint8))
 
 
 def write(
-    folder: Path, source: Opened, what: Wanted
+    folder: Path, source: InputFile, what: Wanted
 ) -> tuple[dict[str, Path], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Paths, labels (pages, H, W) and probabilities (pages, 3, H, W), put in bands of uneven height."""
     drawn = RNG.random((source.pages, 3, source.height, source.width), np.float32)
@@ -42,7 +44,7 @@ def write(
     labels = probabilities.argmax(1).astype(np.uint8)
     paths = paths_of(folder / "sub/a", source, Path("a.nii.gz"), what)
     cut = source.height // 3
-    with written(paths, source, what) as put:
+    with open_outputs(paths, source, what) as put:
         for page in range(source.pages):
             for top, end in ((0, cut), (cut, source.height)):
                 rows = labels[page, top:end]
@@ -114,7 +116,7 @@ def test_an_overlay_of_a_large_image_shows_every_nth_pixel(tmp_path: Path, monke
     assert np.array(Image.open(paths["overlay"])).shape == (HEIGHT, WIDTH, 3)
     paths, _, _ = write(tmp_path, opened("stack", 2), wanted(overlay=True))
     assert tifffile.imread(paths["overlay"]).shape == (2, HEIGHT, WIDTH, 3)
-    monkeypatch.setattr(outputs, "MOST_OVERLAY", 15)
+    monkeypatch.setattr(output_folder, "MOST_OVERLAY", 15)
     paths, _, _ = write(tmp_path, opened("large"), wanted(overlay=True))
     assert np.array(Image.open(paths["overlay"])).shape == (14, 10, 3)
 
@@ -125,7 +127,7 @@ def test_a_failure_midway_leaves_what_was_there(tmp_path: Path) -> None:
         before = {path: path.read_bytes() for path in paths.values()}
         with (
             pytest.raises(UserError, match="broken"),
-            written(paths, opened(kind), wanted(probabilities="tiff")) as put,
+            open_outputs(paths, opened(kind), wanted(probabilities="tiff")) as put,
         ):
             put(Band(0, 0, labels[0, :9] * 0, lambda: np.zeros((3, 9, WIDTH), np.float32), lambda: np.zeros(0)))
             raise UserError("broken")
@@ -147,3 +149,87 @@ def test_what_is_made_of_a_geotiff_lies_where_it_lies(kind: str, tmp_path: Path)
             ]
             assert page.tags.valueof(42113) == ("255" if name == "labels" else None)
             np.testing.assert_array_equal(page.asarray(), expected)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"image")
+    (tmp_path / "out").mkdir()
+    return path
+
+
+def test_done_is_what_the_same_model_made_of_the_same_file(source: Path) -> None:
+    folder = source.parent / "out"
+    output = folder / "a,1.png"
+    output.write_bytes(b"labels")
+    DoneTable(folder, "m").add("a", source, [output])
+    assert DoneTable(folder, "m").has("a", source)
+    assert not DoneTable(folder, "other").has("a", source) and not DoneTable(folder, "m").has("b", source)
+    os.utime(source, ns=(0, 0))
+    assert not DoneTable(folder, "m").has("a", source)
+    DoneTable(folder, "m").add("a", source, [output])
+    assert DoneTable(folder, "m").has("a", source)  # the last line counts
+    output.unlink()
+    assert not DoneTable(folder, "m").has("a", source)
+
+
+def test_half_a_line_of_a_killed_process_counts_for_nothing(source: Path) -> None:
+    folder = source.parent / "out"
+    output = folder / "a.png"
+    output.write_bytes(b"labels")
+    done = DoneTable(folder, "m")
+    done.add("a", source, [output])
+    whole = (folder / TABLE).read_text()
+    (folder / TABLE).write_text(whole[:-20])
+    assert not DoneTable(folder, "m").has("a", source)
+    DoneTable(folder, "m").add("a", source, [output])
+    assert DoneTable(folder, "m").has("a", source)
+
+
+def test_a_file_that_predict_has_not_made_is_not_replaced(source: Path) -> None:
+    folder = source.parent / "out"
+    output = folder / "a.png"
+    output.write_bytes(b"precious")
+    with pytest.raises(UserError, match="predict has not made it; nothing was replaced"):
+        DoneTable(folder, "m").require_free("a", [output])
+    DoneTable(folder, "m").add("a", source, [output])
+    DoneTable(folder, "other").require_free("a", [output])  # another model's labels may replace ours
+    with pytest.raises(UserError, match="is what predict made of 'a'"):
+        DoneTable(folder, "m").require_free("b", [output])
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\x85b\u2028", "a|b", "a\\u0041", 'a,"b"', os.fsdecode(b"\xffa")])
+def test_any_name_is_known_again(source: Path, name: str) -> None:
+    folder = source.parent / "out"
+    source = source.rename(source.with_name(f"{name}.png"))
+    (output := folder / f"{name}.png").write_bytes(b"labels")
+    for _ in range(2):
+        DoneTable(folder, "m").add(name, source, [output])
+        done = DoneTable(folder, "m")
+        assert done.has(name, source)
+        done.require_free(name, [output])
+        with pytest.raises(UserError, match="is there already"):
+            done.require_free("another", [output])
+    assert (folder / TABLE).read_bytes().decode().count("\n") == 3
+
+
+@pytest.mark.parametrize("name", ["=cmd", "+1+1", "@SUM(1)", "-rf", "'=1", "'a", "''@x"])
+def test_no_name_is_a_formula_and_each_is_known_again(source: Path, name: str) -> None:
+    folder = source.parent / "out"
+    source = source.rename(source.with_name(f"{name}.png"))
+    (output := folder / f"{name}.png").write_bytes(b"labels")
+    DoneTable(folder, "m").add(name, source, [output])
+    cells = [cell for row in csv.reader((folder / TABLE).read_text().splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "@", "-")]
+    done = DoneTable(folder, "m")
+    assert done.has(name, source)
+    done.require_free(name, [output])
+
+
+def test_what_was_done_is_written_through_no_link(source: Path) -> None:
+    folder, mine = source.parent / "out", source.parent / "mine"
+    (folder / TABLE).symlink_to(mine)
+    with pytest.raises(UserError, match="is a link"):
+        DoneTable(folder, "m").add("a", source, [])
+    assert not mine.exists()

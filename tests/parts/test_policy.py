@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segtrain.errors import UserError
-from segtrain.parts.shifts import Shifts, said
+from segtrain.parts.policy import Shifts, describe_draw
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_what_was_drawn_is_said() -> None:
         "Photometry.0": {"noise": 0.0, "noise_seed": 5, "bias": [[0.5, 0.1]]},
         "Blur.0": None,
     }
-    assert said(drawn) == "hflip, rotate -12.9, bias"
+    assert describe_draw(drawn) == "hflip, rotate -12.9, bias"
 
 
 def test_a_policy_that_mixes_samples_is_refused() -> None:

@@ -1,7 +1,9 @@
-"""What predict writes of a file: probabilities, an overlay, labels; each whole, the labels last."""
+"""Writes what predict makes of a file, each output whole and the labels last, and keeps the table of what is done."""
 
+import csv
 import gzip
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,8 +16,10 @@ from segtrain.data.files.extras import need
 from segtrain.data.files.scans import plane
 from segtrain.data.files.tiff_tags import NODATA
 from segtrain.draw.pictures import overlay
-from segtrain.files import changed, make_own, part, put, require_regular, to_disk, write_whole
-from segtrain.parts.input_images import Opened
+from segtrain.errors import UserError
+from segtrain.files import append_whole, changed, make_own, part, put, require_regular, text_of, to_disk, write_whole
+from segtrain.parts.input_images import InputFile
+from segtrain.runs.metrics_csv import unquoted, written_text
 
 Array = np.ndarray[Any, Any]
 RGB = tuple[int, int, int]
@@ -23,9 +27,15 @@ RGB = tuple[int, int, int]
 MOST_OVERLAY = 4096  # pixels a side of an overlay: of larger images every n-th is shown
 FULL = 65535  # what probability 1 becomes in 16 bits
 
+TABLE = "predicted.csv"
+COLUMNS = ("name", "input", "bytes", "changed_ns", "made_by", "outputs")
+APART = "|"  # between outputs
+# In a name: what ends a line, or is no text, or stands between names. It is written as \uXXXX.
+ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff|]|\\(?=u)")
+
 
 class Wanted(NamedTuple):
-    """What is written beside labels, and what the labels mean."""
+    """Says what is written beside labels, and what the labels mean."""
 
     overlay: bool
     probabilities: str | None  # tiff, npz
@@ -35,7 +45,7 @@ class Wanted(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Rows of a page from `top`: labels (rows, W) uint8, and functions for what is not always wanted."""
+    """Holds rows of a page from `top`: labels (rows, W) uint8, and functions for what is not always wanted."""
 
     page: int
     top: int
@@ -47,8 +57,8 @@ class Band(NamedTuple):
 Put = Callable[[Band], object]
 
 
-def paths_of(stem: Path, opened: Opened, source: Path, wanted: Wanted) -> dict[str, Path]:
-    """Where labels, overlay and probabilities go; of a scan with its ending, of a GeoTIFF as one."""
+def paths_of(stem: Path, opened: InputFile, source: Path, wanted: Wanted) -> dict[str, Path]:
+    """Returns where labels, overlay and probabilities go; of a scan with its ending, of a GeoTIFF as one."""
     plain = ".tif" if opened.georeference else ".png"
     ending = {"image": plain, "large": ".tif", "stack": ".tif"}.get(opened.kind)
     if ending is None:
@@ -63,8 +73,8 @@ def paths_of(stem: Path, opened: Opened, source: Path, wanted: Wanted) -> dict[s
 
 
 @contextmanager
-def written(paths: dict[str, Path], opened: Opened, wanted: Wanted) -> Iterator[Put]:
-    """Where the block puts band after band; the files are there when it ends, and none that is half.
+def open_outputs(paths: dict[str, Path], opened: InputFile, wanted: Wanted) -> Iterator[Put]:
+    """Takes band after band in the block; the files are there when it ends, and none that is half.
 
     Raises:
         UserError: the disk does not take them.
@@ -79,12 +89,12 @@ def written(paths: dict[str, Path], opened: Opened, wanted: Wanted) -> Iterator[
         yield lambda band: [one(band) for one in puts]
 
 
-def _labels(path: Path, opened: Opened, wanted: Wanted) -> Any:
+def _labels(path: Path, opened: InputFile, wanted: Wanted) -> Any:
     if opened.kind == "image" and not opened.georeference:
         return _png_labels(path, opened, wanted.palette)
     if opened.kind == "volume":
         return _nifti_labels(path, opened)
-    colours = np.array(_table(wanted.palette), np.uint16).T * 257  # 8 to 16 bits: 255 becomes 65535
+    colours = np.array(_colours(wanted.palette), np.uint16).T * 257  # 8 to 16 bits: 255 becomes 65535
     shape = (opened.pages, opened.height, opened.width)
     tags = list(opened.georeference)
     if opened.has_nodata:
@@ -94,8 +104,8 @@ def _labels(path: Path, opened: Opened, wanted: Wanted) -> Any:
 
 
 @contextmanager
-def _png_labels(path: Path, opened: Opened, palette: Sequence[RGB]) -> Iterator[Put]:
-    """A PNG whose numbers are the labels, shown in the classes' colours."""
+def _png_labels(path: Path, opened: InputFile, palette: Sequence[RGB]) -> Iterator[Put]:
+    """Takes the labels of a PNG, whose numbers they are, shown in the classes' colours."""
     labels = np.zeros((opened.height, opened.width), np.uint8)
 
     def take(band: Band) -> None:
@@ -103,13 +113,13 @@ def _png_labels(path: Path, opened: Opened, palette: Sequence[RGB]) -> Iterator[
 
     yield take
     image = Image.fromarray(labels, "P")
-    image.putpalette(np.array(_table(palette), np.uint8).tobytes())
+    image.putpalette(np.array(_colours(palette), np.uint8).tobytes())
     write_whole(path, _encoded(image))
 
 
 @contextmanager
-def _nifti_labels(path: Path, opened: Opened) -> Iterator[Put]:
-    """A NIfTI file on the grid of the scan, with its header's geometry."""
+def _nifti_labels(path: Path, opened: InputFile) -> Iterator[Put]:
+    """Takes the labels of a NIfTI file on the grid of the scan, with its header's geometry."""
     assert opened.scan is not None
     nibabel, scan = need("nibabel", "medical"), opened.scan
     labels = np.zeros(scan.grid.shape, np.uint8)
@@ -128,8 +138,8 @@ def _nifti_labels(path: Path, opened: Opened) -> Iterator[Put]:
     write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.lower().endswith(".gz") else content)
 
 
-def _probabilities(path: Path, opened: Opened, wanted: Wanted) -> Any:
-    """(pages, K, H, W): 16 bits in a TIFF, p * 65535 rounded; or float32 in an npz file.
+def _probabilities(path: Path, opened: InputFile, wanted: Wanted) -> Any:
+    """Takes probabilities (pages, K, H, W): of a TIFF 16 bits, p * 65535 rounded; of an npz file float32.
 
     In the TIFF a class is a page, of a GeoTIFF a band, as programs for maps expect.
     """
@@ -148,7 +158,7 @@ def _probabilities(path: Path, opened: Opened, wanted: Wanted) -> Any:
 
 @contextmanager
 def _npz(path: Path, shape: tuple[int, ...], classes: Sequence[str]) -> Iterator[Put]:
-    """Arrays `probabilities` (K, H, W), with pages before them where there are several, and `classes`."""
+    """Takes an array `probabilities` (K, H, W), with pages before them where there are several, and `classes`."""
     held = np.zeros(shape, np.float32)
 
     def take(band: Band) -> None:
@@ -161,8 +171,8 @@ def _npz(path: Path, shape: tuple[int, ...], classes: Sequence[str]) -> Iterator
 
 
 @contextmanager
-def _overlay(path: Path, opened: Opened, wanted: Wanted) -> Iterator[Put]:
-    """The image with the classes drawn over it; of several pages a TIFF of as many, else a PNG."""
+def _overlay(path: Path, opened: InputFile, wanted: Wanted) -> Iterator[Put]:
+    """Takes the image with the classes drawn over it; of several pages a TIFF of as many, else a PNG."""
     step = -(-max(opened.height, opened.width) // MOST_OVERLAY)
     images: list[Array] = []
     labels: list[Array] = []
@@ -190,7 +200,7 @@ def _overlay(path: Path, opened: Opened, wanted: Wanted) -> Iterator[Put]:
 def _tiff(
     path: Path, shape: tuple[int, ...], kind: Any, take: Callable[[Band], list[Array]], **tags: Any
 ) -> Iterator[Put]:
-    """An uncompressed TIFF (pages, [planes,] H, W), whose rows go to their places as they come.
+    """Takes rows of an uncompressed TIFF (pages, [planes,] H, W), which go to their places as they come.
 
     `take` gives the rows of each plane.
     """
@@ -213,12 +223,12 @@ def _tiff(
 
 
 def _short(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Without a single page."""
+    """Returns the shape without a single page."""
     return shape[1:] if shape[0] == 1 else shape
 
 
-def _table(palette: Sequence[RGB]) -> list[RGB]:
-    """256 colours: those of the classes, then grey."""
+def _colours(palette: Sequence[RGB]) -> list[RGB]:
+    """Returns 256 colours: those of the classes, then grey."""
     return [*palette, *[(128, 128, 128)] * (256 - len(palette))]
 
 
@@ -226,3 +236,85 @@ def _encoded(image: Image.Image) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG", compress_level=4)
     return stream.getvalue()
+
+
+class _Line(NamedTuple):
+    """Holds one prediction: of which file in which state, by what, and the files that came out (below the folder)."""
+
+    name: str
+    input: str
+    bytes: str
+    changed_ns: str
+    made_by: str  # digest of the model and of what changes its predictions
+    outputs: str  # joined by APART
+
+
+class DoneTable:
+    """Keeps the table `predicted.csv` of a folder; it grows by whole lines, the last one about a name counts."""
+
+    def __init__(self, folder: Path, made_by: str) -> None:
+        """Reads what is there; `made_by` is the digest of this call."""
+        self.folder, self._made_by = folder, made_by
+        self._path = folder / TABLE
+        self._is_cut = False  # the last line
+        self._lines = {line.name: line for line in self._read()}
+        self._mine = {output: line.name for line in self._lines.values() for output in line.outputs.split(APART)}
+
+    def has(self, name: str, source: Path) -> bool:
+        """Returns whether what was made of this file, as it is now, by the same model in the same way, is there."""
+        line = self._lines.get(_escaped(name))
+        if line is None or line[:-1] != self._line(name, source, [])[:-1]:
+            return False
+        return all((self.folder / _plain(output)).is_file() for output in line.outputs.split(APART))
+
+    def require_free(self, name: str, outputs: list[Path]) -> None:
+        """Raises UserError where an output would replace a file that predict has not made, or of another input."""
+        for path in outputs:
+            owner = self._mine.get(self._below(path))
+            if path.exists() and owner != _escaped(name):
+                whose = "predict has not made it" if owner is None else f"is what predict made of '{owner}'"
+                raise UserError(
+                    f"'{path}' is there already, and {whose}; nothing was replaced; give another output=FOLDER, or "
+                    "move it away"
+                )
+
+    def add(self, name: str, source: Path, outputs: list[Path]) -> None:
+        """Notes that the outputs were made."""
+        line = self._line(name, source, outputs)
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        if not self._path.exists():
+            rows.writerow(COLUMNS)
+        elif self._is_cut:
+            text.write("\n")
+            self._is_cut = False
+        rows.writerow(map(written_text, line))
+        append_whole(self._path, text.getvalue().encode())
+        self._lines[line.name] = line
+        self._mine |= {self._below(path): line.name for path in outputs}
+
+    def _line(self, name: str, source: Path, outputs: list[Path]) -> _Line:
+        status = source.stat()
+        below = APART.join(self._below(path) for path in outputs)
+        names = _escaped(name), _escaped(str(source.resolve()))
+        return _Line(*names, str(status.st_size), str(status.st_mtime_ns), self._made_by, below)
+
+    def _below(self, path: Path) -> str:
+        return _escaped(path.relative_to(self.folder).as_posix())
+
+    def _read(self) -> list[_Line]:
+        """Returns the whole lines; a kill may have left half of one."""
+        if not self._path.is_file():
+            return []
+        content = text_of(self._path)
+        lines, self._is_cut = content.splitlines()[1:], not content.endswith("\n")
+        rows = [row for line in lines for row in csv.reader([line]) if len(row) == len(COLUMNS)]
+        return [_Line(*map(unquoted, row)) for row in rows]
+
+
+def _escaped(name: str) -> str:
+    return ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), name)
