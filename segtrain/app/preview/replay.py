@@ -58,8 +58,8 @@ def replay(name: str, outputs: Path, typed: Sequence[str], *, sample: object, ep
     if not is_same(run, config, dataset, dataset.fingerprint()):
         raise UserError(
             f"the data of {run.path} has changed since the run (another fingerprint than in its {run_files.SPLIT}), or "
-            "this version of segtrain reads them in another way, so what its network saw cannot be shown; restore the data, "
-            "or look at the new data without replay"
+            "this version of segtrain reads them in another way, so what its network saw cannot be shown; restore the "
+            "data, or look at the new data without replay"
         )
     if sample is None:
         raise UserError(f"replay shows one sample; give sample=ID, such as sample={dataset.ids[0]}")
