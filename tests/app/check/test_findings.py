@@ -129,13 +129,12 @@ def test_suggestions_are_those_of_the_formulas() -> None:
     seen = [one for one in facts(samples).seen.values() if isinstance(one, Seen)]
     cell = 256
     assert data_audit.count_pixels(seen, 3) == ([2 * 48**2 - cell, cell, 0], [2 * 48**2, 48**2, 0], [2, 1, 0], 2)
-    assert data_audit.suggest_crop(seen, [1]) == (32, "twice the 16 px that 9 of 10 images' largest objects keep below")
+    side, reason = data_audit.suggest_crop(seen, [1])
+    assert side == 32 and "16 px" in reason and "9 of 10 images" in reason
     side, reason = data_audit.suggest_crop(seen, [0])
     assert side == 32 and "short side of 48 px" in reason
-    assert data_audit.suggest_crop(seen, []) == (
-        32,
-        "short side of 48 px, at most 512",
-    )
+    side, reason = data_audit.suggest_crop(seen, [])
+    assert side == 32 and "short side of 48 px, at most 512" in reason
 
 
 class Remarking(InMemory):

@@ -49,7 +49,7 @@ def made_parts(tmp_path):
     }
     data = DataModule(dataset, split, Policy(), seed=0, batch_size=2, num_workers=1)
     logbook = SimpleNamespace(pause=lambda: None)
-    run = SimpleNamespace(path=tmp_path)
+    run = SimpleNamespace(path=tmp_path, has_results=False)
     return SimpleNamespace(
         config=OmegaConf.create(config), dataset=dataset, data=data, device="a GPU", logbook=logbook, run=run
     )
