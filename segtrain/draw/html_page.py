@@ -1,17 +1,19 @@
-"""Sets HTML pages that need nothing beside their file: one head and style, tables, figures, pictures, escaped words.
+"""Sets pages of HTML that need nothing beside their file, and values in Markdown: heads, tables, pictures, words.
 
 Texts that are handed in are shown as they are, whatever stands in them; what is HTML already says so in its name.
 """
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from segtrain.printable import in_html
+from segtrain.printable import in_html, in_markdown
 
 STYLE = Path(__file__).with_name("page.css")  # what all pages have in common
 ICON = '<link rel="icon" href="data:,">'  # else a browser asks a server for one
+Row = Sequence[object]
 
 
 class Cell(NamedTuple):
@@ -121,3 +123,26 @@ def key(colours: Mapping[str, Sequence[int]], before: str = "", after: str = "")
     )
     more = f"<span>{in_html(after)}</span>" if after else ""
     return f'<p class="key soft">{in_html(before)} {spans}{more}</p>'
+
+
+def table(head: Row, rows: Iterable[Row]) -> str:
+    """Returns a table; a bar in a cell stays a bar."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(in_markdown(str(cell)) for cell in line) + " |" for line in lines)
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Returns a list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def block(language: str, text: str) -> str:
+    """Returns code of a language."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def listed(arguments: Mapping[str, Any]) -> str:
+    """Returns `key value` of each argument that says something."""
+    said = {key: value for key, value in arguments.items() if value is not None}
+    return in_markdown(", ".join(f"{key} {value}" for key, value in said.items()) or "without arguments")

@@ -7,8 +7,7 @@ from pathlib import Path
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.folder_name import folder_name
-from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS
+from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS, folder_name
 from segtrain.wildcards import find_paths, is_pattern
 
 SHOWN = 5  # runs of a folder that a message names

@@ -19,9 +19,8 @@ from segtrain.aug import CopyPaste, Geometry, Partners, Photometry, Policy, Rand
 from segtrain.aug.policy import schedule_factor, stream
 from segtrain.aug.random_policy import GEOMETRIC
 from segtrain.config.objects import conf_dir, plain
-from segtrain.data.datamodule import Reading, TrainSamples, stack
+from segtrain.data.datamodule import EpochSampler, Reading, TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
-from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.padding import pad_to
 from segtrain.parts.policy import build_policy, build_schedule

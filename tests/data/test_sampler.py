@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.data.sampler import EpochSampler
+from segtrain.data.datamodule import EpochSampler
 
 
 @given(st.sets(st.integers(0, 10**6), min_size=1, max_size=20), st.integers(0, 9), st.integers(1, 60))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from segtrain.errors import UserError
 from segtrain.runs.config_yaml import PARTS
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.folder_name import folder_name
+from segtrain.runs.run_files import folder_name
 
 WHOLE = {part: {} for part in PARTS}
 CONFIG = f"{json.dumps({**WHOLE, 'aug': {'strength': 0.5}})}  # kept as given\n"

@@ -15,8 +15,8 @@ from segtrain.aug import Partners
 from segtrain.aug.audit.audit import audit
 from segtrain.aug.audit.draws import repeats_line
 from segtrain.aug.audit.parts import Transform, cut_small
+from segtrain.data.datamodule import EpochSampler
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.parts.data import build_dataset, build_split
 from segtrain.parts.policy import build_policy

@@ -20,7 +20,7 @@ from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
-from segtrain.runs.folder_name import folder_name
+from segtrain.runs.run_files import folder_name
 from segtrain.screen import Screen, styled
 
 SHOWN = 20  # findings that are not ok, in full on the terminal

@@ -37,7 +37,7 @@ from segtrain.parts.training_crop import least_size
 from segtrain.printable import printable
 from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.folder_name import folder_name
+from segtrain.runs.run_files import folder_name
 from segtrain.screen import Screen
 
 UNNAMED = ("run=", "trust=", "outputs=", "debug=")  # overrides that the path says, or that change no score

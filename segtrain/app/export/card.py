@@ -18,7 +18,7 @@ from segtrain.app.export.formats import run_name
 from segtrain.aug.trace import OPS
 from segtrain.commands import command
 from segtrain.counted import counted
-from segtrain.draw.markdown import Row, block, bullets, listed, table
+from segtrain.draw.html_page import Row, block, bullets, listed, table
 from segtrain.parts import empty_images
 from segtrain.parts.data import named_model
 from segtrain.parts.limits import trained_batches

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.draw.markdown import table
+from segtrain.draw.html_page import table
 from segtrain.errors import UserError, damaged
 from segtrain.model.bootstrap import LEAST
 from segtrain.model.intervals import of_means

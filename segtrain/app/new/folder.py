@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from segtrain.app.new.class_names import find_names
 from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
-from segtrain.app.new.file_groups import ORPHANS, left_out_words, orphan_words
 from segtrain.app.new.file_samples import FILES, Reader, Sizes, choose_reader, find_label_channels, find_sizes
-from segtrain.app.new.layout import FolderLayout, find_layout
+from segtrain.app.new.layout import ORPHANS, FolderLayout, find_layout, left_out_words, orphan_words
 from segtrain.app.new.mask_values import Meaning, class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
 from segtrain.data.files.file_names import SPLIT_OF, Found

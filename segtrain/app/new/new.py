@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from segtrain.app.new.coco import guess_coco, lost_images
+from segtrain.app.new.annotation_files import guess_coco, guess_manifest, lost_images
 from segtrain.app.new.config_lines import ConfigLine, Guess, key_line, yaml_text
 from segtrain.app.new.folder import guess_folder
-from segtrain.app.new.manifest import guess_manifest
 from segtrain.app.new.unread_labels import name_unread
 from segtrain.app.new.volumes import guess_volumes
 from segtrain.commands import command

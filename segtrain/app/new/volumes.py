@@ -9,8 +9,8 @@ import numpy as np
 
 from segtrain.app.new.class_names import find_names, read_dataset_json
 from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
-from segtrain.app.new.file_groups import ORPHANS, FileGroup, group_files, left_out_words, orphan_words
 from segtrain.app.new.file_samples import MANY, Pixels
+from segtrain.app.new.layout import ORPHANS, FileGroup, group_files, left_out_words, orphan_words
 from segtrain.app.new.mask_values import class_lines, class_questions, class_words, read_meaning
 from segtrain.counted import counted
 from segtrain.data.files.extras import need

@@ -25,7 +25,7 @@ from segtrain.printable import print_text
 from segtrain.runs import run_files
 from segtrain.runs.epochs import index_of, number_of
 from segtrain.runs.find_run import find_run
-from segtrain.runs.folder_name import folder_name
+from segtrain.runs.run_files import folder_name
 
 OWN = ("replay", "sample", "epoch", "view", "outputs", "debug", "trust")  # what may be typed beside replay
 

@@ -26,7 +26,7 @@ from segtrain.parts.data import build_split, find_sample
 from segtrain.parts.policy import build_policy
 from segtrain.printable import in_html, print_text
 from segtrain.runs.epochs import index_of, written
-from segtrain.runs.folder_name import folder_name
+from segtrain.runs.run_files import folder_name
 from segtrain.spread import spread
 
 LARGEST = 320  # pixels, longest side of a picture in the page

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segtrain.app.report.design import ScoreTable, arrange
-from segtrain.app.report.read_runs import Repetition, Run, groups_of_run, is_harmless, key_of
-from segtrain.app.report.scores import score_of_image
+from segtrain.app.report.read_runs import Repetition, Run, groups_of_run, is_harmless, key_of, score_of_image
 
 BASELINE = "none"  # the policy without augmentation
 POLICY = ("aug", "aug.strength")  # the keys that an arm's label says itself

@@ -7,8 +7,7 @@ from segtrain.app.report.arms import Arm, baseline_of, rankable, unscored
 from segtrain.app.report.contrasts import Contrast
 from segtrain.app.report.design import Design
 from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
-from segtrain.app.report.read_runs import Run, is_harmless
-from segtrain.app.report.scores import count_false_positives, empty_images
+from segtrain.app.report.read_runs import Run, count_false_positives, empty_images, is_harmless
 from segtrain.app.report.verdict import points, units_in_words
 from segtrain.runs.run_files import ENVIRONMENT as ENVIRONMENT_FILE
 

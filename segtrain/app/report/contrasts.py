@@ -11,7 +11,7 @@ from segtrain.app.report.arms import Arm, baseline_of, groups_of_all
 from segtrain.app.report.cross_checks import Neighbours
 from segtrain.app.report.design import Design, ScoreTable, arrange
 from segtrain.app.report.paired import Estimate
-from segtrain.app.report.scores import score_of_image
+from segtrain.app.report.read_runs import score_of_image
 
 ALPHA = 1 - paired.LEVEL
 NOT_BY_CHANCE = 0.05  # p from which the likeness of neighbours counts as found

@@ -12,9 +12,15 @@ from segtrain import plain_yaml
 from segtrain.app.report import cautions as caution
 from segtrain.app.report.arms import Arm, Choice, arms_of, choice
 from segtrain.app.report.contrasts import Contrast, contrasts
-from segtrain.app.report.read_runs import Run, read_whole_runs
+from segtrain.app.report.read_runs import (
+    FalsePositives,
+    Run,
+    count_false_positives,
+    empty_images,
+    read_whole_runs,
+    score_of_image,
+)
 from segtrain.app.report.robustness import Robustness, find_robustness
-from segtrain.app.report.scores import FalsePositives, count_false_positives, empty_images, score_of_image
 from segtrain.errors import damaged
 from segtrain.files import followed, make_own, text_of, write_whole
 from segtrain.runs.contents import are_texts

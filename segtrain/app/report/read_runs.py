@@ -1,4 +1,4 @@
-"""Reads runs as the report sees them: from their folders alone, without torch and without the data."""
+"""Reads runs as the report sees them, and what an image scores: from run folders alone, without torch and the data."""
 
 import fnmatch
 import math
@@ -14,7 +14,7 @@ from segtrain.runs import run_files
 from segtrain.runs.contents import is_number, is_text, is_whole
 from segtrain.runs.find_run import find_runs_in
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.folder_name import UNNAMED
+from segtrain.runs.run_files import UNNAMED
 
 SEED, DEAL, FOLD = "seed", "dataset.split.seed", "dataset.split.fold"
 # Keys that may differ between runs of one arm without changing a result.
@@ -25,8 +25,6 @@ HARMLESS = (
 )
 LONGEST = 60 * 24 * 366  # minutes of a run; what says more is no duration
 BLOCKS = "segtrain.data.split.Blocks"  # a split into slabs of neighbours
-
-
 # Keys that a report reckons with -> what they must be.
 RECKONED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     SEED: ("a whole number", is_whole),
@@ -37,6 +35,10 @@ RECKONED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys((DEAL, FOLD), ("a whole number, or nothing", lambda value: value is None or is_whole(value))),
     "dataset.split.group": ("a pattern, or nothing", lambda value: value is None or is_expression(value)),
 }
+TRUTH = "truth/"  # columns of per_image.csv: counted pixels of each class in the truth
+PIXELS = "pixels"  # its column of counted pixels
+BACKGROUND = "background"
+Images = Mapping[str, Mapping[str, float]]  # test image to its scores
 
 
 class Repetition(NamedTuple):
@@ -221,3 +223,63 @@ def _minutes(status: Mapping[str, Any]) -> float:
     began, ended = (datetime.fromisoformat(status[key]) for key in ("started_at", "ended_at"))
     minutes = (ended - began).total_seconds() / 60
     return minutes if 0 <= minutes <= LONGEST else math.nan
+
+
+class FalsePositives(NamedTuple):
+    """Counts predictions of what is not there."""
+
+    empty: int  # images without it, each counted once a run
+    found: int  # those on which it is predicted
+
+    def __str__(self) -> str:
+        """Returns words such as "12 of 120 (10 %)"; none where no image is empty."""
+        return f"{self.found} of {self.empty} ({self.found / self.empty:.0%})" if self.empty else ""
+
+
+def score_of_image(row: Mapping[str, float], score: str) -> float:
+    """Returns the score of an image, in [0, 1]; 1 where it is rightly empty.
+
+    NaN where no pixel of it counts, or where the run has no such score.
+    """
+    if score not in row:
+        return math.nan
+    if not math.isnan(row[score]):
+        return row[score]
+    return math.nan if _pixels(row) == 0 else 1.0
+
+
+def _pixels(row: Mapping[str, float]) -> float:
+    counts = _truth(row)
+    return sum(counts.values()) if counts else row.get(PIXELS, 1.0)
+
+
+def _truth(row: Mapping[str, float]) -> dict[str, float]:
+    """Returns the counted pixels of each class; empty where an older version wrote the row, if only the row."""
+    found = {key.removeprefix(TRUTH): count for key, count in row.items() if key.startswith(TRUTH)}
+    return {} if any(map(math.isnan, found.values())) else found
+
+
+def empty_images(runs: Iterable[Run], score: str) -> set[str]:
+    """Returns the test images whose truth holds nothing of a score's class, or of any class but the background.
+
+    Runs of older versions do not write what the truth holds: there an image is known to be empty where a run has no
+    score of it, and one on which every run predicts something cannot be told from one on which every run misses.
+    """
+    return {name for run in runs for name, row in run.images.items() if _is_empty(row, score)}
+
+
+def _is_empty(row: Mapping[str, float], score: str) -> bool:
+    if _pixels(row) == 0 or score not in row:
+        return False
+    of = score.partition("/")[2]
+    counts = _truth(row)
+    if not counts:
+        return math.isnan(row[score])
+    return (counts.get(of, math.nan) if of else sum(n for name, n in counts.items() if name != BACKGROUND)) == 0
+
+
+def count_false_positives(runs: Sequence[Run], score: str, empty: set[str]) -> FalsePositives:
+    """Returns on how many of the empty images the runs predict what is not there."""
+    scored = [score_of_image(run.images[name], score) for run in runs for name in empty & run.images.keys()]
+    known = [one for one in scored if not math.isnan(one)]
+    return FalsePositives(len(known), sum(one < 1 for one in known))

@@ -11,8 +11,7 @@ from segtrain.app.report import figures
 from segtrain.app.report.arms import Arm
 from segtrain.app.report.contrasts import Contrast, contrasts
 from segtrain.app.report.figures import Drawn
-from segtrain.app.report.read_runs import Run
-from segtrain.app.report.scores import PIXELS
+from segtrain.app.report.read_runs import PIXELS, Run
 from segtrain.app.report.verdict import interval, own_interval, points
 from segtrain.draw.sheet import letters_of
 from segtrain.runs.folder import RunFolder

@@ -8,9 +8,8 @@ import numpy as np
 
 from segtrain.aug.audit.draws import DrawWatch, correlation_line
 from segtrain.aug.audit.field import STILL, FieldTally, measure_field
-from segtrain.aug.audit.lines import AuditLine
 from segtrain.aug.audit.pairs import IntensityTally, LabelTally, PairingTally, mean_change
-from segtrain.aug.audit.parts import Op, TransformParts, cut_small, is_mixing, may_move, take_apart
+from segtrain.aug.audit.parts import AuditLine, Op, TransformParts, cut_small, is_mixing, may_move, take_apart
 from segtrain.aug.keys import Key
 from segtrain.aug.tail import name_preparing
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.aug.audit.lines import AuditLine, percent
-from segtrain.aug.audit.parts import Leaf
+from segtrain.aug.audit.parts import AuditLine, Leaf, percent
 from segtrain.aug.geometry import GeometryDraw
 from segtrain.aug.photometry import PhotometryDraw
 from segtrain.aug.random_policy import RandomDraw

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segtrain.aug.audit.lines import AuditLine, percent
-from segtrain.aug.audit.parts import Transform, TransformParts
+from segtrain.aug.audit.parts import AuditLine, Transform, TransformParts, percent
 from segtrain.aug.keys import Key
 
 CANARY = 0.75  # third channel of the coordinate image: where it changed, grey values did, not places

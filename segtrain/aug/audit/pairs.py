@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from segtrain.aug.audit.lines import AuditLine, percent
-from segtrain.aug.audit.parts import TransformParts, with_painted_partners
+from segtrain.aug.audit.parts import AuditLine, TransformParts, percent, with_painted_partners
 from segtrain.aug.keys import Key
 
 INTERIOR = 5  # px, side of the window that must lie in one region: borders mix two labels

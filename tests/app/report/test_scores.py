@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from segtrain.app.report.scores import count_false_positives, empty_images, score_of_image
+from segtrain.app.report.read_runs import count_false_positives, empty_images, score_of_image
 from tests.app.report.cases import run
 
 NAN = math.nan
