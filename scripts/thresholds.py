@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
 from segtrain.data.duplicates import ALIKE, WITHIN, mark
 from segtrain.parts.data import build_dataset, build_split
 

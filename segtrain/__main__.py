@@ -1,6 +1,5 @@
 """`python -m segtrain [verb] [overrides…]`: the verb is taken off, Hydra reads the rest, mistakes become messages."""
 
-import difflib
 import importlib
 import json
 import os
@@ -8,13 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from segtrain.config.objects import choices_of, conf_dir, register_resolvers
+from segtrain.config.composition import choices_of, conf_dir, register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import print_any_name
 from segtrain.help import help_text
 from segtrain.interrupts import Stopped
 from segtrain.mistakes import CONFIG_DIR, INFO, package_told, require_flags, require_readable
+from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.openmp import spin_briefly
 from segtrain.printable import print_text
 
@@ -93,8 +93,7 @@ def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
     if not first or first.startswith(("-", "+", "~")) or "=" in first:
         return "train", arguments
     if first not in VERBS:
-        near = difflib.get_close_matches(first, VERBS, 1)
-        hint = f"did you mean {near[0]}? " if near else "keys are typed as key=value; "
+        hint = did_you_mean(nearest_name(first, VERBS)) or "keys are typed as key=value; "
         listed = "".join(f"\n  {verb:10s} {what}" for verb, what in VERBS.items())
         raise UserError(f"there is no verb '{first}'; {hint}the verbs are:{listed}")
     return first, arguments[1:]

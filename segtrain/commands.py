@@ -5,8 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-
+from segtrain.config.composition import typed_folder
 from segtrain.printable import one_line
 
 # Verbs that take all they need from a run's folder, a file or the arguments: no config is composed from choices.
@@ -32,8 +31,7 @@ def own_folder() -> str:
 
     Below the current directory it is a relative path, as one types it.
     """
-    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
-    own = next((str(source.path) for source in sources if source.provider == "command-line"), "")
+    own = typed_folder()
     path, here = Path(own), Path.cwd()
     return str(path.relative_to(here)) if own and path.is_relative_to(here) else own
 

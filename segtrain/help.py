@@ -6,7 +6,7 @@ Our own text: Hydra's copies its whole config repository twice for each group, w
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 
 TEXT = """\
 segtrain - which augmentation, and how much of it, helps your segmentation data

@@ -1,9 +1,7 @@
 """Which exceptions are the user's mistakes, and how they read as one message."""
 
 import contextlib
-import difflib
 import errno
-import functools
 import glob
 import io
 import re
@@ -13,7 +11,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from segtrain.config.composition import keys_of, meant_key
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean, nearest_key, nearest_name
 
 # Choices that a plug-in of Hydra's brings -> the extra of segtrain that installs it.
 PLUGINS = {
@@ -24,41 +24,6 @@ PLUGINS = {
 
 INFO, OF_INFO = ("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 CONFIG_DIR = ("--config-dir", "-cd")
-ALIKE, CANDIDATES = 0.6, 5  # the ratio of difflib from which on a word may be meant, and how many such are looked at
-
-# What other programs call a key.
-SYNONYMS = {
-    "trainer.max_epochs": ("epochs", "num_epochs", "n_epochs", "max_epoch", "epoch", "ep"),
-    "optimizer.lr": ("learning_rate", "lr0", "base_lr", "init_lr", "lrate"),
-    "data.crop": ("imgsz", "img_size", "image_size", "input_size", "size", "patch_size", "crop_size", "resolution"),
-    "data.batch_size": ("batch", "batchsize", "bs", "train_batch_size", "samples_per_gpu"),
-    "data.num_workers": ("workers", "n_workers", "loaders", "num_threads"),
-    "data.steps_per_epoch": ("steps", "iterations", "iters", "num_iterations", "max_steps", "max_iters"),
-    "trainer.accelerator": ("device", "gpu", "gpus", "cuda", "cpu"),
-    "trainer.precision": ("amp", "fp16", "bf16", "half", "mixed_precision"),
-    "trainer.accumulate_grad_batches": ("accumulate", "accumulation", "grad_accum", "gradient_accumulation_steps"),
-    "trainer.gradient_clip_val": ("clip", "grad_clip", "clip_grad", "max_norm"),
-    "model.encoder_weights": ("pretrained", "weights", "pretrain", "imagenet"),
-    "model.encoder_name": ("encoder", "backbone"),
-    "model": ("arch", "architecture", "network", "net"),
-    "dataset.root": ("root", "data_root", "data_dir", "data_path", "datadir", "dataroot", "root_dir", "path"),
-    "dataset.classes": ("classes", "num_classes", "n_classes", "nc", "labels"),
-    "dataset.split.fold": ("k", "folds", "kfold", "n_folds", "n_splits"),
-    "dataset.split.val": ("val_split", "val_ratio", "val_size", "validation_split"),
-    "dataset.split.test": ("test_split", "test_ratio", "test_size"),
-    "optimizer.weight_decay": ("wd", "decay", "l2"),
-    "optimizer": ("optim", "opt"),
-    "scheduler": ("lr_scheduler", "sched", "lrf"),
-    "loss": ("criterion", "loss_fn"),
-    "aug": ("augment", "augmentation", "augmentations", "transforms", "transform"),
-    "aug.strength": ("magnitude", "intensity"),
-    "early_stopping": ("patience", "early_stop"),
-    "outputs": ("project", "out", "out_dir", "output", "output_dir", "save_dir", "results", "log_dir"),
-    "name": ("exp", "exp_name", "experiment_name", "run_name", "tag"),
-    "init_from": ("ckpt", "checkpoint_path", "load_from", "finetune", "resume_from_weights"),
-    "run": ("model_path", "ckpt_path"),
-    "input": ("source", "images", "files"),
-}
 
 
 def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str]) -> None:
@@ -83,8 +48,8 @@ def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str
         if argument.startswith("-"):
             if not any(known.startswith(flag) for known in flags if flag.startswith("--")):
                 given = value if equals else next((one for one in arguments[at + 1 : at + 2] if one[:1] != "-"), "")
-                near = difflib.get_close_matches(flag, flags, 1, 0.8)
-                told = f"did you mean {near[0]}?" if near else _as_key(flag.lstrip("-"), given, verb)
+                near = did_you_mean(nearest_name(flag, flags, 0.8)).rstrip()
+                told = near or _as_key(flag.lstrip("-"), given, verb)
                 raise UserError(f"there is no option {flag}; {told}")
         elif not equals:
             raise UserError(
@@ -162,30 +127,10 @@ def _require_value(flag: str, value: str) -> None:
     raise UserError(f"{flag} names {expected}; {got}; {way}" if is_folder else f"{flag} wants {expected}; {got}; {way}")
 
 
-def nearest_key(key: str, known: Collection[str]) -> str:
-    """Returns the key of those known that is most alike, in its last part too; "" where none is."""
-    last = key.rpartition(".")[2]
-
-    def is_near(other: str) -> bool:
-        return difflib.SequenceMatcher(None, last, other.rpartition(".")[2]).ratio() >= ALIKE
-
-    return next(filter(is_near, difflib.get_close_matches(key, known, CANDIDATES, ALIKE)), "")
-
-
 def _as_key(word: str, value: str, verb: str) -> str:
-    meant = synonym(word, verb) or nearest_key(word, _keys(verb))
-    hint = f"did you mean {meant}={value or '…'}? " if meant else ""
+    meant = meant_key(word, verb) or nearest_key(word, keys_of(verb))
+    hint = did_you_mean(meant and f"{meant}={value or '…'}")
     return f"{hint}expected key=value, such as trainer.max_epochs=20 or data.batch_size=8"
-
-
-def synonym(key: str, verb: str) -> str:
-    """Returns the key of a verb that is meant by a word of other programs, or by a key's last part; "" for none."""
-    first, _, last = key.lstrip("+~").replace("-", "_").casefold().rpartition(".")
-    word, known = last if first in ("", "data", "trainer", "optimizer") else key, _keys(verb)
-    ends = [one for one in known if one.rpartition(".")[2] == word]
-    meant = [one for one, words in SYNONYMS.items() if word in words]
-    of_data = ("dataset.root", "dataset.classes") if verb in ("train", "check", "preview") else ()
-    return next((one for one in [*ends[:1], *meant] if one in known or one in of_data), "")
 
 
 # Of an OSError: what is typed as a path is none, or leads where nobody may go. Others may be a fault of ours.
@@ -274,8 +219,8 @@ def _no_such_choice(error: BaseException) -> str:
         return f"{_one_line(str(error))}; expected a choice of `python -m segtrain --help`"
     if (group, choice) in PLUGINS:
         return f'{group}={choice} is not installed; pip install "segtrain[{PLUGINS[group, choice]}]"'
-    near = difflib.get_close_matches(choice, options, 1)
-    hint = f"did you mean {group}={near[0]}? " if near else ""
+    near = nearest_name(choice, options)
+    hint = did_you_mean(near and f"{group}={near}")
     if lying := sorted(Path().glob(f"*/{glob.escape(wanted)}.yaml")):
         folder = lying[0].parents[len(Path(wanted).parts) - 1]
         hint = f"'{lying[0]}' is there, and its folder is not searched: add --config-dir {shlex.quote(str(folder))}; "
@@ -293,34 +238,14 @@ def _unknown_key(error: BaseException) -> str | None:
 
 def _no_such_key(key: str, verb: str) -> str:
     parent = key.partition(".")[0]
-    if key in _keys(verb):
+    if key in keys_of(verb):
         return (
             f"the key '{key}' is gone, as another override takes {parent} or what is below it away; expected them to "
             f"stay; leave out {parent}=… or ~{parent}, or give {parent}.KEY=VALUE alone"
         )
-    meant = synonym(key, verb) or nearest_key(key, _keys(verb))
-    hint = f"did you mean {meant}? " if meant else ""
+    hint = did_you_mean(meant_key(key, verb) or nearest_key(key, keys_of(verb)))
     shown = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
     return (
         f"there is no key '{key}' in the config; {hint}expected one that `{shown}` shows; "
         f"a key that its target takes but no file sets is added with +{key}=…"
     )
-
-
-@functools.cache
-def _keys(verb: str) -> list[str]:
-    """Every key of the verb's default config, and the groups."""
-    from omegaconf import OmegaConf
-
-    from segtrain.config.objects import composed, conf_dir
-
-    config = OmegaConf.to_container(composed(verb, []), resolve=False)
-    groups = [p.name for p in conf_dir().iterdir() if p.is_dir()]
-    return groups + _paths(config, "")
-
-
-def _paths(node: object, prefix: str) -> list[str]:
-    if not isinstance(node, dict):
-        return []
-    here = [f"{prefix}{key}" for key in node]
-    return here + [path for key, item in node.items() for path in _paths(item, f"{prefix}{key}.")]

@@ -19,7 +19,7 @@ MODULES = {
 FREE = (
     *("segtrain.__version__", "segtrain.errors", "segtrain.files", "segtrain.folders", "segtrain.wildcards"),
     *("segtrain.plain_yaml", "segtrain.plain_json", "segtrain.printable", "segtrain.screen"),
-    *("segtrain.counted", "segtrain.spread", "segtrain.area", "segtrain.padding"),
+    *("segtrain.nearest_name", "segtrain.counted", "segtrain.spread", "segtrain.area", "segtrain.padding"),
 )
 # What of ours a layer may import beside that and itself. A layer is the longest prefix; what has none may all.
 PARTS = ("segtrain.config", "segtrain.data", "segtrain.aug", "segtrain.model", "segtrain.runs", "segtrain.lightning")
@@ -29,9 +29,9 @@ ALLOWED = {
     "segtrain.compat": (),
     "segtrain.openmp": (),
     "segtrain.interrupts": (),
-    "segtrain.commands": (),
+    "segtrain.commands": ("segtrain.config.composition",),
     "segtrain.lightning": ("segtrain.compat",),
-    "segtrain.config": ("segtrain.mistakes",),
+    "segtrain.config": (),
     "segtrain.aug": (),
     "segtrain.model": ("segtrain.lightning",),
     "segtrain.data": ("segtrain.aug.policy", "segtrain.lightning"),
@@ -51,9 +51,10 @@ ALLOWED = {
 # Packages that only these layers may import.
 ONLY_IN = {
     "hydra": (
-        *("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.commands"),
+        *("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes"),
         *("segtrain.parts.config_changes", "segtrain.runs.find_run"),
     ),
+    "difflib": ("segtrain.nearest_name",),  # "did you mean …?" has one home
     "albumentations": ("segtrain.aug",),
     "lightning": ("segtrain.lightning",),  # which first makes the import possible beside a foreign torchvision
 }
@@ -227,6 +228,7 @@ def test_works_without_torch(module: str) -> None:
         ("segtrain.parts.predictor", "from hydra.core.hydra_config import HydraConfig"),
         ("segtrain.app.train.recorder", "import lightning as L"),
         ("segtrain.model.module", "def f():\n    from hydra.utils import instantiate"),
+        ("segtrain.config.trust", "import difflib"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, line: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
 from tests import composing
 from tests.conftest import SMALL, CommandLine
 

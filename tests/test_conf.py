@@ -8,7 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segtrain.app.sweep.sweep import planned
-from segtrain.config.objects import build, conf_dir, plain
+from segtrain.config.composition import conf_dir, plain
+from segtrain.config.objects import build
 from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset, build_policy
 from segtrain.parts.data_module import build_data

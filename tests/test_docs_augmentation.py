@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.parts.data import build_policy
 

@@ -3,7 +3,7 @@
 Hydra makes objects of its own part of a config, the `hydra` node, before segtrain sees any of it. So its loader is
 replaced by one that asks, of each file and of what was typed, whether it may say that
 (`segtrain.config.hydra_keys`), in every way in which a config is composed: runs, sweeps and their jobs, --cfg, --info,
-and `segtrain.config.objects.composed`.
+and `segtrain.config.composition.composed`.
 """
 
 import functools

@@ -3,18 +3,19 @@
 import functools
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segtrain.config.composition import conf_dir
 from segtrain.config.kinds import is_of, kinds_of, same_kind, words
 from segtrain.config.known_ranges import out_of_range
-from segtrain.config.objects import conf_dir, parameters_of, target_of, unknown_keys
+from segtrain.config.objects import parameters_of, target_of, unknown_keys
 from segtrain.config.trust import ROLES, require_allowed, role_of
 from segtrain.config.values import shown
-from segtrain.mistakes import nearest_key
+from segtrain.nearest_name import did_you_mean, nearest_key
 
 # Nodes that describe an object: the group of their file, and the keys that segtrain reads beside the object's own.
 NODES = {
@@ -235,7 +236,7 @@ def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
                 f"model.{name}",
                 f"{where}: nothing reads the key '{name}': {node['_target_']} hands it to encoders of timm alone "
                 f"(tu-…), and never null; encoder_name is {encoder}, the value {value!r}; "
-                f"{nearest(name, parameters)}its arguments are {', '.join(parameters)}",
+                f"{did_you_mean(nearest_key(name, list(parameters)))}its arguments are {', '.join(parameters)}",
             )
 
 
@@ -297,9 +298,3 @@ def paths(node: object, prefix: str = "") -> list[str]:
     if not isinstance(node, dict):
         return []
     return [p for name, item in node.items() for p in (f"{prefix}{name}", *paths(item, f"{prefix}{name}."))]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns "did you mean …?" with the most alike of the known names, or nothing where none is alike."""
-    near = nearest_key(name, list(known))
-    return f"did you mean '{near}'? " if near else ""

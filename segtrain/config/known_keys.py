@@ -9,12 +9,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from segtrain.config.known_arguments import NODES, mistakes_of, nearest, paths, wrong_kind
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir, meant_key
+from segtrain.config.known_arguments import NODES, mistakes_of, paths, wrong_kind
 from segtrain.config.trust import ROLES
 from segtrain.config.values import check_values, expected_of, is_like, shown
 from segtrain.errors import UserError
-from segtrain.mistakes import synonym
+from segtrain.nearest_name import did_you_mean, nearest_key
 
 LISTED = 12  # keys that a message lists; of more it says where they are shown
 # Keys of an object's node that are hydra's own; of others that begin with _ it makes nothing.
@@ -71,9 +71,9 @@ def require_keys(verb: str, typed: Sequence[str]) -> None:
         if first in groups or (first in known and (not rest or rest.partition(".")[0] in known[first])):
             continue
         others = [f"{first}.{name}" for name in known.get(first, ())] or [*known, *groups]
+        hint = did_you_mean(nearest_key(key, others))
         raise UserError(
-            f"nothing reads the key '{key}'; {nearest(key, others)}{verb} reads {', '.join(others)}; correct it, or "
-            "leave it out"
+            f"nothing reads the key '{key}'; {hint}{verb} reads {', '.join(others)}; correct it, or leave it out"
         )
 
 
@@ -91,7 +91,7 @@ def _misshapen(
         else:
             below = [f"{key}.{name}" for name in known[key]]
             others = [other for other in (*known, *groups) if other != key]
-            way = f"{nearest(key, others)}give one of {', '.join(below)}"
+            way = f"{did_you_mean(nearest_key(key, others))}give one of {', '.join(below)}"
         yield key, f"{key} is {shown(node)}, and it has keys below it; expected them to stay; {way}"
 
 
@@ -168,10 +168,9 @@ def _unread(config: DictConfig, key: str, others: Sequence[str], verb: str) -> s
     known = [path for path in all_keys if not _is_below(path, key) and not _is_below(key, path)]
     command = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
     told = ", ".join(others) if len(others) <= LISTED else f"the keys that `{command}` shows"
-    meant = "" if verb == "hydra" else synonym(key, verb)
-    hint = f"did you mean '{meant}'? " if meant else nearest(key, [*others, *known])
+    meant = ("" if verb == "hydra" else meant_key(key, verb)) or nearest_key(key, [*others, *known])
     return (
-        f"nothing reads the key '{key}'; {hint}{verb} reads {told}, and what another key "
+        f"nothing reads the key '{key}'; {did_you_mean(meant)}{verb} reads {told}, and what another key "
         f"names by ${{{key}}}; correct it, or leave it out"
     )
 

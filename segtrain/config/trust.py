@@ -6,7 +6,6 @@ one, and a name that differs from the list's must be, in a module that is loaded
 of the user's own are added by trust=[mypackage], on the command line only; what is named so must lie in them.
 """
 
-import difflib
 import functools
 import importlib
 import re
@@ -18,6 +17,7 @@ from typing import Any
 from segtrain.config.addresses import require_inside
 from segtrain.config.allowed import ROLES, SPLIT, Role
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean, nearest_name
 
 __all__ = ["ROLES", "below", "find", "is_trusted", "require_allowed", "role_of", "targets", "trust", "typed_trust"]
 SHOWN = 12  # names that a message lists; of more it says from which packages they are
@@ -211,9 +211,9 @@ def _refusal(target: Any, where: str, key: str, which: str = "") -> UserError:
     may_be_theirs = package != OWN and re.fullmatch(PACKAGE, package)
     way = f"if it is yours, say so: trust=[{package}]" if may_be_theirs else "correct it, or leave it out"
     lasts = {name.rpartition(".")[2]: name for name in names}
-    near = [lasts[last] for last in difflib.get_close_matches(str(target).rpartition(".")[2], lasts, 1, 0.8)]
+    near = lasts.get(nearest_name(str(target).rpartition(".")[2], lasts, 0.8), "")
     return UserError(
-        f"{where}: {told}; expected {_listing(names)}; {f'did you mean {near[0]}? ' if near else ''}a config may come "
+        f"{where}: {told}; expected {_listing(names)}; {did_you_mean(near)}a config may come "
         f"from anyone, so nothing else is called, or even imported; {way}"
     )
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from segtrain.config.composition import composed, conf_dir, meant_key, searched
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import composed, conf_dir, searched
 from segtrain.errors import UserError
-from segtrain.mistakes import synonym
+from segtrain.nearest_name import did_you_mean
 from segtrain.runs.epochs import number_of
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
@@ -111,7 +111,7 @@ def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictCon
             value = OmegaConf.select(typed_only, key)
             OmegaConf.update(config, key, {}, merge=False)
         elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
-            hint = f"did you mean {meant}? " if (meant := synonym(key, "train")) else ""
+            hint = did_you_mean(meant_key(key, "train"))
             raise UserError(
                 f"the run's config has no key '{key}'; {hint}expected one of its config.yaml; +{key}=… adds one"
             )

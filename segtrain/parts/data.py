@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # albumentations is imported where a policy is built: it takes seconds
 
-import difflib
 import importlib
 import re
 from collections import Counter
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import build, conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.objects import build
 from segtrain.data.cautions import group_caution, more_groups
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.duplicates import copies_of
@@ -24,6 +24,7 @@ from segtrain.data.split.parts import sides
 from segtrain.data.unreadable import Skipping, opened, without
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
+from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
 from segtrain.runs.folder import RunFolder
 
@@ -305,5 +306,5 @@ def find_sample(dataset: SegmentationDataset, name: str) -> int:
     ids = list(dataset.ids)
     if name in ids:
         return ids.index(name)
-    near = difflib.get_close_matches(name, ids, 1, 0.0)[0]
-    raise UserError(f"there is no sample '{name}'; expected one of {len(ids)} ids; did you mean sample={near}?")
+    hint = did_you_mean(f"sample={nearest_name(name, ids, 0.0)}").rstrip()
+    raise UserError(f"there is no sample '{name}'; expected one of {len(ids)} ids; {hint}")

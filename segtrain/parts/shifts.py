@@ -8,7 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Policy
 from segtrain.aug.trace import Drawn, traced
-from segtrain.config.objects import build, composed
+from segtrain.config.composition import composed
+from segtrain.config.objects import build
 from segtrain.errors import UserError
 
 Pixels = np.ndarray[Any, Any]

@@ -1,7 +1,6 @@
 """A run by what was typed, by its folder, or by its name below outputs; the weights that such a name means."""
 
 import copy
-import difflib
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -10,6 +9,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.runs.folder import BEST, WEIGHTS, RunFolder, folder_name
 
 SHOWN = 5  # runs of a folder that a message names
@@ -46,10 +46,10 @@ def find_run(name: str, outputs: Path) -> RunFolder:
             f"'{name}' is no run folder, it holds {counted(len(held), 'run')}; expected one "
             f"run; give {'it' if len(held) == 1 else 'one of them'}: {shown}"
         )
-    near = difflib.get_close_matches(name, [str(p) for p in runs], 1)
+    hint = did_you_mean(nearest_name(name, map(str, runs))).rstrip()
     raise UserError(
         f"'{name}' is no run folder: expected a folder with a config.yaml in it, or the unique name of one below "
-        f"{outputs}/{'; did you mean ' + near[0] + '?' if near else ''}"
+        f"{outputs}/{hint and '; '}{hint}"
     )
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from segtrain.aug import CopyPaste, Partners, Policy, RandAugment
 from segtrain.aug.policy import stream
 from segtrain.aug.random_policy import GEOMETRIC
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.data.datamodule import TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.data.loader_position import Reading

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Policy, ScheduledPolicy
 from segtrain.aug.schedule import factor
-from segtrain.config.objects import plain
+from segtrain.config.composition import plain
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.errors import UserError
 from segtrain.parts.data import build_policy, build_schedule

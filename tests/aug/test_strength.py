@@ -15,8 +15,8 @@ from segtrain.aug.audit.parts import Op, moves
 from segtrain.aug.keys import stream
 from segtrain.aug.photometry import PhotometryDraw
 from segtrain.aug.trace import each_op, only
-from segtrain.config import objects as config
-from segtrain.config.objects import conf_dir
+from segtrain.config import composition as config
+from segtrain.config.composition import conf_dir
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
 from segtrain.parts.data import build_policy

@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from segtrain.__main__ import VERBS, WITHOUT_HYDRA
 from segtrain.app.train.assembly import build_descent
+from segtrain.config.composition import composed, conf_dir
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import build, composed, conf_dir
+from segtrain.config.objects import build
 from segtrain.config.trust import ROLES
 from segtrain.data.balance import WEIGHTS
 from segtrain.data.datasets import Shapes

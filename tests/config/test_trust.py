@@ -12,7 +12,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from segtrain.config import trust
-from segtrain.config.objects import build, composed
+from segtrain.config.composition import composed
+from segtrain.config.objects import build
 from segtrain.errors import UserError
 from tests.conftest import SMALL, CommandLine
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from segtrain.config.composition import composed, conf_dir
 from segtrain.config.known_arguments import paths
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import composed, conf_dir
 from segtrain.config.values import MOST_SHOWN, OF_VERB, RULES, shown
 from segtrain.errors import UserError
 from segtrain.mistakes import explain

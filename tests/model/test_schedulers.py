@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from segtrain.config.objects import build, conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.objects import build
 from segtrain.errors import UserError
 from segtrain.model import schedulers
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
 from segtrain.data import cache
 from segtrain.data.normalisation import looked_at, measured
 from segtrain.errors import UserError

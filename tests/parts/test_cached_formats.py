@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
 from segtrain.data.balance import count, presence
 from segtrain.data.datasets import csv_manifest
 from segtrain.data.normalisation import looked_at, measured

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from segtrain.app.check.data_audit import Data, audit_data
 from segtrain.app.check.page import page
-from segtrain.config.objects import choices_of, plain
+from segtrain.config.composition import choices_of, plain
 from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset

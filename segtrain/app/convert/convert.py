@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from segtrain.commands import command
-from segtrain.config.objects import choices_of, plain
+from segtrain.config.composition import choices_of, plain
 from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.data.datasets.streamed import write_stream

@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from segtrain.config.composition import composed, plain, searched
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import composed, plain, searched
 from segtrain.config.values import check_values
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import require_data_fit

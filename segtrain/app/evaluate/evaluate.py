@@ -20,7 +20,7 @@ from segtrain.app.evaluate.findings import Evaluated
 from segtrain.app.evaluate.output import say, write
 from segtrain.app.evaluate.robustness import robustness
 from segtrain.app.evaluate.shifts import shifts_of
-from segtrain.config.objects import plain
+from segtrain.config.composition import plain
 from segtrain.config.values import check_values
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8

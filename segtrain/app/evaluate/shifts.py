@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from segtrain.app.evaluate.data import Data
 from segtrain.aug import Policy
-from segtrain.config.objects import composed, searched
+from segtrain.config.composition import composed, searched
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 from segtrain.parts.shifts import policy_at

@@ -13,8 +13,8 @@ from segtrain.app.new.formats import guess_other
 from segtrain.app.new.unread_labels import name_unread
 from segtrain.app.new.yaml_lines import Guess, written
 from segtrain.commands import command
+from segtrain.config.composition import conf_dir
 from segtrain.config.known_keys import require_keys
-from segtrain.config.objects import conf_dir
 from segtrain.data.files.file_names import find_files
 from segtrain.errors import UserError
 from segtrain.files import followed, write_whole

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from segtrain.app.predict.output_files import Band, Wanted, paths_of, written
 from segtrain.app.predict.progress import Done
-from segtrain.config.objects import plain
+from segtrain.config.composition import plain
 from segtrain.counted import counted
 from segtrain.data.files.input_files import Item, find_inputs
 from segtrain.data.pixel_meaning import Span, require_fit

@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import choices_of, plain
+from segtrain.config.composition import choices_of, plain
 from segtrain.config.values import check_values
 from segtrain.parts.data import build_dataset
 from segtrain.runs.find_run import find_run

@@ -130,7 +130,7 @@ def look_of(config: DictConfig, patience: Patience) -> tuple[Any, str]:
     """What answers the page, a `segtrain.app.serve.prediction_view.Look`, and the page's title."""
     from segtrain.app.serve.prediction_view import Look
     from segtrain.app.serve.upload_reader import Upload
-    from segtrain.config.objects import searched
+    from segtrain.config.composition import searched
     from segtrain.model.views import VIEWS
     from segtrain.parts.input_images import Images
     from segtrain.parts.predictor import predictor_of

@@ -16,7 +16,7 @@ from segtrain.app.sweep import job
 from segtrain.app.sweep.cluster_states import Following, status
 from segtrain.app.sweep.pool import Answer, Outcome
 from segtrain.app.sweep.watch import Watch
-from segtrain.config.objects import register_resolvers
+from segtrain.config.composition import register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import require_own

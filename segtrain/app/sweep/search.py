@@ -18,7 +18,7 @@ from segtrain.app.sweep.study_members import Member
 from segtrain.app.sweep.trials import FOLDER, Pruning, Trial, asked, done, tell
 from segtrain.app.sweep.watch import BAD
 from segtrain.commands import command, searched_too
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.errors import UserError
 from segtrain.printable import print_text
 

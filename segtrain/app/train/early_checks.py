@@ -6,7 +6,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import choices_of, plain, require_buildable
+from segtrain.config.composition import choices_of, plain
+from segtrain.config.objects import require_buildable
 from segtrain.config.values import check_values
 from segtrain.parts import config_changes as changes
 from segtrain.parts.data import OpenData, build_splitter, open_data, require_split

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import choices_of, plain
+from segtrain.config.composition import choices_of, plain
 from segtrain.config.values import check_values
 from segtrain.data.leaks import refuse_leaks
 from segtrain.errors import UserError

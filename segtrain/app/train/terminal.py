@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from segtrain.commands import command
-from segtrain.config.objects import cores
+from segtrain.config.composition import cores
 from segtrain.counted import counted
 from segtrain.files import BEYOND_UTF8, appended, explained
 from segtrain.lightning import L

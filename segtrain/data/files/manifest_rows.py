@@ -11,6 +11,7 @@ from segtrain.data.files.columns import Codes, Names
 from segtrain.data.files.manifest import Manifest
 from segtrain.data.files.patterns import LOOKALIKES, SPLITS
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -129,7 +130,7 @@ def _splits(manifest: Manifest, first: int, cells: Sequence[str]) -> list[str | 
         row = min(cells.index(cell) for cell in unknown)
         said = cells[row].casefold()
         near = LOOKALIKES.get(said, said)
-        hint = f"did you mean {near}? " if near in SPLITS else ""
+        hint = did_you_mean(near if near in SPLITS else "")
         raise manifest.error(
             first + row,
             f"the split is '{cells[row]}'; expected {', '.join(SPLITS)}, or nothing where it is to be drawn; {hint}"

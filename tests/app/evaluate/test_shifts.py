@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segtrain.app.evaluate.shifts import Shift, Shifted, shifts_of
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 

@@ -20,7 +20,7 @@ from segtrain.__main__ import main
 from segtrain.app.export import agreement
 from segtrain.app.export.formats import FORMATS
 from segtrain.app.export.write_onnx import write_onnx
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.model.metrics import prediction
 from segtrain.model.trained import Trained

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from segtrain.app.new import new as page
-from segtrain.config import objects as config
+from segtrain.config import composition as config
 from segtrain.parts.data import build_dataset, build_split
 from tests.app.new.layouts import CASES, SIZE, image, labels, make, mask_image, opened, save, unchecked
 from tests.conftest import SMALL, CommandLine

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from segtrain.app.train.failures import explained
 from segtrain.aug import Policy
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets.shapes import Sample, Shapes
 from segtrain.data.split import Split

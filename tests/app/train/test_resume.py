@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from segtrain.app.train.recorder import Every, Recorder
-from segtrain.config.objects import build, conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.objects import build
 from segtrain.interrupts import Stopped
 from segtrain.model.module import Segmentation
 from segtrain.parts.cached import Feeding

@@ -18,7 +18,7 @@ from segtrain.aug.audit.draws import repeats_line
 from segtrain.aug.audit.field import measure
 from segtrain.aug.audit.parts import Called
 from segtrain.aug.torchvision import TorchVision
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.data.datasets import Shapes
 from segtrain.parts.data import build_policy
 

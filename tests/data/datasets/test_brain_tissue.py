@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
 from segtrain.data.datasets import BrainTissue
 from segtrain.data.duplicates import ALIKE, mark
 from segtrain.errors import UserError

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
 from segtrain.data.datasets import SegmentationDataset, csv_manifest
 from segtrain.data.duplicates import copies_of, mark, same
