@@ -5,12 +5,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.resolvers import oc
 
 from segtrain.config.interpolations import settled
+from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
 from segtrain.nearest_name import synonym
 
@@ -77,6 +78,36 @@ def meant_key(key: str, verb: str) -> str:
 def choices_of(hydra: Any) -> dict[str, str]:
     """Group to the name of its file, Hydra's own groups left out."""
     return {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra")}
+
+
+class TypedValue(NamedTuple):
+    """Holds an override: its key, its value, and whether it was typed with a + because the key is new."""
+
+    key: str
+    value: Any
+    is_new: bool
+
+
+def single_values(typed: Sequence[str]) -> list[TypedValue]:
+    """Returns what overrides say.
+
+    Raises:
+        UserError: one that takes a key away, or has several values.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    found = []
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        if override.is_sweep_override() or override.is_delete():
+            raise UserError(f"resume takes single values; got {override.input_line}; give key=value")
+        found.append(TypedValue(override.key_or_group, override.value(), override.is_add()))
+    return found
+
+
+def chosen(group: str, choice: str, key: str) -> Any:
+    """Returns what the file of a choice of a training's config puts at a key, plain and unresolved."""
+    node = OmegaConf.select(composed("train", [*searched(), f"{group}={choice}"]), key)
+    return OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node
 
 
 def register_resolvers() -> None:
@@ -171,3 +202,15 @@ def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
     if "aug" in config:
         container["aug"] = settled(OmegaConf.to_container(config.aug, resolve=False), container["aug"])
     return container
+
+
+def run_config(config: DictConfig) -> RunConfig:
+    """Returns what a composed config says, worked out, with the choices of the command under way.
+
+    Raises:
+        UserError: a value that must be given (`???`) is missing.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    choices = choices_of(HydraConfig.get())
+    return RunConfig({**plain(config, choices), "choices": choices})

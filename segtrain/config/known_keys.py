@@ -22,12 +22,12 @@ HYDRAS = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 
 
 def require_known(
-    config: DictConfig, verb: str, choices: Mapping[str, str], typed: Sequence[str] | None = None
+    composed: Mapping[str, Any], verb: str, choices: Mapping[str, str], typed: Sequence[str] | None = None
 ) -> None:
     """Raises UserError when the config has a key that nothing reads, that another one overrules, or of a wrong kind.
 
     Args:
-        config: as composed for the verb, or that of a run with what was typed of it.
+        composed: as composed for the verb, or that of a run with what was typed of it.
         verb: whose config it is.
         choices: group to the name of its file.
         typed: the keys that are looked at, with those below them; None: all. An older run's other keys stay.
@@ -36,6 +36,7 @@ def require_known(
     def is_asked(key: str) -> bool:
         return typed is None or any(_is_below(key, one) or _is_below(one, key) for one in typed)
 
+    config = composed if isinstance(composed, DictConfig) else DictConfig(composed)
     known, groups = _own_keys(verb), _groups(verb)
     for key, message in _misshapen(config, known, groups, choices):
         if is_asked(key):

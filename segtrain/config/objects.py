@@ -1,33 +1,31 @@
 """Turns nodes of a config into objects: asks what they may name and what it takes, then calls it."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
 from segtrain.config.kinds import is_plain, kinds_of, words
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.config.trust import ROLES, below, find, require_allowed
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean, nearest_name
 
 
-def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = (), **handed_in: Any) -> Any:
-    """The object that a config node describes: every `_target_` below it called, plain lists and dicts in.
+def build(node: Node, leave_out: Sequence[str] = (), **handed_in: Any) -> Any:
+    """Returns the object that a node describes: every `_target_` below it called, plain lists and dicts in.
 
     Args:
         node: the node; `handed_in` are further keyword arguments of the outermost call.
-        where: what the node is called in messages, e.g. "aug/flips.yaml"; its first part is the role of every target.
         leave_out: keys of the node that are no arguments of its call.
 
     Raises:
         UserError: a target that is not allowed in its role (`segtrain.config.trust`) or cannot be imported, an argument
             that its signature lacks, a refused value.
     """
-    container: Any = OmegaConf.to_container(node, resolve=True)
-    if isinstance(container, dict):
-        container = {key: value for key, value in container.items() if key not in leave_out}
+    where = node.where
+    container = copy.deepcopy({key: value for key, value in node.items() if key not in leave_out})
     require_allowed(container, where)  # all of it, before the first is imported
     for _, message in unknown_keys(container, where, handed_in):
         raise UserError(message)
@@ -43,21 +41,13 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
         raise UserError(f"{where} is refused: {' '.join(str(error).split())}") from error
 
 
-def require_buildable(config: DictConfig) -> None:
+def require_buildable(config: RunConfig) -> None:
     """Raises UserError unless all that the config of a run describes may be built; nothing is imported or opened.
 
     To be asked where all of it will be, before the first part is: `build` asks of each part once more.
     """
-    for role in (*ROLES, "dataset.split"):
-        choices, node = config.get("choices") or {}, OmegaConf.select(config, role)
-        if not isinstance(node, DictConfig | ListConfig):
-            continue
-        group = role.partition(".")[0]
-        where = f"{group}/{choices.get(group)}.yaml"
-        container: Any = OmegaConf.to_container(node, resolve=True)
-        if role == "dataset" and isinstance(container, dict):
-            container.pop("split", None)
-        require_allowed(container, where if role == group else f"{where} with split={choices.get('split')}")
+    for node in filter(None, (*map(config.get, ROLES), config.split)):
+        require_allowed({key: value for key, value in node.items() if key != "split"}, node.where)
 
 
 def _made(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") -> Any:

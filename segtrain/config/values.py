@@ -5,7 +5,7 @@ Each has a kind and a range, whose upper end is where a larger value could only 
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -283,16 +283,17 @@ OF_VERB = {
 }
 
 
-def check_values(config: DictConfig, verb: str = "") -> None:
+def check_values(config: Mapping[str, Any], verb: str = "") -> None:
     """Raises UserError unless every value that the config has and a rule knows is what it may be.
 
     Args:
         config: of a verb, or of a run.
         verb: whose config it is.
     """
+    tree = config if isinstance(config, DictConfig) else DictConfig(config)
     for key, rule in {**RULES, **OF_VERB.get(verb, {})}.items():
-        value = OmegaConf.select(config, key, default=rule, throw_on_missing=False)
-        if value is rule or rule.holds(value) or (value is None and _is_missing(config, key)):
+        value = OmegaConf.select(tree, key, default=rule, throw_on_missing=False)
+        if value is rule or rule.holds(value) or (value is None and _is_missing(tree, key)):
             continue
         raise UserError(f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.balance import Counts, class_weights, count, presence, repeats
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code, stamp_of
 from segtrain.data.datasets import SegmentationDataset
@@ -29,10 +29,10 @@ WAIT = 0.2  # seconds between two looks at what another process is building
 class Feeding:
     """The data as training reads them, and what must be known of them, kept by fingerprint."""
 
-    def __init__(self, config: DictConfig, dataset: SegmentationDataset) -> None:
+    def __init__(self, config: RunConfig, dataset: SegmentationDataset) -> None:
         """Of the dataset that the config describes; `fingerprint` is that of its files."""
         self.fingerprint = dataset.fingerprint()
-        described = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
+        described = dict(config.dataset)
         known = [self.fingerprint, reading_code(dataset), {k: v for k, v in described.items() if k != "split"}]
         key = json.dumps(known, sort_keys=True)
         self.folder = Path(config.outputs) / "cache" / hashlib.blake2b(key.encode(), digest_size=10).hexdigest()

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from segtrain.config.composition import conf_dir
 from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.data.cautions import group_caution, more_groups
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.duplicates import copies_of
@@ -33,28 +34,23 @@ if TYPE_CHECKING:
     from segtrain.aug.ablation import Node
 
 
-def where(config: DictConfig, group: str) -> str:
-    """The file of a group's choice, for messages: "aug/flips.yaml"."""
-    return f"{group}/{config.choices[group]}.yaml"
-
-
-def named_model(config: DictConfig) -> str:
+def named_model(config: RunConfig) -> str:
     """Returns what the network is called: by its choice, or by its class where that is not the choice's own."""
-    choice, target = str(config.choices.model), str(OmegaConf.select(config, "model._target_"))
+    choice, target = str(config.choices.model), str(config.model.get("_target_"))
     path = conf_dir() / "model" / f"{choice}.yaml"
     own = OmegaConf.select(OmegaConf.load(path), "_target_") if path.is_file() else target
     return choice if own == target else f"{target.rpartition('.')[2]} (model._target_, in place of {choice}'s)"
 
 
-def build_dataset(config: DictConfig) -> SegmentationDataset:
+def build_dataset(config: RunConfig) -> SegmentationDataset:
     """The dataset, without its split."""
 
     def open_it() -> SegmentationDataset:
-        dataset: SegmentationDataset = build(config.dataset, where(config, "dataset"), leave_out=["split"])
+        dataset: SegmentationDataset = build(config.dataset, leave_out=["split"])
         _name_in_utf8(dataset)
         return dataset
 
-    if OmegaConf.select(config, "data.on_bad") == "skip":
+    if config.data.on_bad == "skip":
         return cast(SegmentationDataset, Skipping(opened(open_it)))
     return open_it()
 
@@ -93,14 +89,14 @@ class OpenData(NamedTuple):
         ]
 
 
-def open_data(config: DictConfig) -> OpenData:
+def open_data(config: RunConfig) -> OpenData:
     """Returns the dataset with what was heard while it was built."""
     with hearing() as heard:
         dataset = build_dataset(config)
     return OpenData(dataset, summed(heard))
 
 
-def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
+def build_split(config: RunConfig, dataset: SegmentationDataset) -> Split:
     """Returns which sample trains, validates and tests.
 
     Raises:
@@ -120,12 +116,12 @@ def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
     return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
 
 
-def scales_itself(config: DictConfig) -> bool:
+def scales_itself(config: RunConfig) -> bool:
     """Returns whether the dataset brings every scan to a range, so that images do not hold what is in the files."""
     return any(config.dataset.get(key) is not None for key in ("normalise", "window"))
 
 
-def require_split(config: DictConfig, dataset: SegmentationDataset) -> None:
+def require_split(config: RunConfig, dataset: SegmentationDataset) -> None:
     """Raises UserError where the data cannot be split so, as far as their names tell: copies and masks are not read."""
     splitter = build_splitter(config)
     groups = getattr(dataset, "groups", None)
@@ -133,20 +129,20 @@ def require_split(config: DictConfig, dataset: SegmentationDataset) -> None:
         splitter.assign(dataset.ids, dataset.splits, **({} if groups is None else {"groups": groups}))
 
 
-def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+def build_groups(config: RunConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
     said = said_groups(config, dataset)
     return Codes(joined(said.codes, copies_of(dataset)), said.names)
 
 
-def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+def said_groups(config: RunConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
-    cuts = config.dataset.get("split") is not None and getattr(build_splitter(config), "cuts_groups", False)
+    cuts = config.split is not None and getattr(build_splitter(config), "cuts_groups", False)
     cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
     return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
 
 
-def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Split) -> str:
+def said_of_groups(config: RunConfig, dataset: SegmentationDataset, split: Split) -> str:
     """Returns what is to be said where all test images are of one group, with the way out that these data have."""
     said = said_groups(config, dataset)
     if not group_caution(said, split.test):
@@ -155,14 +151,14 @@ def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Spli
     way = more_groups(
         len({*build_groups(config, dataset).codes.tolist()}),
         is_drawn=len(pool) == len(dataset.ids) and not getattr(splitter, "cuts_groups", False),
-        folds=config.dataset.split.get("k"),
+        folds=(config.split or {}).get("k"),
     )
     return group_caution(said, split.test, way)
 
 
-def allows_leak(config: DictConfig) -> bool:
+def allows_leak(config: RunConfig) -> bool:
     """Returns whether images and groups may lie in two parts."""
-    return bool((config.dataset.get("split") or {}).get("allow_leak", False))
+    return bool((config.split or {}).get("allow_leak", False))
 
 
 def given_split(dataset: SegmentationDataset) -> Split:
@@ -194,26 +190,25 @@ def changed_data(run: RunFolder) -> UserError:
     )
 
 
-def _pattern(config: DictConfig) -> re.Pattern[str] | None:
-    return expression((config.dataset.get("split") or {}).get("group"))
+def _pattern(config: RunConfig) -> re.Pattern[str] | None:
+    return expression((config.split or {}).get("group"))
 
 
-def build_splitter(config: DictConfig) -> Any:
+def build_splitter(config: RunConfig) -> Any:
     """Returns what assigns samples to the parts, without the data.
 
     Raises:
         UserError: there is no split in the config, or its values are refused.
     """
-    choice = config.choices.get("split")
-    if config.dataset.get("split") is None:
+    if config.split is None:
         raise UserError(
-            f"split={choice} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
+            f"split={config.choices.get('split')} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
             "first line is `# @package dataset.split`; add that line"
         )
-    return build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
+    return build(config.split, leave_out=["allow_leak"])
 
 
-def crop_size(config: DictConfig) -> Size | None:
+def crop_size(config: RunConfig) -> Size | None:
     """Returns height and width of the training crop in pixels; None where whole images are trained on."""
     crop = config.data.crop
     if crop is None:
@@ -224,22 +219,22 @@ def crop_size(config: DictConfig) -> Size | None:
     return size
 
 
-def grows_to_crop(config: DictConfig) -> bool:
+def grows_to_crop(config: RunConfig) -> bool:
     """Returns whether images smaller than the crop are grown to it in training and in every use alike.
 
     Runs of versions that did not know the key did it in training alone, with the image at the top left.
     """
-    return bool(OmegaConf.select(config, "data.padding", default="stride") == "crop")
+    return config.data.padding == "crop"
 
 
-def least_size(config: DictConfig) -> Size:
+def least_size(config: RunConfig) -> Size:
     """Returns height and width in pixels, multiples of the stride, to which a use of the run grows smaller images."""
     crop = crop_size(config) if grows_to_crop(config) else None
     return NO_SIZE if crop is None else grown_size(crop)
 
 
 def build_policy(
-    config: DictConfig, dataset: SegmentationDataset, partners: Partners | None = None, split: Split | None = None
+    config: RunConfig, dataset: SegmentationDataset, partners: Partners | None = None, split: Split | None = None
 ) -> Policy:
     """Returns the augmentation policy at `aug.strength`, with the training crop and, where it mixes samples, partners.
 
@@ -248,7 +243,7 @@ def build_policy(
     from segtrain.aug import Partners
     from segtrain.aug.ablation import ablated
 
-    if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
+    if "torchvision.transforms." in str(dict(config.aug)):  # by name: this module works without torch
         importlib.import_module("segtrain.compat").register_torchvision_operators()
     handed_in = {
         "crop": crop_size(config),
@@ -256,11 +251,11 @@ def build_policy(
         "ignore_index": dataset.ignore_index,
         "drawn_margin": grows_to_crop(config),
     }
-    chosen = OmegaConf.create(OmegaConf.to_container(config.aug, resolve=True))
-    without, only = ([o] if isinstance(o, str) else list(o) for o in (chosen.without, chosen.only))
-    if without or only:
-        chosen.transforms = ablated(cast("list[Node]", OmegaConf.to_container(chosen.transforms)), without, only)
-    policy: Policy = build(chosen, where(config, "aug"), leave_out=["schedule", "without", "only"], **handed_in)
+    without, only = ([o] if isinstance(o, str) else list(o) for o in (config.aug.without, config.aug.only))
+    kept = (
+        ablated(cast("list[Node]", config.aug.transforms), without, only) if without or only else config.aug.transforms
+    )
+    policy: Policy = build(config.aug.but(transforms=kept), ["schedule", "without", "only"], **handed_in)
     if policy.needs_partner:
         train = () if partners else (split or build_split(config, dataset)).train
         policy.partners = partners or Partners(dataset.read, train, dataset.ignore_index)
@@ -270,7 +265,7 @@ def build_policy(
 
 
 def build_schedule(
-    config: DictConfig, dataset: SegmentationDataset, split: Split | None = None
+    config: RunConfig, dataset: SegmentationDataset, split: Split | None = None
 ) -> Policy | ScheduledPolicy:
     """Returns what training augments with: the policy of each epoch under `aug.schedule`, `.at(epoch)`.
 
@@ -289,11 +284,10 @@ def build_schedule(
             f"got {epochs}; give it, or use aug.schedule=constant"
         )
     factors = [factor(config.aug.schedule, epoch, epochs) for epoch in range(epochs)]
-    at = config.copy()
     built = {1.0: policy}
     for part in sorted({*factors} - {1.0}):
-        at.aug.strength = config.aug.strength * part
-        built[part] = build_policy(at, dataset, policy.partners)
+        weaker = config.changed({"aug.strength": config.aug.strength * part})
+        built[part] = build_policy(weaker, dataset, policy.partners)
     return ScheduledPolicy([built[part] for part in factors])
 
 

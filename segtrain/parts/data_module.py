@@ -1,7 +1,6 @@
 """Builds the data module of a run."""
 
-from omegaconf import DictConfig
-
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import DataModule
 from segtrain.data.split import Split
 from segtrain.interrupts import leave_to_parent
@@ -9,7 +8,7 @@ from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_schedule, build_split, least_size
 
 
-def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:
+def build_data(config: RunConfig, feeding: Feeding, split: Split | None = None) -> DataModule:
     """Returns the data module, its policy built; without a split that of the config is assigned."""
     dataset = feeding.dataset
     split = split or build_split(config, dataset)

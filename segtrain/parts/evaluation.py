@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from segtrain.aug.policy import planes
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import stack_by_size, to_tensors
 from segtrain.data.datasets.contract import Sample
 from segtrain.lightning import L
@@ -87,7 +87,7 @@ class Scored:
         return {**loss, **metrics.scores(matrix, classes)}
 
 
-def machine(config: DictConfig, accelerator: str) -> Machine:
+def machine(config: RunConfig, accelerator: str) -> Machine:
     """The device, with the precision, threads and determinism of the run's config."""
     torch.set_num_threads(config.threads)
     trainer = L.Trainer(
@@ -103,7 +103,7 @@ def machine(config: DictConfig, accelerator: str) -> Machine:
     return Machine(trainer.strategy.root_device, trainer.precision_plugin.forward_context)
 
 
-def batches(source: Source, indices: Sequence[int], config: DictConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
+def batches(source: Source, indices: Sequence[int], config: RunConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
     """The samples in batches of one size each, as training's test groups them, grown to at least the size `least`."""
     workers = 0 if config.data.num_workers == "auto" else config.data.num_workers
     loader = DataLoader(

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from omegaconf import DictConfig
-
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.errors import UserError
 
@@ -14,24 +13,24 @@ def limited(wanted: int | float | None, batches: int) -> int:
     return batches if wanted is None else min(batches, wanted) if isinstance(wanted, int) else int(batches * wanted)
 
 
-def trained_batches(config: DictConfig, steps_per_epoch: int) -> int:
+def trained_batches(config: RunConfig, steps_per_epoch: int) -> int:
     """Returns how many of an epoch's batches are trained: all, unless trainer.limit_train_batches is set."""
     return limited(config.trainer.get("limit_train_batches"), steps_per_epoch)
 
 
-def images_tested(config: DictConfig, images: int, part: str = "test") -> int:
+def images_tested(config: RunConfig, images: int, part: str = "test") -> int:
     """Returns how many of so many images of test (or val) trainer.limit_test_batches leaves: all, unless it is set."""
     size: int = config.data.batch_size
     return min(images, size * limited(config.trainer.get(f"limit_{part}_batches"), math.ceil(images / size)))
 
 
-def optimizer_steps(config: DictConfig, steps_per_epoch: int) -> int:
+def optimizer_steps(config: RunConfig, steps_per_epoch: int) -> int:
     """Returns the length of the training that schedules follow, in steps of the optimizer."""
     batches = trained_batches(config, steps_per_epoch)
     return int(config.trainer.max_epochs * math.ceil(batches / config.trainer.accumulate_grad_batches))
 
 
-def require_batches(config: DictConfig, batches: Mapping[str, int]) -> None:
+def require_batches(config: RunConfig, batches: Mapping[str, int]) -> None:
     """Raises UserError unless something is trained, validated, so that val/dice can choose the best epoch, and tested.
 
     Args:

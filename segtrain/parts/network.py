@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import DictConfig
 from torch import nn
 
 from segtrain.config.objects import build
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.errors import UserError
 from segtrain.parts.cached import Feeding
-from segtrain.parts.data import where
 
 
-def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
+def build_network(model: Node, channels: int, classes: int) -> nn.Module:
     """The network for so many channels of an image and so many classes.
 
     Raises:
@@ -26,7 +25,7 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
         )
     shape: dict[str, Any] = {"in_channels": channels, "classes": classes}
     for key, value in shape.items():
-        said = config.model.get(key, value)
+        said = model.get(key, value)
         if said == 1 and shape["classes"] == 2 and key == "classes":
             shape[key] = 1  # one logit, of the second class against the first
         elif said != value:
@@ -36,13 +35,13 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
                 f"trained with {said}, which earlier versions took and miscounted, is to be trained anew without it"
             )
     try:
-        network: nn.Module = build(config.model, where(config, "model"), **shape)
+        network: nn.Module = build(model, **shape)
     except UserError as error:
-        weights = config.model.get("encoder_weights")
+        weights = model.get("encoder_weights")
         if weights is None:
             raise
         raise UserError(
-            f"the weights model.encoder_weights={weights} for {config.model.get('encoder_name')} cannot be had: "
+            f"the weights model.encoder_weights={weights} for {model.get('encoder_name')} cannot be had: "
             f"{error}; expected a download from the model hub or a copy in its cache; without a network, run once "
             "where there is one and carry the folder named by HF_HOME (or TORCH_HOME) over, or train from random "
             "weights with model.encoder_weights=null"
@@ -54,10 +53,10 @@ def _or_one(key: str, value: int) -> str:
     return ", or 1: one logit for two classes" if (key, value) == ("classes", 2) else ""
 
 
-def build_loss(config: DictConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
+def build_loss(config: RunConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
     """The loss; class weights that are asked for by name are those of the samples `train`."""
     named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
     weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
     ignore_index = feeding.dataset.ignore_index
-    loss: nn.Module = build(config.loss, where(config, "loss"), ignore_index=ignore_index, **weights)
+    loss: nn.Module = build(config.loss, ignore_index=ignore_index, **weights)
     return loss

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Policy
 from segtrain.aug.trace import Drawn, traced
 from segtrain.config.composition import composed
 from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
 
 Pixels = np.ndarray[Any, Any]
@@ -33,7 +33,9 @@ class Shifts:
         """
         self.names = tuple(names)
         self._ignore_index = ignore_index
-        self._configs = {name: composed("preview", [*searched, f"aug={name}", "dataset=shapes"]) for name in names}
+        self._configs = {
+            name: RunConfig(composed("preview", [*searched, f"aug={name}", "dataset=shapes"])) for name in names
+        }
         for name in names:
             if self._policy(name, 1.0, False).needs_partner:
                 raise UserError(
@@ -60,19 +62,17 @@ class Shifts:
         return shifted, said(drawn) or "no op fired: try another draw"
 
     def _policy(self, name: str, strength: float, fires: bool) -> Policy:
-        return policy_at(strength, self._configs[name], name, self._ignore_index, fires=fires)
+        return policy_at(strength, self._configs[name], self._ignore_index, fires=fires)
 
 
-def policy_at(strength: float, config: DictConfig, name: str, ignore_index: int, *, fires: bool = False) -> Policy:
-    """The policy `aug=name` of a composed config at a strength, for whole images; see `Shifts.apply`."""
-    config = DictConfig(config)
-    config.aug.strength = strength
-    node: Any = OmegaConf.to_container(config.aug, resolve=True)
-    for transform in node["transforms"] if fires else ():
-        transform.pop("chances", None)
+def policy_at(strength: float, config: RunConfig, ignore_index: int, *, fires: bool = False) -> Policy:
+    """Returns the policy of a config at a strength, for whole images; see `Shifts.apply`."""
+    aug = config.changed({"aug.strength": strength}).aug
+    if fires:
+        aug = aug.but(transforms=[{k: v for k, v in one.items() if k != "chances"} for one in aug.transforms])
     handed_in = {"crop": None, "crop_class": 0.0, "ignore_index": ignore_index}
     leave_out = ["schedule", "without", "only"]
-    policy: Policy = build(OmegaConf.create(node), f"aug/{name}.yaml", leave_out=leave_out, **handed_in)
+    policy: Policy = build(aug, leave_out=leave_out, **handed_in)
     return policy
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 
 from segtrain import plain_json
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.contract import RGB
 from segtrain.data.pixel_meaning import PixelMeaning
@@ -27,7 +27,7 @@ class Loaded:
     """A run's best weights in its network, and what its labels mean."""
 
     run: RunFolder
-    config: DictConfig  # the run's own
+    config: RunConfig  # the run's own
     model: Trained
     classes: tuple[str, ...]
     palette: tuple[RGB, ...]
@@ -57,9 +57,9 @@ def load(run: RunFolder) -> Loaded:
     Raises:
         UserError: no run, no weights, a damaged file, or weights of another network than the config's.
     """
-    config = run.config()
+    config = RunConfig(run.config())
     state, known = _weights(run, config)
-    network = build_network(_without_download(config), known["channels"], len(known["classes"]))
+    network = build_network(without_download(config.model), known["channels"], len(known["classes"]))
     model = Trained(network, [0.0] * known["channels"], [1.0] * known["channels"])
     if bad := [name for name, each in state.items() if each.is_floating_point() and not each.isfinite().all()]:
         raise UserError(
@@ -79,7 +79,7 @@ def load(run: RunFolder) -> Loaded:
     return Loaded(run, config, model, classes, palette, *rest, PixelMeaning.from_json(known.get("pixels")))
 
 
-def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _weights(run: RunFolder, config: RunConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights by name, and `about` them."""
     path = run.checkpoints / checkpoint.WEIGHTS
     if path.exists():
@@ -107,9 +107,8 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
     return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"], pixels)
 
 
-def _without_download(config: DictConfig) -> DictConfig:
-    """The config with random weights asked for: those of the run come next, and smp's default is a download."""
-    config = config.copy()
-    if "encoder_weights" in config.model or str(config.model._target_).startswith("segmentation_models_pytorch."):
-        config.model.encoder_weights = None
-    return config
+def without_download(model: Node) -> Node:
+    """Returns a network with random weights asked for: those of a run come next, and smp's default is a download."""
+    if "encoder_weights" in model or model._target_.startswith("segmentation_models_pytorch."):
+        return model.but(encoder_weights=None)
+    return model
