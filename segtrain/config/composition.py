@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.resolvers import oc
 
 from segtrain.config.interpolations import settled
-from segtrain.config.run_config import RunConfig
+from segtrain.config.run_config import RunConfig, Section
 from segtrain.errors import UserError
 from segtrain.nearest_name import synonym
 
@@ -214,3 +214,12 @@ def run_config(config: DictConfig) -> RunConfig:
 
     choices = choices_of(HydraConfig.get())
     return RunConfig({**plain(config, choices), "choices": choices})
+
+
+def settings(config: DictConfig) -> Section:
+    """Returns what the composed config of a verb that takes a run says, worked out.
+
+    Raises:
+        UserError: a value that must be given (`???`) is missing.
+    """
+    return Section(plain(config, {}))

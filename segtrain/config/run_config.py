@@ -5,7 +5,7 @@ Attributes have the paths of the keys: `config.data.crop`, `config.trainer.max_e
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -47,7 +47,7 @@ class Node(Section):
         super().__init__(values)
         self.where = where
 
-    def but(self, **values: Any) -> "Node":
+    def but(self, **values: Any) -> Self:
         """Returns the same node with other values of some keys."""
         return type(self)({**self, **values}, self.where)
 
@@ -69,7 +69,7 @@ class Trainer(Node):
     accumulate_grad_batches: int
     check_val_every_n_epoch: int | None
     accelerator: str
-    precision: str
+    precision: Any  # of Lightning's names
 
 
 class Data(Section):
@@ -83,7 +83,7 @@ class Data(Section):
     steps_per_epoch: int | None
     cache: Literal["ram", "disk"] | None
     on_bad: Literal["raise", "skip"]
-    num_workers: int
+    num_workers: int  # once it is decided: the key itself may still say auto
 
 
 class Checkpoint(Section):
@@ -159,6 +159,10 @@ class RunConfig(Section):
         """What divides the samples, or None where nothing stands at dataset.split."""
         values = self.dataset.get("split")
         return None if values is None else Node(values, f"{self.dataset.where} with split={self.choices.get('split')}")
+
+    def of_split(self, key: str) -> Any:
+        """Returns a value of the split; None where it has none, or there is no split."""
+        return None if self.split is None else self.split.get(key)
 
     @property
     def plain(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import chosen, conf_dir, meant_key, single_values
 from segtrain.config.known_keys import require_known
@@ -45,7 +45,7 @@ def completed(config: RunConfig) -> RunConfig:
     newest: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "train.yaml"), resolve=False)
     del newest["defaults"], newest["hydra"]
     first = RunConfig(newest).changed(BEFORE).plain
-    return RunConfig(OmegaConf.merge(first, config.plain))
+    return RunConfig(DictConfig(OmegaConf.merge(first, config.plain)))
 
 
 def differences(there: RunConfig, now: RunConfig) -> Differences:
@@ -95,7 +95,8 @@ def with_typed(saved: RunConfig, typed: Sequence[str]) -> RunConfig:
     """Returns the saved config of a run with the overrides that were typed beside resume.
 
     Raises:
-        UserError: an override that is none, names no key of the run or one that nothing reads, or a value that cannot be.
+        UserError: an override that is none, names no key of the run or one that nothing reads, or a value
+            that cannot be.
     """
     config, keys = saved, list[str]()
     groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}

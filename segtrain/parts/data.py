@@ -151,14 +151,14 @@ def said_of_groups(config: RunConfig, dataset: SegmentationDataset, split: Split
     way = more_groups(
         len({*build_groups(config, dataset).codes.tolist()}),
         is_drawn=len(pool) == len(dataset.ids) and not getattr(splitter, "cuts_groups", False),
-        folds=(config.split or {}).get("k"),
+        folds=config.of_split("k"),
     )
     return group_caution(said, split.test, way)
 
 
 def allows_leak(config: RunConfig) -> bool:
     """Returns whether images and groups may lie in two parts."""
-    return bool((config.split or {}).get("allow_leak", False))
+    return bool(config.of_split("allow_leak"))
 
 
 def given_split(dataset: SegmentationDataset) -> Split:
@@ -191,7 +191,7 @@ def changed_data(run: RunFolder) -> UserError:
 
 
 def _pattern(config: RunConfig) -> re.Pattern[str] | None:
-    return expression((config.split or {}).get("group"))
+    return expression(config.of_split("group"))
 
 
 def build_splitter(config: RunConfig) -> Any:
@@ -202,8 +202,8 @@ def build_splitter(config: RunConfig) -> Any:
     """
     if config.split is None:
         raise UserError(
-            f"split={config.choices.get('split')} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
-            "first line is `# @package dataset.split`; add that line"
+            f"split={config.choices.get('split')} puts nothing at dataset.split; expected one of conf/split, or a file "
+            "of your own whose first line is `# @package dataset.split`; add that line"
         )
     return build(config.split, leave_out=["allow_leak"])
 

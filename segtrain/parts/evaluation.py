@@ -105,7 +105,7 @@ def machine(config: RunConfig, accelerator: str) -> Machine:
 
 def batches(source: Source, indices: Sequence[int], config: RunConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
     """The samples in batches of one size each, as training's test groups them, grown to at least the size `least`."""
-    workers = 0 if config.data.num_workers == "auto" else config.data.num_workers
+    workers = 0 if config.data["num_workers"] == "auto" else config.data.num_workers
     loader = DataLoader(
         Samples(source, indices, least),
         batch_size=config.data.batch_size,

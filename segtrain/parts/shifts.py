@@ -33,9 +33,8 @@ class Shifts:
         """
         self.names = tuple(names)
         self._ignore_index = ignore_index
-        self._configs = {
-            name: RunConfig(composed("preview", [*searched, f"aug={name}", "dataset=shapes"])) for name in names
-        }
+        fixed = [*searched, "dataset=shapes"]
+        self._configs = {name: RunConfig(composed("preview", [*fixed, f"aug={name}"])) for name in names}
         for name in names:
             if self._policy(name, 1.0, False).needs_partner:
                 raise UserError(

@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from segtrain.app.check.data_audit import Data, audit_data
 from segtrain.app.check.page import page
-from segtrain.config.composition import choices_of, plain
+from segtrain.config.composition import run_config
+from segtrain.config.run_config import RunConfig
 from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
@@ -36,25 +37,23 @@ def check(config: DictConfig) -> None:
         SystemExit: with status 1 when a verdict is "fail".
     """
     began, typed = time.monotonic(), list(HydraConfig.get().overrides.task)
-    choices = choices_of(HydraConfig.get())
-    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
-    config = DictConfig(decided)
-    check_values(config)
-    folder = Path(config.outputs) / "check" / config.name / folder_name(typed)
-    data, both = Data([]), "augmentation" in config.parts
-    if "data" in config.parts:
-        data = audit_data(config, meanwhile=_import_audit if both else lambda: None)
+    decided = run_config(config)
+    check_values(decided.plain)
+    folder = Path(decided.outputs) / "check" / decided.name / folder_name(typed)
+    data, both = Data([]), "augmentation" in decided.parts
+    if "data" in decided.parts:
+        data = audit_data(decided, meanwhile=_import_audit if both else lambda: None)
     lines: list[Any] = list(data.lines)
     sampled: dict[str, Any] = {}
     if both and (data.readable or not data.lines):
         try:
-            more, sampled = _audit_policy(config, data)
+            more, sampled = _audit_policy(decided, data)
             lines += more
         except UserError:
             if lines:
-                _write(config, data, lines, sampled, folder, began)
+                _write(decided, data, lines, sampled, folder, began)
             raise
-    report = _write(config, data, lines, sampled, folder, began)
+    report = _write(decided, data, lines, sampled, folder, began)
     if report["verdict"] == "fail":
         raise SystemExit(1)
 
@@ -65,7 +64,7 @@ def _import_audit() -> None:
     import segtrain.aug.audit.audit  # noqa: F401
 
 
-def _audit_policy(config: DictConfig, data: Data) -> tuple[list[Any], dict[str, Any]]:
+def _audit_policy(config: RunConfig, data: Data) -> tuple[list[Any], dict[str, Any]]:
     """The lines of the audit of the augmentation, on samples that can be read, and what was sampled for them."""
     from segtrain.app.check.loader_draws import Repeated, streams
     from segtrain.aug.audit.audit import audit
@@ -84,7 +83,7 @@ def _audit_policy(config: DictConfig, data: Data) -> tuple[list[Any], dict[str, 
     return lines, {"images": len(dataset.ids), **sampled}
 
 
-def _partners(config: DictConfig, dataset: SegmentationDataset, good: set[int]) -> Any:
+def _partners(config: RunConfig, dataset: SegmentationDataset, good: set[int]) -> Any:
     """Partners that can be read; None, so that the policy finds its own, where all can."""
     from segtrain.aug import Partners
 
@@ -104,7 +103,7 @@ def _order(count: int, wanted: int, seed: int) -> list[int]:
 
 
 def _write(
-    config: DictConfig, data: Data, lines: Sequence[Any], sampled: dict[str, Any], folder: Path, began: float
+    config: RunConfig, data: Data, lines: Sequence[Any], sampled: dict[str, Any], folder: Path, began: float
 ) -> dict[str, Any]:
     """check.json, check.html and the terminal's lines; returns what the first says beside the lines."""
     policy = f"aug={config.choices.aug} aug.strength={config.aug.strength:g} on " if sampled else ""

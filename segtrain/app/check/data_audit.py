@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import DictConfig
 from rich.progress import track
 
 from segtrain.app.check import findings, suggest
 from segtrain.app.check.copies import copies
 from segtrain.app.check.findings import Facts, Finding
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.cautions import crop_caution
@@ -53,7 +53,7 @@ class Data:
         return [i for i, name in enumerate(self.dataset.ids) if name in self.facts.seen]
 
 
-def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> Data:
+def audit_data(config: RunConfig, meanwhile: Callable[[], object]) -> Data:
     """The lines about the data; mistakes in it are lines too.
 
     Args:
@@ -94,14 +94,14 @@ def _refusals(noted: Sequence[Refusal]) -> list[Finding]:
     return [line._replace(shown=f"{len(line.samples)}: {findings.some(line.samples)}") for line in lines]
 
 
-def _split(config: DictConfig, dataset: SegmentationDataset) -> tuple[Split | None, list[Finding]]:
+def _split(config: RunConfig, dataset: SegmentationDataset) -> tuple[Split | None, list[Finding]]:
     try:
         return build_split(config, dataset), []
     except UserError as error:
         return None, [Finding("split", None, "fails", "fail", "fail", str(error))]
 
 
-def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
+def _groups(config: RunConfig, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
     """What belongs together, or seems to by its names though nobody says so."""
     if split is None:
         return []
@@ -126,7 +126,7 @@ def _groups(config: DictConfig, dataset: SegmentationDataset, split: Split | Non
     return [Finding("groups", found.number, shown, "warn: names alike", "warn", meaning)]
 
 
-def _cautions(config: DictConfig, facts: Facts, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
+def _cautions(config: RunConfig, facts: Facts, dataset: SegmentationDataset, split: Split | None) -> list[Finding]:
     """What is most likely not meant: a crop beyond the images, a test part of one group."""
     sizes = [(one.height, one.width) for one in facts.of_part("train")]
     said = {"crop": "", "test groups": ""}
@@ -159,7 +159,7 @@ def _reasons(facts: Facts) -> dict[str, str]:
     return {name: one.reason for name, one in facts.unread.items()}
 
 
-def _mapped(lines: list[Finding], facts: Facts, config: DictConfig) -> list[Finding]:
+def _mapped(lines: list[Finding], facts: Facts, config: RunConfig) -> list[Finding]:
     """The lines, with the classes to paste where masks hold other values."""
     found, known = findings.codes(facts), config.dataset.get("classes")
     if not found or not isinstance(known, Mapping):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from omegaconf import DictConfig
 
+from segtrain.config.run_config import Section
 from segtrain.model.calibration import Calibration
 from segtrain.model.empties import as_counted
 from segtrain.model.ensemble import log_probabilities
@@ -21,7 +21,7 @@ Labels = np.ndarray[Any, np.dtype[np.uint8]]
 class Details:
     """Image after image; predicted labels are kept deflated, a few KB an image."""
 
-    def __init__(self, loaded: Loaded, wanted: DictConfig, spacing: Callable[[int], Sequence[float]] | None) -> None:
+    def __init__(self, loaded: Loaded, wanted: Section, spacing: Callable[[int], Sequence[float]] | None) -> None:
         """Nothing measured yet; `spacing` is the dataset's own, in mm, which the one that is typed goes before."""
         self.classes, self.ignore_index = loaded.classes, loaded.ignore_index
         self.calibration = Calibration(wanted.bins)

@@ -20,7 +20,8 @@ from segtrain.app.evaluate.findings import Evaluated
 from segtrain.app.evaluate.output import say, write
 from segtrain.app.evaluate.robustness import robustness
 from segtrain.app.evaluate.shifts import shifts_of
-from segtrain.config.composition import plain
+from segtrain.config.composition import settings
+from segtrain.config.run_config import RunConfig, Section
 from segtrain.config.values import check_values
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
@@ -48,7 +49,7 @@ def evaluate(config: DictConfig) -> None:
     Raises:
         UserError: no such run, data that it cannot be scored on, a value that cannot be.
     """
-    wanted = DictConfig(plain(config, {}))
+    wanted = settings(config)
     check_values(wanted)
     typed = named(HydraConfig.get().overrides.task)
     runs = runs_of(str(wanted.run), Path(wanted.outputs))
@@ -69,7 +70,7 @@ def evaluate(config: DictConfig) -> None:
         raise UserError(f"{len(failed)} of {len(runs)} runs could not be scored, the others are:{''.join(failed)}")
 
 
-def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
+def evaluated(loaded: Sequence[Loaded], wanted: Section) -> Evaluated:
     """The scores of one run, or of several as one."""
     first = loaded[0]
     data = data_of(first, list(wanted["with"]), wanted.part, Path(wanted.outputs))
@@ -102,7 +103,7 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
     return Evaluated(list(loaded), data, wanted, plain_scores, details, under, str(on.device))
 
 
-def who(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[int, ...], list[int]]:
+def who(loaded: Sequence[Loaded], data: Data, wanted: Section) -> dict[tuple[int, ...], list[int]]:
     """Which of the runs, by their places, predict which samples."""
     if wanted.ensemble == "unseen":
         return unseen(loaded, data)
@@ -112,7 +113,7 @@ def who(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[
     return {tuple(range(len(loaded))): indices}
 
 
-def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:
+def prediction_of(loaded: Sequence[Loaded], wanted: Section, on: Machine) -> Predict:
     """Images as stored to logits: networks averaged, seen in several ways, by windows, as far as is wanted."""
     model = ensembled([one.model.to(on.device) for one in loaded])
     least = largest([least_size(one.config) for one in loaded])
@@ -128,7 +129,7 @@ def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> 
     return by_windows
 
 
-def accelerator_of(asked: str, config: DictConfig) -> str:
+def accelerator_of(asked: str, config: RunConfig) -> str:
     """Either cpu or gpu; auto is what the run was trained on, and the CPU where that is not here."""
     on = device_of(asked)
     return "gpu" if on == "cuda" and not (asked == "auto" and config.trainer.accelerator == "cpu") else "cpu"

@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from segtrain.app.evaluate.data import Data
 from segtrain.app.evaluate.details import Details, Table, surface_table
 from segtrain.app.evaluate.intervals import Intervals, groups_of, intervals, without
 from segtrain.app.evaluate.robustness import Row, Under, curve
+from segtrain.config.run_config import Section
 from segtrain.model import metrics
 from segtrain.model.averages import averages
 from segtrain.parts import empty_images
@@ -29,7 +29,7 @@ class Evaluated:
 
     loaded: list[Loaded]
     data: Data
-    wanted: DictConfig
+    wanted: Section
     scored: Scored
     details: Details
     under: list[Under]  # shifts
@@ -144,7 +144,7 @@ class Evaluated:
         """What was evaluated, and how."""
         wanted = self.wanted
         keys = ("ensemble", "window", "overlap", "views", "tolerance", "bootstrap", "seed")
-        said = {key: _plain(wanted[key]) for key in keys}
+        said = {key: wanted[key] for key in keys}
         return {
             "runs": [str(one.run.path) for one in self.loaded],
             "dataset": self.data.config.choices.dataset,
@@ -175,10 +175,6 @@ class Evaluated:
             found += [(kind, index) for index in indices if index not in taken]
             taken |= {*indices}
         return found
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if not isinstance(value, int | float | str | type(None)) else value
 
 
 def pictured(found: Evaluated, index: int) -> tuple[str, Any, Any, Any, dict[str, float]]:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig
 
 from segtrain.app.evaluate.data import Data
 from segtrain.app.evaluate.shifts import Shift, Shifted
+from segtrain.config.run_config import Section
 from segtrain.model.averages import averages
 from segtrain.parts import empty_images
 from segtrain.parts.evaluation import Scored, image_rows
@@ -28,7 +28,7 @@ class Under(NamedTuple):
 
 
 def robustness(
-    shifts: Sequence[Shift], unshifted: Scored, data: Data, scored: Callable[..., Scored], wanted: DictConfig
+    shifts: Sequence[Shift], unshifted: Scored, data: Data, scored: Callable[..., Scored], wanted: Section
 ) -> list[Under]:
     """Every shift in turn; strength 0, the unshifted images, begins each policy's."""
     found: list[Under] = []

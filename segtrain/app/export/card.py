@@ -3,15 +3,15 @@
 Source: the sections follow Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app.export.card_augmentation import augmentation
 from segtrain.app.export.card_scores import limits, results_of, scores
 from segtrain.app.export.card_use import use
 from segtrain.app.export.formats import run_name
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.counted import counted
 from segtrain.draw.markdown import Row, listed, table
 from segtrain.parts.data import named_model
@@ -72,7 +72,7 @@ def _pixels(loaded: Loaded) -> str:
     )
 
 
-def _chosen(config: DictConfig) -> str:
+def _chosen(config: RunConfig) -> str:
     named = named_model(config)
     return in_code(f"model={named}" if named == config.choices.model else f"model._target_={config.model._target_}")
 
@@ -81,8 +81,9 @@ def _data(loaded: Loaded) -> str:
     config, split = loaded.config, loaded.run.read_json("split.json")
     sides = [(side, len(split[side])) for side in ("train", "val", "test", "unused")]
     sides += [("cannot be read, left out", len(split["skipped"]))] if split.get("skipped") else []
-    how: dict[str, Any] = {key: value for key, value in config.dataset.split.items() if key != "_target_"}
-    kind = str(config.dataset.split._target_).rpartition(".")[2]
+    divider: Mapping[str, Any] = config.split or {}
+    how = {key: value for key, value in divider.items() if key != "_target_"}
+    kind = str(divider.get("_target_")).rpartition(".")[2]
     groups = len(set(split.get("groups", {}).values()))
     several = f" The test images come from {groups} group{'s' * (groups > 1)}, such as patients."
     known = several if 0 < groups < len(split["test"]) else ""
@@ -101,7 +102,7 @@ def _epochs(loaded: Loaded) -> str:
     return each if trained == asked else f"{each} of {asked} asked for, each"
 
 
-def _batches(config: DictConfig) -> str:
+def _batches(config: RunConfig) -> str:
     steps = config.data.steps_per_epoch
     return "all" if steps is None else str(trained_batches(config, steps))
 
@@ -131,9 +132,9 @@ def _short(value: Any) -> Any:
     return "/".join(Path(value).parts[-2:]) if isinstance(value, str) else value
 
 
-def _called(config: DictConfig, part: str) -> str:
+def _called(config: RunConfig, part: str) -> str:
     """A group's choice, its class and arguments."""
-    node: dict[str, Any] = OmegaConf.to_container(config[part], resolve=True)  # type: ignore[assignment]
+    node: Node = config[part]
     arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
     chosen, kind = in_code(f"{part}={config.choices[part]}"), str(node["_target_"]).rpartition(".")[2]
     return f"{chosen}: {kind}, {listed(arguments)}"

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
-
 from segtrain.aug.ablation import ablated
 from segtrain.aug.trace import OPS
+from segtrain.config.run_config import RunConfig
 from segtrain.draw.markdown import table
 from segtrain.printable import in_code, in_markdown
 
@@ -15,10 +14,10 @@ AFFINE = ("rotate", "scale", "shear", "translate")  # ops that the chance `affin
 Node = dict[str, Any]
 
 
-def augmentation(config: DictConfig) -> str:
+def augmentation(config: RunConfig) -> str:
     """The section, from the run's config: amounts are those of its strength."""
-    aug: Node = OmegaConf.to_container(config.aug, resolve=True)  # type: ignore[assignment]
-    nodes = cast("list[Node]", aug["transforms"])
+    aug = config.aug
+    nodes = cast("list[Node]", aug.transforms)
     without, only = (_names(aug.get(key)) for key in ("without", "only"))
     if without or only:
         nodes = ablated(nodes, without, only)

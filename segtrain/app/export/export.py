@@ -9,6 +9,8 @@ from segtrain.app.export.agreement import Agreement, agreements
 from segtrain.app.export.card import card
 from segtrain.app.export.formats import FORMATS, Format, about, run_name
 from segtrain.commands import command
+from segtrain.config.composition import settings
+from segtrain.config.run_config import Section
 from segtrain.errors import UserError
 from segtrain.files import changed, followed, make_own, part, put, to_disk, write_whole
 from segtrain.parts.data import named_model
@@ -30,10 +32,11 @@ def export(config: DictConfig) -> Path:
     Raises:
         UserError: no such run or format, a network that cannot become such a file, or a file that differs from it.
     """
-    form = _format(config)
+    wanted = settings(config)
+    form = _format(wanted)
     form.ready()
-    run = find_run(str(config.run), Path(config.outputs))
-    path = _path(config, run, form)
+    run = find_run(str(wanted.run), Path(wanted.outputs))
+    path = _path(wanted, run, form)
     loaded = load(run)
     console = Screen()
     if not console.is_terminal:
@@ -41,10 +44,10 @@ def export(config: DictConfig) -> Path:
     console.print(
         f"exporting {run.path!s}: model {named_model(loaded.config)}, "
         f"epoch {number_of(loaded.epoch)}, "
-        f"{loaded.channels} channels, classes {', '.join(loaded.classes)}, as {config.format}",
+        f"{loaded.channels} channels, classes {', '.join(loaded.classes)}, as {wanted.format}",
         soft_wrap=True,
     )
-    text = card(loaded, path.name) if config.card else None  # first: what it lacks is told at once
+    text = card(loaded, path.name) if wanted.card else None  # first: what it lacks is told at once
     found = _write(form, loaded, path)
     console.print(_table(found))
     console.print(f"{path.stat().st_size / 1e6:.1f} MB in {path!s}", soft_wrap=True)
@@ -53,32 +56,32 @@ def export(config: DictConfig) -> Path:
         write_whole(beside, text)
         told = f"look at {beside!s}: what it is, was trained on, how good it is, and how to use it"
         console.print(told, soft_wrap=True)
-    if config.format == "onnx":
+    if wanted.format == "onnx":
         console.print(f"next: {command('predict', f'model={path}', 'input=…')}", soft_wrap=True)
     return path
 
 
-def _format(config: DictConfig) -> Format:
-    if config.format not in FORMATS:
-        raise UserError(f"format is {config.format!r}; expected one of {', '.join(FORMATS)}; give format=onnx")
-    if not isinstance(config.card, bool):
-        raise UserError(f"card is {config.card!r}; expected true or false; give card=true")
-    return FORMATS[config.format]
+def _format(wanted: Section) -> Format:
+    if wanted.format not in FORMATS:
+        raise UserError(f"format is {wanted.format!r}; expected one of {', '.join(FORMATS)}; give format=onnx")
+    if not isinstance(wanted.card, bool):
+        raise UserError(f"card is {wanted.card!r}; expected true or false; give card=true")
+    return FORMATS[wanted.format]
 
 
-def _path(config: DictConfig, run: RunFolder, form: Format) -> Path:
+def _path(wanted: Section, run: RunFolder, form: Format) -> Path:
     """Where the file goes.
 
     Raises:
         UserError: a name that does not say the format, or a file that is another run's or no export.
     """
-    if config.output is None:
+    if wanted.output is None:
         return run.path / "exported" / f"model{form.suffix}"
-    path = Path(str(config.output))
+    path = Path(str(wanted.output))
     if path.suffix != form.suffix or path.is_dir():
         stem = path / "model" if path.is_dir() else path
         raise UserError(
-            f"output is '{path}'; expected a file's name that ends in {form.suffix}, as format={config.format} writes; "
+            f"output is '{path}'; expected a file's name that ends in {form.suffix}, as format={wanted.format} writes; "
             f"give output={stem.with_suffix(form.suffix)}"
         )
     if path.exists() and (other := _owner(path, form)) != run_name(run.path):

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
-from omegaconf import DictConfig, OmegaConf
 from safetensors import safe_open
 
 import segtrain
 from segtrain.app.export.traced_network import followed
 from segtrain.app.export.write_onnx import ready, write_onnx
+from segtrain.config.run_config import Node
 from segtrain.files import bytes_of, created, opened, require_regular
 from segtrain.model.trained import Trained
 from segtrain.padding import STRIDE, largest
@@ -24,7 +24,7 @@ from segtrain.parts.data import least_size
 from segtrain.parts.network import build_network
 from segtrain.parts.onnx_file import KEY, open_onnx
 from segtrain.parts.predictor import reading_of
-from segtrain.parts.trained_run import Loaded
+from segtrain.parts.trained_run import Loaded, without_download
 from segtrain.runs.epochs import written
 
 About = dict[str, Any]
@@ -52,7 +52,7 @@ def about(loaded: Loaded, least: int) -> About:
         "run": run_name(loaded.run.path),
         **written("epoch", loaded.epoch),
         "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / "config.yaml")).hexdigest(),
-        "model": {"choice": config.choices.model, **_plain(config.model)},
+        "model": {"choice": config.choices.model, **config.model},
         "classes": list(loaded.classes),
         "palette": [list(colour) for colour in loaded.palette],
         "ignore_index": loaded.ignore_index,
@@ -74,11 +74,6 @@ def about(loaded: Loaded, least: int) -> About:
 def run_name(path: Path) -> str:
     """NAME/RUN, without the folders above."""
     return "/".join(path.resolve().parts[-2:])
-
-
-def _plain(node: DictConfig) -> dict[str, Any]:
-    found: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
-    return found
 
 
 def _write_torch_export(model: Trained, about: About, path: Path) -> None:
@@ -124,10 +119,8 @@ def _open_safetensors(path: Path) -> tuple[Model, About]:
         about = json.loads(file.metadata()[KEY])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     model = {key: value for key, value in about["model"].items() if key != "choice"}
-    config = DictConfig({"model": model, "choices": {"model": about["model"]["choice"]}})
-    if "encoder_weights" in config.model:
-        config.model.encoder_weights = None  # those of the file come next
-    network = build_network(config, about["channels"], len(about["classes"]))
+    node = without_download(Node(model, f"model/{about['model']['choice']}.yaml"))
+    network = build_network(node, about["channels"], len(about["classes"]))
     trained = Trained(network, about["normalisation"]["mean"], about["normalisation"]["std"])
     trained.load_state_dict(state)
     return trained, about

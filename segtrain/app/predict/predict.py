@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from segtrain.app.predict.output_files import Band, Wanted, paths_of, written
 from segtrain.app.predict.progress import Done
-from segtrain.config.composition import plain
+from segtrain.config.composition import settings
+from segtrain.config.run_config import RunConfig, Section
 from segtrain.counted import counted
 from segtrain.data.files.input_files import Item, find_inputs
 from segtrain.data.pixel_meaning import Span, require_fit
@@ -46,7 +47,7 @@ def predict(config: DictConfig) -> None:
         UserError: no such run or model, nothing to predict, a value that cannot be, a full disk.
         SystemExit: with status 1 when files failed.
     """
-    wanted = DictConfig(plain(config, {}))
+    wanted = settings(config)
     check_options(wanted)
     source = source_of(wanted)
     folder = followed(Path(wanted.output).expanduser()) if wanted.output else _default(source, Path(wanted.outputs))
@@ -86,7 +87,7 @@ def by_reason(failed: Mapping[Path, str]) -> list[str]:
     return lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"and {len(lines) - SHOWN} more reasons"]
 
 
-def check_options(wanted: DictConfig) -> None:
+def check_options(wanted: Section) -> None:
     """Nothing, when the values are what they may be.
 
     Raises:
@@ -105,7 +106,7 @@ def check_options(wanted: DictConfig) -> None:
             raise UserError(f"{key} is {wanted[key]!r}; expected {expected}; give {key}=…")
 
 
-def source_of(wanted: DictConfig) -> Sequence[RunFolder] | Path:
+def source_of(wanted: Section) -> Sequence[RunFolder] | Path:
     """The runs, or the exported file.
 
     Raises:
@@ -122,7 +123,7 @@ def source_of(wanted: DictConfig) -> Sequence[RunFolder] | Path:
 class Job:
     """One call: a model, what is wanted of it, and where that goes."""
 
-    def __init__(self, source: Sequence[RunFolder] | Path, wanted: DictConfig, folder: Path) -> None:
+    def __init__(self, source: Sequence[RunFolder] | Path, wanted: Section, folder: Path) -> None:
         """Load the model."""
         self.predictor = _predictor(source, wanted)
         reading, pixels = self.predictor.reading, self.predictor.pixels
@@ -222,13 +223,13 @@ def _told(bar: Progress, task: TaskID, completed: int, speed: float) -> None:
     bar.update(task, completed=completed, speed=f"{speed:.1f} images/s")
 
 
-def _predictor(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> Predictor:
+def _predictor(source: Sequence[RunFolder] | Path, wanted: Section) -> Predictor:
     """The predictor, with the threads that are wanted: of a run its own, on which its bits depend."""
     if wanted.threads is not None:
         torch.set_num_threads(wanted.threads)
     elif not isinstance(source, Path):
-        torch.set_num_threads(source[0].config().threads)
-    window = tuple(wanted.window) if isinstance(wanted.window, ListConfig) else wanted.window
+        torch.set_num_threads(RunConfig(source[0].config()).threads)
+    window = tuple(wanted.window) if isinstance(wanted.window, list) else wanted.window
     windows = None if window is None else Windows(window, wanted.overlap, wanted.window_batch)
     views = [wanted.views] if isinstance(wanted.views, str) else list(wanted.views)
     allow = wanted.allow_other_pixels
@@ -237,13 +238,13 @@ def _predictor(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> Predic
     return predictor
 
 
-def _made_by(source: Sequence[RunFolder] | Path, wanted: DictConfig) -> str:
+def _made_by(source: Sequence[RunFolder] | Path, wanted: Section) -> str:
     """A digest of the weights and of every option that changes what is predicted or written."""
     digest = hashlib.blake2b(digest_size=8)
     for path in [source] if isinstance(source, Path) else [_weights(run) for run in source]:
         digest.update(bytes_of(path))
     keys = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
-    digest.update(json.dumps({key: plain(wanted, {})[key] for key in keys}).encode())
+    digest.update(json.dumps({key: wanted[key] for key in keys}).encode())
     return digest.hexdigest()
 
 

@@ -1,14 +1,12 @@
 """The sheets of `preview` and their page: samples at growing strength, and each op alone."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
-
-from omegaconf import DictConfig
 
 from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.aug import Policy
 from segtrain.aug.trace import alone, traced, untouched
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
@@ -20,7 +18,7 @@ from segtrain.runs.folder import folder_name
 from segtrain.spread import spread
 
 
-def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Sequence[str]) -> Path:
+def write_preview(config: RunConfig, dataset: SegmentationDataset, typed: Sequence[str]) -> Path:
     """Writes strengths.png, ops.png, draws.json and preview.html, and says where; returns their folder.
 
     Args:
@@ -65,14 +63,12 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
     return folder
 
 
-def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
+def _policies(config: RunConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
     """Strength -> policy, ascending; and a sentence on the strengths that the policy refuses, if any."""
     built, refused = {}, ""
     for strength in sorted({*config.strengths, config.aug.strength}):
-        changed = copy.deepcopy(config)
-        changed.aug.strength = strength
         try:
-            built[strength] = build_policy(changed, dataset)
+            built[strength] = build_policy(config.changed({"aug.strength": strength}), dataset)
         except UserError as error:
             if strength == config.aug.strength:
                 raise
@@ -80,14 +76,14 @@ def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[fl
     return built, refused
 
 
-def _shown(config: DictConfig, dataset: SegmentationDataset) -> list[int]:
+def _shown(config: RunConfig, dataset: SegmentationDataset) -> list[int]:
     if config.sample is not None:
         return [find_sample(dataset, str(config.sample))]
     return spread(build_split(config, dataset).train, config.samples)
 
 
 def _strips(
-    config: DictConfig, dataset: SegmentationDataset, indices: list[int], policies: dict[str, Policy]
+    config: RunConfig, dataset: SegmentationDataset, indices: list[int], policies: dict[str, Policy]
 ) -> list[Strip]:
     """For each sample a cell a policy, all under the sample's key."""
     strips = []

@@ -1,12 +1,11 @@
 """`python -m segtrain preview`: what a policy does to samples of the user's own data, without training."""
 
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from segtrain.config.composition import choices_of, plain
+from segtrain.config.composition import run_config, settings
 from segtrain.config.values import check_values
 from segtrain.parts.data import build_dataset
 from segtrain.runs.find_run import find_run
@@ -24,12 +23,10 @@ def preview(config: DictConfig) -> Path:
         find_run(str(config.replay), Path(config.outputs))  # a mistake is told before the seconds of an import
         from segtrain.app.preview.replay import replay  # needs the run's page, which imports Lightning: 3 s
 
-        return replay(config, typed)
-    choices = choices_of(HydraConfig.get())
-    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
-    config = DictConfig(decided)
-    OmegaConf.to_container(config.aug, resolve=True)  # amounts, which strength scales
-    dataset = build_dataset(config)
+        return replay(settings(config), typed)
+    decided = run_config(config)
+    assert decided.aug  # amounts, which strength scales, are worked out
+    dataset = build_dataset(decided)
     from segtrain.app.preview.page import write_preview  # torch, with albumentations: mistakes are told by now
 
-    return write_preview(config, dataset, typed)
+    return write_preview(decided, dataset, typed)

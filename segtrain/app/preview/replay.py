@@ -4,11 +4,11 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig
 
 from segtrain.app.preview.sheets import Cell, Sheet, Strip, write_json, write_page, write_sheets
 from segtrain.aug.policy import planes
 from segtrain.aug.trace import traced
+from segtrain.config.run_config import RunConfig, Section
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
@@ -28,7 +28,7 @@ from segtrain.runs.folder import RunFolder, folder_name
 OWN = ("replay", "sample", "epoch", "view", "outputs", "debug", "trust")  # what may be typed beside replay
 
 
-def replay(wanted: DictConfig, typed: list[str]) -> Path:
+def replay(wanted: Section, typed: list[str]) -> Path:
     """Rebuild dataset and policy from the run's config.yaml, draw the sample again, write what came out.
 
     Returns:
@@ -44,7 +44,7 @@ def replay(wanted: DictConfig, typed: list[str]) -> Path:
             f"replay takes everything from {run.path}/config.yaml; got also {', '.join(others)}; leave them out"
         )
     epoch = index_of(wanted.epoch)
-    config = as_of(run.config(), run.changes(), epoch)
+    config = as_of(RunConfig(run.config()), run.changes(), epoch)
     dataset = build_dataset(config)
     _require_same_data(run, config, dataset)
     if wanted.sample is None:
@@ -87,7 +87,7 @@ def network_input(image: np.ndarray) -> np.ndarray:
     return planes(image if image.dtype == np.uint8 else image.astype(np.float32))
 
 
-def _require_same_data(run: RunFolder, config: DictConfig, dataset: SegmentationDataset) -> None:
+def _require_same_data(run: RunFolder, config: RunConfig, dataset: SegmentationDataset) -> None:
     if not is_same(run, config, dataset, dataset.fingerprint()):
         raise UserError(
             f"the data of {run.path} has changed since the run (another fingerprint than in its split.json), or this "
@@ -97,7 +97,7 @@ def _require_same_data(run: RunFolder, config: DictConfig, dataset: Segmentation
 
 
 def _require_seen(
-    config: DictConfig, dataset: SegmentationDataset, split: Split, key: tuple[int, int, int, int]
+    config: RunConfig, dataset: SegmentationDataset, split: Split, key: tuple[int, int, int, int]
 ) -> None:
     """Raise UserError unless the sampler of that run yields the key."""
     _, epoch, index, view = key

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from segtrain.app.report.run_arguments import named
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.parts.config_changes import completed, differences
@@ -47,7 +48,7 @@ def parts(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[str, Any, An
     """Title to (what, in a, in b), of what differs."""
     for run in (one, other):
         run.require_whole()
-    found = differences(completed(one.config()), completed(other.config()))
+    found = differences(*(completed(RunConfig(run.config())) for run in (one, other)))
     return {
         "config": [(key, *pair) for key, pair in found.items()],
         "environment": list(_unequal(_flat(one.read_json("env.json")), _flat(other.read_json("env.json")))),

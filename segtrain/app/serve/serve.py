@@ -11,10 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig
 
 from segtrain.app.serve.queue import Line, Patience
 from segtrain.app.serve.uploads import MEGA, Uploads
+from segtrain.config.composition import settings
+from segtrain.config.run_config import Section
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped, Stops
@@ -39,13 +41,14 @@ def serve(config: DictConfig) -> None:
         UserError: no run and no model, or both; a value that cannot be; the extra is not installed; the port is taken.
         KeyboardInterrupt: Ctrl-C.
     """
-    check(config)
-    secret = secret_of(config.host, config.password)
+    wanted = settings(config)
+    check(wanted)
+    secret = secret_of(wanted.host, wanted.password)
     with tempfile.TemporaryDirectory(prefix="segtrain-serve-") as uploads:
-        patience = Patience(config.max_seconds)
+        patience = Patience(wanted.max_seconds)
         try:
             with Stops():
-                _serve(config, Path(uploads), patience, secret)
+                _serve(wanted, Path(uploads), patience, secret)
         except Stopped as stop:
             patience.ended.set()
             print_text("stopped; what was uploaded is deleted", flush=True)
@@ -53,7 +56,7 @@ def serve(config: DictConfig) -> None:
                 raise KeyboardInterrupt from None
 
 
-def _serve(config: DictConfig, folder: Path, patience: Patience, secret: str | None) -> None:
+def _serve(config: Section, folder: Path, patience: Patience, secret: str | None) -> None:
     if config.run is not None:
         runs_of(str(config.run), Path(config.outputs))  # told before torch is imported, which takes seconds
     serving = _serving()
@@ -74,7 +77,7 @@ def _serve(config: DictConfig, folder: Path, patience: Patience, secret: str | N
 
 
 def _server(
-    config: DictConfig,
+    config: Section,
     serving: Any,
     look: Any,
     title: str,
@@ -118,7 +121,7 @@ def secret_of(host: str, password: Any) -> str | None:
     return given
 
 
-def address(config: DictConfig, listener: socket.socket, secret: str | None) -> str:
+def address(config: Section, listener: socket.socket, secret: str | None) -> str:
     """Returns where the page is, with the password in it where that was made up, as nobody else could know it."""
     shown = f"[{config.host}]" if ":" in config.host else config.host
     is_made_up = secret is not None and config.password is None and VARIABLE not in os.environ
@@ -126,7 +129,7 @@ def address(config: DictConfig, listener: socket.socket, secret: str | None) -> 
     return f"http://{shown}:{listener.getsockname()[1]}{token}"
 
 
-def look_of(config: DictConfig, patience: Patience) -> tuple[Any, str]:
+def look_of(config: Section, patience: Patience) -> tuple[Any, str]:
     """What answers the page, a `segtrain.app.serve.prediction_view.Look`, and the page's title."""
     from segtrain.app.serve.prediction_view import Look
     from segtrain.app.serve.upload_reader import Upload
@@ -195,7 +198,7 @@ def is_local(host: str) -> bool:
     return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
-def check(config: DictConfig) -> None:
+def check(config: Section) -> None:
     """Nothing, when every value is what it may be.
 
     Raises:
@@ -212,10 +215,10 @@ def check(config: DictConfig) -> None:
         "max_gb": ("a number above 0", _is_positive),
         "max_seconds": ("a number above 0", _is_positive),
         "max_pixels": ("a whole number from 1", lambda v: type(v) is int and v > 0),
-        "shifts": ("a list of files of conf/aug", lambda v: isinstance(v, ListConfig)),
+        "shifts": ("a list of files of conf/aug", lambda v: isinstance(v, list)),
     }
     for key, (expected, holds) in rules.items():
-        value = OmegaConf.select(config, key)
+        value = config[key]
         if not holds(value):
             raise UserError(f"{key} is {value!r}; expected {expected}; give {key}=…")
 

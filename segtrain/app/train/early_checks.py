@@ -1,14 +1,12 @@
 """What can be told of a command before torch is imported, which takes seconds: its values, its paths, its data."""
 
 from pathlib import Path
-from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from segtrain.config.composition import choices_of, plain
+from segtrain.config.composition import run_config
 from segtrain.config.objects import require_buildable
-from segtrain.config.values import check_values
+from segtrain.config.run_config import RunConfig
 from segtrain.parts import config_changes as changes
 from segtrain.parts.data import OpenData, build_splitter, open_data, require_split
 from segtrain.runs.find_run import weights_file
@@ -31,8 +29,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     if run.exists and run.status["state"] == "finished":
         return None
     wanted = intended(config, run)
-    require_buildable(wanted)
-    OmegaConf.to_container(wanted.aug, resolve=True)  # amounts, which strength scales
+    require_buildable(wanted)  # which works the amounts out that strength scales
     if wanted.init_from is not None and not any(run.checkpoints.glob("*.ckpt")):
         weights_file(str(wanted.init_from), Path(wanted.outputs))
     data = open_data(wanted)
@@ -43,10 +40,8 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     return data
 
 
-def intended(config: DictConfig, run: RunFolder) -> DictConfig:
+def intended(config: DictConfig, run: RunFolder) -> RunConfig:
     """Returns the config that the run is to have, `auto` still in it: its own with what was typed, or the composed."""
     if config.resume is None:
-        choices = choices_of(HydraConfig.get())
-        container: dict[str, Any] = {**plain(config, choices), "choices": choices}
-        return DictConfig(container)
-    return changes.with_typed(changes.completed(run.config()), config.resume_with, check_values)
+        return run_config(config)
+    return changes.with_typed(changes.completed(RunConfig(run.config())), config.resume_with)

@@ -16,7 +16,7 @@ from segtrain.app.train.assembly import Parts
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
-from segtrain.parts.data import named_model, where
+from segtrain.parts.data import named_model
 
 # How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
 NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", "unable to allocate shared memory")
@@ -66,7 +66,7 @@ def _message(error: Exception, parts: Parts) -> str | None:
     if died := LOADER_DIED.search(text):
         return _loader_died(int(died[1]), died[2], parts)
     if isinstance(error, L.fabric.utilities.exceptions.MisconfigurationException):
-        return f"{where(parts.config, 'trainer')} is refused: {' '.join(text.split())}"
+        return f"{parts.config.trainer.where} is refused: {' '.join(text.split())}"
     if channels := OTHER_CHANNELS.search(text):
         return (
             f"the network takes images of {channels[1]} channels; expected {parts.dataset.channels}, as the data have; "
