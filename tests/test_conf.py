@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from segtrain.app.sweep.sweep import planned
 from segtrain.config.composition import conf_dir, plain
 from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset, build_policy
 from segtrain.parts.data_module import build_data
@@ -35,31 +36,32 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
     config = composed("dataset=shapes", f"{group}={choice}")
     if choice in ("gpu", "mlflow", "wandb", "tensorboard", "csv") or OmegaConf.missing_keys(config):
         pytest.skip("built elsewhere: needs files, a GPU or an extra")
-    dataset = build_dataset(config)
+    dataset = build_dataset(RunConfig(config))
     if group == "aug":
-        build_policy(config, dataset)
+        build_policy(RunConfig(config), dataset)
     elif group == "dataset":
         config.data.num_workers = 0
-        assert len(build_data(config, Feeding(config, dataset)).split.train)
+        assert len(build_data(RunConfig(config), Feeding(RunConfig(config), dataset)).split.train)
     elif group == "model":
-        build_network(config, dataset.channels, len(dataset.classes))
+        build_network(RunConfig(config).model, dataset.channels, len(dataset.classes))
     elif group == "loss":
-        build(config.loss, f"loss/{choice}", ignore_index=255)
+        build(RunConfig(config).loss, ignore_index=255)
     elif group in ("optimizer", "scheduler"):
-        assert callable(build(config[group], f"{group}/{choice}"))
+        assert callable(build(RunConfig(config)[group]))
     elif group == "split":
-        where = f"dataset/shapes.yaml with split={choice}"
-        assert callable(build(config.dataset.split, where, leave_out=["allow_leak"]).assign)
+        split = RunConfig(config).split
+        assert split is not None and split.where == f"dataset/shapes.yaml with split={choice}"
+        assert callable(build(split, leave_out=["allow_leak"]).assign)
     elif group == "trainer":
         config.trainer.precision = "32-true"
-        build(config.trainer, f"trainer/{choice}", logger=False, enable_checkpointing=False)
+        build(RunConfig(config).trainer, logger=False, enable_checkpointing=False)
     elif group == "sweep":
         params = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{choice}.yaml"))
         jobs = planned(params, [], OverridesParser.create(), lambda overrides: composed(*overrides))
         seeds = [override for job in jobs for override in job if override.startswith("seed=")]
         assert seeds == sorted(seeds, key=lambda seed: int(seed[5:])) and len({*map(tuple, jobs)}) == len(jobs) > 1
         for job in [job for job in jobs if seeds[0] in job]:
-            assert build_policy(composed("dataset=shapes", *job), dataset)
+            assert build_policy(RunConfig(composed("dataset=shapes", *job)), dataset)
     else:
         raise AssertionError(f"the group {group} is not tested")
 

@@ -9,6 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.parts.data import build_policy
 
@@ -46,7 +47,7 @@ def test_the_policy_of_the_page_is_built(composed: Callable[..., DictConfig]) ->
     config = composed("dataset=shapes", "aug=none", "aug.strength=0.5")
     own = OmegaConf.create(YAML[0])
     config.aug.transforms = own.transforms
-    policy = build_policy(config, Shapes())
+    policy = build_policy(RunConfig(config), Shapes())
     assert policy.transforms[0].rotate == 10 and policy.transforms[1].p == pytest.approx(0.15)
 
 

@@ -194,5 +194,5 @@ class RunConfig(Section):
         if not isinstance(plain, dict):
             return plain
         if key in ROLES:
-            return KINDS.get(key, Node)(plain, f"{key}/{self.choices.get(key)}.yaml")
+            return KINDS.get(key, Node)(plain, f"{key}/{(self.get('choices') or {}).get(key)}.yaml")
         return SECTIONS.get(key, Section)({**ABSENT, **plain} if key == "data" else plain)

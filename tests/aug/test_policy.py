@@ -18,6 +18,7 @@ from segtrain.aug import CopyPaste, Partners, Policy, RandAugment
 from segtrain.aug.policy import stream
 from segtrain.aug.random_policy import GEOMETRIC
 from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.data.loader_position import Reading
@@ -40,7 +41,7 @@ def pair(seed: int = 0, size: tuple[int, int] = (60, 76), channels: int = 3) -> 
 
 
 def policy_of(composed: Callable[..., DictConfig], *overrides: str) -> Policy:
-    policy = build_policy(composed("dataset=shapes", "data.crop=null", *overrides), Shapes())
+    policy = build_policy(RunConfig(composed("dataset=shapes", "data.crop=null", *overrides)), Shapes())
     if policy.needs_partner:
         policy.partners = Partners(pair, range(10))
     return policy

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from segtrain.config import allowed, trust
 from segtrain.config.composition import conf_dir
 from segtrain.config.objects import build, target_of
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.errors import UserError
 
 PLACES = {**allowed.ROLES, "split": allowed.SPLIT}
@@ -287,10 +288,10 @@ def test_every_public_name_leads_to_what_is_listed_or_nowhere() -> None:
 def test_a_node_is_built_as_it_was_looked_at() -> None:
     """What an escaped `${…}` holds is text: nothing resolves it once more, behind the look."""
     node = OmegaConf.create({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": r"\${oc.env:HOME}"})
-    made = build(node, "optimizer/mine.yaml")
+    made = build(RunConfig({"optimizer": node}).optimizer)
     assert isinstance(made, functools.partial) and made.keywords["lr"] == "${oc.env:HOME}"
     with pytest.raises(UserError, match="_target_ is"):
-        build(OmegaConf.create({"_target_": r"\${oc.decode:os.system}"}), "model/mine.yaml")
+        build(Node({"_target_": r"\${oc.decode:os.system}"}, "model/mine.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_a_node_is_built_as_it_was_looked_at() -> None:
 def test_how_it_is_called_is_not_for_a_config_to_say(key: str, value: Any) -> None:
     node = {"_target_": "torch.optim.AdamW", "_partial_": True, key: value}
     with pytest.raises(UserError, match=f"{key} is"):
-        build(OmegaConf.create(node), "optimizer/mine.yaml")
+        build(Node(node, "optimizer/mine.yaml"))
 
 
 def test_trust_opens_what_lies_below_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import composed
+from segtrain.config.run_config import RunConfig
 from segtrain.data.balance import count, presence
 from segtrain.data.datasets import csv_manifest
 from segtrain.data.normalisation import looked_at, measured
@@ -56,7 +57,7 @@ class Place:
         """What a run with this cache is given of every sample, and what it makes of those that can be read."""
         config = self.config(kind, on_bad, more)
         try:
-            feeding = Feeding(config, build_dataset(config))
+            feeding = Feeding(RunConfig(config), build_dataset(RunConfig(config)))
         except UserError as error:
             return [str(error)]
         samples = [tried(lambda i=i: plain(feeding.dataset.read(i))) for i in range(len(feeding.dataset.ids))]

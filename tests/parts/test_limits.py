@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.limits import images_tested, limited, optimizer_steps
 from tests.conftest import SMALL, CommandLine
 
@@ -33,7 +34,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_a_limit_of_test_batches_is_training_s(images: int, size: int, wanted: int | float | None) -> None:
     loader = [range(start, min(start + size, images)) for start in range(0, images, size)]
     kept = loader[: wanted if isinstance(wanted, int) else None]
-    assert images_tested(config(size, limit_test_batches=wanted), images) == sum(map(len, kept))
+    assert images_tested(RunConfig(config(size, limit_test_batches=wanted)), images) == sum(map(len, kept))
 
 
 @given(batches=st.integers(1, 50), wanted=st.none() | st.integers(1, 60) | st.floats(0.01, 1), every=st.integers(1, 7))
@@ -44,7 +45,7 @@ def test_the_schedule_s_length_is_that_of_a_plain_training_of_what_is_left(
     left = limited(wanted, batches)
     assert 0 <= left <= batches and (wanted is not None or left == batches)
     limit = config(**trainer, limit_train_batches=wanted)
-    assert optimizer_steps(limit, batches) == optimizer_steps(config(**trainer), left)
+    assert optimizer_steps(RunConfig(limit), batches) == optimizer_steps(RunConfig(config(**trainer)), left)
 
 
 @pytest.mark.parametrize("wanted", ["2", "0.5"])

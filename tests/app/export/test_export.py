@@ -21,6 +21,7 @@ from segtrain.app.export import agreement
 from segtrain.app.export.formats import FORMATS
 from segtrain.app.export.write_onnx import write_onnx
 from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.model.metrics import prediction
 from segtrain.model.trained import Trained
@@ -184,9 +185,9 @@ def test_safetensors_have_the_names_of_training(run: Path, files: Callable[[str]
 
 
 def test_a_network_by_its_class_is_called_so(composed: Callable[..., DictConfig]) -> None:
-    assert named_model(composed("model=upernet")) == "upernet"
+    assert named_model(RunConfig(composed("model=upernet"))) == "upernet"
     other = composed("model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels")
-    assert named_model(other).startswith("PSPNet ") and "unet_resnet18" in named_model(other)
+    assert named_model(RunConfig(other)).startswith("PSPNet ") and "unet_resnet18" in named_model(RunConfig(other))
 
 
 def test_a_file_that_differs_is_not_kept_and_the_old_one_stays(
@@ -288,7 +289,7 @@ def test_architectures_agree_at_every_size(name: str, composed: Callable[..., Di
     other = ["model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels"]
     torch.manual_seed(0)
     typed = other if name == "PSPNet" else [f"model={name}"]
-    model = Trained(build_network(composed(*typed, *encoder), 1, 4), [100.0], [50.0])
+    model = Trained(build_network(RunConfig(composed(*typed, *encoder)).model, 1, 4), [100.0], [50.0])
     about = {"classes": list("abcd"), "palette": [], "channels": 1, "ignore_index": 255, "stride": 32}
     write_onnx(model, about, tmp_path / "model.onnx")
     found = agreement.agreements(model, open_onnx(tmp_path / "model.onnx")[0], 1, 32)

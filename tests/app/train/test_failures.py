@@ -120,7 +120,7 @@ POOLED = ("deeplabv3plus", "upernet")
 @pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")))
 def test_a_batch_of_one_trains_or_is_told_by_its_key(name, parts, composed):
     parts.config = composed(f"model={name}", "data.batch_size=1", "data.crop=64")
-    network = build_network(parts.config, 1, 2).train()
+    network = build_network(parts.config.model, 1, 2).train()
     told = ""
     try:
         with explained(parts, Stops()):

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.files.large_tiff import LargeTiff, pages_and_pixels
 from segtrain.data.files.pixels import read_image
 from segtrain.data.files.tiff_pages import read_pixels
@@ -134,7 +135,7 @@ def test_places_are_apart_just_where_no_byte_is_taken_twice(stored: list[tuple[i
     free &= all(start + length <= 64 for start, length in stored)
     every = [*stored, *[(0, 0)] * left_out]
     try:
-        require_places([start for start, _ in every], [length for _, length in every], taken, 64)
+        require_places(RunConfig([start for start, _ in every]), [length for _, length in every], taken, 64)
     except ValueError:
         assert not free
     else:
