@@ -78,21 +78,18 @@ NEED_OPERATORS = ("torchvision", "segmentation_models_pytorch", "timm", "lightni
 
 
 def mistakes_of(
-    config: DictConfig, path: str, group: str, ours: Sequence[str], choices: Mapping[str, str]
+    node: DictConfig, path: str, group: str, ours: Sequence[str], choices: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Yields each key of an object's node that is not read, or is overruled, with a message that says so.
 
     Args:
-        config: of a verb.
-        path: the node's key; `group` the group of its file, `ours` the keys that are not the object's.
+        node: that of the object.
+        path: its key; `group` the group of its file, `ours` the keys that are not the object's.
         choices: group to the name of its file.
 
     Raises:
         UserError: a target that is not allowed in its role, or cannot be imported.
     """
-    node = OmegaConf.select(config, path)
-    if not isinstance(node, DictConfig) or not node:
-        return
     where = f"{path.partition('.')[0]}/{choices.get(path.partition('.')[0], '…')}.yaml"
     where += f" with split={choices.get(group)}" if group == "split" else ""
     container, is_resolved = _plain(node)

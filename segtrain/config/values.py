@@ -5,7 +5,7 @@ Each has a kind and a range, whose upper end is where a larger value could only 
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -283,19 +283,27 @@ OF_VERB = {
 }
 
 
-def check_values(config: Mapping[str, Any], verb: str = "") -> None:
-    """Raises UserError unless every value that the config has and a rule knows is what it may be.
+def wrong_values(config: Mapping[str, Any], verb: str = "") -> Iterator[tuple[str, str]]:
+    """Yields each key whose value is not what its rule asks for, with the message; a value that is missing is none.
 
     Args:
         config: of a verb, or of a run.
         verb: whose config it is.
     """
     tree = config if isinstance(config, DictConfig) else DictConfig(config)
+    absent = set(OmegaConf.missing_keys(tree))
     for key, rule in {**RULES, **OF_VERB.get(verb, {})}.items():
         value = OmegaConf.select(tree, key, default=rule, throw_on_missing=False)
-        if value is rule or rule.holds(value) or (value is None and _is_missing(tree, key)):
-            continue
-        raise UserError(f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…")
+        if value is not rule and not rule.holds(value) and key not in absent:
+            yield key, f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…"
+
+
+def require_none(mistakes: Sequence[str]) -> None:
+    """Raises UserError that tells all the mistakes, where there are any."""
+    if len(mistakes) > 1:
+        raise UserError("".join([f"the config has {len(mistakes)} mistakes:", *(f"\n  {one}" for one in mistakes)]))
+    if mistakes:
+        raise UserError(mistakes[0])
 
 
 def require_value(key: str, value: Any) -> None:
@@ -309,12 +317,6 @@ def shown(value: Any) -> str:
     plain = OmegaConf.to_container(value, resolve=False) if isinstance(value, DictConfig | ListConfig) else value
     text = repr(plain)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}… ({len(text):,} characters)"
-
-
-def _is_missing(config: DictConfig, key: str) -> bool:
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, parent) if parent else config
-    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, name)
 
 
 def is_like(key: str, value: Any, default: Any) -> bool:

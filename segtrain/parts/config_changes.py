@@ -9,7 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.config.composition import chosen, conf_dir, meant_key, single_values
 from segtrain.config.known_keys import require_known
 from segtrain.config.run_config import RunConfig
-from segtrain.config.values import check_values
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean
 from segtrain.runs.epochs import number_of
@@ -113,7 +112,6 @@ def with_typed(saved: RunConfig, typed: Sequence[str]) -> RunConfig:
             )
         config = config.changed({key: value})
         keys.append(key)
-    check_values(config.plain)
     require_known(config.plain, "train", config.choices, keys)
     return config
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict, read_write
 
-from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean, nearest_name
@@ -21,7 +20,6 @@ def run_of(config: DictConfig) -> RunFolder:
     Raises:
         UserError: a value that cannot be, or no such run.
     """
-    check_values(config)
     if config.resume is not None:
         return find_run(config.resume, Path(config.outputs))
     return RunFolder(Path(config.outputs) / str(config.name) / folder_name(list(HydraConfig.get().overrides.task)))

@@ -175,3 +175,24 @@ def test_a_number_beyond_memory_is_refused(typed: str) -> None:
         del config["choices"]
     with pytest.raises(UserError, match=typed.split()[-1].partition("=")[0].lstrip("+").replace(".", r"\.")):
         require_known(config, "train", choices)
+
+
+def test_all_mistakes_of_a_config_are_told_at_once() -> None:
+    typed = ["data.crop=0", "trainer.max_epochs=none", "+data.nobody=1", "loss.label_smoothing=x", "seed=-1"]
+    config = composed("train", typed)
+    choices = config.pop("choices")
+    with pytest.raises(UserError) as told:
+        require_known(config, "train", choices)
+    lines = str(told.value).splitlines()
+    assert "5 mistakes" in lines[0] and len(lines) == 6
+    for override in typed:
+        key, _, value = override.lstrip("+").partition("=")
+        (line,) = [one for one in lines if key in one]
+        assert value in line or key == "data.nobody"
+
+
+def test_one_mistake_is_told_as_it_is() -> None:
+    config = composed("train", ["seed=-1"])
+    choices = config.pop("choices")
+    with pytest.raises(UserError, match="^seed is -1; expected a whole number"):
+        require_known(config, "train", choices)

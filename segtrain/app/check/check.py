@@ -16,7 +16,6 @@ from segtrain.app.check.data_audit import Data, audit_data
 from segtrain.app.check.page import page
 from segtrain.config.composition import run_config
 from segtrain.config.run_config import RunConfig
-from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
@@ -38,7 +37,6 @@ def check(config: DictConfig) -> None:
     """
     began, typed = time.monotonic(), list(HydraConfig.get().overrides.task)
     decided = run_config(config)
-    check_values(decided.plain)
     folder = Path(decided.outputs) / "check" / decided.name / folder_name(typed)
     data, both = Data([]), "augmentation" in decided.parts
     if "data" in decided.parts:

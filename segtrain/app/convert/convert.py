@@ -12,7 +12,6 @@ from rich.progress import track
 
 from segtrain.commands import command
 from segtrain.config.composition import run_config
-from segtrain.config.values import check_values
 from segtrain.counted import counted
 from segtrain.data.datasets.streamed import write_stream
 from segtrain.errors import UserError
@@ -29,7 +28,6 @@ def convert(config: DictConfig) -> None:
         UserError: the folder is there, or cannot be written.
     """
     typed, decided = list(HydraConfig.get().overrides.task), run_config(config)
-    check_values(decided.plain)
     folder = Path(str(decided.to)).expanduser()
     with _whole(folder) as unfinished:
         dataset = build_dataset(decided)

@@ -22,7 +22,6 @@ from segtrain.app.evaluate.robustness import robustness
 from segtrain.app.evaluate.shifts import shifts_of
 from segtrain.config.composition import settings
 from segtrain.config.run_config import RunConfig, Section
-from segtrain.config.values import check_values
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
 from segtrain.model.ensemble import ensembled
@@ -50,7 +49,6 @@ def evaluate(config: DictConfig) -> None:
         UserError: no such run, data that it cannot be scored on, a value that cannot be.
     """
     wanted = settings(config)
-    check_values(wanted)
     typed = named(HydraConfig.get().overrides.task)
     runs = runs_of(str(wanted.run), Path(wanted.outputs))
     failed: list[str] = []

@@ -6,7 +6,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from segtrain.config.composition import run_config, settings
-from segtrain.config.values import check_values
 from segtrain.parts.data import build_dataset
 from segtrain.runs.find_run import find_run
 
@@ -18,7 +17,6 @@ def preview(config: DictConfig) -> Path:
         The folder of strengths.png, ops.png, draws.json and preview.html.
     """
     typed = list(HydraConfig.get().overrides.task)
-    check_values(config)
     if config.replay is not None:
         find_run(str(config.replay), Path(config.outputs))  # a mistake is told before the seconds of an import
         from segtrain.app.preview.replay import replay  # needs the run's page, which imports Lightning: 3 s
