@@ -38,7 +38,7 @@ ALLOWED = {
     "segtrain.data.datasets": ("segtrain.data.files",),
     "segtrain.data.files": ("segtrain.data.datasets.contract",),
     "segtrain.data.split": ("segtrain.data.files",),
-    "segtrain.runs": ("segtrain.config.values",),
+    "segtrain.runs": (),
     "segtrain.draw": ("segtrain.runs",),
     "segtrain.parts": (*PARTS, "segtrain.interrupts"),
     **{
@@ -50,10 +50,7 @@ ALLOWED = {
 }
 # Packages that only these layers may import.
 ONLY_IN = {
-    "hydra": (
-        *("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes"),
-        *("segtrain.parts.config_changes", "segtrain.runs.find_run"),
-    ),
+    "hydra": ("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes"),
     "difflib": ("segtrain.nearest_name",),  # "did you mean …?" has one home
     "albumentations": ("segtrain.aug",),
     "lightning": ("segtrain.lightning",),  # which first makes the import possible beside a foreign torchvision

@@ -22,11 +22,11 @@ def start(manifest: str, launched: str, outputs: str) -> list[float]:
 
     from benchmarks._product import composed
     from segtrain.app.train.assembly import assemble
+    from segtrain.app.train.early_checks import run_of
     from segtrain.app.train.open_run import open_run
     from segtrain.app.train.terminal import Terminal
     from segtrain.interrupts import Stops
     from segtrain.lightning import L
-    from segtrain.runs.find_run import run_of
 
     given = [f"dataset.manifest={manifest}", "dataset.classes={background:0,cell:1}", "data.num_workers=0"]
     config = composed(["dataset=csv", *given, "data.crop=64", f"outputs={outputs}"])

@@ -14,13 +14,13 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from segtrain.app.train.assembly import Parts, assemble
+from segtrain.app.train.early_checks import run_of
 from segtrain.app.train.open_run import open_run
 from segtrain.app.train.terminal import Terminal
 from segtrain.config.composition import conf_dir, register_resolvers
 from segtrain.config.trust import trust
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
-from segtrain.runs.find_run import run_of
 
 DISTINCT_BATCHES = 8  # more would only cost memory: nothing here depends on the pixels
 

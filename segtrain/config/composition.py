@@ -3,7 +3,7 @@
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,9 +113,8 @@ def chosen(group: str, choice: str, key: str) -> Any:
 def register_resolvers() -> None:
     """Register `${amount:}`, `${span:}`, `${chance:}`, which scale with aug.strength, `${threads:}`, `${run_name:}`."""
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
-    OmegaConf.register_new_resolver("amount", _amount, replace=True)
-    OmegaConf.register_new_resolver("span", _span, replace=True)
-    OmegaConf.register_new_resolver("chance", _chance, replace=True)
+    for name, scaled in SCALED.items():
+        OmegaConf.register_new_resolver(name, _by_strength(scaled), replace=True)
     OmegaConf.register_new_resolver("threads", _threads, replace=True)
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
 
@@ -139,27 +138,25 @@ def _env(name: str, *default: Any) -> Any:
     return oc.env(name, *default)
 
 
-def _strength(root: DictConfig) -> float:
-    strength = root.aug.strength
+# What a policy's file says of a number, as a function of aug.strength first.
+SCALED: dict[str, Callable[..., Any]] = {
+    "amount": lambda strength, value: value * strength,  # a magnitude, in the unit of the value
+    "span": lambda strength, centre, half: [centre - half * strength, centre + half * strength],  # about a neutral one
+    "chance": lambda strength, p: p * min(strength, 1.0),  # of an op without a magnitude
+}
+
+
+def _by_strength(scaled: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve(*values: float, _root_: Any) -> Any:
+        return scaled(_required_strength(_root_.aug.strength), *values)
+
+    return resolve
+
+
+def _required_strength(strength: Any) -> float:
     if not isinstance(strength, int | float) or isinstance(strength, bool) or not 0 <= strength < float("inf"):
         raise UserError(f"aug.strength is one number ≥ 0 (0 none, 1 as published); got {strength!r}")
     return float(strength)
-
-
-def _amount(value: float, *, _root_: DictConfig) -> float:
-    """A magnitude: value x strength, in the unit of the value."""
-    return value * _strength(_root_)
-
-
-def _span(centre: float, half: float, *, _root_: DictConfig) -> list[float]:
-    """A range [centre - half x strength, centre + half x strength], for factors about a neutral centre."""
-    reach = half * _strength(_root_)
-    return [centre - reach, centre + reach]
-
-
-def _chance(p: float, *, _root_: DictConfig) -> float:
-    """A probability of an op without a magnitude: p x min(strength, 1)."""
-    return p * min(_strength(_root_), 1.0)
 
 
 def cores() -> int:

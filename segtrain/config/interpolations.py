@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from segtrain.errors import UserError
 
 MOST = 2_000_000  # characters, keys and values that a config stands for, each repetition counted
@@ -21,13 +19,15 @@ COMPOSED = r"\$\{[^{}:]*\$\{|\$\{[^{}:]*\\|\$\{" + READ_AGAIN + r"[$\\]"
 INNER = r"(\$\{(?:[^{}:]*|" + READ_AGAIN + r"))\$\{(\.*)([^{}$:.][^{}$:]*)\}"
 
 
-def require_bounded(config: DictConfig) -> None:
+def require_bounded(root: Any) -> None:
     """Raises UserError where the references of a config, each replaced by what it names, are more than can be held.
 
     Circles are told by OmegaConf, where they are resolved.
+
+    Args:
+        root: the config, plain and unresolved.
     """
     sizes: dict[tuple[str, ...], int] = {}
-    root: Any = OmegaConf.to_container(config, resolve=False)
     for key in ("overrides", "job"):  # what was typed, as text
         root.get("hydra", {}).pop(key, None)
     if (size := _size(root, (), root, sizes)) > MOST:

@@ -130,7 +130,7 @@ def _given(path: str, node: Mapping[str, Any]) -> dict[str, str]:
     return dict.fromkeys(names, "the run's folder")
 
 
-def _plain(node: DictConfig) -> tuple[dict[str, Any], bool]:
+def _plain(node: Any) -> tuple[dict[str, Any], bool]:
     """The node resolved, where it can be, and whether it is: what cannot is told when it is used."""
     is_resolved = True
     try:

@@ -1,28 +1,13 @@
 """A run by what was typed, by its folder, or by its name below outputs; the weights that such a name means."""
 
-import copy
 from pathlib import Path
-
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict, read_write
 
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean, nearest_name
-from segtrain.runs.folder import BEST, WEIGHTS, RunFolder, folder_name
+from segtrain.runs.folder import BEST, WEIGHTS, RunFolder
 
 SHOWN = 5  # runs of a folder that a message names
-
-
-def run_of(config: DictConfig) -> RunFolder:
-    """The run that the command means: the folder to go on with, or the one that its overrides name.
-
-    Raises:
-        UserError: a value that cannot be, or no such run.
-    """
-    if config.resume is not None:
-        return find_run(config.resume, Path(config.outputs))
-    return RunFolder(Path(config.outputs) / str(config.name) / folder_name(list(HydraConfig.get().overrides.task)))
 
 
 def find_run(name: str, outputs: Path) -> RunFolder:
@@ -87,11 +72,3 @@ def weights_file(name: str, outputs: Path) -> Path:
         f"init_from={name} has no weights yet; expected checkpoints/{WEIGHTS} or {BEST} in it; "
         "got neither; let that run finish an epoch first, or give another one"
     )
-
-
-def without_hydra(config: DictConfig) -> DictConfig:
-    """The config of a job as the app takes it: Hydra's own part is in HydraConfig."""
-    plain = copy.deepcopy(config)
-    with read_write(plain), open_dict(plain):
-        del plain["hydra"]
-    return plain

@@ -16,13 +16,13 @@ from segtrain.app.sweep import job
 from segtrain.app.sweep.cluster_states import Following, status
 from segtrain.app.sweep.pool import Answer, Outcome
 from segtrain.app.sweep.watch import Watch
+from segtrain.app.train.early_checks import run_of
 from segtrain.config.composition import register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import require_own
 from segtrain.mistakes import explain
 from segtrain.openmp import spin_briefly
-from segtrain.runs.find_run import run_of
 from segtrain.runs.folder import RunFolder
 
 SUBMITIT = ".submitit"  # in a sweep's folder: what submitit's jobs are handed and say

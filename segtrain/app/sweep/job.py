@@ -1,6 +1,7 @@
 """One job of a sweep, in a process of its own: its output goes to a log in its run folder, its end is an answer."""
 
 import contextlib
+import copy
 import os
 import sys
 import traceback
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 from segtrain.app.sweep.pool import EX_BUSY, Answer
 from segtrain.app.sweep.watch import LOG
@@ -21,7 +22,6 @@ from segtrain.files import appended, explained, make_own, print_any_name
 from segtrain.interrupts import Stopped
 from segtrain.mistakes import explain
 from segtrain.printable import print_text
-from segtrain.runs.find_run import without_hydra
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.lock import InUse
 
@@ -52,6 +52,14 @@ def work(task: Task, answer: Connection) -> None:
     with contextlib.suppress(BrokenPipeError):  # the sweep was killed: nobody is left to be told
         answer.send(said)
     sys.exit(status)
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Returns the config of a job as a verb takes it: Hydra's own part is in HydraConfig."""
+    plain = copy.deepcopy(config)
+    with read_write(plain), open_dict(plain):
+        del plain["hydra"]
+    return plain
 
 
 def names(tasks: Sequence[Task]) -> dict[str, str]:

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 from rich.progress import track
 
 from segtrain.app.sweep import job
 from segtrain.app.sweep.pool import Outcome, Pool, Running
 from segtrain.app.sweep.watch import Watch
-from segtrain.app.train.early_checks import LOOKED_AT, look_first
+from segtrain.app.train.early_checks import LOOKED_AT, look_first, run_of
 from segtrain.config.composition import choices_of, cores
 from segtrain.config.known_keys import require_known
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
-from segtrain.runs.find_run import run_of, without_hydra
 from segtrain.screen import Screen
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def ran(launcher: "ProcessLauncher", tasks: Sequence[job.Task], also: Look | Non
     Returns:
         Folder to how its job ended.
     """
-    slots = slots_of(launcher, tasks[0].config)
+    slots = slots_of(launcher, tasks[0].config.trainer.accelerator, tasks[0].config.threads)
     with Stops() as stops, Watch(job.names(tasks), len(slots)) as watch:
 
         def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
@@ -95,7 +94,7 @@ def prepared(
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = first + number
         HydraConfig.instance().set_config(config)
-        plain = without_hydra(config)
+        plain = job.without_hydra(config)
         trusted = typed_trust(plain.trust, sys.argv[1:])
         trust(trusted)
         require_known(plain, "train", choices_of(HydraConfig.get()))
@@ -112,10 +111,10 @@ def prepared(
     return list(tasks.values())
 
 
-def slots_of(launcher: "ProcessLauncher", config: DictConfig) -> list[str | None]:
-    """A place for each job that runs at a time, and the GPU of the place: dealt out in turn."""
-    gpus = _gpus() if config.trainer.accelerator in ("auto", "gpu", "cuda") else []
-    number = launcher.n_jobs or len(gpus) or max(1, cores() // config.threads)
+def slots_of(launcher: "ProcessLauncher", accelerator: str, threads: int) -> list[str | None]:
+    """Returns a place for each job that runs at a time, and the GPU of the place: dealt out in turn."""
+    gpus = _gpus() if accelerator in ("auto", "gpu", "cuda") else []
+    number = launcher.n_jobs or len(gpus) or max(1, cores() // threads)
     if type(number) is not int or number < 1:
         raise UserError(f"hydra.launcher.n_jobs is {number!r}; expected a whole number from 1, or null")
     return [gpus[i % len(gpus)] if gpus else None for i in range(number)]
@@ -134,7 +133,7 @@ def _gpus() -> list[str]:
 def _returned(task: job.Task, outcome: Outcome) -> JobReturn:
     done = outcome.answer.state in ("finished", "skipped")
     folder = str(Path(task.folder).parent)
-    returned = JobReturn(list(task.overrides), without_hydra(task.config), task.config.hydra, folder)
+    returned = JobReturn(list(task.overrides), job.without_hydra(task.config), task.config.hydra, folder)
     returned.status = JobStatus.COMPLETED if done else JobStatus.FAILED
     returned.return_value = outcome.answer.results if done else RuntimeError(outcome.answer.message)
     return returned

@@ -64,7 +64,8 @@ def run_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float | No
 
 def _all_run(member: Member, settings: Settings, space: Space, launcher: "ProcessLauncher") -> bool:
     """Run trials while there are any, and something works; whether everything did."""
-    places, well, in_a_row = len(launching.slots_of(launcher, launcher.config)), True, 0
+    config = launcher.config
+    places, well, in_a_row = len(launching.slots_of(launcher, config.trainer.accelerator, config.threads)), True, 0
     while in_a_row < PATIENCE and (trials := asked(member, settings, space, places)):
         states = _run(member.study, launcher, trials)
         well = well and not states & {*BAD}

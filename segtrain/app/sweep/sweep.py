@@ -66,7 +66,9 @@ def sweep(sweeper: "GridSweeper", arguments: Sequence[str]) -> None:
 
 def expected(launcher: Any, tasks: Sequence[job.Task]) -> str:
     """Returns how many runs there are, how many are done, and about how long the others will take."""
-    slots = launching.slots_of(launcher, tasks[0].config) if isinstance(launcher, ProcessLauncher) else None
+    first, slots = tasks[0].config, None
+    if isinstance(launcher, ProcessLauncher):
+        slots = launching.slots_of(launcher, first.trainer.accelerator, first.threads)
     jobs = []
     for task in tasks:
         HydraConfig.instance().set_config(task.config)  # which threads and names ask for
@@ -74,7 +76,7 @@ def expected(launcher: Any, tasks: Sequence[job.Task]) -> str:
         config: Any = OmegaConf.to_container(nodes, resolve=True)
         named = config["trainer"]["accelerator"] in ("gpu", "cuda")
         jobs.append(duration.Planned(task.folder, config, named if slots is None else slots[0] is not None))
-    return duration.forecast(jobs, Path(tasks[0].config.outputs), None if slots is None else len(slots))
+    return duration.forecast(jobs, Path(first.outputs), None if slots is None else len(slots))
 
 
 def conclude(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from segtrain.config.composition import run_config
@@ -9,10 +10,21 @@ from segtrain.config.objects import require_buildable
 from segtrain.config.run_config import RunConfig
 from segtrain.parts import config_changes as changes
 from segtrain.parts.data import OpenData, build_splitter, open_data, require_split
-from segtrain.runs.find_run import weights_file
-from segtrain.runs.folder import RunFolder
+from segtrain.runs.find_run import find_run, weights_file
+from segtrain.runs.folder import RunFolder, folder_name
 
 LOOKED_AT = ["dataset", "aug", "init_from", "resume", "resume_with"]  # keys that a look depends on
+
+
+def run_of(config: DictConfig) -> RunFolder:
+    """Returns the run that the command means: the one to go on with, or that which its overrides name.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    if config.resume is not None:
+        return find_run(config.resume, Path(config.outputs))
+    return RunFolder(Path(config.outputs) / str(config.name) / folder_name(list(HydraConfig.get().overrides.task)))
 
 
 def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:

@@ -5,11 +5,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from segtrain.app.train.early_checks import look_first
+from segtrain.app.train.early_checks import look_first, run_of
 from segtrain.app.train.open_run import leaving_nothing, open_run
 from segtrain.interrupts import Stops
 from segtrain.printable import print_text
-from segtrain.runs.find_run import run_of
 from segtrain.runs.lock import Lock
 
 
