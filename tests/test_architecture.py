@@ -23,13 +23,15 @@ FREE = (
 )
 # What of ours a layer may import beside that and itself. A layer is the longest prefix; what has none may all.
 PARTS = ("segtrain.config", "segtrain.data", "segtrain.aug", "segtrain.model", "segtrain.runs", "segtrain.lightning")
-VERB = ("segtrain.parts", *PARTS, "segtrain.draw", "segtrain.interrupts", "segtrain.commands", "segtrain.mistakes")
+VERB = ("segtrain.parts", *PARTS, "segtrain.draw", "segtrain.interrupts", "segtrain.command_line", "segtrain.mistakes")
 ALLOWED = {
     **{name: () for name in FREE},
     "segtrain.compat": (),
     "segtrain.openmp": (),
     "segtrain.interrupts": (),
-    "segtrain.commands": ("segtrain.config.composition",),
+    "segtrain.command_line": ("segtrain.config.composition", "segtrain.help"),
+    "segtrain.help": ("segtrain.config.composition",),
+    "segtrain.mistakes": ("segtrain.config.composition",),
     "segtrain.lightning": ("segtrain.compat",),
     "segtrain.config": (),
     "segtrain.aug": (),
@@ -50,7 +52,7 @@ ALLOWED = {
 }
 # Packages that only these layers may import.
 ONLY_IN = {
-    "hydra": ("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes"),
+    "hydra": ("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.command_line"),
     "difflib": ("segtrain.nearest_name",),  # "did you mean …?" has one home
     "albumentations": ("segtrain.aug",),
     "lightning": ("segtrain.lightning",),  # which first makes the import possible beside a foreign torchvision
@@ -58,7 +60,7 @@ ONLY_IN = {
 # Layers that must work, and start fast, without torch: not even through a module of ours that they import.
 WITHOUT_TORCH = (
     *("segtrain.__main__", "segtrain.area", "segtrain.errors", "segtrain.files", "segtrain.folders", "segtrain.help"),
-    *("segtrain.mistakes", "segtrain.openmp", "segtrain.interrupts", "segtrain.given_paths", "segtrain.config"),
+    *("segtrain.mistakes", "segtrain.openmp", "segtrain.interrupts", "segtrain.command_line", "segtrain.config"),
     *("segtrain.app.new", "segtrain.app.report", "segtrain.draw", "segtrain.runs"),
     *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.copies"),
     *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "leaks", "unreadable", "likely_groups")),

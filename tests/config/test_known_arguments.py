@@ -8,7 +8,7 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from segtrain.__main__ import VERBS, WITHOUT_HYDRA
+from segtrain.__main__ import WITHOUT_HYDRA
 from segtrain.app.train.assembly import build_descent
 from segtrain.config.composition import composed, conf_dir
 from segtrain.config.known_keys import require_known
@@ -18,6 +18,7 @@ from segtrain.config.trust import ROLES
 from segtrain.data.balance import WEIGHTS
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
+from segtrain.help import VERBS
 from segtrain.parts.data import build_dataset, build_policy, build_splitter
 from segtrain.parts.network import build_network
 from tests.conftest import CommandLine

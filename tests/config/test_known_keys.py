@@ -12,13 +12,14 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from segtrain.__main__ import VERBS, WITHOUT_HYDRA
+from segtrain.__main__ import WITHOUT_HYDRA
 from segtrain.config.composition import composed, conf_dir
 from segtrain.config.known_arguments import CONTRARY, GIVEN, OF_LOGGER
 from segtrain.config.known_keys import require_known
 from segtrain.config.run_config import RunConfig
 from segtrain.config.trust import ROLES
 from segtrain.errors import UserError
+from segtrain.help import VERBS
 from segtrain.parts.network import build_network
 from tests.conftest import SMALL, CommandLine, train
 

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.progress import track
 
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.config.composition import run_config
 from segtrain.counted import counted
 from segtrain.data.datasets.streamed import write_stream

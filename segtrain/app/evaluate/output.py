@@ -10,7 +10,7 @@ from segtrain.app.evaluate import figures
 from segtrain.app.evaluate.findings import Evaluated, pictured
 from segtrain.app.evaluate.page import page
 from segtrain.app.evaluate.robustness import keep
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.draw import pictures as plots
 from segtrain.files import make_own, write_whole
 from segtrain.parts import empty_images

@@ -3,7 +3,7 @@
 import json
 
 from segtrain.app.export.formats import run_name
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.draw.markdown import block
 from segtrain.parts.trained_run import Loaded
 from segtrain.printable import one_line

@@ -8,7 +8,7 @@ from rich.table import Table
 from segtrain.app.export.agreement import Agreement, agreements
 from segtrain.app.export.card import card
 from segtrain.app.export.formats import FORMATS, Format, about, run_name
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.config.composition import settings
 from segtrain.config.run_config import Section
 from segtrain.errors import UserError

@@ -12,7 +12,7 @@ from segtrain.app.new.folder import guess_folder
 from segtrain.app.new.formats import guess_other
 from segtrain.app.new.unread_labels import name_unread
 from segtrain.app.new.yaml_lines import Guess, written
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.config.composition import conf_dir
 from segtrain.config.known_keys import require_keys
 from segtrain.data.files.file_names import find_files

@@ -17,7 +17,7 @@ from segtrain.app.sweep.study import open_study, place
 from segtrain.app.sweep.study_members import Member
 from segtrain.app.sweep.trials import FOLDER, Pruning, Trial, asked, done, tell
 from segtrain.app.sweep.watch import BAD
-from segtrain.commands import command, searched_too
+from segtrain.command_line import command, searched_too
 from segtrain.config.composition import conf_dir
 from segtrain.errors import UserError
 from segtrain.printable import print_text

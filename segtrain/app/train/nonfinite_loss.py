@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from segtrain.aug.trace import traced
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.data.datamodule import DataModule
 from segtrain.errors import UserError
 from segtrain.lightning import L

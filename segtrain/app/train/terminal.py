@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.config.composition import cores
 from segtrain.counted import counted
 from segtrain.files import BEYOND_UTF8, appended, explained
