@@ -1,4 +1,4 @@
-"""Runs `python -m segtrain [verb] [overrides…]`: Hydra composes a config, the verb takes it, mistakes become messages."""
+"""Runs `python -m segtrain [verb] [overrides…]`: a config is composed, the verb takes it, mistakes are told."""
 
 import importlib
 import os

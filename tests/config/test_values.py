@@ -180,7 +180,8 @@ def test_a_number_beyond_memory_is_refused(typed: str) -> None:
 def test_all_mistakes_of_a_config_are_told_at_once() -> None:
     typed = ["data.crop=0", "trainer.max_epochs=none", "+data.nobody=1", "loss.smooth=x", "seed=-1"]
     config = composed("train", typed)
-    choices = config.pop("choices")
+    with open_dict(config):
+        choices = config.pop("choices")
     with pytest.raises(UserError) as told:
         require_known(config, "train", choices)
     lines = str(told.value).splitlines()
@@ -193,6 +194,7 @@ def test_all_mistakes_of_a_config_are_told_at_once() -> None:
 
 def test_one_mistake_is_told_as_it_is() -> None:
     config = composed("train", ["seed=-1"])
-    choices = config.pop("choices")
+    with open_dict(config):
+        choices = config.pop("choices")
     with pytest.raises(UserError, match=r"^seed is -1; expected a whole number"):
         require_known(config, "train", choices)
