@@ -1,4 +1,4 @@
-"""Writes the messages of every mistake in data into docs/data.md.
+"""Writes the messages of every mistake in data into docs/messages.md.
 
     python scripts/mistakes.py
 
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOC = ROOT / "docs" / "data.md"
+DOC = ROOT / "docs" / "messages.md"
 BEGIN = "<!-- written by scripts/mistakes.py -->\n"
 
 
@@ -20,7 +20,7 @@ def main() -> None:
 
     lines = []
     for kind, mistakes in every().items():
-        lines += [f"### {kind}", "", "| what is wrong | what is said |", "|---|---|"]
+        lines += [f"## {kind}", "", "| what is wrong | what is said |", "|---|---|"]
         for what, make in mistakes.items():
             with tempfile.TemporaryDirectory() as folder:
                 said = message(make, Path(folder))

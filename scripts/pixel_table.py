@@ -1,4 +1,4 @@
-"""Writes into docs/data.md what predict and evaluate say of other pixels than a run was trained on.
+"""Writes into docs/pixels.md what predict and evaluate say of other pixels than a run was trained on.
 
     python scripts/pixel_table.py              about 4 min on 2 CPU cores
     python scripts/pixel_table.py folder csv   prints these rows alone

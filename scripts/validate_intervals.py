@@ -1,6 +1,6 @@
 """How often do evaluate's 95 % intervals hold the truth? Test sets are simulated, `segtrain.model.bootstrap` asked.
 
-    python scripts/validate_intervals.py                 about 3 minutes; the table stands in docs/after_training.md
+    python scripts/validate_intervals.py                 about 3 minutes; the table stands in docs/evaluate.md
     python scripts/validate_intervals.py --sets 200      a look
 
 A cell is the share of simulated test sets whose interval holds the truth that they were drawn from. Sets that the

@@ -1,14 +1,14 @@
 """python scripts/weak_elastic.py        10 s: how often an elastic draw stays below the RMS that is asked for
 
 Prints for some shapes, at the default elastic_length of 8 % of the short side, the share of draws that stay below, and
-the least that one of them has of it. docs/augmentation.md and segtrain/aug/spline.py state what it prints.
+the least that one of them has of it. docs/augmentation.md and segtrain/aug/warp.py state what it prints.
 """
 
 import math
 
 import numpy as np
 
-from segtrain.aug.spline import CELL, displacement, gram
+from segtrain.aug.warp import CELL, displacement, gram
 
 DRAWS = 5000
 LENGTH = 0.08  # of the short side

@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run in several processes
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +46,13 @@ SMALL = [
 
 
 def pytest_collection_finish() -> None:
-    """From here on no process leaves compiled modules beside a test's own; those of the suite are there by now."""
+    """From here on no process leaves compiled modules beside a test's own; those of the suite are there by now.
+
+    Nor does the garbage collector look through all modules and tests again and again, a tenth of the suite's time.
+    """
     sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
+    gc.freeze()
+    gc.set_threshold(200_000, 5, 5)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What predict and evaluate say of other pixels than a run was trained on, format by format: the table in docs/data.md.
+"""Makes the table of docs/pixels.md: what predict and evaluate say of other pixels than a run was trained on.
 
 `python scripts/pixel_table.py` writes it there, tests/data/files/test_pixel_table.py compares.
 """
@@ -26,7 +26,7 @@ from tests.data.datasets.layouts import LAYOUTS, Made, stacks
 from tests.data.made import InMemory
 
 Pixels = np.ndarray[Any, Any]
-DOC = Path(__file__).parents[1] / "docs" / "data.md"
+DOC = Path(__file__).parents[1] / "docs" / "pixels.md"
 BEGIN, END = "<!-- written by scripts/pixel_table.py -->\n", "<!-- until here -->\n"
 SAME, STORED, REFUSED, LEFT_OUT, NONE = "right", "as stored", "refused", "left out", "–"
 NODATA = 42113  # GDAL's tag
@@ -325,5 +325,5 @@ def head() -> list[str]:
 
 
 def written() -> list[str]:
-    """The lines of the table as docs/data.md has them."""
+    """The lines of the table as docs/pixels.md has them."""
     return DOC.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip().splitlines()

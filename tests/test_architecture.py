@@ -38,11 +38,11 @@ ALLOWED = {
     "segtrain.model": ("segtrain.lightning",),
     "segtrain.data": ("segtrain.aug.policy", "segtrain.lightning"),
     "segtrain.data.datasets": ("segtrain.data.files",),
-    "segtrain.data.files": ("segtrain.data.datasets.contract",),
+    "segtrain.data.files": (),
     "segtrain.data.split": ("segtrain.data.files",),
     "segtrain.runs": (),
     "segtrain.draw": ("segtrain.runs",),
-    "segtrain.parts": (*PARTS, "segtrain.interrupts"),
+    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.mistakes", "segtrain.compat"),
     **{
         f"segtrain.app.{verb}": VERB for verb in ("train", "evaluate", "predict", "export", "serve", "check", "preview")
     },
@@ -62,30 +62,9 @@ WITHOUT_TORCH = (
     *("segtrain.__main__", "segtrain.area", "segtrain.errors", "segtrain.files", "segtrain.folders", "segtrain.help"),
     *("segtrain.mistakes", "segtrain.openmp", "segtrain.interrupts", "segtrain.command_line", "segtrain.config"),
     *("segtrain.app.new", "segtrain.app.report", "segtrain.draw", "segtrain.runs"),
-    *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.copies"),
-    *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "leaks", "unreadable", "likely_groups")),
-    *(f"segtrain.app.check.{name}" for name in ("findings", "suggest")),
+    *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.findings"),
+    *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "statistics", "cautions", "likely_groups", "split")),
     *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch")),
-)
-TORCH = (
-    *(
-        "segtrain.__main__",
-        "segtrain.area",
-        "segtrain.config.objects",
-        "segtrain.errors",
-        "segtrain.files",
-        "segtrain.folders",
-        "segtrain.mistakes",
-        "segtrain.draw.pictures",
-    ),
-    *("segtrain.openmp", "segtrain.runs.find_runs"),
-    *("segtrain.app.report.diff", "segtrain.parts.config_changes", "segtrain.runs.find_run", "segtrain.interrupts"),
-    *("segtrain.app.new.new", "segtrain.data.guessing"),
-    *("segtrain.data.datasets", "segtrain.runs", "segtrain.draw.sheet", "segtrain.sweeps"),
-    *(
-        f"segtrain.data.{name}"
-        for name in ("survey", "duplicates", "findings", "copies", "leaks", "suggest", "skipping")
-    ),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
 MAY_USE_TORCH = ("segtrain.runs.checkpoint", "segtrain.runs.writer")

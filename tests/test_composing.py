@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 
 from segtrain.config.composition import composed
@@ -14,9 +13,17 @@ from tests.conftest import SMALL, CommandLine
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
 def test_the_same_config_is_composed_from_what_is_remembered(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = [*SMALL, "aug=medical_elastic", "split=folds"] if verb == "train" else ["run=a"]
-    first, again = composed(verb, own), composed(verb, own)
-    monkeypatch.setattr(ConfigRepository, "load_config", composing.READ)
-    assert composed(verb, own) == first == again
+    other = [*own, "seed=7", "+debug_too=1"]  # other values, of the same files
+    found = [composed(verb, own), composed(verb, other), composed(verb, own), composed(verb, other)]
+    composing.compose_slowly(monkeypatch)
+    assert found == [composed(verb, own), composed(verb, other)] * 2 and found[0] != found[1]
+
+
+def test_other_files_are_other_configs(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = [*(["aug=" + name] for name in ("none", "flips")), ["~split"], ["scheduler=cosine", "model=fpn"]]
+    found = [composed("train", typed) for typed in choices]
+    composing.compose_slowly(monkeypatch)
+    assert found == [composed("train", typed) for typed in choices]
 
 
 def test_files_of_a_user_are_read_anew(segtrain: CommandLine) -> None:

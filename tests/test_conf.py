@@ -11,9 +11,8 @@ from segtrain.app.sweep.sweep import planned
 from segtrain.config.composition import conf_dir, plain
 from segtrain.config.objects import build
 from segtrain.config.run_config import RunConfig
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset, build_policy
-from segtrain.parts.data_module import build_data
+from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.network import build_network
 
 GROUPS = sorted(p for p in conf_dir().iterdir() if p.is_dir() and p.name != "hydra")

@@ -22,9 +22,9 @@ def start(manifest: str, launched: str, outputs: str) -> list[float]:
 
     from benchmarks._product import composed
     from segtrain.app.train.assembly import assemble
-    from segtrain.app.train.early_checks import run_of
     from segtrain.app.train.open_run import open_run
     from segtrain.app.train.terminal import Terminal
+    from segtrain.app.train.train import run_of
     from segtrain.interrupts import Stops
     from segtrain.lightning import L
 

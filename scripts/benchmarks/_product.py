@@ -14,9 +14,9 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from segtrain.app.train.assembly import Parts, assemble
-from segtrain.app.train.early_checks import run_of
 from segtrain.app.train.open_run import open_run
 from segtrain.app.train.terminal import Terminal
+from segtrain.app.train.train import run_of
 from segtrain.config.composition import conf_dir, register_resolvers
 from segtrain.config.trust import trust
 from segtrain.interrupts import Stops

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import Comparison
 from segtrain.aug import Policy
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, pack
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, pack_samples
 from segtrain.data.datamodule import DataModule, planes
 from segtrain.data.datasets import Folder
 from segtrain.data.split import Split
@@ -99,7 +99,7 @@ def drawn(folder: Path, number: int) -> Folder:
 
 def cached(dataset: Folder, folder: Path) -> Cached:
     with open(folder / SAMPLES, "wb") as file:
-        index = pack(dataset, file, _nothing)
+        index = pack_samples(dataset, file, _nothing)
     np.save(folder / INDEX, index)
     return Cached(dataset, Mapped(folder, dataset.channels))
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks import Comparison
 from segtrain.compat import register_torchvision_operators
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.model.windows import Windows, windowed
 
 AIM = 1 / 1.2  # of MONAI's time
@@ -59,7 +59,11 @@ def network() -> nn.Module:
     import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
 
     torch.manual_seed(0)
-    return Trained(smp.Unet("resnet18", encoder_weights=None, in_channels=3, classes=4), [128.0] * 3, [64.0] * 3)
+    return (
+        NormalisedNetwork(smp.Unet("resnet18", encoder_weights=None, in_channels=3, classes=4), [128.0] * 3, [64.0] * 3)
+        .eval()
+        .requires_grad_(False)
+    )
 
 
 def noise(size: int) -> Tensor:

@@ -10,9 +10,8 @@ from segtrain.aug.geometry import Geometry
 from segtrain.aug.mix import CopyPaste, CutMix, Mosaic
 from segtrain.aug.partners import Partners
 from segtrain.aug.photometry import Photometry
-from segtrain.aug.policy import Policy
+from segtrain.aug.policy import Policy, ScheduledPolicy
 from segtrain.aug.random_policy import RandAugment, TrivialAugment
-from segtrain.aug.schedule import ScheduledPolicy
 
 __all__ = [
     "CopyPaste",

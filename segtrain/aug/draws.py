@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.aug import spline
+from segtrain.aug import warp
 from segtrain.aug.warp import Matrix
 
 _STEPS = 12  # at most, of a fixed point that is reached because nothing folds: five or so
@@ -89,9 +89,9 @@ class GeometryDraw(NamedTuple):
     def _displacement(self, y: float, x: float) -> tuple[float, float]:
         """The displacement (y, x) at one place of the result; beyond it, that of its edge."""
         assert self.lattice is not None
-        (height, width), cell = self.size, spline.CELL * self.length
+        (height, width), cell = self.size, warp.CELL * self.length
         at = min(max(y, 0), height - 1) / cell, min(max(x, 0), width - 1) / cell
-        dx, dy = spline.value(self.lattice, *at)
+        dx, dy = warp.value(self.lattice, *at)
         return dy, dx
 
     def to_json(self) -> dict[str, Any]:

@@ -7,10 +7,9 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from segtrain.aug import spline
 from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.exact import Window, move
-from segtrain.aug.warp import Warp, nodes
+from segtrain.aug.warp import CELL, FOLD_FREE, Warp, displacement, nodes
 from segtrain.errors import UserError
 
 _AMOUNTS = ("rotate", "scale", "shear", "translate", "elastic")
@@ -85,7 +84,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
             raise UserError(f"Geometry.shear is in degrees; expected below 60; got {self.shear}")
         if self.border not in _BORDERS:
             raise UserError(f"Geometry.border is what lies outside; expected reflect or constant; got {self.border!r}")
-        if self.elastic > 0 and not self.elastic <= spline.FOLD_FREE * self.elastic_length * (1 + 1e-9):
+        if self.elastic > 0 and not self.elastic <= FOLD_FREE * self.elastic_length * (1 + 1e-9):
             raise UserError(
                 f"Geometry.elastic={self.elastic:g} could fold the image; expected at most half of elastic_length="
                 f"{self.elastic_length:g}; raise elastic_length to {2 * self.elastic:g} or lower elastic (or strength)"
@@ -123,7 +122,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
 
     def _lattice(self, rng: np.random.Generator, size: tuple[int, int], rms: float) -> np.ndarray:
         unit = min(size) / 100
-        return spline.displacement(rng, size, spline.CELL * self.elastic_length * unit, rms * unit)
+        return displacement(rng, size, CELL * self.elastic_length * unit, rms * unit)
 
     def act(
         self,
@@ -154,7 +153,7 @@ class Geometry(A.DualTransform):  # type: ignore[misc]  # albumentations has no 
             moved = None if image is None else move(image, *turn, border, self.fill)
             return moved, None if mask is None else move(mask, *turn, cv2.BORDER_CONSTANT, ignore)
         window = window or (0, 0, *draw.size)
-        at = nodes(draw.matrix(), draw.lattice, spline.CELL * draw.length, draw.size, window, draw.length)
+        at = nodes(draw.matrix(), draw.lattice, CELL * draw.length, draw.size, window, draw.length)
         warp = Warp(at, draw.shape)
         moved = None if image is None else warp.image(image, self.border == "reflect", self.fill)
         return moved, None if mask is None else warp.mask(mask, ignore)

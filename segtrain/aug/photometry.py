@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import albumentations as A
 import numpy as np
 
-from segtrain.aug import filters
+from segtrain.aug import photometry_ops
 from segtrain.aug.draws import as_json
 from segtrain.aug.geometry import check_chances
-from segtrain.aug.noise import add_noise
-from segtrain.aug.tone import apply_tone
+from segtrain.aug.photometry_ops import add_noise, apply_tone
 from segtrain.errors import UserError
 
 OPS = ("brightness", "contrast", "gamma", "saturation", "hue", "noise", "blur", "lowres", "bias")
@@ -45,7 +44,7 @@ class PhotometryDraw(NamedTuple):
 
 def bias_lattice(rng: np.random.Generator, bias: float) -> np.ndarray:
     """Returns the coefficients (7, 7) float32 of a log gain, each uniform in ± bias."""
-    side = filters.BIAS_CELLS + 3
+    side = photometry_ops.BIAS_CELLS + 3
     return np.asarray((rng.random((side, side), dtype=np.float32) * 2 - 1) * np.float32(bias))
 
 
@@ -145,13 +144,13 @@ class Photometry(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations 
         full = self.full_range or _FULL[image.dtype]
         given = image
         if draw.blur:
-            image = filters.blur(image, draw.blur)
+            image = photometry_ops.blur(image, draw.blur)
         if draw.lowres:
-            image = filters.low_resolution(image, draw.lowres)
+            image = photometry_ops.low_resolution(image, draw.lowres)
         if draw.saturation or draw.hue:
-            image = filters.recolour(image, draw.saturation, draw.hue)
+            image = photometry_ops.recolour(image, draw.saturation, draw.hue)
         if draw.bias is not None:
-            image = filters.multiply(image, filters.bias_field(draw.bias, image.shape[:2]))
+            image = photometry_ops.multiply(image, photometry_ops.bias_field(draw.bias, image.shape[:2]))
         tone = draw.contrast, draw.brightness, draw.gamma
         if any(tone) or draw.noise:
             ours = in_place or image is not given

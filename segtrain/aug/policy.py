@@ -1,5 +1,6 @@
 """A policy: transforms as data, applied to image and mask through one keyed draw."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from segtrain.aug import aim
+from segtrain.aug import exact
 from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.exact import Window, move
 from segtrain.aug.geometry import Geometry, check_chances
@@ -21,6 +22,7 @@ from segtrain.errors import UserError
 __all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "planes", "stream"]
 Streams = Mapping[str, Stream]
 Augment = Callable[[np.ndarray, np.ndarray, Key], Pair]  # a Policy, or one chosen by the key's epoch
+_OFF_LAST = re.compile(r"off_last_(\d+)_epochs")
 
 
 class Policy:
@@ -162,7 +164,7 @@ class Policy:
         u, v = streams["crop"].generator.random(2).tolist()
         h, w = self.crop
         drawn = self.drawn_margin
-        return aim.start(u, size[0], h, y, drawn), aim.start(v, size[1], w, x, drawn), h, w
+        return exact.start(u, size[0], h, y, drawn), exact.start(v, size[1], w, x, drawn), h, w
 
     def _aimed(
         self, mask: np.ndarray, size: tuple[int, int], streams: Streams, draw: GeometryDraw | None
@@ -170,7 +172,7 @@ class Policy:
         rng = streams["crop_class"].generator
         if rng.random() >= self.crop_class:
             return None
-        return aim.target(mask, size, self.ignore_index, rng, draw and draw.lands)
+        return exact.target(mask, size, self.ignore_index, rng, draw and draw.lands)
 
     def _cropped(self, image: np.ndarray, mask: np.ndarray, streams: Streams) -> Pair:
         window = self._window(mask, streams)
@@ -234,3 +236,50 @@ def _apply(transform: Any, name: str, image: np.ndarray, mask: np.ndarray, numbe
     new_image = new_image if new_image.ndim == 3 else new_image[..., None]
     require_same_kind(name, image, new_image)
     return new_image, new_mask
+
+
+def factor(schedule: str, epoch: int, epochs: int) -> float:
+    """What `aug.strength` is multiplied by in an epoch, 0..1.
+
+    Args:
+        schedule: constant: 1. linear_up: from 0 in the first epoch to 1 in the last. linear_down: the other way.
+            off_last_N_epochs, N a number: 1, then 0 in the last N epochs.
+        epoch: 0..epochs-1.
+        epochs: of the whole training.
+
+    Raises:
+        UserError: no such schedule.
+    """
+    passed = epoch / (epochs - 1) if epochs > 1 else 1.0
+    if schedule == "constant":
+        return 1.0
+    if schedule == "linear_up":
+        return passed
+    if schedule == "linear_down":
+        return 1.0 - passed if epochs > 1 else 1.0
+    if match := _OFF_LAST.fullmatch(str(schedule)):
+        return float(epoch < epochs - int(match[1]))
+    raise UserError(
+        "aug.schedule is how strength goes over the epochs; expected constant, linear_up, linear_down or "
+        f"off_last_N_epochs with a number for N, such as off_last_5_epochs; got {schedule!r}"
+    )
+
+
+class ScheduledPolicy:
+    """One policy an epoch, chosen by the key; after the last epoch the last one stays."""
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        """Hold the policy of each epoch, from epoch 0."""
+        self.policies = tuple(policies)
+
+    def at(self, epoch: int) -> Policy:
+        """The policy of an epoch."""
+        return self.policies[min(epoch, len(self.policies) - 1)]
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        """As `Policy.__call__`, by the policy of the key's epoch, its second part."""
+        return self.at(key[1])(image, mask, key)
+
+    def tensors(self, image: np.ndarray, mask: np.ndarray, key: Key) -> Pair:
+        """As `Policy.tensors`, by the policy of the key's epoch."""
+        return self.at(key[1]).tensors(image, mask, key)

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
 
 from segtrain.aug.draws import as_json
 from segtrain.aug.tail import refuse_own_job
@@ -74,7 +77,7 @@ class TorchVision:
 
     @ignore_index.setter
     def ignore_index(self, label: int) -> None:
-        from segtrain.aug.torchvision_labels import Labels
+        from segtrain.aug.torchvision import Labels
 
         self._ignore_index = label
         for transform in walk(self.transforms):
@@ -93,7 +96,7 @@ class TorchVision:
         """
         from torchvision import tv_tensors
 
-        from segtrain.aug.torchvision_labels import Labels
+        from segtrain.aug.torchvision import Labels
 
         out: Any = (
             tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))),
@@ -128,3 +131,29 @@ def _applied(transform: Any, pair: Any) -> Any:
             f"transform {type(transform).__name__} of TorchVision failed on an image of shape (C, H, W) "
             f"{tuple(pair[0].shape)}, dtype {pair[0].dtype}: {error}; see its documentation for what it takes"
         ) from error
+
+
+class Labels(tv_tensors.Mask):  # type: ignore[misc]
+    """Labels (H, W) uint8: a mask, but that resizing gives each pixel the label that has most of it."""
+
+
+@F.register_kernel(F.resize, Labels)  # type: ignore[untyped-decorator]
+def resize(labels: Labels, size: Sequence[int] | None, **how: Any) -> Labels:
+    """Returns the labels at another size, by way of each label's own picture, resized as the image is.
+
+    Args:
+        labels: (H, W).
+        size: as torchvision's `resize` takes it.
+        how: interpolation, max_size and antialias of the image.
+    """
+    plain = labels.as_subclass(Tensor)
+    found = plain.unique()
+    shares = torch.stack([plain == label for label in found]).float()
+    most = F.resize_image(shares, size=size, **how).argmax(0)
+    return Labels(found[most])
+
+
+@F.register_kernel(F.resized_crop, Labels)  # type: ignore[untyped-decorator]
+def resized_crop(labels: Labels, top: int, left: int, height: int, width: int, size: Sequence[int], **how: Any) -> Any:
+    """Returns a box of the labels at another size, as `resize` does; arguments as torchvision's `resized_crop`."""
+    return resize(Labels(F.crop_mask(labels.as_subclass(Tensor), top, left, height, width)), size, **how)

@@ -186,7 +186,7 @@ def _of_kinds(node: Any, raw: Any, known: Any, key: str, where: str) -> Iterator
 def _named_values(key: str) -> Sequence[str]:
     """Names that segtrain puts a value in the place of before it builds the object."""
     if key in ("loss.class_weights", "loss.alpha"):
-        return tuple(importlib.import_module("segtrain.data.balance").WEIGHTS)
+        return tuple(importlib.import_module("segtrain.data.statistics").WEIGHTS)
     return ("auto",) if key == "trainer.precision" else ()
 
 

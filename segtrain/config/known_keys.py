@@ -41,8 +41,12 @@ def require_known(
     asked = _Asked(config, verb, choices, typed)
     require_none([message for key, message in asked.misshapen() if asked.of(key)])
     found: dict[str, str] = {}
-    for key, message in asked.mistakes():
-        found.setdefault(key, message)
+    try:
+        for key, message in asked.mistakes():
+            found.setdefault(key, message)
+    except OmegaConfBaseException:
+        if not found:  # else a value that is told already may be what cannot be worked out
+            raise
     require_none(list(found.values()))
 
 

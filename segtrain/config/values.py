@@ -291,10 +291,11 @@ def wrong_values(config: Mapping[str, Any], verb: str = "") -> Iterator[tuple[st
         verb: whose config it is.
     """
     tree = config if isinstance(config, DictConfig) else DictConfig(config)
-    absent = set(OmegaConf.missing_keys(tree))
     for key, rule in {**RULES, **OF_VERB.get(verb, {})}.items():
         value = OmegaConf.select(tree, key, default=rule, throw_on_missing=False)
-        if value is not rule and not rule.holds(value) and key not in absent:
+        parent, _, name = key.rpartition(".")
+        is_missing = value is None and OmegaConf.is_missing(OmegaConf.select(tree, parent) if parent else tree, name)
+        if value is not rule and not rule.holds(value) and not is_missing:
             yield key, f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…"
 
 

@@ -1,1 +1,1 @@
-"""From files to batches: datasets read samples, a split says which sample serves for what."""
+"""Makes batches of files: datasets read samples, and a split says which sample serves for what."""

@@ -1,4 +1,4 @@
-"""Decoded samples, kept: in memory, or in a file that is mapped into memory and read only where it is used.
+"""Keeps decoded samples: in memory, or in a file that is mapped and read only where it is used.
 
 A cache changes no result. What it lacks, because it could not be read, and what has been written since, is asked of the
 dataset, which gives it or says what is wrong as it does without a cache.
@@ -37,18 +37,18 @@ OURS = "segtrain.data."  # modules of which `_our_code` holds every one
 Stamps = np.ndarray[Any, np.dtype[np.uint64]]
 
 
-class Samples(Protocol):
-    """Samples by number: a list, or `Mapped`."""
+class KeptSamples(Protocol):
+    """Gives samples by number: a list, or `Mapped`."""
 
     def __getitem__(self, index: int, /) -> Sample | None:
-        """One; None where it is not kept."""
+        """Returns one; None where it is not kept."""
 
 
 class Cached:
-    """A dataset whose samples were read before; all else it says is the dataset's own."""
+    """Gives a dataset's samples as they were read before; all else it says is the dataset's own."""
 
-    def __init__(self, dataset: SegmentationDataset, samples: Samples, stamps: Stamps | None = None) -> None:
-        """Give `samples[index]` for `dataset.read(index)`, as long as `dataset.stamp(index)` is `stamps[index]`."""
+    def __init__(self, dataset: SegmentationDataset, samples: KeptSamples, stamps: Stamps | None = None) -> None:
+        """Keeps what `read` gives: `samples[index]`, as long as `dataset.stamp(index)` is `stamps[index]`."""
         self.dataset, self.samples = dataset, samples
         self.stamps = stamps if stamps is not None and stamps.any() else None
 
@@ -58,7 +58,7 @@ class Cached:
         return getattr(self.dataset, name)
 
     def read(self, index: int) -> Sample:
-        """The sample of `ids[index]`; arrays that were kept are read-only."""
+        """Returns the sample of `ids[index]`; arrays that were kept are read-only."""
         if self.stamps is None or stamp_of(self.dataset, index) == self.stamps[index]:
             kept = self.samples[index]
             if kept is not None:
@@ -66,8 +66,8 @@ class Cached:
         return self.dataset.read(index)
 
 
-def held(dataset: SegmentationDataset, progress: Callable[[int], None]) -> list[Sample | None]:
-    """All samples that can be read, decoded, in the memory of this process; loader processes that are forked share it.
+def hold_samples(dataset: SegmentationDataset, progress: Callable[[int], None]) -> list[Sample | None]:
+    """Returns all samples that can be read, decoded, in this process's memory, which forked loader processes share.
 
     Raises:
         UserError: they would take more than the memory that is free.
@@ -125,14 +125,14 @@ def _our_code() -> bytes:
 
 
 def free_memory() -> int:
-    """Bytes that the system can give without swapping; very many where it does not say."""
+    """Returns the bytes that the system can give without swapping; very many where it does not say."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return 1 << 62
 
 
-def pack(
+def pack_samples(
     dataset: SegmentationDataset, file: IO[bytes], progress: Callable[[int], None]
 ) -> np.ndarray[Any, np.dtype[np.void]]:
     """Writes all samples that can be read, decoded, one after the other.
@@ -151,10 +151,10 @@ def pack(
 
 
 class Mapped:
-    """The samples of a packed file: views into it, so that a crop reads its own rows alone."""
+    """Gives the samples of a packed file as views into it, so that a crop reads its own rows alone."""
 
     def __init__(self, folder: Path, channels: int) -> None:
-        """Of `SAMPLES` and `INDEX` in the folder, images of so many channels.
+        """Opens `SAMPLES` and `INDEX` in the folder, of images of so many channels.
 
         Raises:
             UserError: the file is shorter than its index says.
@@ -170,7 +170,7 @@ class Mapped:
         self._bytes: np.ndarray[Any, np.dtype[np.uint8]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the map: another process makes its own."""
+        """Leaves the map out: another process makes its own."""
         return {**self.__dict__, "_bytes": None}
 
     def __len__(self) -> int:
@@ -178,7 +178,7 @@ class Mapped:
 
     @property
     def stamps(self) -> Stamps:
-        """The stamps (n,) of the samples when they were read; 0 where the fingerprint follows their files."""
+        """Returns the stamps (n,) of the samples when they were read; 0 where the fingerprint follows their files."""
         stamps: Stamps = self.index["stamp"]
         return stamps
 
@@ -209,7 +209,7 @@ def _append(file: IO[bytes], array: np.ndarray[Any, Any]) -> int:
 
 
 def _read(dataset: SegmentationDataset) -> Iterator[tuple[Sample | None, int]]:
-    """Every sample in order, None where it cannot be kept, and its stamp from before."""
+    """Yields every sample in order, None where it cannot be kept, and its stamp from before."""
     yield from (_tried(dataset, index) for index in range(len(dataset.ids)))
 
 

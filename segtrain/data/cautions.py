@@ -1,20 +1,33 @@
-"""What is legal and most likely not meant: crops larger than the images, batches larger than the data, one group."""
+"""Says what is legal and most likely not meant, such as a crop larger than the images, or images of two scales.
 
+Others are a batch larger than the data, and test images that are all of one group.
+"""
+
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.files.columns import Codes
+from segtrain.data.pixel_meaning import NAMED, NARROW, Row, Span, is_scaled
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.spread import spread
 
 Size = tuple[int, int]  # height and width in pixels
-
 LOOKED_AT = 64  # training images, evenly spread, until one is as large as the crop
 ABSURD = 8  # times the largest image, in both directions: an image is then a 64th of what is computed, or less
 REPEATED = 8  # times that an image is in a batch, on average, from which on it cannot be meant
 FOLDS, LEAST_FOLDS = 5, 3  # the default of dataset.split.k, and how few there may be
+FEWEST = 2  # images on either side: one alone may be anything
+LEAST_SHARE = 0.1  # of the images that must lie on either side
+ADVICE = (
+    "12 bits beside 16, or 0 to 1 beside 0 to 255? The same picture has other values in another scale, and a network "
+    "takes values as they are: save all by one rule, unless these are of another exposure, or of nothing"
+)
 
 
 def crop_caution(crop: int | Sequence[int] | None, sizes: Iterable[Size], *, is_typed: bool = True) -> str:
@@ -139,3 +152,60 @@ def cautions(
         groups,
     ]
     return [sentence for sentence in found if sentence]
+
+
+class Scales(NamedTuple):
+    """Holds two groups of images that seem to be scaled differently."""
+
+    fewer: tuple[int, ...]  # places of the images of the smaller group
+    factor: float  # by which medians of the spans differ, above 1
+    is_dim: bool  # whether the smaller group is that of lower values
+    channel: int
+
+    @property
+    def words(self) -> str:
+        """Says what the smaller group does."""
+        return f"span {self.factor:.3g} times {'less' if self.is_dim else 'more'} than the others"
+
+
+def several_scales(spans: Sequence[Span]) -> Scales | None:
+    """Returns the groups into which images fall by value; None: they are of one scale, or of 8 bits, or of many kinds.
+
+    In a channel the spans (1st to 99th percentile) of the images, sorted, have a gap of `NARROW` times or more, which
+    their tails mostly have too, as those of fields with few bright spots have not; and the narrow ones begin near 0 as
+    a scale would bring them: blank fields begin where the others do. Spans of 0 are left out.
+    """
+    if len({(span.dtype, len(span.low)) for span in spans}) != 1 or spans[0].dtype == "uint8":
+        return None
+    lows, highs, bottoms, tops = (
+        np.array([getattr(span, side) for span in spans]) for side in ("low", "high", "bottom", "top")
+    )
+    rows = zip(lows.T, (highs - lows).T, (tops - bottoms).T, strict=True)
+    found = (_in_channel(channel, *numbers) for channel, numbers in enumerate(rows))
+    return next((one for one in found if one is not None), None)
+
+
+def scales_caution(spans: Sequence[Span], names: Sequence[str]) -> str:
+    """Returns what is to be said of training images of several scales, with some of their names; "" of others."""
+    found = several_scales(spans)
+    if found is None:
+        return ""
+    shown = ", ".join(f"'{names[place]}'" for place in found.fewer[:NAMED]) + ", …" * (len(found.fewer) > NAMED)
+    return f"{len(found.fewer)} of {len(spans)} training images that were looked at {found.words}: {shown}; {ADVICE}"
+
+
+def _in_channel(channel: int, low: Row, widths: Row, tails: Row) -> Scales | None:
+    order = [int(place) for place in np.argsort(widths, kind="stable") if widths[place] > 0]
+    least = max(FEWEST, math.ceil(LEAST_SHARE * len(order)))
+    if len(order) < 2 * least:
+        return None
+    cuts = range(least, len(order) - least + 1)
+    cut = max(cuts, key=lambda at: float(widths[order[at]] / widths[order[at - 1]]))
+    dim, bright = order[:cut], order[cut:]
+    if widths[bright[0]] < NARROW * widths[dim[-1]] or np.median(tails[bright]) < NARROW * np.median(tails[dim]):
+        return None
+    if not is_scaled(float(np.median(low[dim])), float(low[bright].min()), float(np.median(low[bright]))):
+        return None
+    fewer = dim if len(dim) <= len(bright) else bright
+    factor = float(np.median(widths[bright]) / np.median(widths[dim]))
+    return Scales(tuple(sorted(fewer)), factor, fewer is dim, channel)

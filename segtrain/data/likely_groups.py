@@ -1,4 +1,4 @@
-"""What belongs together: samples of one patient by their names, and slices of one stack by their pixels."""
+"""Guesses what belongs together: samples of a patient by their names, slices of a stack by their pixels."""
 
 import itertools
 import re
@@ -37,7 +37,7 @@ ALIKE = 0.15  # correlation by which neighbours of a stack exceed distant slices
 
 
 class Groups(NamedTuple):
-    """An expression for `split.group`, and what it finds."""
+    """Holds an expression for `split.group`, and what it finds."""
 
     expression: str
     number: int
@@ -47,12 +47,12 @@ class Groups(NamedTuple):
 
     @property
     def doubtful(self) -> bool:
-        """Whether they are few and large: sites, days or kinds of images rather than patients."""
+        """Says whether they are few and large: sites, days or kinds of images rather than patients."""
         return self.number < FEW and self.smallest >= MANY
 
 
 class Stack(NamedTuple):
-    """How alike neighbours (1 apart) and distant samples are (correlation), and a gap between the parts."""
+    """Says how alike neighbours (1 apart) and distant samples are (correlation), and a gap between the parts."""
 
     near: float
     far: float
@@ -60,7 +60,7 @@ class Stack(NamedTuple):
 
 
 def find_groups(ids: Sequence[str], behind_split: bool) -> Groups | None:
-    """Samples that share the part of a name before a number; None where none do.
+    """Returns how samples share the part of a name before a number; None where none do.
 
     Args:
         ids: as the dataset will name its samples.
@@ -90,7 +90,7 @@ def find_prefixes(ids: Sequence[str]) -> dict[str, int]:
 
 
 def find_stack(root: Path, files: Mapping[str, str]) -> Stack | None:
-    """Whether consecutively numbered images, id -> path, resemble their neighbours more than others; None if not."""
+    """Returns how much numbered images, id -> path, resemble their neighbours more than others; None if not."""
     ids = sorted(files, key=natural)
     if len(ids) < SLICES or not _consecutive(ids):
         return None
@@ -112,7 +112,7 @@ def find_stack(root: Path, files: Mapping[str, str]) -> Stack | None:
 
 
 def _consecutive(ids: Sequence[str]) -> bool:
-    """Whether nearly all follow the one before by 1 in their last number, and are alike otherwise."""
+    """Returns whether nearly all follow the one before by 1 in their last number, and are alike otherwise."""
     steps = 0
     for one, other in itertools.pairwise(ids):
         a, b = (re.fullmatch(r"(.*?)(\d+)(\D*)", name, re.DOTALL) for name in (one, other))
@@ -121,7 +121,7 @@ def _consecutive(ids: Sequence[str]) -> bool:
 
 
 def _starts(count: int) -> list[int]:
-    """Where runs of four neighbours begin."""
+    """Returns where runs of four neighbours begin."""
     return spread(range(max(1, count - 3)), PAIRS // 4)
 
 

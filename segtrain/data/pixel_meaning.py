@@ -1,17 +1,19 @@
-"""What the pixels of a data set are: depth, values and size in mm, taken once in training and asked of all use.
+"""Records what the pixels of a data set are, once in training, and asks it of all use: depth, values, size in mm.
 
 A network has seen numbers. A picture in another depth, or scaled in another way, looks the same to us and is another
 one to it: it answers at once, and wrongly. So a run keeps what its training images were, and what comes later must fit.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.spread import spread
+
+if TYPE_CHECKING:
+    from segtrain.data.datasets import SegmentationDataset
 
 SAMPLED = 1 << 14  # pixels of an image of which percentiles are taken: they settle long before
 PERCENTILES = (1, 99)  # what a few hot or dead pixels do not move
@@ -35,7 +37,7 @@ Row = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Span(NamedTuple):
-    """The dtype of an image as stored, and of each channel lowest and highest value, 1st and 99th percentile, tails."""
+    """Holds an image's dtype as stored, and of each channel extremes, 1st and 99th percentile, and tails."""
 
     dtype: str
     lowest: tuple[float, ...]
@@ -47,7 +49,7 @@ class Span(NamedTuple):
 
     @property
     def is_flat(self) -> bool:
-        """Whether all of the image but a few pixels is of one value in every channel, such as one that is black."""
+        """Says whether all of the image but a few pixels is of one value in every channel, as where it is black."""
         return self.bottom == self.top
 
 
@@ -63,7 +65,7 @@ def span_of(image: np.ndarray[Any, Any]) -> Span:
 
 
 class PixelMeaning(NamedTuple):
-    """What the images of a training are, which those that its network is used on must fit.
+    """Holds what the images of a training are, which those that its network is used on must fit.
 
     Images of one value but for a few pixels count for nothing but the dtypes; `images` is the number of the others.
     Records of versions before have nothing from `floor` on: the extremes stand in, and no images are too narrow for
@@ -169,13 +171,13 @@ class PixelMeaning(NamedTuple):
         return None
 
     def _below(self, image: Span) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """In which channels an image lies below the training's floor, and in which it could: not of one value."""
+        """Returns in which channels an image lies below training's floor, and in which it could: not of one value."""
         lowest, highest = self._levels()
         asked = (np.array(self.narrowest or highest - lowest) > 0) & np.not_equal(image.bottom, image.top)
         return asked & np.less(image.high, self.floor or self.lowest), asked
 
     def _levels(self) -> tuple[Row, Row]:
-        """Lowest and highest value of each channel, by the tails where they are known."""
+        """Returns the lowest and highest value of each channel, by the tails where they are known."""
         return np.array(self.bottom or self.lowest), np.array(self.top or self.highest)
 
     def _filled(self, channel: int, image: Span) -> str:
@@ -250,7 +252,7 @@ def require_fit(
 
 
 def _of_some(wrong: dict[int, str], looked_at: int, name: str, names: Sequence[object]) -> str:
-    """What is wrong with the first of them, and how many and which there are unless it is all."""
+    """Returns what is wrong with the first of them, and how many and which there are unless it is all."""
     places, said = list(wrong), next(iter(wrong.values()))
     if len(wrong) == looked_at:
         return f"{name} {said}"
@@ -259,7 +261,7 @@ def _of_some(wrong: dict[int, str], looked_at: int, name: str, names: Sequence[o
     return f"{name} does not fit in {len(wrong)} of {looked_at} images that were looked at{which}: the first {said}"
 
 
-def require_data_fit(trained: Sequence[PixelMeaning], dataset: SegmentationDataset, indices: Sequence[int]) -> None:
+def require_data_fit(trained: Sequence[PixelMeaning], dataset: "SegmentationDataset", indices: Sequence[int]) -> None:
     """Raises UserError unless these samples fit, by up to `LOOKED_AT` of them, evenly spread, which are read."""
     chosen = spread(indices, LOOKED_AT)
     spans = [span_of(dataset.read(index).image) for index in chosen]
@@ -267,7 +269,7 @@ def require_data_fit(trained: Sequence[PixelMeaning], dataset: SegmentationDatas
     require_fit(trained, spans, "the data set", spacings_of(dataset, indices), names)
 
 
-def spacings_of(dataset: SegmentationDataset, indices: Sequence[int]) -> list[tuple[float, float]]:
+def spacings_of(dataset: "SegmentationDataset", indices: Sequence[int]) -> list[tuple[float, float]]:
     """Returns height and width in mm of pixels, of up to `MOST_SPACINGS` samples; none where the data say nothing."""
     spacing = getattr(dataset, "spacing", None)
     return [] if spacing is None else [spacing(index) for index in spread(indices, MOST_SPACINGS)]

@@ -1,4 +1,4 @@
-"""Which sample comes when: a function of (seed, epoch), so that order survives workers, ranks and restarts."""
+"""Says which sample comes when, as a function of (seed, epoch), so that order survives workers and restarts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ Key = tuple[int, int, int]
 
 
 class EpochSampler(Sampler[Key]):
-    """Keys (epoch, sample index, view) of one training epoch.
+    """Yields the keys (epoch, sample index, view) of one training epoch.
 
     The order is a permutation of the indices drawn from (seed, epoch, view); an epoch longer than the data goes on
     with the permutation of the next view, so that a sample seen twice in an epoch is drawn afresh.
@@ -27,18 +27,18 @@ class EpochSampler(Sampler[Key]):
         start: int = 0,
         weights: Sequence[float] | None = None,
     ) -> None:
-        """Sampler over `indices` with `length` keys an epoch, at first those of `epoch` from number `start` on."""
+        """Takes `indices`, with `length` keys an epoch, at first those of `epoch` from number `start` on."""
         self.indices, self.seed, self.length = np.asarray(indices), seed, length
         self.epoch, self.start = epoch, start
         self.shares = None if weights is None else np.asarray(weights) / np.sum(weights)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each. Another epoch begins at its beginning."""
+        """Chooses the epoch; Lightning calls this before each. Another epoch begins at its beginning."""
         if epoch != self.epoch:
             self.epoch, self.start = epoch, 0
 
     def __len__(self) -> int:
-        """Keys of a whole epoch, skipped ones included: Lightning counts them as done."""
+        """Returns the keys of a whole epoch, skipped ones included: Lightning counts them as done."""
         return self.length
 
     def __iter__(self) -> Iterator[Key]:

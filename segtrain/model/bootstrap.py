@@ -18,7 +18,7 @@ Three things keep an interval honest where draws alone do not:
 - Where fewer than LEAST groups carry a score there is no interval. A score that a few images carry, or of which one
   patient holds most, is carried by few groups, however many there are.
 
-`python scripts/validate_intervals.py` prints how often the intervals hold the truth; docs/after_training.md has the
+`python scripts/validate_intervals.py` prints how often the intervals hold the truth; docs/evaluate.md has the
 table.
 """
 
@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 # Shares of sets whose truth may lie below and above, where draws are exact; chosen by simulation, so that of
-# sets of 5 to 120 images, with rare failures and without, some 95 % hold the truth (docs/after_training.md).
+# sets of 5 to 120 images, with rare failures and without, some 95 % hold the truth (docs/evaluate.md).
 LOW, HIGH = 0.003, 0.035
 LEAST = 5.0  # groups that carry a score; of fewer the draws are too alike
 DRAWS = 4000  # LOW of them are 12
@@ -37,7 +37,7 @@ ROUNDING = 1e-12  # of scores in [0, 1]
 
 
 class Interval(NamedTuple):
-    """NaN where there is none: the score is not defined, or fewer than LEAST groups carry it."""
+    """Holds both ends, NaN where there is none: the score is not defined, or fewer than LEAST groups carry it."""
 
     low: float
     high: float
@@ -47,7 +47,7 @@ NONE = Interval(float("nan"), float("nan"))
 
 
 class Ratios(NamedTuple):
-    """What k ratios of sums are made of, a row an image or group: each is the sum of `above` by that of `below`."""
+    """Holds what k ratios of sums are made of, a row an image or group: the sum of `above` by that of `below`."""
 
     above: np.ndarray  # (n, k) float64
     below: np.ndarray  # (n, k) float64; where its sum is 0, the ratio is 0
@@ -105,7 +105,7 @@ def intervals(ratios: Ratios, scores: Sequence[Columns], draws: int, seed: int) 
 
 
 def _chunks(draws: int, count: int) -> Iterator[int]:
-    """How many draws to hold at once, until there are so many."""
+    """Yields how many draws to hold at once, until there are so many."""
     step = max(1, CHUNK // count)
     yield from (min(step, draws - start) for start in range(0, draws, step))
 
@@ -121,7 +121,7 @@ def _sums(weights: np.ndarray, ratios: Ratios) -> Ratios:
 
 
 def _valued(sums: Ratios, scores: Sequence[Columns]) -> np.ndarray:
-    """Each score (d, scores) of draws from their sums, NaN where none of its ratios is defined."""
+    """Returns each score (d, scores) of draws from their sums, NaN where none of its ratios is defined."""
     of_class, defined = divided(sums)
     values = np.full((len(of_class), len(scores)), np.nan)
     for place, columns in enumerate(map(list, scores)):
@@ -132,7 +132,7 @@ def _valued(sums: Ratios, scores: Sequence[Columns]) -> np.ndarray:
 
 
 def _errors(weights: np.ndarray, ratios: Ratios, scores: Sequence[Columns]) -> np.ndarray:
-    """The error (d, scores) of each score of draws from their weights (d, groups): the length of its linear part.
+    """Returns the error (d, scores) of each score of draws from their weights (d, groups): its linear part's length.
 
     It is the standard error but for a factor of the number of groups, which that of the whole set has as well.
     """
@@ -155,7 +155,7 @@ def _errors(weights: np.ndarray, ratios: Ratios, scores: Sequence[Columns]) -> n
 
 
 def _studentised(apart: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """By how many of its errors each draw's score lies from the set's; infinite where it has none and lies apart."""
+    """Returns by how many of its errors a draw's score lies from the set's; infinite if it has none and lies apart."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.where(errors > ROUNDING, apart / errors, np.sign(apart) * np.inf)
     return np.where(np.isnan(found) | (np.abs(apart) <= ROUNDING), 0.0, found)  # a draw without the score says nothing
@@ -164,7 +164,7 @@ def _studentised(apart: np.ndarray, errors: np.ndarray) -> np.ndarray:
 def _bound(
     ratios: Ratios, scores: Sequence[Columns], draws: int, rng: np.random.Generator, unseen: float, tail: float
 ) -> np.ndarray:
-    """The quantile `tail` (scores,) of the groups weighted at random, with one more of the score `unseen`.
+    """Returns the quantile `tail` (scores,) of the groups weighted at random, with one more of the score `unseen`.
 
     That one is as large as the group that a pixel (or an image) is in on average: large ones count more often.
     """

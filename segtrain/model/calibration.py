@@ -1,4 +1,4 @@
-"""How far a network's confidence is from how often it is right, over pixels."""
+"""Measures how far a network's confidence is from how often it is right, over pixels."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Curve(NamedTuple):
-    """A reliability curve, a value a bin, from the lowest confidence to the highest; NaN where a bin is empty."""
+    """Holds a reliability curve, a value a bin, from the lowest confidence to the highest; NaN where a bin is empty."""
 
     confidence: np.ndarray  # (bins,) float64: mean confidence in the bin
     accuracy: np.ndarray  # (bins,) float64: share of right pixels in the bin
@@ -27,7 +27,7 @@ class Calibration:
         self._sums = np.zeros((3, bins))  # confidence, right pixels, pixels
 
     def add(self, probabilities: np.ndarray, mask: np.ndarray, ignore_index: int) -> None:
-        """Count an image: probabilities (K, H, W) of K classes, or (1, H, W) of the second of two; mask (H, W)."""
+        """Counts an image: probabilities (K, H, W) of K classes, or (1, H, W) of the second of two; mask (H, W)."""
         if len(probabilities) == 1:
             label = probabilities[0] > 0.5
             confidence = np.where(label, probabilities[0], 1 - probabilities[0])
@@ -40,13 +40,13 @@ class Calibration:
             row += np.bincount(place, weights, self.bins)
 
     def error(self) -> float:
-        """Expected calibration error in [0, 1]: mean |accuracy - confidence| of a pixel's bin; NaN without pixels."""
+        """Returns the expected calibration error in [0, 1], mean |accuracy - confidence| of a pixel's bin, or NaN."""
         confidence, right, count = self._sums
         total = float(count.sum())
         return float(np.abs(right - confidence).sum() / total) if total else float("nan")
 
     def curve(self) -> Curve:
-        """Mean confidence and accuracy of each bin."""
+        """Returns mean confidence and accuracy of each bin."""
         confidence, right, count = self._sums
         pixels = np.where(count > 0, count, np.nan)
         return Curve(confidence / pixels, right / pixels, count.astype(np.int64))

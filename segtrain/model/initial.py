@@ -1,4 +1,4 @@
-"""Weights to begin with: which of a file's fit a network, and in which form."""
+"""Gives a network weights to begin with: those of a file's that fit it, in a form that fits."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ OWN = ("", "encoder.", "encoder.model.")
 
 @dataclass
 class Taken:
-    """What became of a file's weights, by the names of the network's."""
+    """Holds what became of a file's weights, by the names of the network's."""
 
     matched: list[str] = field(default_factory=list)
     adapted: dict[str, str] = field(default_factory=dict)  # name -> how
@@ -31,7 +31,7 @@ class Taken:
 
 
 def begin_with(network: nn.Module, state: Mapping[str, Tensor], channels: int) -> Taken:
-    """Copy into the network what fits by name and shape; the rest stays as it is, and is listed.
+    """Copies into the network what fits by name and shape; the rest stays as it is, and is listed.
 
     Names are compared without what a wrapper put before them, and the file may hold an encoder alone. The first layer
     takes other numbers of channels by `other_channels`.
@@ -69,7 +69,7 @@ def begin_with(network: nn.Module, state: Mapping[str, Tensor], channels: int) -
 
 
 def other_channels(weight: Tensor, channels: int) -> Tensor:
-    """The first convolution's weight (out, in, kh, kw) for images of so many channels, (out, channels, kh, kw).
+    """Returns the first convolution's weight (out, in, kh, kw) for so many channels, (out, channels, kh, kw).
 
     Summed for one channel, else repeated and scaled, so that an image with the same values in all channels has the
     same answer as before. What is then in a channel that meant something else must be learnt.
@@ -84,7 +84,7 @@ def other_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def _names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, str]:
-    """The network's name to the file's, for those in both, by the pair of prefixes with which most shapes agree."""
+    """Returns the network's name to the file's, of those in both, by the prefixes with which most shapes agree."""
 
     def paired(before: str, ours: str) -> dict[str, str]:
         pairs = {f"{ours}{name.removeprefix(before)}": name for name in state if name.startswith(before)}
@@ -97,7 +97,7 @@ def _names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, 
 
 
 def _first_layer(network: nn.Module, channels: int) -> str | None:
-    """The name of the weight of the first convolution over the image's channels."""
+    """Returns the name of the weight of the first convolution over the image's channels."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == channels and module.groups == 1:
             return f"{name}.weight"
@@ -111,7 +111,7 @@ def _differ_in_channels(source: Tensor, target: Tensor) -> bool:
 
 
 def _refuse_another_network(own: Mapping[str, Tensor], state: Mapping[str, Tensor], result: Taken) -> None:
-    """Raise unless a weight of the encoder was taken: heads and the odd layer fit between any two networks."""
+    """Raises UserError unless a weight of the encoder was taken: heads and the odd layer fit any two networks."""
     encoder = [name for name in own if name.startswith("encoder.")] or list(own)
     taken = {name for name in result.taken if own[name].dim() > 0}  # a counter fits anything
     if taken & set(encoder):

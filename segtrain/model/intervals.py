@@ -1,4 +1,4 @@
-"""How far a score over the images of a test set may be off by the chance of which images are in it: 95 % intervals.
+"""Says how far a score may be off by the chance of which images are in the test set: 95 % intervals over images.
 
 `segtrain.model.bootstrap` says how they are made, and of what there is none; here is which sums each score is made of.
 Images of one patient or one scene are not independent: draw them together by `groups`, or the interval is too short.
@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.model.averages import METRICS
 from segtrain.model.bootstrap import DRAWS, Columns, Interval, Ratios, divided, grouped, intervals
-from segtrain.model.empties import as_counted
+from segtrain.model.metrics import METRICS, as_counted
 
 
 def of_means(
@@ -20,7 +19,7 @@ def of_means(
     """Returns those of the means of k columns (images, k) of scores in [0, 1]; NaN is an image that is left out.
 
     Args:
-        values: a score an image; of a rightly empty one it is 1 (`segtrain.model.empties.as_counted`).
+        values: a score an image; of a rightly empty one it is 1 (`segtrain.model.metrics.as_counted`).
         draws: how many.
         seed: of the draws; the same seed gives the same intervals.
         groups: of each image; images of one group are drawn together.
@@ -108,13 +107,13 @@ def _of_images(parts: np.ndarray, front: Sequence[int]) -> dict[str, Ratios]:
 
 
 def _parts(matrices: np.ndarray) -> np.ndarray:
-    """TP, pixels of the truth and pixels of the prediction of each class, (images, 3, C)."""
+    """Returns TP, pixels of the truth and pixels of the prediction of each class, (images, 3, C)."""
     right = np.diagonal(matrices, axis1=1, axis2=2)
     return np.stack((right, matrices.sum(2), matrices.sum(1)), 1)
 
 
 def _ratios(metric: str, parts: np.ndarray) -> Ratios:
-    """By the definitions of `metrics.scores`, of `_parts` (images, 3, k)."""
+    """Returns the ratios by the definitions of `metrics.scores`, of `_parts` (images, 3, k)."""
     right, truth, pred = parts.swapaxes(0, 1)
     both = truth + pred
     below = {"dice": both, "iou": both - right, "precision": pred, "recall": truth, "accuracy": truth}[metric]

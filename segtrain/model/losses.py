@@ -43,7 +43,7 @@ class CrossEntropy(nn.Module):
         self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss, ≥ 0.
+        """Returns the loss, ≥ 0.
 
         Raises:
             UserError: class_weights has not one number a label.
@@ -54,7 +54,7 @@ class CrossEntropy(nn.Module):
 
 
 class Dice(nn.Module):
-    """1 - soft Dice, averaged over the classes, class 0 included; for C = 1 of the foreground.
+    """Takes 1 - soft Dice, averaged over the classes, class 0 included; for C = 1 of the foreground.
 
     Dice_c = (2 Σ p t + smooth) / (Σ p + Σ t + smooth), the sums pooled over all pixels of the batch: the
     value depends on how images are batched. A class that the batch's truth lacks has Dice
@@ -79,12 +79,12 @@ class Dice(nn.Module):
         self.ignore_index, self.smooth = ignore_index, smooth
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss, in [0, 1]."""
+        """Returns the loss, in [0, 1]."""
         return pixels.tversky(pixels.read(logits, mask, self.ignore_index), 0.5, 0.5, self.smooth / 2)
 
 
 class DiceCE(nn.Module):
-    """dice_weight x Dice + ce_weight x CrossEntropy, from one log-softmax.
+    """Takes dice_weight x Dice + ce_weight x CrossEntropy, from one log-softmax.
 
     Source: Isensee et al. 2018 (arXiv 1809.10486), section 2.3.
     """
@@ -118,7 +118,7 @@ class DiceCE(nn.Module):
         self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss, ≥ 0.
+        """Returns the loss, ≥ 0.
 
         Raises:
             UserError: class_weights has not one number a label.
@@ -130,7 +130,7 @@ class DiceCE(nn.Module):
 
 
 class Focal(nn.Module):
-    """-(1 - p)^gamma log p of the label, averaged over the pixels that are not ignored.
+    """Takes -(1 - p)^gamma log p of the label, averaged over the pixels that are not ignored.
 
     Source: Lin et al. 2017 (arXiv 1708.02002), equations 4 and 5, p from the softmax for C > 1.
     """
@@ -155,7 +155,7 @@ class Focal(nn.Module):
         self.register_buffer("alpha", _weights("alpha", alpha), persistent=False)
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss, ≥ 0.
+        """Returns the loss, ≥ 0.
 
         Raises:
             UserError: alpha has not one number a label.
@@ -165,7 +165,7 @@ class Focal(nn.Module):
 
 
 class Tversky(nn.Module):
-    """1 - Tversky index, averaged over the classes; batches, absent classes and C = 1 as in Dice.
+    """Takes 1 - Tversky index, averaged over the classes; batches, absent classes and C = 1 as in Dice.
 
     Index_c = (TP + smooth) / (TP + alpha FP + beta FN + smooth) with soft counts; alpha = beta = .5 is Dice
     with twice this smooth.
@@ -190,12 +190,12 @@ class Tversky(nn.Module):
         self.ignore_index, self.alpha, self.beta, self.smooth = ignore_index, alpha, beta, smooth
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss, in [0, 1]."""
+        """Returns the loss, in [0, 1]."""
         return pixels.tversky(pixels.read(logits, mask, self.ignore_index), self.alpha, self.beta, self.smooth)
 
 
 class Lovasz(nn.Module):
-    """Lovász extension of 1 - IoU, averaged over the classes that the batch's truth holds.
+    """Takes the Lovász extension of 1 - IoU, averaged over the classes that the batch's truth holds.
 
     Over all pixels of the batch at once; from the softmax, for C = 1 from the sigmoid, of the foreground.
     There an absent foreground counts too: its loss is the largest probability predicted. At hard predictions
@@ -210,7 +210,7 @@ class Lovasz(nn.Module):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss, in [0, 1]."""
+        """Returns the loss, in [0, 1]."""
         return pixels.lovasz(pixels.read(logits, mask, self.ignore_index))
 
 

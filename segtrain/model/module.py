@@ -1,15 +1,17 @@
-"""The LightningModule: network, loss, optimizer and scheduler are handed in; it adds normalisation and metrics."""
+"""Trains a network, as Lightning asks for it: network, loss, optimizer and scheduler are handed in."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from segtrain.errors import UserError
 from segtrain.lightning import L
-from segtrain.model import finetune, metrics
+from segtrain.model.metrics import Evaluation, require_logits
+from segtrain.model.normalised_network import NormalisedNetwork
 
 Batch = dict[str, Tensor]
 Precision = L.pytorch.plugins.precision.Precision
@@ -18,11 +20,8 @@ GradClipAlgorithmType = L.pytorch.utilities.enums.GradClipAlgorithmType
 NEVER = 2**62  # epochs
 
 
-class Segmentation(L.LightningModule):
-    """A segmentation network in training: normalises, applies the network, scores by a streaming confusion matrix."""
-
-    mean: Tensor
-    std: Tensor
+class Segmentation(NormalisedNetwork, L.LightningModule):
+    """Trains a network behind its normalisation, validates and tests it."""
 
     def __init__(
         self,
@@ -58,39 +57,33 @@ class Segmentation(L.LightningModule):
         Raises:
             UserError: an option about the encoder, and a network without one.
         """
-        super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().__init__(network, mean, std)
         self.loss, self.optimizer, self.scheduler, self.steps = loss, optimizer, scheduler, steps
-        self.classes, self.ignore_index = tuple(classes), ignore_index
+        self.evaluation = Evaluation(classes, ignore_index)  # the newest
         self.supervision, self.freeze_encoder, self.encoder_lr = supervision, freeze_encoder, encoder_lr
         if freeze_encoder:
-            finetune.encoder_of(network, f"freeze_encoder={freeze_encoder}")
+            encoder_of(network, f"freeze_encoder={freeze_encoder}")
         if encoder_lr != 1:
-            finetune.encoder_of(network, f"encoder_lr={encoder_lr:g}")
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
-        self.image_matrices: dict[int, Tensor] = {}  # sample index -> (classes, classes) confusion matrix
+            encoder_of(network, f"encoder_lr={encoder_lr:g}")
         self.keep: frozenset[int] = frozenset()  # test samples whose predictions are kept
         self.predictions: dict[int, Tensor] = {}  # sample index -> predicted labels (H, W) uint8
         self._losses: list[Tensor] = []
-        self._losses_eval: list[tuple[Tensor, int]] = []
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (N, classes, H, W) of images (N, C, H, W) as stored: uint8 or float, not yet normalised.
+        """Returns the logits, as `NormalisedNetwork` does.
 
         Raises:
             UserError: the network has another number of logits than the data have classes.
         """
-        image = (image.float() - self.mean) / self.std
-        logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
-        metrics.require_logits(logits.shape[1], self.classes)
+        logits = super().forward(image)
+        require_logits(logits.shape[1], self.evaluation.classes)
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The loss of a batch."""
+        """Returns the loss of a batch."""
         if self.freeze_encoder:  # by the epoch alone, so that a resumed training has it as it was
             still = self.current_epoch < self.freeze_encoder
-            finetune.hold(finetune.encoder_of(self.network, "freeze_encoder"), still)
+            hold_encoder(encoder_of(self.network, "freeze_encoder"), still)
         if self.supervision is not None:
             loss: Tensor = self.supervision(self.network, lambda: self(batch["image"]), batch["mask"], self.loss)
         else:
@@ -99,21 +92,21 @@ class Segmentation(L.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean loss."""
+        """Logs the epoch's mean loss."""
         self.log("train/loss", self.losses().mean())
         self._losses.clear()
 
     def losses(self, last: int = 0) -> Tensor:
-        """The losses of the batches of the running epoch so far, or the `last` of them: (n,), on the CPU."""
+        """Returns the losses of the batches of the running epoch so far, or the `last` of them: (n,), on the CPU."""
         taken = self._losses[-last:]
         return torch.stack([loss.to(self.device) for loss in taken]).cpu() if taken else torch.empty(0)
 
     def newest_loss(self) -> float:
-        """The loss of the batch before, which a GPU must be waited for."""
+        """Returns the loss of the batch before, which a GPU must be waited for."""
         return float(self._losses[-1])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the losses of an epoch that is not over."""
+        """Adds the losses of an epoch that is not over."""
         checkpoint["losses"] = self.losses()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -139,43 +132,32 @@ class Segmentation(L.LightningModule):
             )
 
     def validation_step(self, groups: list[Batch], _: int) -> None:
-        """Score batches of equal size each."""
+        """Counts batches of equal size each."""
         for batch in groups:
-            logits = self(batch["image"])
-            self._losses_eval.append((self.loss(logits, batch["mask"]), len(batch["index"])))
-            pred, indices = metrics.prediction(logits), batch["index"].tolist()
-            matrices = metrics.per_image(pred, batch["mask"], len(self.classes), self.ignore_index)
-            self.image_matrices.update(zip(indices, matrices.cpu(), strict=True))
+            pred = self.evaluation.predict(self, batch, self.loss)[1]
             if self.trainer.testing:
-                self.predictions |= {i: pred[k].cpu() for k, i in enumerate(indices) if i in self.keep}
+                kept = [(k, int(index)) for k, index in enumerate(batch["index"]) if int(index) in self.keep]
+                self.predictions |= {index: pred[k].cpu() for k, index in kept}
 
     test_step = validation_step
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last evaluation."""
-        self.image_matrices.clear()
-        self._losses_eval.clear()
+        """Forgets the last evaluation."""
+        self.evaluation = Evaluation(self.evaluation.classes, self.evaluation.ignore_index)
 
     on_test_epoch_start = on_validation_epoch_start
 
     def on_validation_epoch_end(self) -> None:
-        """Log val/*."""
-        scores = self.evaluation()
+        """Logs val/*."""
+        scores = self.evaluation.scores()
         self.log_dict({f"val/{key}": value for key, value in scores.items()})
         scheduler = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(scores["dice"])
 
     def on_test_epoch_end(self) -> None:
-        """Log test/*."""
-        self.log_dict({f"test/{key}": value for key, value in self.evaluation().items()})
-
-    def evaluation(self) -> dict[str, float]:
-        """Scores of the last evaluation: `loss` (mean over images) and those of `metrics.scores`."""
-        images = sum(n for _, n in self._losses_eval)
-        loss = sum(float(loss) * n for loss, n in self._losses_eval) / images
-        matrix = torch.stack(list(self.image_matrices.values())).sum(0)
-        return {"loss": loss, **metrics.scores(matrix, self.classes)}
+        """Logs test/*."""
+        self.log_dict({f"test/{key}": value for key, value in self.evaluation.scores().items()})
 
     def configure_gradient_clipping(
         self,
@@ -183,7 +165,7 @@ class Segmentation(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip; with bf16-mixed a fused optimizer too, which Lightning refuses though nothing is scaled there.
+        """Clips; with bf16-mixed a fused optimizer's too, which Lightning refuses though nothing is scaled there.
 
         Raises:
             UserError: precision 16-mixed, whose gradients a fused optimizer unscales in its step, after clipping.
@@ -199,15 +181,56 @@ class Segmentation(L.LightningModule):
         Precision.clip_gradients(plugin, optimizer, value, algorithm)
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and scheduler as handed in; lengths come from `steps`.
+        """Returns optimizer and scheduler as handed in; lengths come from `steps`.
 
         A plateau is stepped by us, after each validation: Lightning steps it after the epoch's checkpoint is written,
         so that a resumed training would lack the step.
         """
         heads = self.supervision.parameters() if self.supervision is not None else ()
-        optimizer = self.optimizer(finetune.groups(self.network, heads, self.encoder_lr))
-        finetune.scale_last(optimizer, self.encoder_lr)
+        optimizer = self.optimizer(parameter_groups(self.network, heads, self.encoder_lr))
+        scale_encoder_lr(optimizer, self.encoder_lr)
         scheduler = self.scheduler(optimizer, steps=self.steps)
         plateau = {"interval": "epoch", "monitor": "val/dice", "frequency": NEVER}
         interval = plateau if isinstance(scheduler, ReduceLROnPlateau) else {"interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **interval}}
+
+
+def encoder_of(network: nn.Module, option: str) -> nn.Module:
+    """Returns the part of the network that `option`, such as "freeze_encoder=2", is about: its attribute `encoder`.
+
+    Raises:
+        UserError: the network has none.
+    """
+    encoder = getattr(network, "encoder", None)
+    if isinstance(encoder, nn.Module):
+        return encoder
+    raise UserError(
+        f"{option} is about the network's encoder; expected a network with an attribute `encoder`, as all of "
+        f"segmentation_models_pytorch have; got {type(network).__name__} without one; leave the option out"
+    )
+
+
+def hold_encoder(encoder: nn.Module, still: bool) -> None:
+    """Holds the encoder still, or lets it go: no gradient, and evaluation mode, so that its statistics stay too.
+
+    To be asked before each training step: what is as it should be costs nothing.
+    """
+    if encoder.training is still:
+        encoder.train(not still)
+        encoder.requires_grad_(not still)
+
+
+def parameter_groups(network: nn.Module, others: Iterable[nn.Parameter], encoder_lr: float) -> list[Any]:
+    """Returns what an optimizer is handed: parameters; or two groups, the encoder's last, if its lr is another one."""
+    if encoder_lr == 1:
+        return [*network.parameters(), *others]
+    own = list(encoder_of(network, f"encoder_lr={encoder_lr:g}").parameters())
+    known = {id(parameter) for parameter in own}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    return [{"params": [*rest, *others]}, {"params": own}]  # the first is the one whose lr metrics.csv shows
+
+
+def scale_encoder_lr(optimizer: Optimizer, encoder_lr: float) -> None:
+    """Scales the lr of the encoder's group; before a scheduler is built, which starts from each group's own."""
+    if encoder_lr != 1:
+        optimizer.param_groups[-1]["lr"] *= encoder_lr

@@ -1,4 +1,4 @@
-"""A batch of logits and labels as the losses read it, and the formulas over it."""
+"""Reads a batch of logits and labels as the losses do, and holds the formulas over it."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ ALL = (0, 2, 3)  # a sum over these dims is pooled over the batch and leaves the
 
 
 class Pixels(NamedTuple):
-    """Log-probabilities and truth of a batch; K = max(C, 2): C = 1 is two classes with logits (0, logit)."""
+    """Holds log-probabilities and truth of a batch; K = max(C, 2): C = 1 is two classes with logits (0, logit)."""
 
     log_probs: Tensor  # (N, K, H, W); finite where ignored, with zero gradient to the logits
     truth: Tensor  # (N, K, H, W), 1 at the label, else 0; all 0 where ignored
@@ -20,7 +20,7 @@ class Pixels(NamedTuple):
 
 
 def read(logits: Tensor, mask: Tensor, ignore_index: int) -> Pixels:
-    """Pixels of logits (N, C, H, W), any float, and mask (N, H, W), any integer.
+    """Returns pixels of logits (N, C, H, W), any float, and mask (N, H, W), any integer.
 
     float32 inside and under autocast, float64 for float64 logits.
 
@@ -50,7 +50,7 @@ def read(logits: Tensor, mask: Tensor, ignore_index: int) -> Pixels:
 
 
 def cross_entropy(pixels: Pixels, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy, a mean over valid pixels, weighted by weights (K,) of their labels."""
+    """Returns cross-entropy, a mean over valid pixels, weighted by weights (K,) of their labels."""
     wanted, spread = pixels.truth, pixels.valid
     if weights is not None:
         weights = weights.to(wanted.dtype).view(1, -1, 1, 1)
@@ -64,7 +64,7 @@ def cross_entropy(pixels: Pixels, weights: Tensor | None = None, smoothing: floa
 
 
 def focal(pixels: Pixels, gamma: float, weights: Tensor | None = None) -> Tensor:
-    """-(1 - p)^gamma log p of the label, times its weight (K,), a plain mean over valid pixels."""
+    """Returns -(1 - p)^gamma log p of the label, times its weight (K,), a plain mean over valid pixels."""
     log_p = (pixels.log_probs * pixels.truth).sum(1)  # 0 where ignored, and so is the product below
     # 1 - p is kept off 0, where the gradient of a power below 1 is infinite.
     miss = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
@@ -75,7 +75,7 @@ def focal(pixels: Pixels, gamma: float, weights: Tensor | None = None) -> Tensor
 
 
 def tversky(pixels: Pixels, alpha: float, beta: float, smooth: float) -> Tensor:
-    """Mean over classes of 1 - index, as wrong / (right + wrong): exactly 0 where nothing is counted."""
+    """Returns mean over classes of 1 - index, as wrong / (right + wrong): exactly 0 where nothing is counted."""
     truth = pixels.truth[:, pixels.first :]
     probs = pixels.log_probs[:, pixels.first :].exp() * pixels.valid
     right = (probs * truth).sum(ALL)
@@ -84,7 +84,7 @@ def tversky(pixels: Pixels, alpha: float, beta: float, smooth: float) -> Tensor:
 
 
 def lovasz(pixels: Pixels) -> Tensor:
-    """Lovász extension of 1 - IoU: mean over the present classes; for C = 1 of the foreground, always."""
+    """Returns the Lovász extension of 1 - IoU: a mean over the present classes; for C = 1 the foreground's, always."""
     truth = _by_class(pixels.truth, pixels)
     # Ignored pixels have error 0: they sort behind all that count, and weigh nothing.
     errors = (truth - _by_class(pixels.log_probs, pixels).exp()).abs() * pixels.valid.flatten()
@@ -94,12 +94,12 @@ def lovasz(pixels: Pixels) -> Tensor:
 
 
 def _by_class(values: Tensor, pixels: Pixels) -> Tensor:
-    """(N, K, H, W) as (counted classes, pixels)."""
+    """Returns (N, K, H, W) as (counted classes, pixels)."""
     return values[:, pixels.first :].transpose(0, 1).flatten(1)
 
 
 def _growth(errors: Tensor, truth: Tensor) -> Tensor:
-    """By how much 1 - IoU grows as each pixel turns wrong, in order of falling error: (K, P) like the errors.
+    """Returns by how much 1 - IoU grows as each pixel turns wrong, in order of falling error: (K, P) like the errors.
 
     Source: Berman et al. 2018 (arXiv 1705.08790), equation 9 and algorithm 1.
     """

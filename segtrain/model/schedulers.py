@@ -1,4 +1,4 @@
-"""Learning-rate schedules over `steps`, the optimizer steps of the whole training; the top is the optimizer's.
+"""Builds learning-rate schedules over `steps`, the optimizer steps of the whole training, below the optimizer's lr.
 
 Every function takes (optimizer, *, steps, …) and returns a torch scheduler, stepped once after each optimizer
 step (plateau: once an epoch with val/dice).
@@ -19,7 +19,7 @@ from segtrain.errors import UserError
 
 
 class Curve(LambdaLR):
-    """lr as a function of the step."""
+    """Makes lr a function of the step."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes to the step that the state has reached, after the optimizer's state is loaded."""
@@ -27,7 +27,7 @@ class Curve(LambdaLR):
 
 
 class OneCycle(OneCycleLR):
-    """lr, and momentum against it, as functions of the step."""
+    """Makes lr, and momentum against it, functions of the step."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes to the step that the state has reached, after the optimizer's state is loaded.
@@ -46,7 +46,7 @@ class OneCycle(OneCycleLR):
 
 
 class Plateau(ReduceLROnPlateau):
-    """lr as the scores have made it, which the optimizer's state holds."""
+    """Lets lr be as the scores have made it, which the optimizer's state holds."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up what it has seen of the scores."""
@@ -55,7 +55,7 @@ class Plateau(ReduceLROnPlateau):
 
 
 def cosine(optimizer: Optimizer, *, steps: int, warmup: float = 0.05, floor: float = 0.0) -> Curve:
-    """A straight warm-up over the first share of the steps, then half a cosine down to floor x lr.
+    """Returns a straight warm-up over the first share of the steps, then half a cosine down to floor x lr.
 
     Args:
         optimizer: its lr is the peak.
@@ -83,7 +83,7 @@ def cosine(optimizer: Optimizer, *, steps: int, warmup: float = 0.05, floor: flo
 
 
 def poly(optimizer: Optimizer, *, steps: int, power: float = 0.9) -> Curve:
-    """Let lr fall as (1 - step / steps)^power, to 0 after the last step.
+    """Lets lr fall as (1 - step / steps)^power, to 0 after the last step.
 
     Raises:
         UserError: power is not above 0.
@@ -99,7 +99,7 @@ def poly(optimizer: Optimizer, *, steps: int, power: float = 0.9) -> Curve:
 
 
 def one_cycle(optimizer: Optimizer, *, steps: int, warmup: float = 0.3, cycle_momentum: bool = True) -> OneCycle:
-    """Up from lr / 25 to lr over the first share of the steps, down to lr / 250,000 at the last one.
+    """Takes lr up from lr / 25 over the first share of the steps, and down to lr / 250,000 at the last one.
 
     Args:
         optimizer: its lr is the peak.
@@ -120,7 +120,7 @@ def one_cycle(optimizer: Optimizer, *, steps: int, warmup: float = 0.3, cycle_mo
 def plateau(
     optimizer: Optimizer, *, steps: int, factor: float = 0.5, patience: int = 5, floor: float = 0.001
 ) -> Plateau:
-    """Multiply lr by factor when the watched score, larger is better, did not grow for `patience` epochs.
+    """Multiplies lr by factor when the watched score, larger is better, did not grow for `patience` epochs.
 
     Args:
         optimizer: starts at its lr.
@@ -140,7 +140,7 @@ def plateau(
 
 
 def constant(optimizer: Optimizer, *, steps: int) -> Curve:
-    """The optimizer's lr at every step, however many steps there are."""
+    """Keeps the optimizer's lr at every step, however many steps there are."""
     return Curve(optimizer, lambda step: 1.0)
 
 

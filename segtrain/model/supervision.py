@@ -1,4 +1,4 @@
-"""Deep supervision: in training, coarser stages of a decoder answer too, each by a head of its own."""
+"""Supervises deeply: in training, coarser stages of a decoder answer too, each by a head of its own."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Supervision(nn.Module):
-    """Heads on stages of a network's decoder, and the weighted sum of their losses and the network's own.
+    """Holds heads on stages of a network's decoder, and the weighted sum of their losses and the network's own.
 
     The network itself stays as it is: the heads lie beside it, listen while a loss is computed, and are not asked in
     evaluation. Each is a 1x1 convolution; its loss is taken against the mask at the stage's size: the label with the
@@ -53,7 +53,7 @@ class Supervision(nn.Module):
             self.heads = nn.ModuleList(nn.Conv2d(stages[name], last.out_channels, 1) for name in self.names)
 
     def forward(self, network: nn.Module, answer: Callable[[], Tensor], mask: Tensor, loss: Loss) -> Tensor:
-        """The weighted sum of the losses.
+        """Returns the weighted sum of the losses.
 
         Args:
             network: as at construction.
@@ -95,7 +95,7 @@ def shrunk(mask: Tensor, size: Sequence[int], classes: int) -> Tensor:
 
 
 def _stages(network: nn.Module) -> dict[str, int]:
-    """Names of the modules that heads can listen to, in the order of weights, each with its feature maps."""
+    """Returns names of the modules that heads can listen to, in the order of weights, each with its feature maps."""
     decoder = getattr(network, "decoder", None)
     if isinstance(decoder, UnetDecoder):
         names = [f"decoder.blocks.{i}" for i in reversed(range(len(decoder.blocks) - 1))]
@@ -112,7 +112,7 @@ def _stages(network: nn.Module) -> dict[str, int]:
 
 
 def _last_convolution(block: nn.Module) -> nn.Conv2d | None:
-    """Of a decoder's block; none in a U-Net++ whose encoder has no feature maps of that size."""
+    """Returns that of a decoder's block; none in a U-Net++ whose encoder has no feature maps of that size."""
     last = block.conv2[0] if isinstance(block.conv2, nn.Sequential) else None
     return last if isinstance(last, nn.Conv2d) else None
 

@@ -1,4 +1,4 @@
-"""How near a class's outline in pred lies to that in the mask: HD95, average distance, surface Dice, boundary IoU.
+"""Says how near a class's outlines in pred and mask lie: HD95, average distance, surface Dice, boundary IoU.
 
 A class's outline is its pixels with at least one of their four neighbours outside the class; what lies beyond the image
 is outside. Lengths are in pixels, or in the unit of `spacing`.
@@ -31,7 +31,7 @@ def surface_scores(
     spacing: tuple[float, float] = (1.0, 1.0),
     tolerance: float = 2.0,
 ) -> dict[str, float]:
-    """`class_scores` of every class as flat keys: `hd95/<class>`; `hd95`, the mean over the classes not background.
+    """Returns `class_scores` as flat keys: `hd95/<class>`, and `hd95`, the mean over the classes not background.
 
     As in `metrics.scores`, NaN is left out of the mean, and a mean over no class is NaN. The outline of background also
     runs along the image's frame, mostly in both: its scores flatter.
@@ -56,7 +56,7 @@ def class_scores(
     spacing: tuple[float, float] = (1.0, 1.0),
     tolerance: float = 2.0,
 ) -> dict[str, float]:
-    """Scores of one class in one image, pred and mask (H, W) of any integer type.
+    """Returns scores of one class in one image, pred and mask (H, W) of any integer type.
 
     hd95: the larger of two 95th percentiles, of the distances from each pixel of pred's outline to the nearest of the
     mask's, and the other way round; asd: the mean of all those distances, of both ways; surface_dice: the share of
@@ -93,7 +93,7 @@ def class_scores(
 
 
 def distances(pred: np.ndarray, mask: np.ndarray, *, spacing: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Distances float64, in no order, from each pixel of pred's outline to the nearest of mask's, and back.
+    """Returns distances float64, in no order, from each pixel of pred's outline to the nearest of mask's, and back.
 
     Both are (H, W) uint8 of 0 and 1, neither empty. Exact: pixels of both outlines are 0, a k-d tree answers for the
     rest. Faster than distance transforms where outlines are thin in their box, slower on noise.
@@ -103,7 +103,7 @@ def distances(pred: np.ndarray, mask: np.ndarray, *, spacing: tuple[float, float
 
 
 def _cropped(pred: np.ndarray, mask: np.ndarray, label: int, ignore_index: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """The class in both as uint8 of 0 and 1, within the box around both; None where neither has it."""
+    """Returns the class in both as uint8 of 0 and 1, within the box around both; None where neither has it."""
     counts = mask != ignore_index
     ours, truth = (pred == label) & counts, (mask == label) & counts
     x, y, width, height = cv2.boundingRect((ours | truth).view(np.uint8))
@@ -114,7 +114,7 @@ def _cropped(pred: np.ndarray, mask: np.ndarray, label: int, ignore_index: int) 
 
 
 def _nearest(start: np.ndarray, goal: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """Distance of each set pixel of start to the nearest set pixel of goal."""
+    """Returns distance of each set pixel of start to the nearest set pixel of goal."""
     found = np.zeros(cv2.countNonZero(start))
     away = _points(cv2.subtract(start, goal), spacing)
     if len(away):
@@ -125,7 +125,7 @@ def _nearest(start: np.ndarray, goal: np.ndarray, spacing: tuple[float, float]) 
 
 
 def _points(pixels: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """Places (n, 2) float64 of the set pixels, x before y, in the unit of spacing."""
+    """Returns places (n, 2) float64 of the set pixels, x before y, in the unit of spacing."""
     places = cv2.findNonZero(pixels)
     if places is None:
         return np.empty((0, 2))
@@ -133,7 +133,7 @@ def _points(pixels: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
 
 
 def _reach(shape: tuple[int, ...], spacing: tuple[float, float]) -> tuple[int, int]:
-    """Width of boundary IoU's band in pixels, down and across: at least 1."""
+    """Returns width of boundary IoU's band in pixels, down and across: at least 1."""
     width = DILATION * math.hypot(shape[0] * spacing[0], shape[1] * spacing[1])
     down, across = (max(1, round(width / size)) for size in spacing)
     return down, across
@@ -147,6 +147,6 @@ def _boundary_iou(pred: np.ndarray, mask: np.ndarray, *, reach: tuple[int, int])
 
 
 def _rim(part: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """The set pixels from which the kernel reaches one that is not set, or beyond the image."""
+    """Returns the set pixels from which the kernel reaches one that is not set, or beyond the image."""
     inner = cv2.erode(part, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(np.bitwise_xor(part, inner))

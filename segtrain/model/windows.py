@@ -66,7 +66,7 @@ def windowed(
 def bands(
     model: Model, read: Read, size: Size, windows: Windows | None, *, stride: int = STRIDE, least: Size = NO_SIZE
 ) -> Iterator[tuple[int, Tensor]]:
-    """The logits of an image (H, W) from the top: first row and logits (K, rows, W) float32 of band after band.
+    """Yields the logits of an image (H, W) from the top: first row and logits (K, rows, W) float32 of each band.
 
     The image is grown at the bottom and right by reflection to multiples of the stride, as in training's evaluation,
     and what was added is cut off again. None: one band, the whole image at once. With windows, only a row of them is in
@@ -105,7 +105,7 @@ class _Cut(NamedTuple):
 
     @classmethod
     def of(cls, length: int, side: int | None, stride: int, shared: int = 0, usual: int = 0) -> "_Cut":
-        """Of so many pixels, that share at least `shared` with the next; None, or too many: one as long as the axis."""
+        """Returns windows of so many pixels, at least `shared` of them with the next; None or too many: one of all."""
         side = length if side is None else min(side, length)
         starts = places(length, side, shared, stride)
         return cls(starts, side, shares(starts, side, usual or side))
@@ -128,7 +128,7 @@ class _Cut(NamedTuple):
 
 
 def places(length: int, side: int, shared: int, stride: int = STRIDE) -> list[int]:
-    """Where windows of a side begin along a length, all multiples of the stride: evenly spread from end to end.
+    """Returns where windows of a side begin along a length, multiples of the stride, evenly spread from end to end.
 
     They share at least `shared` pixels with the next one.
     """
@@ -138,7 +138,7 @@ def places(length: int, side: int, shared: int, stride: int = STRIDE) -> list[in
 
 
 def shares(starts: list[int], side: int, usual: int) -> Tensor:
-    """The share (windows, side) float32 of windows in each of their pixels along one axis; they add up to 1.
+    """Returns the share (windows, side) float32 of windows in each of their pixels along one axis; they add up to 1.
 
     Weights are a Gaussian of SIGMA x `usual` about the middle; of a window longer than usual, its halves at the ends
     and 1 between them.
@@ -152,7 +152,7 @@ def shares(starts: list[int], side: int, usual: int) -> Tensor:
 
 
 def _strip(read: Read, rows: np.ndarray[tuple[int], np.dtype[np.intp]], columns: np.ndarray) -> Tensor:
-    """The rows (C, rows, columns) of the grown image; only those it takes are read."""
+    """Returns the rows (C, rows, columns) of the grown image; only those it takes are read."""
     first, last = int(rows.min()), int(rows.max())
     strip = read(first, last + 1)
     if not np.array_equal(rows, np.arange(first, last + 1)):  # as many, but turned round, at 65 rows of windows of 32

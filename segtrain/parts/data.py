@@ -13,20 +13,18 @@ from omegaconf import OmegaConf
 from segtrain.config.composition import conf_dir
 from segtrain.config.objects import build
 from segtrain.config.run_config import RunConfig
+from segtrain.counted import some_of
 from segtrain.data.cautions import group_caution, more_groups
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.duplicates import copies_of
+from segtrain.data.duplicates import copies_of, refuse_torn
 from segtrain.data.files.columns import Codes
-from segtrain.data.files.pairs import some
-from segtrain.data.leaks import refuse_torn
-from segtrain.data.split import PARTS, Split, groups_of, joined
-from segtrain.data.split.groups import expression
-from segtrain.data.split.parts import sides
-from segtrain.data.unreadable import Skipping, opened, without
+from segtrain.data.split import PARTS, Split, join_twins, statistic_groups
+from segtrain.data.split.parts import given_parts, group_expression
+from segtrain.data.survey import Skipping, leave_out_bad, open_with_bad
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
 from segtrain.nearest_name import did_you_mean, nearest_name
-from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
+from segtrain.parts.training_crop import crop_size, grows_to_crop
 from segtrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def build_dataset(config: RunConfig) -> SegmentationDataset:
         return dataset
 
     if config.data.on_bad == "skip":
-        return cast(SegmentationDataset, Skipping(opened(open_it)))
+        return cast(SegmentationDataset, Skipping(open_with_bad(open_it)))
     return open_it()
 
 
@@ -84,7 +82,7 @@ class OpenData(NamedTuple):
     def lines(self) -> list[str]:
         """Returns a sentence of each, which names some of the files."""
         return [
-            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some(one.names)}"
+            f"{'note' if one.is_fine else 'warning'}: {one.message}; {len(one.names)}: {some_of(one.names)}"
             for one in self.heard
         ]
 
@@ -111,9 +109,9 @@ def build_split(config: RunConfig, dataset: SegmentationDataset) -> Split:
         more |= {"read": dataset.read, "ignore_index": dataset.ignore_index}
     split: Split = splitter.assign(dataset.ids, dataset.splits, **more)
     judged = given_split(dataset) if getattr(splitter, "cuts_groups", False) else split
-    refuse_torn(groups_of(dataset.ids, groups, _pattern(config)), judged, allows_leak(config))
+    refuse_torn(statistic_groups(dataset.ids, groups, _pattern(config)), judged, allows_leak(config))
     bad = getattr(dataset, "bad", {})
-    return without(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
+    return leave_out_bad(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
 
 
 def scales_itself(config: RunConfig) -> bool:
@@ -132,14 +130,14 @@ def require_split(config: RunConfig, dataset: SegmentationDataset) -> None:
 def build_groups(config: RunConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
     said = said_groups(config, dataset)
-    return Codes(joined(said.codes, copies_of(dataset)), said.names)
+    return Codes(join_twins(said.codes, copies_of(dataset)), said.names)
 
 
 def said_groups(config: RunConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
     cuts = config.split is not None and getattr(build_splitter(config), "cuts_groups", False)
-    cut = sides(dataset.ids, dataset.splits)[1] if cuts else None
-    return groups_of(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
+    cut = given_parts(dataset.ids, dataset.splits)[1] if cuts else None
+    return statistic_groups(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
 
 
 def said_of_groups(config: RunConfig, dataset: SegmentationDataset, split: Split) -> str:
@@ -147,7 +145,7 @@ def said_of_groups(config: RunConfig, dataset: SegmentationDataset, split: Split
     said = said_groups(config, dataset)
     if not group_caution(said, split.test):
         return ""
-    splitter, pool = build_splitter(config), sides(dataset.ids, dataset.splits)[1]
+    splitter, pool = build_splitter(config), given_parts(dataset.ids, dataset.splits)[1]
     way = more_groups(
         len({*build_groups(config, dataset).codes.tolist()}),
         is_drawn=len(pool) == len(dataset.ids) and not getattr(splitter, "cuts_groups", False),
@@ -163,7 +161,7 @@ def allows_leak(config: RunConfig) -> bool:
 
 def given_split(dataset: SegmentationDataset) -> Split:
     """Returns what the data itself says, samples of which it says nothing as train."""
-    parts, pool = sides(dataset.ids, dataset.splits)
+    parts, pool = given_parts(dataset.ids, dataset.splits)
     return Split(pool.tolist(), parts["val"].tolist(), parts["test"].tolist(), ())
 
 
@@ -191,7 +189,7 @@ def changed_data(run: RunFolder) -> UserError:
 
 
 def _pattern(config: RunConfig) -> re.Pattern[str] | None:
-    return expression(config.of_split("group"))
+    return group_expression(config.of_split("group"))
 
 
 def build_splitter(config: RunConfig) -> Any:
@@ -206,31 +204,6 @@ def build_splitter(config: RunConfig) -> Any:
             "of your own whose first line is `# @package dataset.split`; add that line"
         )
     return build(config.split, leave_out=["allow_leak"])
-
-
-def crop_size(config: RunConfig) -> Size | None:
-    """Returns height and width of the training crop in pixels; None where whole images are trained on."""
-    crop = config.data.crop
-    if crop is None:
-        return None
-    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
-    if refused := refusal_of_grown(size):
-        raise UserError(f"data.crop {refused}; give a smaller data.crop")
-    return size
-
-
-def grows_to_crop(config: RunConfig) -> bool:
-    """Returns whether images smaller than the crop are grown to it in training and in every use alike.
-
-    Runs of versions that did not know the key did it in training alone, with the image at the top left.
-    """
-    return config.data.padding == "crop"
-
-
-def least_size(config: RunConfig) -> Size:
-    """Returns height and width in pixels, multiples of the stride, to which a use of the run grows smaller images."""
-    crop = crop_size(config) if grows_to_crop(config) else None
-    return NO_SIZE if crop is None else grown_size(crop)
 
 
 def build_policy(
@@ -273,7 +246,7 @@ def build_schedule(
         UserError: no such schedule, or a schedule without a number of epochs.
     """
     from segtrain.aug import ScheduledPolicy
-    from segtrain.aug.schedule import factor
+    from segtrain.aug.policy import factor
 
     policy, epochs = build_policy(config, dataset, split=split), config.trainer.max_epochs
     if config.aug.schedule == "constant":

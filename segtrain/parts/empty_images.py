@@ -1,4 +1,4 @@
-"""What is said of images that are empty in truth, in tables and sentences; `segtrain.model.empties` has the rule."""
+"""Says what there is to say of empty images, in tables and sentences; `segtrain.model.metrics` has the rule."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segtrain.model.empties import false_positives
+from segtrain.model.metrics import false_positives
 
 HEADING = "false positives, of empty images"
 RULE = (
@@ -18,12 +18,12 @@ Results = Mapping[str, Any]
 
 
 def counts(matrices: Mapping[int, Tensor], classes: Sequence[str]) -> dict[str, float]:
-    """Returns `segtrain.model.empties.false_positives` of confusion matrices by sample."""
+    """Returns `segtrain.model.metrics.false_positives` of confusion matrices by sample."""
     return false_positives(torch.stack(list(matrices.values())), classes)
 
 
 def are_there(results: Results, part: str, classes: Sequence[str]) -> bool:
-    """Whether an image is empty, of a class or of all; not of results that were written before they said it."""
+    """Returns whether an image is empty, of a class or of all; not of results that were written before they said it."""
     return any(results.get(f"{part}/empty_images/{name}") for name in classes)
 
 

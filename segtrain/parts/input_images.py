@@ -7,13 +7,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from segtrain.data.files.intensity import Intensity
 from segtrain.data.files.large_tiff import LargeTiff, pages_and_pixels
 from segtrain.data.files.nifti import open_nifti
-from segtrain.data.files.nodata import NODATA, read_tags
 from segtrain.data.files.pixels import Picture, read_header, read_picture, with_channels
-from segtrain.data.files.scans import Recent, Scan, depth, spacing
-from segtrain.data.files.tiff_pages import SUFFIXES, read_layout, read_pixels
+from segtrain.data.files.scans import Recent, Scan, ScanIntensity, depth, spacing
+from segtrain.data.files.tiff_pages import SUFFIXES, read_page_layout, read_pixels
+from segtrain.data.files.tiff_tags import NODATA, read_tags
 from segtrain.data.pixel_meaning import PixelMeaning, Span, require_fit, span_of
 from segtrain.errors import UserError
 from segtrain.parts.computed_size import Computable
@@ -148,7 +147,7 @@ class Images:
         return _with_tags(opened, path, lambda _, top, end: large.picture(top, end).missing)
 
     def _pages_of(self, path: Path) -> Opened:
-        layout, meant = read_layout(path, self._pages or "samples"), self._pages or "samples"
+        layout, meant = read_page_layout(path, self._pages or "samples"), self._pages or "samples"
         self._require(path, layout.height, layout.width)
         held: dict[int, Picture] = {}  # the page that was read last
 
@@ -178,7 +177,7 @@ class Images:
             self._require(path, *size)
         ranges = options.get("window"), options.get("normalise"), options.get("percentiles", (0.5, 99.5))
         recent, axis = Recent(1), self._axis
-        intensity = Intensity(*ranges, recent)
+        intensity = ScanIntensity(*ranges, recent)
         held: dict[int, Array] = {}
 
         def rows(page: int, top: int, end: int) -> Array:

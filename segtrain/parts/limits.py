@@ -1,7 +1,7 @@
-"""How many batches the trainer's limits leave of an epoch, of validation and of the test."""
+"""Counts what the trainer's limits leave of an epoch, and says which samples are validated and tested."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
@@ -18,10 +18,14 @@ def trained_batches(config: RunConfig, steps_per_epoch: int) -> int:
     return limited(config.trainer.get("limit_train_batches"), steps_per_epoch)
 
 
-def images_tested(config: RunConfig, images: int, part: str = "test") -> int:
-    """Returns how many of so many images of test (or val) trainer.limit_test_batches leaves: all, unless it is set."""
+def samples_of(config: RunConfig, samples: Sequence[int], part: str = "test") -> Sequence[int]:
+    """Returns the samples of test (or val) that trainer.limit_test_batches leaves: all of them, unless it is set.
+
+    The one place that decides it: training's loaders and `evaluate` both take these.
+    """
     size: int = config.data.batch_size
-    return min(images, size * limited(config.trainer.get(f"limit_{part}_batches"), math.ceil(images / size)))
+    batches = limited(config.trainer.get(f"limit_{part}_batches"), math.ceil(len(samples) / size))
+    return samples[: size * batches]
 
 
 def optimizer_steps(config: RunConfig, steps_per_epoch: int) -> int:
@@ -55,9 +59,9 @@ def require_batches(config: RunConfig, batches: Mapping[str, int]) -> None:
     for part, number in batches.items():
         key = f"limit_{part}_batches"
         wanted = config.trainer.get(key)
-        if number and not limited(wanted, number):
+        is_sound = wanted is None or (wanted >= 1 if isinstance(wanted, int) else 0 <= wanted <= 1)
+        if number and not (is_sound and limited(wanted, number)):
             raise UserError(
-                f"trainer.{key} is {wanted}, which leaves none of the {counted(number, 'batch', 'batches')} of "
-                f"{part}; expected a number of "
-                f"batches from 1, or a share of {1 / number:.2g} or more; give more of them, or leave it out"
+                f"trainer.{key} is {wanted}, of the {counted(number, 'batch', 'batches')} of {part}; expected a number "
+                f"of batches from 1, or a share from {1 / number:.2g} to 1; give such a one, or leave it out"
             )

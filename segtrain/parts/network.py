@@ -1,18 +1,17 @@
-"""Builds the network that a config names, and its loss."""
+"""Builds the network that a config names."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
+from segtrain.compat import register_torchvision_operators
 from segtrain.config.objects import build
-from segtrain.config.run_config import Node, RunConfig
+from segtrain.config.run_config import Node
 from segtrain.errors import UserError
-from segtrain.parts.cached import Feeding
 
 
 def build_network(model: Node, channels: int, classes: int) -> nn.Module:
-    """The network for so many channels of an image and so many classes.
+    """Returns the network for so many channels of an image and so many classes.
 
     Raises:
         UserError: a single class; a config that says otherwise; pretrained weights that cannot be had, with what to do
@@ -34,6 +33,7 @@ def build_network(model: Node, channels: int, classes: int) -> nn.Module:
                 f"{said}: the network and the labels would not mean the same; leave model.{key} out; a run that was "
                 f"trained with {said}, which earlier versions took and miscounted, is to be trained anew without it"
             )
+    register_torchvision_operators()  # libraries of networks import torchvision
     try:
         network: nn.Module = build(model, **shape)
     except UserError as error:
@@ -51,12 +51,3 @@ def build_network(model: Node, channels: int, classes: int) -> nn.Module:
 
 def _or_one(key: str, value: int) -> str:
     return ", or 1: one logit for two classes" if (key, value) == ("classes", 2) else ""
-
-
-def build_loss(config: RunConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
-    """The loss; class weights that are asked for by name are those of the samples `train`."""
-    named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
-    weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
-    ignore_index = feeding.dataset.ignore_index
-    loss: nn.Module = build(config.loss, ignore_index=ignore_index, **weights)
-    return loss

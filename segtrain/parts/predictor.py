@@ -10,14 +10,14 @@ from torch import Tensor
 
 from segtrain.data.pixel_meaning import PixelMeaning, require_fit, span_of
 from segtrain.errors import UserError
-from segtrain.model.ensemble import ensembled, log_probabilities
+from segtrain.model.ensemble import ensembled, log_probabilities, viewed
 from segtrain.model.metrics import prediction
-from segtrain.model.views import viewed
 from segtrain.model.windows import Model, Read, Windows, bands
 from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.parts.computed_size import Computable, goes_at_once
-from segtrain.parts.data import least_size
+from segtrain.parts.device import computing
 from segtrain.parts.input_images import checked
+from segtrain.parts.training_crop import least_size
 from segtrain.runs.find_runs import find_runs
 from segtrain.runs.folder import RunFolder
 
@@ -61,7 +61,7 @@ class Predictor:
             channels: of an image.
             ignore_index: the label that says nothing; it is not predicted.
             windows: for images of more than `whole` pixels; None: those at once too.
-            views: names of `segtrain.model.views.VIEWS`.
+            views: names of `segtrain.model.ensemble.VIEWS`.
             device: where the model is, in torch's words.
             whole: pixels up to which an image is not cut into windows, see `goes_at_once`.
             least: height and width in pixels, multiples of the stride, to which smaller images are grown, such as the
@@ -205,10 +205,9 @@ def predictor_of(
 def running(model: torch.nn.Module, precision: str, device: str) -> Model:
     """The network on its device, in the precision of its training: the bits are those of training's evaluation."""
     model = model.to(device)
-    low = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
 
     def run(image: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast(torch.device(device).type, low, enabled=low is not None):
+        with torch.no_grad(), computing(precision, device):
             logits: Tensor = model(image)
         return logits
 

@@ -1,34 +1,36 @@
-"""A run's network taken up from its folder, without its data: what evaluate, predict, export and serve begin with."""
+"""Takes up a run's network from its folder, without its data: evaluate, predict, export and serve begin so."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from segtrain import plain_json
 from segtrain.config.run_config import Node, RunConfig
-from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.datasets.contract import RGB
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError, damaged
 from segtrain.files import require_regular
-from segtrain.model.trained import Trained
-from segtrain.parts.data import build_dataset
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.network import build_network
 from segtrain.runs import checkpoint
 from segtrain.runs.contents import about_problem
 from segtrain.runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    from segtrain.data.datasets import SegmentationDataset  # none is read: of a finished run all is in its folder
+
+RGB = tuple[int, int, int]
+
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run's best weights in its network, and what its labels mean."""
+    """Holds a run's best weights in its network, and what its labels mean."""
 
     run: RunFolder
     config: RunConfig  # the run's own
-    model: Trained
+    model: NormalisedNetwork
     classes: tuple[str, ...]
     palette: tuple[RGB, ...]
     channels: int
@@ -37,7 +39,7 @@ class Loaded:
     pixels: PixelMeaning | None  # of the training images; None: not known, of an earlier version
 
 
-def about(dataset: SegmentationDataset, epoch: int, pixels: PixelMeaning | None = None) -> dict[str, Any]:
+def about(dataset: "SegmentationDataset", epoch: int, pixels: PixelMeaning | None = None) -> dict[str, Any]:
     """Returns what stands beside the weights, so that they can be used where the data is not."""
     return {
         "epoch": epoch,
@@ -50,7 +52,7 @@ def about(dataset: SegmentationDataset, epoch: int, pixels: PixelMeaning | None 
 
 
 def load(run: RunFolder) -> Loaded:
-    """The best weights of a run in its network, on the CPU, in evaluation mode.
+    """Returns the best weights of a run in its network, on the CPU, in evaluation mode.
 
     Of a run that has not finished, those of its best checkpoint so far, for which its data must be there.
 
@@ -60,7 +62,7 @@ def load(run: RunFolder) -> Loaded:
     config = RunConfig(run.config())
     state, known = _weights(run, config)
     network = build_network(without_download(config.model), known["channels"], len(known["classes"]))
-    model = Trained(network, [0.0] * known["channels"], [1.0] * known["channels"])
+    model = NormalisedNetwork(network, [0.0] * known["channels"], [1.0] * known["channels"])
     if bad := [name for name, each in state.items() if each.is_floating_point() and not each.isfinite().all()]:
         raise UserError(
             f"the weights of '{run.path}' are no finite numbers; expected none such; got {len(bad)} tensors of them, "
@@ -76,6 +78,7 @@ def load(run: RunFolder) -> Loaded:
         ) from error
     palette = tuple((int(r), int(g), int(b)) for r, g, b in known["palette"])
     classes, rest = tuple(known["classes"]), (known["channels"], known["ignore_index"], known["epoch"])
+    model.eval().requires_grad_(False)
     return Loaded(run, config, model, classes, palette, *rest, PixelMeaning.from_json(known.get("pixels")))
 
 
@@ -95,7 +98,7 @@ def _weights(run: RunFolder, config: RunConfig) -> tuple[dict[str, torch.Tensor]
             ) from error
         if problem := about_problem(known):
             raise damaged(path, problem, "what training writes beside the weights")
-        return state, known if "classes" in known else about(build_dataset(config), known["epoch"])
+        return state, known if "classes" in known else about(_dataset(config), known["epoch"])
     best = run.checkpoints / checkpoint.BEST
     if not best.exists():
         raise UserError(
@@ -104,7 +107,14 @@ def _weights(run: RunFolder, config: RunConfig) -> tuple[dict[str, torch.Tensor]
         )
     saved: Mapping[str, Any] = checkpoint.read_training(best)
     pixels = PixelMeaning.from_json(run.read_json("split.json").get("pixels"))
-    return dict(saved["state_dict"]), about(build_dataset(config), saved["epoch"], pixels)
+    return dict(saved["state_dict"]), about(_dataset(config), saved["epoch"], pixels)
+
+
+def _dataset(config: RunConfig) -> "SegmentationDataset":
+    """Returns the data set of a run whose weights do not say what its labels mean; others need none of its readers."""
+    from segtrain.parts.data import build_dataset
+
+    return build_dataset(config)
 
 
 def without_download(model: Node) -> Node:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrain.aug import CutMix, Geometry, Partners, Photometry, Policy, RandAugment
-from segtrain.aug.aim import start
+from segtrain.aug.exact import start
 from segtrain.aug.keys import stream
 from segtrain.aug.warp import fill_in, nodes
 from segtrain.errors import UserError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segtrain.aug import spline
+from segtrain.aug import warp
 from segtrain.aug.draws import GeometryDraw
 from segtrain.aug.exact import move
 from segtrain.aug.geometry import Geometry
@@ -34,7 +34,7 @@ def painted(shape, channels=3, dtype=np.uint8, classes=4, seed=0):
 def full_map(geometry, draw, window=None):
     """The actual map (x, y) over the window, in source pixels."""
     at = nodes(
-        draw.matrix(), draw.lattice, spline.CELL * draw.length, draw.size, window or (0, 0, *draw.size), draw.length
+        draw.matrix(), draw.lattice, warp.CELL * draw.length, draw.size, window or (0, 0, *draw.size), draw.length
     )
     x, y = fill_in(at, (0, 0))
     return x.astype(np.float64), y.astype(np.float64)
@@ -176,8 +176,8 @@ def test_the_fold_free_bound_holds_for_the_worst_coefficients():
     assert worst == pytest.approx(1.5, abs=1e-9)
     for seed in range(300):
         rng = np.random.default_rng(seed)
-        lattice = spline.displacement(rng, (128, 128), spline.CELL * 10.24, 0.5 * 10.24)
-        assert np.hypot(*lattice).max() * 1.5 / (spline.CELL * 10.24) < 1
+        lattice = warp.displacement(rng, (128, 128), warp.CELL * 10.24, 0.5 * 10.24)
+        assert np.hypot(*lattice).max() * 1.5 / (warp.CELL * 10.24) < 1
 
 
 def test_a_draw_is_replayed_from_its_json():

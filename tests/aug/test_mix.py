@@ -7,9 +7,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 from segtrain.aug import CopyPaste, CutMix, Mosaic, Partners, Policy
-from segtrain.data.datamodule import TrainSamples, stack
+from segtrain.data.datamodule import Reading, TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
-from segtrain.data.loader_position import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segtrain.aug.filters import colour_matrix
 from segtrain.aug.keys import stream
-from segtrain.aug.noise import add_noise
 from segtrain.aug.photometry import Photometry, PhotometryDraw
+from segtrain.aug.photometry_ops import add_noise, colour_matrix
 from segtrain.errors import UserError
 
 TONE = dict(brightness=0.2, contrast=0.5, gamma=0.7)

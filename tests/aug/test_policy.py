@@ -19,9 +19,8 @@ from segtrain.aug.policy import stream
 from segtrain.aug.random_policy import GEOMETRIC
 from segtrain.config.composition import conf_dir
 from segtrain.config.run_config import RunConfig
-from segtrain.data.datamodule import TrainSamples, stack
+from segtrain.data.datamodule import Reading, TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
-from segtrain.data.loader_position import Reading
 from segtrain.data.sampler import EpochSampler
 from segtrain.errors import UserError
 from segtrain.padding import pad_to

@@ -9,8 +9,8 @@ import pytest
 
 from segtrain.aug import Geometry, Policy, RandAugment, TrivialAugment
 from segtrain.aug.draws import GeometryDraw
-from segtrain.aug.filters import bias_field
 from segtrain.aug.photometry import bias_lattice
+from segtrain.aug.photometry_ops import bias_field
 from segtrain.aug.random_policy import AXES, GEOMETRIC, PHOTOMETRIC, RandomDraw
 from segtrain.errors import UserError
 

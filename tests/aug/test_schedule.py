@@ -7,7 +7,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.aug import Policy, ScheduledPolicy
-from segtrain.aug.schedule import factor
+from segtrain.aug.policy import factor
 from segtrain.config.composition import plain
 from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets.shapes import Shapes

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from segtrain.aug.spline import CELL, displacement, gram
+from segtrain.aug.warp import CELL, displacement, gram
 
 
 def reached(shape: tuple[int, int], rms: float = 1.0, draws: int = 1500) -> np.ndarray:

@@ -15,8 +15,8 @@ from segtrain.config.known_keys import require_known
 from segtrain.config.objects import build
 from segtrain.config.run_config import RunConfig
 from segtrain.config.trust import ROLES
-from segtrain.data.balance import WEIGHTS
 from segtrain.data.datasets import Shapes
+from segtrain.data.statistics import WEIGHTS
 from segtrain.errors import UserError
 from segtrain.help import VERBS
 from segtrain.parts.data import build_dataset, build_policy, build_splitter

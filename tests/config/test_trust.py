@@ -33,7 +33,7 @@ DANGEROUS = [
     "hydra.utils.instantiate",
     "urllib.request.urlretrieve",
     "segtrain.config.objects.Path.unlink",  # by way of a package that is allowed
-    "segtrain.aug.audit.ops.time.sleep",
+    "segtrain.aug.audit.audit.time.sleep",
     "segtrain.data.datasets.folder.Path",
     "segtrain.model.losses.torch.load",
     "torch.nn.modules.module.functools.partial",

@@ -188,7 +188,7 @@ def test_all_mistakes_of_a_config_are_told_at_once() -> None:
     assert "5 mistakes" in lines[0] and len(lines) == 6
     for override in typed:
         key, _, value = override.lstrip("+").partition("=")
-        (line,) = [one for one in lines if key in one]
+        (line,) = [one for one in lines if f"{key} is" in one or f"'{key}'" in one]
         assert value in line or key == "data.nobody"
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from segtrain.data import cache
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack, reading_code
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples, reading_code
 from segtrain.data.datasets import Sample, Shapes
-from segtrain.data.unreadable import Skipping
+from segtrain.data.survey import Skipping
 from segtrain.errors import UserError
 
 
@@ -41,7 +41,7 @@ class Wrapping:
 
 def mapped(dataset: Any, folder: Path) -> Mapped:
     with open(folder / SAMPLES, "wb") as file:
-        index = pack(dataset, file, lambda done: None)
+        index = pack_samples(dataset, file, lambda done: None)
     np.save(folder / INDEX, index)
     return Mapped(folder, dataset.channels)
 
@@ -50,7 +50,7 @@ def mapped(dataset: Any, folder: Path) -> Mapped:
 @pytest.mark.parametrize("kind", ["ram", "disk"])
 def test_samples_come_back_as_they_were_and_cannot_be_changed(kind: str, dtype: str, tmp_path: Path) -> None:
     dataset: Any = Drawn(dtype)
-    samples = held(dataset, lambda done: None) if kind == "ram" else mapped(dataset, tmp_path)
+    samples = hold_samples(dataset, lambda done: None) if kind == "ram" else mapped(dataset, tmp_path)
     kept = pickle.loads(pickle.dumps(Cached(dataset, samples)))  # as a spawned loader process gets it
     assert kept.ids == dataset.ids and kept.classes == dataset.classes and kept.fingerprint() == "0a"
     for index in (3, 0, 6):
@@ -84,7 +84,7 @@ class Faulty(Drawn):
 @pytest.mark.parametrize("kind", ["ram", "disk"])
 def test_what_cannot_be_kept_is_asked_of_the_dataset(kind: str, tmp_path: Path) -> None:
     dataset: Any = Faulty()
-    kept = Cached(dataset, held(dataset, lambda done: None) if kind == "ram" else mapped(dataset, tmp_path))
+    kept = Cached(dataset, hold_samples(dataset, lambda done: None) if kind == "ram" else mapped(dataset, tmp_path))
     with pytest.raises(ValueError, match="a reader of the user's own"):
         kept.read(1)
     for index in (0, 2, 3, 4, 5, 6):
@@ -115,7 +115,7 @@ def test_leaving_samples_out_reads_none_in_another_way() -> None:
 
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[int] = []
-    held(Drawn(), told.append)  # type: ignore[arg-type]
+    hold_samples(Drawn(), told.append)  # type: ignore[arg-type]
     assert told == list(range(1, 8))
 
 
@@ -124,7 +124,7 @@ def test_more_than_the_free_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(
         UserError, match=r"data.cache=ram would take about .* GiB for 7 decoded samples.*data.cache=disk"
     ):
-        held(Drawn(), lambda done: None)  # type: ignore[arg-type]
+        hold_samples(Drawn(), lambda done: None)  # type: ignore[arg-type]
 
 
 def test_a_file_that_was_cut_is_named(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segtrain.model.averages import averages
 from segtrain.model.bootstrap import HIGH, LOW, Interval
 from segtrain.model.intervals import of_distances, of_means, of_scores
-from segtrain.model.metrics import per_image, scores
+from segtrain.model.metrics import averages, per_image, scores
 
 NAMES = ("background", "cell", "rim")
 

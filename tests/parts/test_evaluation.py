@@ -1,6 +1,5 @@
 """One pass over samples: what is counted and handed on, without padding."""
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ from torch import Tensor
 from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets.contract import Sample
 from segtrain.model import metrics
-from segtrain.parts.evaluation import Image, Machine, Scored, batches, score
+from segtrain.model.metrics import Evaluation
+from segtrain.parts.evaluation import Image, Machine, batches, score
 
-ON = Machine(torch.device("cpu"), contextlib.nullcontext)
+ON = Machine(torch.device("cpu"), "32-true")
 SIZES = [(5, 40), (32, 32), (33, 7), (5, 40)]
 NAMES = ("background", "one")
 
@@ -41,14 +41,14 @@ def config(size: int) -> Any:
 @pytest.mark.parametrize("size", [1, 3, 4])
 def test_images_come_without_padding_and_count_what_is_not_ignored(size: int) -> None:
     source, seen = Samples(), list[Image]()
-    found = score(batches(source, [3, 0, 2, 1], config(size)), predict, 2, 255, ON, each=seen.append)
+    found = score(batches(source, [3, 0, 2, 1], config(size)), predict, NAMES, 255, ON, each=seen.append)
     assert sorted(found.matrices) == [0, 1, 2, 3] and sorted(image.sample for image in seen) == [0, 1, 2, 3]
     for image in seen:
         stored, mask = source.read(image.sample)
         assert np.array_equal(image.pred, stored[..., 0]) and np.array_equal(image.mask, mask)
         assert image.logits.shape == (2, *mask.shape)
         assert int(found.matrices[image.sample].sum()) == (mask != 255).sum()
-    scores = found.scores(NAMES)
+    scores = found.scores()
     assert scores["dice"] == 1 and "loss" not in scores
 
 
@@ -59,9 +59,9 @@ def test_the_loss_is_the_mean_over_images_and_scores_those_of_all_pixels() -> No
         value: Tensor = loss(logits, mask.long())
         return value
 
-    parts, whole = Scored(), Scored()
+    parts, whole = Evaluation(NAMES, 255), Evaluation(NAMES, 255)
     for indices, into in (([0], parts), ([1, 2, 3], parts), ([0, 1, 2, 3], whole)):
-        into.add(score(batches(Samples(), indices, config(1)), predict, 2, 255, ON, loss=mean))  # type: ignore[arg-type]
-    assert parts.scores(NAMES) == pytest.approx(whole.scores(NAMES))
+        into.add(score(batches(Samples(), indices, config(1)), predict, NAMES, 255, ON, loss=mean))  # type: ignore[arg-type]
+    assert parts.scores() == pytest.approx(whole.scores())
     summed = torch.stack(list(whole.matrices.values())).sum(0)
-    assert {**metrics.scores(summed, NAMES), "loss": whole.scores(NAMES)["loss"]} == whole.scores(NAMES)
+    assert {**metrics.scores(summed, NAMES), "loss": whole.scores()["loss"]} == whole.scores()

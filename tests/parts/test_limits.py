@@ -1,6 +1,7 @@
 """The trainer's limits: schedules, tables and replays go by what was trained and tested."""
 
 import csv
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.run_config import RunConfig
-from segtrain.parts.limits import images_tested, limited, optimizer_steps
+from segtrain.parts.limits import limited, optimizer_steps, samples_of
 from tests.conftest import SMALL, CommandLine
 
 QUICK = [o for o in SMALL if "steps_per_epoch" not in o]
@@ -34,7 +35,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_a_limit_of_test_batches_is_training_s(images: int, size: int, wanted: int | float | None) -> None:
     loader = [range(start, min(start + size, images)) for start in range(0, images, size)]
     kept = loader[: wanted if isinstance(wanted, int) else None]
-    assert images_tested(RunConfig(config(size, limit_test_batches=wanted)), images) == sum(map(len, kept))
+    assert [*samples_of(config(size, limit_test_batches=wanted), range(images))] == [*itertools.chain(*kept)]
 
 
 @given(batches=st.integers(1, 50), wanted=st.none() | st.integers(1, 60) | st.floats(0.01, 1), every=st.integers(1, 7))

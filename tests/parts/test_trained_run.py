@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +87,24 @@ def test_weights_of_another_network_are_refused(run: Path) -> None:
     (run / "config.yaml").write_text(text.replace("- 8\n", "- 4\n"))
     with pytest.raises(UserError, match="do not fit the network"):
         load(RunFolder(run))
+
+
+MOST = 60  # modules of ours that a prediction may take
+OF_TRAINING = ("lightning", "albumentations", "matplotlib", "rich", "segtrain.parts.feeding")
+CODE = """
+import sys, numpy, segtrain
+run, *others = sys.argv[1:]
+predictor = segtrain.load(run, device="cpu")
+labels = predictor.predict(numpy.zeros((40, 50, predictor.channels), numpy.uint8)).labels
+assert labels.shape == (40, 50)
+print([name for name in others if name in sys.modules])
+print(sum(name == "segtrain" or name.startswith("segtrain.") for name in sys.modules))
+"""
+
+
+def test_a_prediction_takes_none_of_the_training_s_parts(trained: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(trained), *OF_TRAINING], capture_output=True, text=True, check=True
+    )
+    others, number = done.stdout.splitlines()[-2:]
+    assert others == "[]" and int(number) <= MOST, done.stdout

@@ -19,7 +19,7 @@ def git(folder, *command):
     subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
 
 
-TRACKED = ("conf/aug/flips.yaml", "segtrain/config/objects.py", "pyproject.toml", "README.md")
+TRACKED = ("conf/aug/flips.yaml", "segtrain/files.py", "pyproject.toml", "README.md")
 
 
 @pytest.fixture

@@ -1,27 +1,28 @@
 """The audit of the data: opened leniently, read once, what is found as lines."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from rich.progress import track
 
-from segtrain.app.check import findings, suggest
-from segtrain.app.check.copies import copies
-from segtrain.app.check.findings import Facts, Finding
+from segtrain.app.check import findings
+from segtrain.app.check.findings import Facts, Finding, copies
 from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
-from segtrain.data.balance import WEIGHTS, class_weights
 from segtrain.data.cautions import crop_caution
 from segtrain.data.datasets import SegmentationDataset
-from segtrain.data.leaks import torn
+from segtrain.data.duplicates import find_torn
 from segtrain.data.likely_groups import find_groups
-from segtrain.data.normalisation import looked_at, normalisation
 from segtrain.data.split import PARTS, Split
-from segtrain.data.survey import survey
+from segtrain.data.statistics import WEIGHTS, Counts, class_weights, images_looked_at, mean_and_std
+from segtrain.data.survey import Seen, survey
 from segtrain.errors import Refusal, UserError, hearing, noting
+from segtrain.padding import STRIDE
 from segtrain.parts.data import (
     allows_leak,
     build_dataset,
@@ -34,6 +35,7 @@ from segtrain.parts.data import (
 from segtrain.screen import Screen
 
 MOST_PASTED = 32  # values outside the classes that are worth pasting; more come of JPEG or of interpolation
+LARGEST = 512  # pixels: beyond, memory and time of a step grow and few objects need the context
 
 
 @dataclass
@@ -110,7 +112,7 @@ def _groups(config: RunConfig, dataset: SegmentationDataset, split: Split | None
     apart = len({*build_groups(config, dataset).codes.tolist()})
     copied = "" if apart == len(sizes) else f"; those that share copies of an image count as one, which leaves {apart}"
     if len(sizes) < len(dataset.ids):
-        over = len(torn(groups, split))
+        over = len(find_torn(groups, split))
         meaning = f"{over} lie in several parts: new images of known ones are judged" if over else "each in one part"
         number, each = counted(len(sizes), "group"), _between(min(sizes), max(sizes))
         return [findings.said("groups", f"{number} of {each} samples", f"{meaning}; one counts as one{copied}", apart)]
@@ -191,8 +193,8 @@ def _yaml(code: Any) -> str:
 def _normalisation(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple[Finding, dict[str, Any]]:
     """What training normalises by: of those images that it reads for it, which are not all where there are many."""
     names = list(facts.seen) if split is None else [ids[i] for i in split.train if ids[i] in facts.seen]
-    chosen = looked_at(range(len(names)))
-    mean, std = normalisation(facts.seen[names[i]].moments for i in chosen)
+    chosen = images_looked_at(range(len(names)))
+    mean, std = mean_and_std(facts.seen[names[i]].moments for i in chosen)
     shown = f"mean [{', '.join(f'{v:.4g}' for v in mean)}], std [{', '.join(f'{v:.4g}' for v in std)}]"
     of = "all images, as there is no split" if split is None else "the training images"
     if len(chosen) < len(names):
@@ -208,9 +210,9 @@ def _suggestions(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple
         return [], {}
     normalised, mean_and_std = _normalisation(facts, split, ids)
     ground = facts.classes.index("background") if "background" in facts.classes else None
-    side, reason = suggest.crop(train, [label for label in range(len(facts.classes)) if label != ground])
+    side, reason = crop(train, [label for label in range(len(facts.classes)) if label != ground])
     lines = [normalised]
-    counted = suggest.counts(train, len(facts.classes))
+    counted = counts(train, len(facts.classes))
     known = all(counted.images)  # a class that training lacks is a line of its own, and has no weight
     weights = {kind: class_weights(kind, counted, facts.classes) for kind in WEIGHTS if known}
     for kind, values in weights.items():
@@ -221,3 +223,29 @@ def _suggestions(facts: Facts, split: Split | None, ids: Sequence[str]) -> tuple
     lines.append(findings.said("training crop", f"data.crop={side}", reason, side))
     numbers = {"normalisation": mean_and_std, "class_weights": weights, "crop": side}
     return lines, numbers
+
+
+def counts(seen: Sequence[Seen], classes: int) -> Counts:
+    """What class weights are made of, from masks that have been read."""
+    holders = [[one.pixels for one in seen if label in one.pixels] for label in range(classes)]
+    pixels = [sum(of[label] for of in some) for label, some in enumerate(holders)]
+    where = [sum(number for of in some for label, number in of.items() if label < classes) for some in holders]
+    return Counts(pixels, where, [len(some) for some in holders], len(seen))
+
+
+def crop(seen: Sequence[Seen], foreground: Sequence[int]) -> tuple[int, str]:
+    """A side for the square training crop, a multiple of 32, and the reason.
+
+    Twice the size that nine of ten of the images' largest objects keep below, so that they fit with what is about
+    them; at most the median short side of the images, and 512.
+    """
+    short = float(np.median([min(one.height, one.width) for one in seen]))
+    sides = [one.extent[label] for one in seen for label in foreground if label in one.extent]
+    limit = min(LARGEST, max(STRIDE, int(short) // STRIDE * STRIDE))
+    if not sides:
+        return limit, f"no object to size it by: the median short side of {short:g} px, at most {LARGEST}"
+    largest = float(np.percentile(sides, 90))
+    wanted = math.ceil(2 * largest / STRIDE) * STRIDE
+    reason = f"twice the {largest:.0f} px that 9 of 10 images' largest objects keep below"
+    cap = f"the median short side of {short:g} px" if limit < LARGEST else f"{LARGEST} px, for memory"
+    return min(wanted, limit), reason if wanted <= limit else f"{reason} is more than {cap}, which limits it"

@@ -1,4 +1,4 @@
-"""The data that a run is evaluated on: its own, where they lie now, or others of the same classes and channels."""
+"""Finds the data that a run is evaluated on: its own, where they lie now, or others of its classes and channels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import require_data_fit
 from segtrain.errors import UserError
-from segtrain.parts.cached import Feeding
 from segtrain.parts.config_changes import with_typed
 from segtrain.parts.data import build_dataset, build_split
+from segtrain.parts.feeding import Feeding
 from segtrain.parts.same_data import is_same
 from segtrain.parts.trained_run import Loaded
 from segtrain.runs.folder import RunFolder
@@ -25,7 +25,7 @@ PARTS = ("train", "val", "test", "all")
 
 @dataclass(frozen=True)
 class Data:
-    """Samples to evaluate."""
+    """Holds samples to evaluate."""
 
     config: RunConfig  # the run's own, with what was typed of its data
     dataset: SegmentationDataset
@@ -37,7 +37,7 @@ class Data:
 
 
 def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> Data:
-    """The part of the run's data, or of those typed in their place.
+    """Returns the part of the run's data, or of those typed in their place.
 
     Raises:
         UserError: data that changed since, that have other classes or channels, or an empty part.
@@ -72,7 +72,7 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
 
 
 def laid_over(saved: RunConfig, typed: Sequence[str]) -> RunConfig:
-    """The run's config with the overrides of `dataset`, `split` and `data`; a dataset= replaces all of its data.
+    """Returns the run's config with overrides of `dataset`, `split` and `data`; a dataset= replaces all of its data.
 
     Raises:
         UserError: an override that is none, or a value that cannot be.
@@ -90,7 +90,7 @@ def laid_over(saved: RunConfig, typed: Sequence[str]) -> RunConfig:
 
 
 def unseen(loaded: Sequence[Loaded], data: Data) -> dict[tuple[int, ...], list[int]]:
-    """Which of the runs, by their places, have not seen an image, and those images: of every run's test images.
+    """Returns, of every run's test images, which runs, by their places, have not seen an image, and those images.
 
     Raises:
         UserError: the data are not those that every run was trained on, or part is not test.
@@ -115,11 +115,7 @@ def unseen(loaded: Sequence[Loaded], data: Data) -> dict[tuple[int, ...], list[i
 
 
 def require_unseen(run: RunFolder, data: Data) -> None:
-    """Nothing, when a further run of an ensemble was not trained or chosen on the test images.
-
-    Raises:
-        UserError: it was; the scores would be too good.
-    """
+    """Raises UserError if a further run of an ensemble was trained or chosen on the test images: too good scores."""
     known = run.read_json("split.json")
     seen = {*known["train"], *known["val"]} & {data.dataset.ids[index] for index in data.indices}
     if data.own and data.part == "test" and seen:
@@ -138,11 +134,7 @@ def require_pixels(loaded: Sequence[Loaded], data: Data) -> None:
 
 
 def require_alike(first: Loaded, other: Loaded) -> None:
-    """Nothing, when two runs say the same of an image.
-
-    Raises:
-        UserError: their classes or channels differ.
-    """
+    """Raises UserError unless two runs mean the same by an image and its labels: the same channels and classes."""
     if (other.classes, other.channels) != (first.classes, first.channels):
         raise UserError(
             f"{first.run.path} and {other.run.path} cannot be averaged; expected the same classes and channels; got "

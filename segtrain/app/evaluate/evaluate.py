@@ -1,4 +1,4 @@
-"""`python -m segtrain evaluate run=RUN`: a run scored again from its folder, on its test images or other data."""
+"""Runs `python -m segtrain evaluate run=RUN`: scores a run again from its folder, on its test images or other data."""
 
 import hashlib
 import re
@@ -15,25 +15,25 @@ from rich.progress import Progress
 from torch import Tensor
 
 from segtrain.app.evaluate.data import Data, data_of, require_alike, require_pixels, require_unseen, unseen
-from segtrain.app.evaluate.details import Details
 from segtrain.app.evaluate.findings import Evaluated
-from segtrain.app.evaluate.output import say, write
-from segtrain.app.evaluate.robustness import robustness
-from segtrain.app.evaluate.shifts import shifts_of
+from segtrain.app.evaluate.measures import Details
+from segtrain.app.evaluate.output import say_evaluation, write_evaluation
+from segtrain.app.evaluate.shifts import score_shifts, shifts_of
 from segtrain.config.composition import settings
 from segtrain.config.run_config import RunConfig, Section
+from segtrain.data.datamodule import Batch
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
-from segtrain.model.ensemble import ensembled
-from segtrain.model.views import viewed
+from segtrain.model.ensemble import ensembled, viewed
+from segtrain.model.metrics import Evaluation
 from segtrain.model.windows import Windows, windowed
 from segtrain.padding import largest
-from segtrain.parts.data import least_size
-from segtrain.parts.evaluation import Batch, Machine, Predict, Scored, batches, machine, score
-from segtrain.parts.limits import images_tested
-from segtrain.parts.network import build_loss
+from segtrain.parts.evaluation import Machine, Predict, batches, machine, score
+from segtrain.parts.feeding import build_loss
+from segtrain.parts.limits import samples_of
 from segtrain.parts.predictor import device_of
 from segtrain.parts.trained_run import Loaded, load
+from segtrain.parts.training_crop import least_size
 from segtrain.printable import printable
 from segtrain.runs.find_runs import runs_of
 from segtrain.runs.folder import RunFolder, folder_name
@@ -43,13 +43,13 @@ UNNAMED = ("run=", "trust=", "outputs=", "debug=")  # overrides that the path sa
 
 
 def evaluate(config: DictConfig) -> None:
-    """Score the run, several as one, or each by itself; what comes out lies below outputs/evaluate.
+    """Scores the run, several as one, or each by itself; what comes out lies below outputs/evaluate.
 
     Raises:
         UserError: no such run, data that it cannot be scored on, a value that cannot be.
     """
     wanted = settings(config)
-    typed = named(HydraConfig.get().overrides.task)
+    typed = naming_overrides(HydraConfig.get().overrides.task)
     runs = runs_of(str(wanted.run), Path(wanted.outputs))
     failed: list[str] = []
     for members in [runs] if wanted.ensemble else [[run] for run in runs]:  # true or unseen: together
@@ -62,14 +62,14 @@ def evaluate(config: DictConfig) -> None:
             failed.append(f"\n  {members[0].path}: {error}")  # of many by themselves the others are still scored
             continue
         folder = folder_of(members, typed, Path(wanted.outputs))
-        write(found, folder)
-        say(found, folder, time.monotonic() - began)
+        write_evaluation(found, folder)
+        say_evaluation(found, folder, time.monotonic() - began)
     if failed:
         raise UserError(f"{len(failed)} of {len(runs)} runs could not be scored, the others are:{''.join(failed)}")
 
 
 def evaluated(loaded: Sequence[Loaded], wanted: Section) -> Evaluated:
-    """The scores of one run, or of several as one."""
+    """Returns the scores of one run, or of several as one."""
     first = loaded[0]
     data = data_of(first, list(wanted["with"]), wanted.part, Path(wanted.outputs))
     for other in loaded[1:]:
@@ -82,37 +82,35 @@ def evaluated(loaded: Sequence[Loaded], wanted: Section) -> Evaluated:
     on = machine(data.config, accelerator_of(wanted.device, data.config))
     asked = {
         members: (prediction_of([loaded[k] for k in members], wanted, on), indices)
-        for members, indices in who(loaded, data, wanted).items()
+        for members, indices in members_of(loaded, data, wanted).items()
     }
     details = Details(first, wanted, getattr(data.dataset, "spacing", None))
     # Weights of the loss are those of the run's own training data; of an ensemble it is nobody's.
     loss = build_loss(data.config, data.feeding, data.train).to(on.device) if data.own and len(loaded) == 1 else None
 
-    def scored(source: Any, words: str, **more: Any) -> Scored:
-        found = Scored()
+    def scored(source: Any, words: str, **more: Any) -> Evaluation:
+        found = Evaluation(first.classes, first.ignore_index)
         for members, (predict, indices) in asked.items():
             least = largest([least_size(loaded[k].config) for k in members])
             given = watched(batches(source, indices, data.config, least), len(indices), words)
-            found.add(score(given, predict, len(first.classes), first.ignore_index, on, **more))
+            found.add(score(given, predict, first.classes, first.ignore_index, on, **more))
         return found
 
     plain_scores = scored(data.dataset, "predicting", loss=loss, each=details.add)
-    under = robustness(shifts, plain_scores, data, scored, wanted)
+    under = score_shifts(shifts, plain_scores, data, scored, wanted)
     return Evaluated(list(loaded), data, wanted, plain_scores, details, under, str(on.device))
 
 
-def who(loaded: Sequence[Loaded], data: Data, wanted: Section) -> dict[tuple[int, ...], list[int]]:
-    """Which of the runs, by their places, predict which samples."""
+def members_of(loaded: Sequence[Loaded], data: Data, wanted: Section) -> dict[tuple[int, ...], list[int]]:
+    """Returns which of the runs, by their places, predict which samples."""
     if wanted.ensemble == "unseen":
         return unseen(loaded, data)
-    indices = list(data.indices)
-    if data.own and data.part == "test":
-        indices = indices[: images_tested(data.config, len(indices))]
-    return {tuple(range(len(loaded))): indices}
+    taken = samples_of(data.config, data.indices) if data.own and data.part == "test" else data.indices
+    return {tuple(range(len(loaded))): list(taken)}
 
 
 def prediction_of(loaded: Sequence[Loaded], wanted: Section, on: Machine) -> Predict:
-    """Images as stored to logits: networks averaged, seen in several ways, by windows, as far as is wanted."""
+    """Returns what predicts images as stored: networks averaged, in several views, by windows, as far as is wanted."""
     model = ensembled([one.model.to(on.device) for one in loaded])
     least = largest([least_size(one.config) for one in loaded])
     predict = viewed(model, list(wanted.views), least)
@@ -128,19 +126,19 @@ def prediction_of(loaded: Sequence[Loaded], wanted: Section, on: Machine) -> Pre
 
 
 def accelerator_of(asked: str, config: RunConfig) -> str:
-    """Either cpu or gpu; auto is what the run was trained on, and the CPU where that is not here."""
+    """Returns cpu or gpu; auto is what the run was trained on, and the CPU where that is not here."""
     on = device_of(asked)
     return "gpu" if on == "cuda" and not (asked == "auto" and config.trainer.accelerator == "cpu") else "cpu"
 
 
-def named(overrides: Sequence[str]) -> list[str]:
-    """What of the command line names the folder: values that change the scores, lists without their brackets."""
+def naming_overrides(overrides: Sequence[str]) -> list[str]:
+    """Returns what of the command line names the folder: values that change scores, lists without their brackets."""
     typed = [re.sub(r"[][]", "", override) for override in overrides if not override.startswith(UNNAMED)]
     return [override.removeprefix("with=") for override in typed]
 
 
 def folder_of(members: Sequence[RunFolder], typed: Sequence[str], outputs: Path) -> Path:
-    """outputs/evaluate/NAME/RUN/<what was typed>; for several runs as one, their number and a mark of which."""
+    """Returns outputs/evaluate/NAME/RUN/<what was typed>; for several runs as one, their number and a mark of which."""
     run = members[0].path.resolve()
     name = run.name
     if len(members) > 1:
@@ -152,7 +150,7 @@ def folder_of(members: Sequence[RunFolder], typed: Sequence[str], outputs: Path)
 
 
 def watched(given: Iterable[Batch], images: int, words: str) -> Iterator[Batch]:
-    """The batches, with a bar of images on a terminal."""
+    """Yields the batches, with a bar of images on a terminal."""
     console = Screen()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(escape(printable(words)), total=images)

@@ -1,4 +1,4 @@
-"""An evaluation: what was scored, how, and what results.json, per_image.csv and the gallery say of it."""
+"""Says what an evaluation found: what was scored, how, and what results.json, per_image.csv and the gallery hold."""
 
 import math
 from dataclasses import dataclass
@@ -9,14 +9,20 @@ import torch
 from torch import Tensor
 
 from segtrain.app.evaluate.data import Data
-from segtrain.app.evaluate.details import Details, Table, surface_table
-from segtrain.app.evaluate.intervals import Intervals, groups_of, intervals, without
-from segtrain.app.evaluate.robustness import Row, Under, curve
+from segtrain.app.evaluate.measures import (
+    Details,
+    Intervals,
+    Table,
+    groups_of,
+    missing_intervals,
+    score_intervals,
+    surface_table,
+)
+from segtrain.app.evaluate.shifts import Row, Under, curve_rows
 from segtrain.config.run_config import Section
 from segtrain.model import metrics
-from segtrain.model.averages import averages
+from segtrain.model.metrics import Evaluation, averages, image_rows
 from segtrain.parts import empty_images
-from segtrain.parts.evaluation import Scored, image_rows
 from segtrain.parts.trained_run import Loaded
 from segtrain.runs.epochs import written
 
@@ -25,12 +31,12 @@ SHOWN = 3  # images of each kind in the gallery
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A run, or several as one, scored on a part of some data."""
+    """Holds a run, or several as one, scored on a part of some data."""
 
     loaded: list[Loaded]
     data: Data
     wanted: Section
-    scored: Scored
+    scored: Evaluation
     details: Details
     under: list[Under]  # shifts
     device: str
@@ -47,14 +53,14 @@ class Evaluated:
 
     @property
     def plainly(self) -> bool:
-        """Whether it is what training's test does: one run, its own test images, whole and seen once."""
+        """Says whether it is what training's test does: one run, its own test images, whole and seen once."""
         views = set(self.wanted.views) <= {"none"}
         alone = len(self.loaded) == 1 and self.data.own and self.data.part == "test"
         return alone and views and self.wanted.window is None
 
     @property
     def warnings(self) -> list[str]:
-        """What makes the scores mean something else than they seem to."""
+        """Says what makes the scores mean something else than they seem to."""
         ids, part = self.data.dataset.ids, self.data.part
         known = self.loaded[0].run.read_json("split.json")
         seen = {*known["train"], *known["val"]} & {ids[index] for index in self.indices}
@@ -66,7 +72,7 @@ class Evaluated:
     @cached_property
     def curves(self) -> list[Row]:
         """The rows of shifts.csv."""
-        return curve(self.under, self.classes)
+        return curve_rows(self.under, self.classes)
 
     @property
     def matrices(self) -> list[Tensor]:
@@ -81,28 +87,28 @@ class Evaluated:
 
     @cached_property
     def groups(self) -> list[str]:
-        """Of each image, what it shares with those that are not independent of it: a patient."""
+        """Names for each image what it shares with those that are not independent of it: a patient."""
         return groups_of(self.data, self.indices)
 
     @cached_property
     def intervals(self) -> Intervals:
         """The 95 % intervals over images, by key."""
         draws = {"draws": self.wanted.bootstrap, "seed": self.wanted.seed}
-        return intervals(self.matrices, self.surfaces, self.details.farthest, self.classes, self.groups, **draws)
+        return score_intervals(self.matrices, self.surfaces, self.details.farthest, self.classes, self.groups, **draws)
 
     @cached_property
     def notes(self) -> list[str]:
-        """What is to be said of images that are empty or have no score, and of scores without an interval."""
+        """Says what there is to say of images that are empty or have no score, and of scores without an interval."""
         part = self.data.part
         scores = {key: self.scores[f"{part}/{key}"] for key in self.intervals}
         return [
             *empty_images.sentences(self.scores, part),
             *self._distances(),
-            *without(self.intervals, scores, len(set(self.groups))),
+            *missing_intervals(self.intervals, scores, len(set(self.groups))),
         ]
 
     def _distances(self) -> list[str]:
-        """Of how many images the distances are means, where some have none."""
+        """Returns a sentence on how many images the distances are means of, where some have none."""
         if not self.surfaces.keys or self.scores[f"{self.data.part}/distance_images"] == len(self.indices):
             return []
         counts = {name: self.scores[f"{self.data.part}/distance_images/{name}"] for name in self.classes}
@@ -114,7 +120,7 @@ class Evaluated:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Those of per_image.csv: training's columns, then the surfaces'."""
+        """The rows of per_image.csv: training's columns, then the surfaces'."""
         rows = image_rows(self.scored.matrices, self.data.dataset.ids, self.classes)
         more = [self.details.surfaces.get(index, {}) for index in self.indices]
         return [{**row, **surfaces} for row, surfaces in zip(rows, more, strict=True)]
@@ -123,7 +129,7 @@ class Evaluated:
     def scores(self) -> dict[str, Any]:
         """The numbers of results.json: first what training wrote, under the same keys, then the rest."""
         part, first = self.data.part, self.loaded[0]
-        found: dict[str, Any] = {f"{part}/{key}": value for key, value in self.scored.scores(self.classes).items()}
+        found: dict[str, Any] = {f"{part}/{key}": value for key, value in self.scored.scores().items()}
         found[f"{part}/images"] = len(self.indices)
         if len(self.loaded) == 1:
             found |= written("best_epoch", first.epoch)
@@ -136,12 +142,12 @@ class Evaluated:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """Those of results.json: the numbers, their intervals, what is to be said of them, and how they came about."""
+        """The content of results.json: the numbers, their intervals, what there is to say, and how they came about."""
         pairs = {f"{self.data.part}/{key}": list(pair) for key, pair in self.intervals.items()}
         return {**self.scores, "intervals": pairs, "notes": self.notes, "evaluated": self.how()}
 
     def how(self) -> dict[str, Any]:
-        """What was evaluated, and how."""
+        """Returns what was evaluated, and how."""
         wanted = self.wanted
         keys = ("ensemble", "window", "overlap", "views", "tolerance", "bootstrap", "seed")
         said = {key: wanted[key] for key in keys}
@@ -160,7 +166,7 @@ class Evaluated:
         }
 
     def gallery(self) -> list[tuple[str, int]]:
-        """The worst, median and best images by their mean foreground Dice: what they are, and their index.
+        """Returns the worst, median and best images by their mean foreground Dice: what they are, and their index.
 
         Images that are rightly empty have nothing to look at and are left out.
         """
@@ -178,7 +184,7 @@ class Evaluated:
 
 
 def pictured(found: Evaluated, index: int) -> tuple[str, Any, Any, Any, dict[str, float]]:
-    """Id, image, mask, pred and Dice by class of a sample, as `plots.predictions_sheet` takes them."""
+    """Returns id, image, mask, pred and Dice by class of a sample, as `pictures.predictions_sheet` takes them."""
     image, mask = found.data.dataset.read(index)
     scores = metrics.scores(found.scored.matrices[index], found.classes)
     dice = {name: scores[f"dice/{name}"] for name in found.classes}

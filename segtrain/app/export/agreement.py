@@ -7,7 +7,7 @@ import torch
 
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 
 RELATIVE = 1e-3  # largest difference of two logits, in units of the largest logit
@@ -35,7 +35,7 @@ def sizes(least: int) -> list[tuple[int, int, int]]:
     return [(1, least, least), (2, 3 * STRIDE, 5 * STRIDE), (3, 4 * STRIDE, 2 * STRIDE), (1, 9 * STRIDE, 8 * STRIDE)]
 
 
-def agreements(model: Trained, exported: Model, channels: int, least: int) -> list[Agreement]:
+def agreements(model: NormalisedNetwork, exported: Model, channels: int, least: int) -> list[Agreement]:
     """Of the two on each of `sizes`, on noise with the mean and spread of the training's pixels.
 
     Noise is hard: most of its pixels lie near the border of two classes.
@@ -57,7 +57,7 @@ def agreements(model: Trained, exported: Model, channels: int, least: int) -> li
 
 
 @torch.no_grad()
-def _compared(model: Trained, exported: Model, images: torch.Tensor) -> Agreement:
+def _compared(model: NormalisedNetwork, exported: Model, images: torch.Tensor) -> Agreement:
     expected = model(images)
     try:
         got = exported(images)

@@ -7,8 +7,8 @@ import numpy as np
 from segtrain.draw.markdown import bullets, table
 from segtrain.errors import UserError, damaged
 from segtrain.model.bootstrap import LEAST
-from segtrain.model.empties import as_counted
 from segtrain.model.intervals import of_means
+from segtrain.model.metrics import as_counted
 from segtrain.parts import empty_images
 from segtrain.parts.trained_run import Loaded
 from segtrain.printable import in_code, in_markdown

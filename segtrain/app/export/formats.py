@@ -18,13 +18,13 @@ from segtrain.app.export.traced_network import followed
 from segtrain.app.export.write_onnx import ready, write_onnx
 from segtrain.config.run_config import Node
 from segtrain.files import bytes_of, created, opened, require_regular
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE, largest
-from segtrain.parts.data import least_size
 from segtrain.parts.network import build_network
 from segtrain.parts.onnx_file import KEY, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.parts.trained_run import Loaded, without_download
+from segtrain.parts.training_crop import least_size
 from segtrain.runs.epochs import written
 
 About = dict[str, Any]
@@ -37,7 +37,9 @@ class Format(NamedTuple):
     suffix: str
     least: int  # pixels, the shortest side of an image that the file takes
     ready: Callable[[], None]  # raises UserError where a package is missing
-    write: Callable[[Trained, About, Path], None]  # raises UserError where the network cannot become such a file
+    write: Callable[
+        [NormalisedNetwork, About, Path], None
+    ]  # raises UserError where the network cannot become such a file
     open: Callable[[Path], tuple[Model, About]]  # may run what the file holds: for a file of this process's alone
     about: Callable[[Path], About]  # what any file says of itself; nothing in it runs
 
@@ -76,7 +78,7 @@ def run_name(path: Path) -> str:
     return "/".join(path.resolve().parts[-2:])
 
 
-def _write_torch_export(model: Trained, about: About, path: Path) -> None:
+def _write_torch_export(model: NormalisedNetwork, about: About, path: Path) -> None:
     program, buffer = followed(model, about["channels"]), io.BytesIO()
     with (
         warnings.catch_warnings()
@@ -101,7 +103,7 @@ def _about_torch_export(path: Path) -> About:
         return dict(json.loads(archive.read(name)))
 
 
-def _write_safetensors(model: Trained, about: About, path: Path) -> None:
+def _write_safetensors(model: NormalisedNetwork, about: About, path: Path) -> None:
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     with created(path) as file:
         file.write(safetensors.torch.save(state, {KEY: json.dumps(about)}))
@@ -121,9 +123,9 @@ def _open_safetensors(path: Path) -> tuple[Model, About]:
     model = {key: value for key, value in about["model"].items() if key != "choice"}
     node = without_download(Node(model, f"model/{about['model']['choice']}.yaml"))
     network = build_network(node, about["channels"], len(about["classes"]))
-    trained = Trained(network, about["normalisation"]["mean"], about["normalisation"]["std"])
+    trained = NormalisedNetwork(network, about["normalisation"]["mean"], about["normalisation"]["std"])
     trained.load_state_dict(state)
-    return trained, about
+    return trained.eval().requires_grad_(False), about
 
 
 FORMATS = {

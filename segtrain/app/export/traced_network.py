@@ -4,7 +4,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from segtrain.errors import UserError
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 
 # Sides are whole strides: sizes within the network are then plain multiples, and nothing rounds. From 2: where a side
@@ -17,7 +17,7 @@ def example(channels: int) -> torch.Tensor:
     return torch.rand(2, channels, 3 * STRIDE, 4 * STRIDE) * 255
 
 
-def followed(model: Trained, channels: int) -> ExportedProgram:
+def followed(model: NormalisedNetwork, channels: int) -> ExportedProgram:
     """The network's graph; it says nothing of the machine: no file, no line of code.
 
     Raises:
@@ -32,7 +32,7 @@ def followed(model: Trained, channels: int) -> ExportedProgram:
     return program
 
 
-def refused(model: Trained, error: Exception) -> UserError:
+def refused(model: NormalisedNetwork, error: Exception) -> UserError:
     """What to tell the user when a network cannot become a graph."""
     name = type(model.network).__name__
     return UserError(

@@ -11,7 +11,7 @@ import torch
 
 from segtrain.app.export.traced_network import SHAPE, example, followed, refused
 from segtrain.errors import UserError
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.onnx_file import KEY, onnxruntime
 
 LARGEST = 2_000_000_000  # bytes of weights: a protobuf, which an ONNX file is, ends at 2 GiB
@@ -33,7 +33,7 @@ def ready() -> None:
     onnxruntime()
 
 
-def write_onnx(model: Trained, about: dict[str, Any], path: Path) -> None:
+def write_onnx(model: NormalisedNetwork, about: dict[str, Any], path: Path) -> None:
     """Write it, `about` as JSON in its metadata; no node says where its code lies.
 
     Raises:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from segtrain.app.new.yaml_lines import Guess, Line, entry
+from segtrain.app.new.config_lines import Guess, Line, entry
 from segtrain.counted import counted
-from segtrain.data.files.coco_mask import OUTSIDE, is_numbers, is_shapeless
-from segtrain.data.files.file_names import SPLITS, Found, taken_apart
+from segtrain.data.files.coco_annotations import OUTSIDE, is_numbers, is_shapeless
+from segtrain.data.files.file_names import SPLIT_OF, Found, taken_apart
 from segtrain.errors import UserError
 from segtrain.files import text_of
 from segtrain.spread import spread
@@ -43,7 +43,7 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
         content = _read(root / path)
         if content is not None and (folder := _folder(content["images"], at, path)):
             split = taken_apart(f"{PurePosixPath(path).with_suffix('')}/x").split
-            files[SPLITS[split.lower()] if split else ""] = _file(path, folder, content)
+            files[SPLIT_OF[split.lower()] if split else ""] = _file(path, folder, content)
     if not files:
         return None
     parts = {split: files[split] for split in ("train", "val", "test") if split in files}

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from segtrain.data.files.file_names import SPLITS, Name, names_of, taken_apart
+from segtrain.data.files.file_names import SPLIT_OF, Name, split_names, taken_apart
 
 DEPTH = 4  # folders below root in which images and masks may part ways
 LEAST = 0.05  # share of the largest tree's files below which a folder is not looked at by itself
@@ -16,9 +16,10 @@ TAIL = re.compile(
 )  # _0000: nnU-Net's channel
 WHOLE = re.compile(r"/[^/]+$")
 HEAD = re.compile(r"^[A-Za-z]+[_\-. ]?(?=\d)|^[A-Za-z]+[_\-. ]")
-
 Key = tuple[str, str]  # split, or "" without one, and the name within it: what an image and its mask share
 Tree = tuple[str, ...]
+ORPHANS = "leave_out"  # of the formats that pair files
+NAMED = 3
 
 
 class Part(NamedTuple):
@@ -80,7 +81,7 @@ def one_suffix(paths: Sequence[str]) -> str | None:
 
 def parts_of(paths: Sequence[str]) -> list[Part]:
     """Every kind that the names of the files allow, the whole of a folder before its parts."""
-    names = names_of(paths)
+    names = split_names(paths)
     trees = _trees(names)
     largest = max(map(len, trees.values()), default=0)
     # a folder whose files all lie in one folder below it says nothing that this one does not
@@ -162,6 +163,17 @@ def _part(
         if split and not any("{split}" in folder for folder in tree):
             return
         name = text[len(before) : len(text) - len(after)]
-        files[SPLITS[split.lower()] if split else "", name.replace("{split}", split or "")] = path
+        files[SPLIT_OF[split.lower()] if split else "", name.replace("{split}", split or "")] = path
     if len(files) == len(inner) and files:
         yield Part("/".join(tree), before, after, suffix, files)
+
+
+def orphan_words(paths: Sequence[str]) -> str:
+    """Returns how many there are, and the first of them."""
+    shown = ", ".join(f"'{path}'" for path in paths[:NAMED]) + (", …" if len(paths) > NAMED else "")
+    return f"{len(paths)} file{'s have' if len(paths) > 1 else ' has'} no partner: {shown}"
+
+
+def left_out_words(paths: Sequence[str]) -> str:
+    """Returns what the user is asked about them."""
+    return f"{orphan_words(paths)}; left out (orphans: {ORPHANS}): is that right? Else add what is missing"

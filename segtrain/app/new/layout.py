@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.app.new.file_groups import Key, Part, parts_of
-from segtrain.app.new.file_looks import FILES, Look, look
-from segtrain.app.new.readers import Reader
+from segtrain.app.new.file_samples import FILES, Look, Reader, look
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, Found, says
 from segtrain.errors import UserError

@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from segtrain.app.new.classes import class_lines, class_questions, class_words
-from segtrain.app.new.file_looks import FILES, look
-from segtrain.app.new.mask_values import find_meaning
-from segtrain.app.new.readers import PICTURES
-from segtrain.app.new.yaml_lines import Guess, Line, entry
+from segtrain.app.new.config_lines import Guess, Line, entry
+from segtrain.app.new.file_samples import FILES, PICTURES, look
+from segtrain.app.new.mask_values import class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
-from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, SPLITS, Found, says
+from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, SPLIT_OF, Found, says
 from segtrain.errors import UserError
 from segtrain.files import text_opened
 from segtrain.spread import spread
@@ -87,7 +85,7 @@ def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, 
     asked = list(class_questions(meaning))
     for name in rows[0]:
         said = _values(rows, name)
-        if {*PARTS} & {SPLITS.get(value.lower()) for value in said} and not said <= {*PARTS, ""}:
+        if {*PARTS} & {SPLIT_OF.get(value.lower()) for value in said} and not said <= {*PARTS, ""}:
             asked.append(
                 f"column '{name}' says {', '.join(sorted(said)[:4])}; only {', '.join(PARTS)} are taken as split"
             )

@@ -1,7 +1,8 @@
 """What the values or colours of the masks may mean."""
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,10 +10,10 @@ import cv2
 import numpy as np
 
 from segtrain.app.new.class_names import COLOUR, NONE, Names
-from segtrain.app.new.file_looks import MANY, Pixels, codes_of
-from segtrain.app.new.jpeg_values import nearest_values
-from segtrain.app.new.readers import Reader
-from segtrain.data.files.nodata import read_nodata
+from segtrain.app.new.config_lines import Line, entry, scalar
+from segtrain.app.new.file_samples import MANY, Pixels, Reader, codes_of
+from segtrain.counted import counted
+from segtrain.data.files.tiff_tags import read_nodata
 from segtrain.errors import UserError
 from segtrain.spread import spread
 
@@ -24,9 +25,13 @@ CORE = 0.3  # share of a border's pixels that are left when it is made thinner b
 TAGS = 20  # masks whose tags are read
 COUNTED = 4  # labels 0, 1, 2, 3 … beside which 255 is no label of its own
 BORDERS = ("#e0e0c0",)  # Source: PASCAL VOC 2012 development kit: void, around objects
-
 Code = int | str
 Read = Callable[[Path], Pixels]
+NAME_THEM = "name the classes {}; one named background is left out of means"
+WRAPPED = 16  # numbers a line
+BLUR = 8  # levels by which JPEG changes values inside areas
+APART = 24  # levels between two values at the least
+LEAST = 0.005  # share of the pixels that are about a value: edges blur to every value, and fewer to each
 
 
 class Meaning(NamedTuple):
@@ -252,3 +257,67 @@ def _code(code: int) -> Code:
 
 def _text(code: int) -> str:
     return str(_code(code))
+
+
+def class_words(meaning: Meaning) -> str:
+    """What was found, on a line."""
+    codes = [
+        f"{n}={code[0]}..{code[-1]}" if isinstance(code, list) else f"{n}={code}" for n, code in meaning.classes.items()
+    ]
+    ignored = f"; ignored: {', '.join(map(str, meaning.ignored))}" if meaning.ignored else ""
+    return f"{counted(len(codes), 'class', 'classes')}: {', '.join(codes)}{ignored}"
+
+
+def class_lines(meaning: Meaning) -> Iterator[Line]:
+    """`classes` and `ignore_value`, with their comments."""
+    colours = any(isinstance(code, str) for code in meaning.classes.values())
+    what = "colour" if colours else "value"
+    names = f"; names from {meaning.source}" if meaning.source else ""
+    yield Line(
+        "classes:", f"name: {what} in the mask, from {counted(meaning.masks, 'mask')}; the check reads all{names}"
+    )
+    for name, code in meaning.classes.items():
+        if isinstance(code, list):
+            yield Line(f"  {scalar(name)}: [", meaning.comments[name])
+            rows = [code[i : i + WRAPPED] for i in range(0, len(code), WRAPPED)]
+            yield from (Line(f"    {', '.join(map(scalar, row))},") for row in rows)
+            yield Line("  ]")
+        else:
+            yield entry(name, code, meaning.comments[name], indent=2)
+    if meaning.ignored:
+        value = meaning.ignored if len(meaning.ignored) > 1 else meaning.ignored[0]
+        yield entry("ignore_value", value, f"{meaning.ignored_comment}: counts nowhere; if it should, make it a class")
+    if meaning.tolerance is not None:
+        yield entry(
+            "tolerance", meaning.tolerance, "the masks are JPEG, which changes values: each is of the nearest class"
+        )
+
+
+def class_questions(meaning: Meaning) -> Iterator[str]:
+    """Yields what the values of the masks leave open, a sentence each."""
+    if meaning.unnamed:
+        yield NAME_THEM.format(", ".join(meaning.unnamed))
+    if meaning.tolerance is not None:
+        yield (
+            f"the masks are JPEG, so that values stray about those of {', '.join(meaning.classes)} "
+            f"({', '.join(map(str, meaning.classes.values()))}); is there no other class? Save masks as PNG, if you can"
+        )
+
+
+def nearest_values(pixels: Mapping[int, int]) -> tuple[dict[int, int], int]:
+    """Returns the value that each stored one stands for, and how many levels the furthest stored one may be off.
+
+    Args:
+        pixels: stored value 0..255 -> number of pixels.
+    """
+    total, peaks = sum(pixels.values()), list[int]()
+    for code in sorted(pixels, key=lambda code: -pixels[code]):
+        about = sum(pixels.get(code + off, 0) for off in range(-BLUR, BLUR + 1))
+        is_peak = about >= LEAST * total and pixels[code] >= about / BLUR
+        if is_peak and all(abs(code - peak) > APART for peak in peaks):
+            peaks.append(code)
+    values = sorted({0 if code <= BLUR else 255 if code >= 255 - BLUR else code for code in peaks or [max(pixels)]})
+    between = max((high - low for low, high in itertools.pairwise(values)), default=0)
+    beyond = max(values[0] - min(pixels), max(pixels) - values[-1])
+    nearest = {code: min(values, key=lambda value: (abs(value - code), value)) for code in pixels}
+    return nearest, max(-(-between // 2), beyond)

@@ -3,19 +3,22 @@
 import re
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from segtrain.app.new.coco import lost_images
+from segtrain.app.new.coco import guess_coco, lost_images
+from segtrain.app.new.config_lines import Guess, Line, entry, written
 from segtrain.app.new.folder import guess_folder
-from segtrain.app.new.formats import guess_other
+from segtrain.app.new.manifest import guess_manifest
 from segtrain.app.new.unread_labels import name_unread
-from segtrain.app.new.yaml_lines import Guess, written
+from segtrain.app.new.volumes import guess_volumes
 from segtrain.command_line import command
 from segtrain.config.composition import conf_dir
 from segtrain.config.known_keys import require_keys
-from segtrain.data.files.file_names import find_files
+from segtrain.counted import counted
+from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, Found, find_files, says
 from segtrain.errors import UserError
 from segtrain.files import followed, write_whole
 from segtrain.printable import print_text
@@ -23,6 +26,7 @@ from segtrain.printable import print_text
 USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+PARTS = ("train", "val", "test")
 
 
 class Asked(NamedTuple):
@@ -135,3 +139,49 @@ def _head(asked: Asked, check: str, train: str) -> list[str]:
         f"  {check}      does it hold for every file",
         f"  {train}      trains",
     ]
+
+
+def guess_other(root: Path, found: Found) -> Guess | None:
+    """The config of the format that gives itself away by its files; None when it may be images and masks.
+
+    Raises:
+        UserError: it gives itself away, and cannot be read.
+    """
+    return (
+        guess_coco(root, found)
+        or guess_manifest(root, found)
+        or guess_volumes(root, found)
+        or guess_instances(root, found)
+    )
+
+
+def guess_instances(root: Path, found: Found) -> Guess | None:
+    """A folder a sample with one image and a mask for each of its objects (DSB2018)."""
+    files: dict[str, Counter[str]] = defaultdict(Counter)  # folder of a sample -> files in the folders in it
+    for path in found.pictures:
+        folders = PurePosixPath(path).parts[:-1]
+        if len(folders) > 1:
+            files["/".join(folders[:-1])][folders[-1]] += 1
+    kinds = Counter(folder for inside in files.values() for folder in inside)
+    masks = next((folder for folder, _ in kinds.most_common() if says(folder, MASK_WORDS)), "")
+    images = next((folder for folder, _ in kinds.most_common() if says(folder, IMAGE_WORDS) and folder != masks), "")
+    samples = [sample for sample, inside in files.items() if inside[images] == 1 and inside[masks]]
+    several = sum(files[sample][masks] > 1 for sample in samples)
+    if len(samples) < 2 or 2 * several < len(samples) or 2 * len(samples) < kinds[masks]:
+        return None
+    above, count = Counter(sample.rpartition("/")[0] for sample in samples).most_common(1)[0]
+    if PurePosixPath(above).name in PARTS:  # beside val and test, which the format reads itself
+        above, count = str(PurePosixPath(above).parent), len(samples)
+    lines = (
+        Line("defaults: [instances]"),
+        entry(
+            "root",
+            str(root / above),
+            f"{counted(count, 'sample')}: a folder each, with an image and a mask for each object",
+        ),
+        entry("classes", ["background", "object"], "what is outside and inside the masks; name them"),
+        entry("images", images, "folder of a sample's one image"),
+        entry("masks", masks, "folder of its masks"),
+    )
+    named = "name the classes background and object, which are guesses"
+    return Guess(lines, (f"{counted(count, 'folder')} with an image and a mask for each object",), (named,))

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from segtrain.data.files.extras import need
-from segtrain.data.files.nodata import NODATA
 from segtrain.data.files.scans import plane
+from segtrain.data.files.tiff_tags import NODATA
 from segtrain.draw.pictures import overlay
 from segtrain.files import changed, make_own, part, put, require_regular, to_disk, write_whole
 from segtrain.parts.input_images import Opened

@@ -14,10 +14,9 @@ from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
-from segtrain.parts.cached import Feeding
 from segtrain.parts.config_changes import as_of
 from segtrain.parts.data import build_dataset, build_schedule, find_sample, recorded_split
-from segtrain.parts.data_module import build_data
+from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.limits import trained_batches
 from segtrain.parts.same_data import is_same
 from segtrain.printable import print_text

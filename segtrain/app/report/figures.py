@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -215,8 +216,9 @@ def write(drawn: Drawn, folder: Path) -> str:
     """
     write_figure(drawn.figure, folder / f"{drawn.name}.png")
     drawn.figure.set_layout_engine("none")  # what was laid out for the one stays so for the other
+    canvas: Any = FigureCanvasSVG(drawn.figure)  # matplotlib does not type print_svg
     svg = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": drawn.name}):
-        drawn.figure.savefig(svg, format="svg", metadata={"Date": None})
+        canvas.print_svg(svg, metadata={"Date": None})  # savefig draws all of it twice
     write_whole(folder / f"{drawn.name}.svg", svg.getvalue())
     return svg.getvalue()

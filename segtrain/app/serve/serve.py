@@ -134,7 +134,7 @@ def look_of(config: Section, patience: Patience) -> tuple[Any, str]:
     from segtrain.app.serve.prediction_view import Look
     from segtrain.app.serve.upload_reader import Upload
     from segtrain.config.composition import searched
-    from segtrain.model.views import VIEWS
+    from segtrain.model.ensemble import VIEWS
     from segtrain.parts.input_images import Images
     from segtrain.parts.predictor import predictor_of
     from segtrain.parts.shifts import Shifts
@@ -165,7 +165,7 @@ def seen(predictor: "Predictor", views: str, patience: Patience) -> "Predictor":
 
     What the image is, was asked when it was read: a shift of the page's may lead anywhere.
     """
-    from segtrain.model.views import viewed
+    from segtrain.model.ensemble import viewed
 
     def model(image: "Tensor") -> "Tensor":
         patience.require()

@@ -9,7 +9,7 @@ from segtrain.counted import counted
 from segtrain.data.files.large_tiff import pages_and_pixels
 from segtrain.data.files.nifti import open_nifti
 from segtrain.data.files.pixels import read_header
-from segtrain.data.files.tiff_pages import SUFFIXES, read_layout
+from segtrain.data.files.tiff_pages import SUFFIXES, read_page_layout
 from segtrain.errors import UserError
 from segtrain.parts.computed_size import Computable
 from segtrain.parts.input_images import NIFTI, Images
@@ -71,7 +71,7 @@ def _shape(path: Path) -> tuple[int, int, int]:
         low, middle, high = sorted(open_nifti(path).grid.shape)
         return middle, high, low
     if name.endswith(SUFFIXES) and pages_and_pixels(path)[0] > 1:
-        layout = read_layout(path, "samples")
+        layout = read_page_layout(path, "samples")
         return layout.height, layout.width, layout.samples
     header = read_header(path)
     return header.height, header.width, 1

@@ -16,7 +16,7 @@ from rich.progress import track
 from segtrain.app.sweep import job
 from segtrain.app.sweep.pool import Outcome, Pool, Running
 from segtrain.app.sweep.watch import Watch
-from segtrain.app.train.early_checks import LOOKED_AT, look_first, run_of
+from segtrain.app.train.train import LOOKED_AT, look_first, run_of
 from segtrain.config.composition import choices_of, cores
 from segtrain.config.known_keys import require_known
 from segtrain.config.trust import trust, typed_trust

@@ -1,7 +1,13 @@
 """The study of a search: where it lies, how it draws, what it stops. It lies beside the runs and outlives a process."""
 
+import contextlib
 import re
+import socket
+import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +15,9 @@ import numpy as np
 from segtrain.app.sweep.cmaes_state import guarded
 from segtrain.app.sweep.plan import MOST_VALUES
 from segtrain.app.sweep.search_space import Settings, Space, needed
-from segtrain.app.sweep.study_members import turn
 from segtrain.errors import UserError
 from segtrain.files import require_own
+from segtrain.runs.lock import InUse, Lock
 
 if TYPE_CHECKING:
     import optuna
@@ -19,6 +25,9 @@ if TYPE_CHECKING:
 JOURNAL = "study.journal"
 SAMPLERS = ("tpe", "random", "grid", "cmaes")
 PRUNERS = ("none", "median", "halving")
+OWNER = "process"  # user attribute of a trial: the lock file of the process that asked it
+FILES = ".searching"
+WAIT = 0.05  # seconds between looks at whether it is our turn; one takes hundredths of a second
 
 
 def open_study(settings: Settings, space: Space, folder: Path) -> "optuna.Study":
@@ -114,3 +123,73 @@ def _pruner(name: str) -> Any:
     pruners = needed().pruners
     kinds = {"none": pruners.NopPruner, "median": pruners.MedianPruner, "halving": pruners.SuccessiveHalvingPruner}
     return kinds[name]()
+
+
+@contextlib.contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """In the block no other process of the search is in such a block."""
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(Lock(folder / FILES, "turn"))
+                break
+            except InUse:
+                time.sleep(WAIT)
+        yield
+
+
+class Member:
+    """This process as one of those that search; when it leaves, what it has not ended is queued again."""
+
+    def __init__(self, study: "optuna.Study", folder: Path) -> None:
+        """Not one yet."""
+        self.study, self.folder = study, folder
+        self.name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}.lock"
+        self._lock = Lock(folder / FILES, self.name)
+
+    def __enter__(self) -> "Member":
+        self._lock.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:  # a user's mistake is one the next time too
+            give_up(self.study, self.name, again=not isinstance(error, UserError))
+        finally:
+            self._lock.__exit__(kind, error, trace)
+
+    def elsewhere(self) -> "list[optuna.trial.FrozenTrial]":
+        """The trials at work in other processes; those of processes that died are queued again."""
+        living = set()
+        for file in (self.folder / FILES).glob("*.lock"):
+            if file.name == self.name:  # to open it again would let the lock go
+                continue
+            try:
+                with Lock(file.parent, file.name):
+                    give_up(self.study, file.name, again=True)
+            except InUse:
+                living.add(file.name)
+        return [trial for trial in running(self.study) if trial.user_attrs.get(OWNER) in living]
+
+
+def running(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+    """Trials that were asked and have not ended, here or elsewhere."""
+    trials: list[optuna.trial.FrozenTrial] = study.get_trials(
+        deepcopy=False, states=(needed().trial.TrialState.RUNNING,)
+    )
+    return trials
+
+
+def give_up(study: "optuna.Study", owner: str, again: bool) -> None:
+    """Ends the trials that this process was at; with `again`, they are the next to be asked."""
+    for trial in [trial for trial in running(study) if trial.user_attrs.get(OWNER) == owner]:
+        if again:
+            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+        fail(study, trial.number)
+
+
+def fail(study: "optuna.Study", number: int) -> None:
+    """Ends a trial without a score."""
+    with contextlib.suppress(RuntimeError):  # a grid's last: Optuna would end a loop of its own, having kept the state
+        study.tell(number, state=needed().trial.TrialState.FAIL)

@@ -1,6 +1,7 @@
-"""From config nodes to the parts of a run. The only place that knows both."""
+"""Makes the parts of a run out of its config, and is the only place that knows both."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,8 @@ from torch import nn
 
 from segtrain.app.train.initial_weights import start, supervision_of
 from segtrain.app.train.logbook import Logbook
-from segtrain.app.train.nonfinite_loss import NonFinite
-from segtrain.app.train.recorder import AtomicCheckpoints, Every, Recorder
+from segtrain.app.train.recorder import AtomicCheckpoints, Every, NonFinite, Recorder
 from segtrain.app.train.terminal import Progress, Terminal
-from segtrain.app.train.try_network import is_tried, try_network
 from segtrain.aug.tail import training_alone
 from segtrain.config.known_arguments import shipped
 from segtrain.config.objects import build
@@ -26,26 +25,23 @@ from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
+from segtrain.padding import Size, grown_size
 from segtrain.parts import device
-from segtrain.parts.cached import Feeding
-from segtrain.parts.data import (
-    OpenData,
-    crop_size,
-    open_data,
-    recorded_split,
-    said_of_groups,
-    scales_itself,
-)
-from segtrain.parts.data_module import build_data
+from segtrain.parts.data import OpenData, open_data, recorded_split, said_of_groups, scales_itself
+from segtrain.parts.feeding import Feeding, build_data, build_loss
 from segtrain.parts.limits import optimizer_steps, require_batches
-from segtrain.parts.network import build_loss, build_network
+from segtrain.parts.network import build_network
+from segtrain.parts.training_crop import crop_size
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.writer import Writer
+
+LARGEST = 1 << 20  # pixels of an image that is tried: a larger one takes as long as steps of the training
+SILENT = ("encoder_weights", "in_channels", "classes")  # arguments that change nothing of how an image is taken
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of."""
+    """Holds what a run is made of."""
 
     config: RunConfig
     run: RunFolder
@@ -103,7 +99,7 @@ def assemble(
 
 
 def build_module(config: RunConfig, feeding: Feeding, data: DataModule) -> Segmentation:
-    """The module: network, loss, optimizer, scheduler, and normalisation from the training images."""
+    """Returns the module: network, loss, optimizer, scheduler, and normalisation from the training images."""
     dataset, train = feeding.dataset, data.split.train
     mean, std = feeding.statistics(train)
     optimizer, scheduler = build_descent(config)
@@ -127,8 +123,51 @@ def build_module(config: RunConfig, feeding: Feeding, data: DataModule) -> Segme
     )
 
 
+def is_tried(node: Mapping[str, Any], shipped: Mapping[str, Any]) -> bool:
+    """Returns whether a network is one of segmentation_models_pytorch with other arguments than a file of conf/ says.
+
+    Args:
+        node: what it is built of, plain.
+        shipped: what the file of its choice says; empty without one.
+    """
+    if not str(node.get("_target_", "")).startswith("segmentation_models_pytorch."):
+        return False
+    return any(shipped.get(key, ...) != value for key, value in node.items() if key not in SILENT)
+
+
+def try_network(network: nn.Module, channels: int, size: Size, where: str) -> None:
+    """Raises UserError unless the network gives logits of the size of an image; its modes and chance stay as they are.
+
+    Args:
+        network: on the CPU.
+        channels: of an image.
+        size: height and width of the images that it is to be trained on, in pixels; larger ones are not tried.
+        where: what says its arguments, for the message.
+    """
+    height, width = grown_size(size)
+    if height * width > LARGEST:
+        return
+    modes = {module: module.training for module in network.modules()}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            found = network.eval()(torch.zeros(1, channels, height, width))
+        reason = "" if tuple(found.shape[-2:]) == (height, width) else f"logits of {tuple(found.shape[-2:])}"
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__} {' '.join(str(error).split())[:300]}"
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    if reason:
+        raise UserError(
+            f"{where} is refused: the network cannot label an image of {height} x {width} pixels; expected logits of "
+            f"that size; got: {reason}; correct what was said below model, or leave it out"
+        )
+
+
 def build_descent(config: RunConfig) -> tuple[Any, Any]:
-    """Optimizer and scheduler, still without parameters and length.
+    """Returns optimizer and scheduler, still without parameters and length.
 
     Raises:
         UserError: one of them refuses its values; found now, on one parameter, not after the data is loaded.
@@ -146,7 +185,7 @@ def build_descent(config: RunConfig) -> tuple[Any, Any]:
 
 
 class Patience(L.pytorch.callbacks.EarlyStopping):
-    """Early stopping that goes on with the patience of now; what it has seen is the checkpoint's."""
+    """Stops early, and goes on with the patience of now; what it has seen is the checkpoint's."""
 
     @property
     def state_key(self) -> str:
@@ -162,7 +201,7 @@ class Patience(L.pytorch.callbacks.EarlyStopping):
 def build_trainer(
     config: RunConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
 ) -> L.Trainer:
-    """Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
+    """Returns Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
     if config.early_stopping is not None:
         callbacks = [*callbacks, Patience("val/dice", patience=config.early_stopping, mode="max")]
@@ -176,6 +215,8 @@ def build_trainer(
         deterministic=config.deterministic,
         default_root_dir=str(run.path),
         use_distributed_sampler=False,
+        limit_val_batches=None,  # the data module has the samples that the limits leave
+        limit_test_batches=None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -1,4 +1,4 @@
-"""What ends a training though no line of ours is wrong: memory, shared memory, a loader process that dies."""
+"""Explains what ends a training though no line of ours is wrong: memory, shared memory, a loader process that dies."""
 
 import contextlib
 import os
@@ -85,13 +85,13 @@ def _message(error: Exception, parts: Parts) -> str | None:
 
 
 def _leave_children() -> None:
-    """From now on torch's handler does not raise at the end of a loader process: it would, wherever we are by then."""
+    """Keeps torch's handler from raising at the end of a loader process: it would, wherever we are by then."""
     if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _dead(parts: Parts) -> list[int]:
-    """Loader processes that died, or do so now: what they sent breaks off some time before they are gone."""
+    """Returns loader processes that died, or do so now: what they sent breaks off some time before they are gone."""
     end = time.monotonic() + (PATIENCE if parts.data.num_workers else 0)
     while not (dead := parts.data.reading.dead()) and time.monotonic() < end:
         time.sleep(0.05)

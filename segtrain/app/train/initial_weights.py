@@ -1,4 +1,4 @@
-"""What a run begins with: weights of another run or of a file, read as data, and a list of what became of them."""
+"""Gives a run weights to begin with, of another run or of a file, read as data, and lists what became of them."""
 
 import hashlib
 import pickle
@@ -29,7 +29,7 @@ SHOWN = 5  # names of a kind in the log; init.json has all
 
 
 def supervision_of(config: RunConfig, network: nn.Module) -> "Supervision | None":
-    """The further outputs in training that `deep_supervision` asks for."""
+    """Returns the further outputs in training that `deep_supervision` asks for."""
     wanted = config.deep_supervision
     if wanted is False:
         return None
@@ -39,7 +39,7 @@ def supervision_of(config: RunConfig, network: nn.Module) -> "Supervision | None
 
 
 def start(config: RunConfig, run: RunFolder, network: nn.Module, channels: int, terminal: Terminal) -> None:
-    """Give a network that is new the weights of `init_from`, and say what matched, here and in init.json.
+    """Gives a network that is new the weights of `init_from`, and says what matched, here and in init.json.
 
     A run that goes on has its weights from its own checkpoint: the file need not be there any more, but if it is, it
     must be what it was.
@@ -70,7 +70,7 @@ def start(config: RunConfig, run: RunFolder, network: nn.Module, channels: int, 
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name, from a safetensors file, a checkpoint of ours, or what torch.save wrote of a state_dict.
+    """Returns tensors by name, from a safetensors file, a checkpoint of ours, or what torch.save wrote of a state_dict.
 
     Raises:
         UserError: the file is damaged, holds more than data, no weights, or such as are no numbers.
@@ -107,7 +107,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def fingerprint(path: Path) -> str:
-    """The file's sha256."""
+    """Returns the file's sha256."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -135,7 +135,7 @@ def _require_thawing(config: RunConfig, terminal: Terminal) -> None:
 
 
 def _lines(path: Path, network: nn.Module, taken: Taken) -> Iterable[str]:
-    """What matched, what was adapted, left random and not used."""
+    """Yields lines on what matched, what was adapted, left random and not used."""
     own = network.state_dict()
     share = sum(own[name].numel() for name in taken.taken) / sum(tensor.numel() for tensor in own.values())
     yield f"init_from '{path}': {len(taken.taken)} of {len(own)} tensors, {share:.1%} of the network's numbers"

@@ -1,4 +1,4 @@
-"""The logger beside metrics.csv, fed from its rows: it goes on after a restart without gaps, doubles or a new run."""
+"""Feeds the logger beside metrics.csv from its rows: it goes on after a restart without gaps, doubles or a new run."""
 
 import re
 import uuid
@@ -18,7 +18,7 @@ KNOWN = "logger.json"  # what the run must remember to find its place in the log
 
 
 def _tensorboard(run: RunFolder, known: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """TensorBoard drops every event from this step on when it reads the files; the last row is written again."""
+    """Returns its arguments: it drops events from that step on when it reads, and the last row is written again."""
     return {"save_dir": str(run.path), "purge_step": rows[-1]["step"] if rows else 0}
 
 
@@ -88,7 +88,7 @@ def _is_near(address: str, run: RunFolder) -> bool:
 
 
 class Logbook:
-    """At most one of Lightning's loggers; without one every method does nothing."""
+    """Holds at most one of Lightning's loggers; without one every method does nothing."""
 
     def __init__(self, config: RunConfig, run: RunFolder) -> None:
         """Of the run; nothing is written before it is opened.
@@ -124,12 +124,12 @@ class Logbook:
             self.logger.log_hyperparams(config.plain)
 
     def catch_up(self, rows: Sequence[Row]) -> None:
-        """Log the last row, which a crash may have kept from the logger."""
+        """Logs the last row, which a crash may have kept from the logger."""
         for row in rows[-1:]:
             self.log(row)
 
     def log(self, row: Row) -> None:
-        """Log a row of metrics.csv at its step."""
+        """Logs a row of metrics.csv at its step."""
         step = int(row["step"])
         if self.logger is None or step in self._steps:
             return
@@ -137,12 +137,12 @@ class Logbook:
         self.logger.save()
 
     def pause(self) -> None:
-        """The run ends before its end."""
+        """Tells the logger that the run ends before its end."""
         if self.logger is not None:
             self.logger.finalize("KILLED")
 
     def close(self, results: Mapping[str, Any]) -> None:
-        """Log the test results; the run is done."""
+        """Logs the test results; the run is done."""
         if self.logger is not None:
             numbers = {key: float(v) for key, v in results.items() if key.startswith("test/") and v == v}
             self.logger.log_metrics(numbers, int(self.run.metrics.rows()[-1]["step"]))

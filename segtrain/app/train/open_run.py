@@ -1,4 +1,4 @@
-"""Which folder a run gets, and whether it begins, goes on, is there already, or is refused.
+"""Opens the folder of a run: decides whether it begins, goes on, is there already, or is refused.
 
 Torch is imported where the machine or a checkpoint is asked: what can be refused before that is refused at once.
 """
@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import run_config
 from segtrain.config.run_config import RunConfig
-from segtrain.data.leaks import refuse_leaks
+from segtrain.data.duplicates import refuse_leaks
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped
 from segtrain.parts import config_changes as changes
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Opened:
-    """A run folder, its config with every `auto` decided, and the checkpoint to go on from.
+    """Holds a run folder, its config with every `auto` decided, and the checkpoint to go on from.
 
     The folder of a run that goes on stays as it is until training has taken up the checkpoint (`begin`): what cannot
     go on leaves what was there.
@@ -53,7 +53,7 @@ class Opened:
 
     @contextlib.contextmanager
     def status(self) -> Iterator[None]:
-        """status.json while the block runs: running, then finished, interrupted or failed with the error.
+        """Writes status.json while the block runs: running, then finished, interrupted or failed with the error.
 
         Of a run that goes on only from `begin` on.
         """
@@ -150,7 +150,7 @@ def leaving_nothing(run: RunFolder) -> Iterator[None]:
 
 
 def open_run(config: DictConfig, run: RunFolder) -> Opened:
-    """Begin the run or go on with it; this process must hold the lock of its folder.
+    """Begins the run or goes on with it; this process must hold the lock of its folder.
 
     Raises:
         UserError: resume of a finished run without more to do; a change that would mix two runs into one.
@@ -182,7 +182,7 @@ def decided(config: RunConfig) -> RunConfig:
 
 
 def _has_begun(run: RunFolder) -> bool:
-    """Whether there is something to go on with: results or a checkpoint; else a run is begun again."""
+    """Returns whether there is something to go on with: results or a checkpoint; else a run is begun again."""
     return run.exists and (run.status["state"] == "finished" or any(run.checkpoints.glob("*.ckpt")))
 
 

@@ -1,5 +1,6 @@
-"""What is kept of a training: a row an epoch, and whole checkpoints from which it goes on with the same bits."""
+"""Records a training: a row an epoch, and whole checkpoints from which it goes on with the same bits."""
 
+import math
 import random
 import re
 import time
@@ -10,39 +11,80 @@ import numpy as np
 import torch
 
 from segtrain.app.train.logbook import Logbook
-from segtrain.app.train.nonfinite_loss import EVERY, NonFinite
+from segtrain.aug.trace import traced
+from segtrain.command_line import command
+from segtrain.data.datamodule import DataModule
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
 from segtrain.runs import checkpoint
 from segtrain.runs.contents import is_whole
+from segtrain.runs.epochs import number_of, written
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.writer import Writer
 
+EVERY = 25  # batches between looks on a GPU, where each look waits for the device
 
-class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
-    """Lightning's checkpoints, written whole with a checksum and read back only if undamaged."""
 
-    def __init__(self, writer: Writer) -> None:
-        """Hand them to `writer`."""
-        self.writer = writer
+class NonFinite(L.Callback):
+    """Looks at the losses: after each batch on a CPU, every 25 on a GPU, and before each checkpoint."""
 
-    def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Begin to make it the newest checkpoint of the writer's folder."""
-        self.writer.last(checkpoint_)
+    def __init__(self, run: RunFolder) -> None:
+        """What is found is written to `run`."""
+        self.run = run
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
-        """The checkpoint at `path`, on the CPU; plain tensors and containers only."""
-        return checkpoint.read(Path(path))
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Looks at the newest losses."""
+        if pl_module.device.type == "cpu":
+            assert isinstance(pl_module, Segmentation)
+            if not math.isfinite(pl_module.newest_loss()):
+                self.look(trainer, pl_module, 1)
+        elif batch_idx % EVERY == EVERY - 1:
+            self.look(trainer, pl_module, EVERY)
 
-    def remove_checkpoint(self, path: Any) -> None:
-        """Delete a checkpoint."""
-        Path(path).unlink(missing_ok=True)
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Looks at what is left, before the module forgets it."""
+        self.look(trainer, pl_module, EVERY)
+
+    def look(self, trainer: L.Trainer, pl_module: L.LightningModule, last: int) -> None:
+        """Raises UserError if one of the `last` losses is not finite."""
+        assert isinstance(pl_module, Segmentation)
+        losses = pl_module.losses(last).numpy()
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if len(bad):
+            number = len(pl_module.losses()) - len(losses) + int(bad[0])
+            raise self._stop(trainer, number, float(losses[bad[0]]))
+
+    def _stop(self, trainer: L.Trainer, number: int, loss: float) -> UserError:
+        data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
+        epoch, dataset = trainer.current_epoch, data.dataset
+        keys = data.keys(epoch, number)
+        samples = []
+        for index, view in keys:
+            key = (data.seed, epoch, index, view)
+            drawn = traced(data.policy.at(epoch), *dataset.read(index), key)[1]
+            samples.append({"id": dataset.ids[index], **written("epoch", epoch), "view": view, "drawn": drawn})
+        word = "nan" if math.isnan(loss) else "infinite"
+        at = written("epoch", epoch) | written("batch", number)
+        self.run.write_json("nonfinite.json", {"loss": word, **at, "samples": samples})
+        names = ", ".join(f"{sample['id']}" for sample in samples)
+        first = samples[0]
+        at_epoch = f"epoch={number_of(epoch)}"
+        which = (f"replay={self.run.path}", f"sample={first['id']}", at_epoch, f"view={first['view']}")
+        look = command("preview", *which, conf="")
+        return UserError(
+            f"the loss became {word} in epoch {number_of(epoch)}, batch {number_of(number)}, on the samples {names}; "
+            f"expected a finite number; their draws are in {self.run.path}/nonfinite.json; look at them with\n"
+            f"  {look}\nif they look sound lower optimizer.lr or aug.strength, or compute in "
+            "trainer.precision=32-true; the checkpoints are from before"
+        )
 
 
 class Every:
-    """When a checkpoint within an epoch is due: each so many steps, or minutes."""
+    """Says when a checkpoint within an epoch is due: each so many steps, or minutes."""
 
     def __init__(self, interval: int | str | None) -> None:
         """`interval` is a number of steps, minutes as '15min', or None: only at the end of an epoch."""
@@ -52,18 +94,18 @@ class Every:
         self._last = time.monotonic()
 
     def due(self, step: int) -> bool:
-        """Whether one is due after this optimizer step."""
+        """Returns whether one is due after this optimizer step."""
         if self.steps is not None:
             return step % self.steps == 0
         return self.seconds is not None and time.monotonic() - self._last >= self.seconds
 
     def done(self) -> None:
-        """One was written."""
+        """Notes that one was written."""
         self._last = time.monotonic()
 
 
 class Recorder(L.pytorch.callbacks.Checkpoint):
-    """After each epoch a row in metrics.csv and a checkpoint, kept as best when val/dice is; checkpoints in between.
+    """Writes after each epoch a row of metrics.csv and a checkpoint, best when val/dice is, and checkpoints in between.
 
     A Lightning Checkpoint callback, because those run after the module and every other callback.
     """
@@ -77,7 +119,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """After a resume: take up random states, a stop that was due, and what a crash kept from being written."""
+        """Takes up, after a resume, random states, a stop that was due, and what a crash kept from being written."""
         self.every.done()
         if self._loaded is None:
             return
@@ -93,7 +135,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A checkpoint within the epoch when it is due, or the last before a stop."""
+        """Writes a checkpoint within the epoch when it is due, and the last before a stop."""
         done = batch_idx + 1
         stepped = done % trainer.accumulate_grad_batches == 0
         within = stepped and done < trainer.num_training_batches  # the last batch is followed by the epoch's own
@@ -103,19 +145,19 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
             self.stops.check()
 
     def on_validation_batch_end(self, *_: Any) -> None:
-        """An evaluation is not kept: it is done again after a stop."""
+        """Stops if asked to: an evaluation is not kept, it is done again."""
         self.stops.check()
 
     def on_test_batch_end(self, *_: Any) -> None:
-        """Neither is the test."""
+        """Stops if asked to: the test is not kept either."""
         self.stops.check()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember that this epoch has scores of its own."""
+        """Remembers that this epoch has scores of its own."""
         self._validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Record the epoch."""
+        """Records the epoch."""
         row: dict[str, float | int] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
@@ -132,7 +174,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self.stops.check()
 
     def _save(self, trainer: L.Trainer, epoch: int, batches: int) -> None:
-        """A checkpoint from which training goes on with batch number `batches` of `epoch`."""
+        """Writes a checkpoint from which training goes on with batch number `batches` of `epoch`."""
         assert isinstance(trainer.lightning_module, Segmentation)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, NonFinite):
@@ -143,19 +185,19 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self.every.done()
 
     def on_train_end(self, *_: Any) -> None:
-        """Return when the last checkpoint is on the disk."""
+        """Returns when the last checkpoint is on the disk."""
         self.writer.wait()
 
     def on_exception(self, *_: Any) -> None:
-        """The same, before the run is left."""
+        """Returns when the last checkpoint is on the disk, before the run is left."""
         self.writer.wait()
 
     def state_dict(self) -> dict[str, Any]:
-        """The best val/dice so far and its epoch, and the state of every random generator."""
+        """Returns the best val/dice so far and its epoch, and the state of every random generator."""
         return {"best": self.best, "best_epoch": self.best_epoch, "random": _random_states()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint holds; the random states when training starts.
+        """Takes up what a checkpoint holds; the random states when training starts.
 
         Raises:
             UserError: it holds something else.
@@ -165,8 +207,28 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         self.best, self.best_epoch, self._loaded = state_dict["best"], state_dict["best_epoch"], state_dict
 
 
+class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
+    """Writes Lightning's checkpoints whole, with a checksum, and reads them back only if undamaged."""
+
+    def __init__(self, writer: Writer) -> None:
+        """Hand them to `writer`."""
+        self.writer = writer
+
+    def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Begins to make it the newest checkpoint of the writer's folder."""
+        self.writer.last(checkpoint_)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        """Returns the checkpoint at `path`, on the CPU; plain tensors and containers only."""
+        return checkpoint.read(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Deletes a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
 def _random_states() -> dict[str, Any]:
-    """Of torch, CUDA, Python and NumPy, as plain values."""
+    """Returns those of torch, CUDA, Python and NumPy, as plain values."""
     name, keys, *rest = np.random.get_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {

@@ -1,4 +1,4 @@
-"""Datasets: each a class that reads samples, described by one file in conf/dataset. No torch below here."""
+"""Offers the datasets: each a class that reads samples, described by one file in conf/dataset. No torch below here."""
 
 from segtrain.data.datasets.brain_scanners import BrainScanners
 from segtrain.data.datasets.brain_tissue import BrainTissue

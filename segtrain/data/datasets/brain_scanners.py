@@ -1,4 +1,4 @@
-"""Brain slices as several scanners might show them: a simulation in which augmentation matters."""
+"""Simulates brain slices as several scanners might show them, where augmentation matters."""
 
 import hashlib
 from functools import cached_property
@@ -20,7 +20,7 @@ NOISE = 0.015  # of the training scanner, share of the full range
 
 
 class BrainScanners:
-    """A few training slices from one scanner; validation and test slices each from a scanner of its own.
+    """Gives a few training slices from one scanner; validation and test slices each from a scanner of its own.
 
     A simulation on a real template (`BrainTissue`), not scans of real scanners. The training scanner shows the
     template with a little Rician noise. Every validation and test slice gets, drawn once from (seed, slice): another
@@ -37,7 +37,7 @@ class BrainScanners:
     ignore_index = IGNORE_INDEX
 
     def __init__(self, train: int = 12, val: int = 14, test: int = 35, pixel: int = 2, seed: int = 0) -> None:
-        """Nothing is read yet.
+        """Takes the choices; nothing is read yet.
 
         Args:
             train: number of training slices, evenly spread over what is neither validation nor test.
@@ -57,7 +57,7 @@ class BrainScanners:
 
     @cached_property
     def _samples(self) -> list[tuple[int, str]]:
-        """Index of the slice and part of every sample, in slice order."""
+        """Returns the index of the slice and the part of every sample, in slice order."""
         n = len(self._slices.ids)
         zones: dict[str, list[int]] = {"train": [], "val": [], "test": []}
         bounds = {"val": [round(n * s) for s in VAL], "test": [round(n * s) for s in TEST]}
@@ -71,16 +71,16 @@ class BrainScanners:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """BrainTissue's names."""
+        """Returns BrainTissue's names."""
         return tuple(self._slices.ids[i] for i, _ in self._samples)
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
-        """train, val or test for every sample."""
+        """Returns train, val or test for every sample."""
         return tuple(part for _, part in self._samples)
 
     def read(self, index: int) -> Sample:
-        """The pair of `ids[index]`, the same each time."""
+        """Returns the pair of `ids[index]`, the same each time."""
         at, part = self._samples[index]
         image, mask = self._slices.read(at)
         size = image.shape[1] // self._pixel, image.shape[0] // self._pixel
@@ -96,19 +96,19 @@ class BrainScanners:
         return Sample(np.rint(255 * np.clip(shown, 0, 1)).astype(np.uint8)[..., None], labels)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the parameters, the rule of the labels, and BrainTissue's."""
+        """Returns BLAKE2b over the parameters, the rule of the labels, and BrainTissue's."""
         known = ("labels by area", sorted(self._counts.items()), self._pixel, self._seed, self._slices.fingerprint())
         return hashlib.blake2b(repr(known).encode(), digest_size=16).hexdigest()
 
 
 def _spread(indices: list[int], count: int) -> list[int]:
-    """Up to `count` of the indices, evenly spaced."""
+    """Returns up to `count` of the indices, evenly spaced."""
     count = min(count, len(indices))
     return [indices[(2 * k + 1) * len(indices) // (2 * count)] for k in range(count)]
 
 
 def _posed(image: Image, mask: Image, rng: np.random.Generator) -> tuple[Image, Image]:
-    """Rotated by up to 10°, scaled by up to 10 %, shifted by up to 4 % of the side; air comes in from outside."""
+    """Returns both rotated by up to 10°, scaled by up to 10 %, shifted by up to 4 % of the side; outside is air."""
     height, width = mask.shape
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-10, 10), rng.uniform(0.9, 1.1))
     matrix[:, 2] += rng.uniform(-0.04, 0.04, 2) * (width, height)
@@ -118,14 +118,14 @@ def _posed(image: Image, mask: Image, rng: np.random.Generator) -> tuple[Image, 
 
 
 def _contrasted(image: Image, rng: np.random.Generator) -> Image:
-    """Another exponent (0.6 to 1.7), gain (0.7 to 1.2) and offset (up to 0.08)."""
+    """Returns it with another exponent (0.6 to 1.7), gain (0.7 to 1.2) and offset (up to 0.08)."""
     power: Image = image ** np.float32(2 ** rng.uniform(-0.75, 0.75))
     changed: Image = power * np.float32(rng.uniform(0.7, 1.2)) + np.float32(rng.uniform(0, 0.08))
     return changed
 
 
 def _biased(image: Image, rng: np.random.Generator) -> Image:
-    """Times a bias field: the exponential of a polynomial of second degree, from ÷1.35 to x1.35."""
+    """Returns it times a bias field: the exponential of a polynomial of second degree, from ÷1.35 to x1.35."""
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in image.shape)
     a, b, c, d, e = rng.uniform(-1, 1, 5)
     field = a * x[None, :] + b * y[:, None] + c * x[None, :] ** 2 + d * y[:, None] ** 2 + e * np.outer(y, x)
@@ -134,7 +134,7 @@ def _biased(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _coarser(image: Image, rng: np.random.Generator) -> Image:
-    """Sampled up to twice as coarsely along one axis, and back."""
+    """Returns it sampled up to twice as coarsely along one axis, and back."""
     height, width = image.shape
     factor = 2 ** rng.uniform(0, 1)
     small = (width, round(height / factor)) if rng.random() < 0.5 else (round(width / factor), height)
@@ -144,7 +144,7 @@ def _coarser(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _rician(image: Image, sigma: float, rng: np.random.Generator) -> Image:
-    """The magnitude of a complex signal with Gaussian noise in both parts (Gudbjartsson & Patz 1995)."""
+    """Returns the magnitude of a complex signal with Gaussian noise in both parts (Gudbjartsson & Patz 1995)."""
     real, imaginary = rng.normal(0, sigma, (2, *image.shape)).astype(np.float32)
     magnitude: Image = np.hypot(image + real, imaginary)
     return magnitude

@@ -1,4 +1,4 @@
-"""Coronal slices of the MNI152 average brain with grey and white matter, as nilearn carries it."""
+"""Reads coronal slices of the MNI152 average brain with grey and white matter, as nilearn carries it."""
 
 import hashlib
 import importlib.util
@@ -20,7 +20,7 @@ MIN_BRAIN = 0.02  # share of brain pixels that a slice must have; below it the s
 
 
 class _Slices(NamedTuple):
-    """Image and labels, each (slices, H, W) uint8, with the coronal index y of each slice."""
+    """Holds image and labels, each (slices, H, W) uint8, with the coronal index y of each slice."""
 
     images: Volume
     masks: Volume
@@ -28,7 +28,7 @@ class _Slices(NamedTuple):
 
 
 class BrainTissue:
-    """MRI slices (158 x 151 pixels of 1 mm) in four classes, for a demonstration on real data.
+    """Gives MRI slices (158 x 151 pixels of 1 mm) in four classes, for a demonstration on real data.
 
     The volume is cut to the box around the brain, with a margin: two thirds of it are empty.
 
@@ -50,7 +50,7 @@ class BrainTissue:
     ignore_index = IGNORE_INDEX
 
     def __init__(self, step: int = 1) -> None:
-        """Nothing is read yet: the three volumes are loaded once, when ids or a sample are first asked for.
+        """Takes the step; the three volumes are loaded once, when ids or a sample are first asked for.
 
         Args:
             step: every how many-th slice is taken, in mm.
@@ -65,25 +65,25 @@ class BrainTissue:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """Names such as "coronal_029", the index along the second axis: posterior first, 1 mm apart."""
+        """Returns names such as "coronal_029", the index along the second axis: posterior first, 1 mm apart."""
         return tuple(f"coronal_{y:03d}" for y in self._slices.positions)
 
     @cached_property
     def splits(self) -> tuple[None, ...]:
-        """None for every slice: the data does not say."""
+        """Returns None for every slice: the data does not say."""
         return (None,) * len(self.ids)
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
-        """The brain of every slice: there is one."""
+        """Returns the brain of every slice: there is one."""
         return (BRAIN,) * len(self.ids)
 
     def read(self, index: int) -> Sample:
-        """The slice of `ids[index]`: image (H, W, 1) and mask (H, W), copies that the caller may change."""
+        """Returns the slice of `ids[index]`: image (H, W, 1) and mask (H, W), copies that the caller may change."""
         return Sample(self._slices.images[index][..., None].copy(), self._slices.masks[index].copy())
 
     def fingerprint(self) -> str:
-        """BLAKE2b over step and the three files."""
+        """Returns BLAKE2b over step and the three files."""
         digest = hashlib.blake2b(f"step={self._step}".encode(), digest_size=16)
         for path in self._files.values():
             digest.update(bytes_of(path))
@@ -103,7 +103,7 @@ class BrainTissue:
 
 
 def _box(t1: np.ndarray[Any, Any]) -> tuple[slice, slice, slice]:
-    """The (x, y, z) box around the brain in all slices, with MARGIN in x and z and all of y."""
+    """Returns the (x, y, z) box around the brain in all slices, with MARGIN in x and z and all of y."""
     corners = []
     for other in ((1, 2), (0, 1)):
         inside = np.flatnonzero((t1 > 0).any(axis=other))
@@ -119,12 +119,12 @@ def _labels(t1: np.ndarray[Any, Any], gm: np.ndarray[Any, Any], wm: np.ndarray[A
 
 
 def _planes(volume: Volume, positions: np.ndarray[Any, Any]) -> Volume:
-    """Coronal planes of an (x, y, z) volume as (slices, H, W), superior (high z) up."""
+    """Returns coronal planes of an (x, y, z) volume as (slices, H, W), superior (high z) up."""
     return np.ascontiguousarray(volume[:, positions, ::-1].transpose(1, 2, 0))
 
 
 def _scaled(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The volume (x, y, z) float32, divided by its highest value."""
+    """Returns the volume (x, y, z) float32, divided by its highest value."""
     import nibabel  # here: only this dataset needs it
 
     require_regular(path)
@@ -134,7 +134,7 @@ def _scaled(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def _file(kind: str) -> Path:
-    """The volume inside the installed nilearn, found without importing it, which takes 3 s."""
+    """Returns the volume inside the installed nilearn, found without importing it, which takes 3 s."""
     spec = importlib.util.find_spec("nilearn")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Images with objects in annotation files of COCO's kind."""
+"""Reads images with objects in annotation files of COCO's kind."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -6,24 +6,31 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from segtrain.counted import counted
+from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
-from segtrain.data.files.coco_json import Object, Picture, load
-from segtrain.data.files.coco_mask import drawn, region
-from segtrain.data.files.coco_mending import Mended, mended, tell
+from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_image
+from segtrain.data.files.coco_annotations import (
+    AnnotatedImage,
+    Mended,
+    Object,
+    draw_regions,
+    load_images,
+    mend,
+    region_of,
+    remark_mended,
+)
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import UNKNOWN, Coding
-from segtrain.data.files.nodata import sample_of
-from segtrain.data.files.pairs import SPLITS, some
+from segtrain.data.files.samples import PARTS
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
 
 CROWD = ("ignore", "object", "background")
 
 
 class _Part(NamedTuple):
-    """An annotation file, the folder of its images, and the split that both belong to."""
+    """Holds an annotation file, the folder of its images, and the split that both belong to."""
 
     split: str | None
     annotations: Path
@@ -31,7 +38,7 @@ class _Part(NamedTuple):
 
 
 class Coco:
-    """Polygons and run lengths drawn into label masks; pixels outside any object are background.
+    """Draws polygons and run lengths into label masks; pixels outside any object are background.
 
     `ids` are the images' file names without extension, behind train/, val/ or test/ where the files say so.
     """
@@ -52,7 +59,7 @@ class Coco:
         outside: str | None = None,
         shapeless: str | None = None,
     ) -> None:
-        """Read the annotation files and look whether the images are there.
+        """Reads the annotation files and looks whether the images are there.
 
         Args:
             root: folder of the data, from the current directory when relative.
@@ -94,8 +101,10 @@ class Coco:
         self._pictures = [(part, path, picture) for _, part, path, picture in found]
         _check_there(self._pictures)
         if self._clips or self._skips:
-            tell([(path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects])
-        self._colour = Colour(channels, first_of(path for _, path, _ in self._pictures))
+            remark_mended(
+                [(path, self._of(o, picture)) for _, path, picture in self._pictures for o in picture.objects]
+            )
+        self._colour = Colour(channels, first_image(path for _, path, _ in self._pictures))
         self.channels = self._colour.channels
         if len(self.ids) <= MOST_LOOKED_AT:
             self._colour.look_over(dtypes_of(path for _, path, _ in self._pictures))
@@ -105,7 +114,7 @@ class Coco:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: the image is broken or not of the size that the annotations say, or an object is broken.
@@ -120,11 +129,11 @@ class Coco:
             )
         objects = sorted(picture.objects, key=self._height_of)
         found = [(o, self._of(o, picture)) for o in objects if self._shown(o)]
-        regions = [(self._label(o), region(of.segmentation, *size, o.name)) for o, of in found if not of.is_gone]
-        return sample_of(image, drawn(regions, *size), missing, self.ids[index])
+        regions = [(self._label(o), region_of(of.segmentation, *size, o.name)) for o, of in found if not of.is_gone]
+        return sample_of(image, draw_regions(regions, *size), missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of annotation files and images."""
+        """Returns BLAKE2b over the choices, and names and contents of annotation files and images."""
         files = [part.annotations for part in self._parts] + [path for _, path, _ in self._pictures]
         return digest(self._root, files, *self._options, keep=self._contents)
 
@@ -133,7 +142,7 @@ class Coco:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: image and annotations."""
+        """Returns the files of `ids[index]`: image and annotations."""
         part, path, _ = self._pictures[index]
         return [path, part.annotations]
 
@@ -142,11 +151,11 @@ class Coco:
         paths = [path for _, path, _ in self._pictures]
         return hashes_of_files(paths, self._contents, lambda index: self._colour.read(paths[index]))
 
-    def _of(self, item: Object, picture: Picture) -> Mended:
-        """What is drawn of an object."""
+    def _of(self, item: Object, picture: AnnotatedImage) -> Mended:
+        """Returns what is drawn of an object."""
         if not (self._clips or self._skips):
             return Mended(item.segmentation, 0, 0)
-        return mended(item.segmentation, picture.height, picture.width, self._clips, self._skips)
+        return mend(item.segmentation, picture.height, picture.width, self._clips, self._skips)
 
     def _shown(self, item: Object) -> bool:
         return not item.crowd or self._crowd != "background"
@@ -176,7 +185,7 @@ def _categories(classes: Sequence[str] | Mapping[str, str | Sequence[str] | None
 
 
 def _order(classes: Sequence[str], priority: Sequence[str] | None) -> list[int]:
-    """How high each label lies."""
+    """Returns how high each label lies."""
     if priority is None:
         return list(range(len(classes)))
     if sorted(priority) != sorted(classes[1:]):
@@ -188,16 +197,16 @@ def _order(classes: Sequence[str], priority: Sequence[str] | None) -> list[int]:
 
 
 def _parts(root: Path, annotations: str | Mapping[str, str], images: str | Mapping[str, str]) -> Sequence[_Part]:
-    """The annotation files and their folders, as `annotations` and `images` say."""
+    """Returns the annotation files and their folders, as `annotations` and `images` say."""
     if isinstance(annotations, Mapping):
         splits: list[str | None] = list(annotations)
     elif "{split}" in annotations:
-        splits = [split for split in SPLITS if (root / annotations.replace("{split}", split)).is_file()]
+        splits = [split for split in PARTS if (root / annotations.replace("{split}", split)).is_file()]
     else:
         splits = [None]
-    wrong = [split for split in splits if split not in (None, *SPLITS)]
+    wrong = [split for split in splits if split not in (None, *PARTS)]
     if not splits or wrong:
-        got = f"the split {some([str(split) for split in wrong])}" if wrong else "no such file"
+        got = f"the split {some_of([str(split) for split in wrong])}" if wrong else "no such file"
         raise UserError(
             f"dataset.annotations is {annotations!r} below '{root}'; expected one JSON file, or files for train, val "
             f"and test, as 'instances_{{split}}.json' or {{train: a.json, val: b.json}}; got {got}"
@@ -224,10 +233,10 @@ def _check_words(**options: tuple[str | None, str]) -> None:
 
 def _found(
     parts: Sequence[_Part], label_of: Mapping[str, int], last: bool
-) -> Iterator[tuple[str, _Part, Path, Picture]]:
-    """Id, part, file and annotations of every image."""
+) -> Iterator[tuple[str, _Part, Path, AnnotatedImage]]:
+    """Returns id, part, file and annotations of every image."""
     for part in parts:
-        for picture in load(part.annotations, label_of):
+        for picture in load_images(part.annotations, label_of):
             text = picture.file_name
             if "\\" in text and not (part.images / text).is_file():  # as Windows writes paths
                 text = text.replace("\\", "/")
@@ -249,11 +258,11 @@ def _check_ids(ids: Sequence[str]) -> None:
         raise UserError(
             f"{counted(len(twice), 'image')} named like another, but for the extension; expected names that "
             f"differ; got "
-            f"{some(twice)}; rename one of each, in its folder and in the annotation file"
+            f"{some_of(twice)}; rename one of each, in its folder and in the annotation file"
         )
 
 
-def _check_there(pictures: Sequence[tuple[_Part, Path, Picture]]) -> None:
+def _check_there(pictures: Sequence[tuple[_Part, Path, AnnotatedImage]]) -> None:
     missing = [(part, path, picture) for part, path, picture in pictures if not path.is_file()]
     if not missing:
         return
@@ -265,5 +274,5 @@ def _check_there(pictures: Sequence[tuple[_Part, Path, Picture]]) -> None:
         way_out = f"{says}, and '{part.images}' holds '{name}': dataset.file_names=last drops what stands before it"
     raise UserError(
         f"{len(missing)} of {len(pictures)} images of the annotation files are missing; expected them at "
-        f"{some([str(path) for _, path, _ in missing])}; got no such files; {way_out}"
+        f"{some_of([str(path) for _, path, _ in missing])}; got no such files; {way_out}"
     )

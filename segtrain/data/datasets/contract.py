@@ -1,40 +1,15 @@
-"""What every dataset is: a sequence of image and mask pairs that also says what its labels mean."""
+"""Says what every dataset is: a sequence of image and mask pairs that also says what its labels mean."""
 
-import colorsys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
+from segtrain.data.files.samples import IGNORE_INDEX, OKABE_ITO, RGB, Sample, colours
 
-RGB = tuple[int, int, int]
-
-IGNORE_INDEX = 255  # the label that no loss and no metric counts; the highest that uint8 holds
-
-# Source: Okabe and Ito, "Color Universal Design" (2008): told apart under the common colour blindnesses.
-OKABE_ITO: tuple[RGB, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
-
-
-class Sample(NamedTuple):
-    """One image and its labels.
-
-    `image` is (H, W, C), uint8, uint16 or float32, RGB order; `mask` is (H, W) uint8 with labels 0..n-1 in
-    the order of the dataset's `classes`, or its `ignore_index`.
-    """
-
-    image: np.ndarray[Any, Any]
-    mask: np.ndarray[Any, np.dtype[np.uint8]]
+__all__ = ["IGNORE_INDEX", "OKABE_ITO", "RGB", "Sample", "SegmentationDataset", "colours"]
 
 
 class SegmentationDataset(Protocol):
-    """What training asks of a dataset; any class with these members will do, it need not inherit.
+    """Says what training asks of a dataset; any class with these members will do, it need not inherit.
 
     Six more are optional, None or no such member saying nothing:
 
@@ -57,48 +32,30 @@ class SegmentationDataset(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names in label order; one named "background" is left out of foreground means."""
+        """Returns the names in label order; one named "background" is left out of foreground means."""
 
     @property
     def palette(self) -> tuple[RGB, ...]:
-        """The colour of each class in pictures, RGB, 0..255."""
+        """Returns the colour of each class in pictures, RGB, 0..255."""
 
     @property
     def channels(self) -> int:
-        """Channels of every image."""
+        """Returns the channels of every image."""
 
     @property
     def ignore_index(self) -> int:
-        """The label in masks that counts nowhere."""
+        """Returns the label in masks that counts nowhere."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """Unique, stable names of the samples, sorted."""
+        """Returns unique, stable names of the samples, sorted."""
 
     @property
     def splits(self) -> Sequence[str | None]:
-        """What the data itself says of each sample: train, val or test; None where it leaves it open."""
+        """Returns what the data itself says of each sample: train, val or test; None where it leaves it open."""
 
     def read(self, index: int) -> Sample:
-        """The sample of `ids[index]`, as stored: not resized, not normalised."""
+        """Returns the sample of `ids[index]`, as stored: not resized, not normalised."""
 
     def fingerprint(self) -> str:
-        """Hex digits that change when the data changes."""
-
-
-def colours(classes: Sequence[str]) -> tuple[RGB, ...]:
-    """A colour for each class: black for "background", Okabe and Ito's seven, then spaced hues."""
-    palette: list[RGB] = []
-    drawn = 0
-    for name in classes:
-        palette.append((0, 0, 0) if name == "background" else _colour(drawn))
-        drawn += name != "background"
-    return tuple(palette)
-
-
-def _colour(number: int) -> RGB:
-    if number < len(OKABE_ITO):
-        return OKABE_ITO[number]
-    hue = number * 0.618034 % 1  # golden ratio: any run of hues lies nearly evenly on the circle
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
+        """Returns hex digits that change when the data changes."""

@@ -1,4 +1,4 @@
-"""Samples listed in a CSV file: image, mask, and where they are known split, group and weight."""
+"""Reads samples listed in a CSV file: image, mask, and where they are known split, group and weight."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.counted import some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.channels import Colour, dtypes_of, first_of
+from segtrain.data.files.channels import Colour, dtypes_of, first_image
 from segtrain.data.files.columns import Codes
-from segtrain.data.files.digest import Hashes, digest, hashes_of_files
+from segtrain.data.files.digest import Hashes, digest, hashes_of_files, stamp_files
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.manifest import Columns, Manifest
-from segtrain.data.files.manifest_rows import Rows, read_rows
-from segtrain.data.files.nodata import sample_of
-from segtrain.data.files.pairs import some
+from segtrain.data.files.manifest import Columns, Manifest, Rows, read_rows
 from segtrain.data.files.pixels import read_coded, read_header
-from segtrain.data.files.stamps import stamp
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting, refuse
 
 MOST_FILES = 20_000  # samples whose files are looked at when the set is opened: about .1 ms a file, so some 4 s at most
@@ -51,7 +49,7 @@ class Csv:
         palette: Sequence[Sequence[int]] | None = None,
         tolerance: int | None = None,
     ) -> None:
-        """Read the manifest; of up to `MOST_FILES` samples the headers too, of more only the first image's.
+        """Reads the manifest; of up to `MOST_FILES` samples the headers too, of more only the first image's.
 
         Args:
             manifest: CSV file with a line of names first; paths in it start from its own folder.
@@ -79,7 +77,7 @@ class Csv:
         if self._few:
             self._refuse_missing()
         looked = range(len(self.ids) if is_noting() else 1)
-        self._colour = Colour(channels, first_of(self._root / self._rows.image(index) for index in looked))
+        self._colour = Colour(channels, first_image(self._root / self._rows.image(index) for index in looked))
         self.channels = self._colour.channels
         if self._few and is_noting():
             self._colour.look_over(dtypes_of(self._root / self._rows.image(index) for index in range(len(self.ids))))
@@ -89,7 +87,7 @@ class Csv:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is missing, broken or outside the manifest's folder, image and mask differ in size, or the
@@ -104,7 +102,7 @@ class Csv:
         return sample_of(image, self._coding.labels(mask, mask_path, unlabelled), missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over what the masks' values mean, the manifest, and the contents of all files.
+        """Returns BLAKE2b over what the masks' values mean, the manifest, and the contents of all files.
 
         Of more than `MOST_FILES` samples not the contents, which would take hours, but the sizes of `SIZED` samples'
         files: one that is exchanged for another is then overlooked, and `stamp` tells it.
@@ -119,7 +117,9 @@ class Csv:
         """Returns what changes when the two files of `ids[index]` are written; 0 where the fingerprint reads them."""
         if self._few:
             return 0
-        return stamp(os.path.join(self._root, name) for name in (self._rows.image(index), self._rows.masks[index]))
+        return stamp_files(
+            os.path.join(self._root, name) for name in (self._rows.image(index), self._rows.masks[index])
+        )
 
     def hashes(self) -> Hashes | None:
         """Returns a hash of each image file's content, from the fingerprint's pass; None of more than `MOST_FILES`."""
@@ -136,7 +136,7 @@ class Csv:
             yield self._root / self._rows.masks[index]
 
     def _file(self, name: str, kind: str) -> Path:
-        """The path of a file of the manifest, links that lead out refused."""
+        """Returns the path of a file of the manifest, links that lead out refused."""
         path = self._root / name
         if not self._outside and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._root)):
             raise UserError(
@@ -155,13 +155,13 @@ class Csv:
         if missing:
             refuse(
                 f"{len(missing)} of {2 * len(self.ids)} files that '{self._manifest}' names are missing; expected each "
-                f"there, as paths start from the manifest's folder; got no {some(missing)}; mend the paths, or remove "
-                "their lines",
+                f"there, as paths start from the manifest's folder; got no {some_of(missing)}; mend the paths, or "
+                "remove their lines",
                 missing,
             )
 
     def _refuse_unequal(self, alike: bool) -> None:
-        """Refuse masks of another size than their image, images of several depths and, if `alike`, channels."""
+        """Refuses masks of another size than their image, images of several depths and, if `alike`, channels."""
         sizes, colours, dtypes = [], [], []
         for index, name in enumerate(self.ids):
             path = self._file(self._rows.image(index), "image")
@@ -177,7 +177,7 @@ class Csv:
         if colours and alike:
             refuse(
                 f"{len(colours)} of {len(self.ids)} images differ in channels; expected {self.channels} as the first "
-                f"has; got {some(colours)}; give dataset.channels=3 to repeat grey, or dataset.channels=1 to turn "
+                f"has; got {some_of(colours)}; give dataset.channels=3 to repeat grey, or dataset.channels=1 to turn "
                 "colour grey",
                 colours,
             )
@@ -190,8 +190,8 @@ def _sizes(name: str, image: Sequence[int], mask: Sequence[int]) -> str:
 def _unequal(sizes: Sequence[str], n: int) -> str:
     return (
         f"{len(sizes)} of {n} masks differ in size from their image; expected the same width x height, after the EXIF "
-        f"orientation of each; got {some(sizes)}; resize the masks by nearest neighbour, or save the images with their "
-        "orientation applied"
+        f"orientation of each; got {some_of(sizes)}; resize the masks by nearest neighbour, or save the images with "
+        "their orientation applied"
     )
 
 

@@ -1,4 +1,4 @@
-"""Images and masks in the columns of a Hugging Face `datasets` dataset, saved on disk or named on the hub."""
+"""Reads images and masks in the columns of a Hugging Face `datasets` dataset, saved on disk or named on the hub."""
 
 import hashlib
 import io
@@ -10,23 +10,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from segtrain.counted import counted
+from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
 from segtrain.data.files.channels import Colour
-from segtrain.data.files.digest import MOST_HASHED, Hashes, without_flat
+from segtrain.data.files.digest import MOST_HASHED, Hashes, stamp_files, without_flat
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.nodata import sample_of
-from segtrain.data.files.pairs import some
 from segtrain.data.files.pixels import read_coded, read_header
-from segtrain.data.files.stamps import stamp
-from segtrain.data.files.tables import Table, loaded, parts
+from segtrain.data.files.samples import PARTS
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
-from segtrain.files import bytes_of
+from segtrain.files import bytes_of, require_regular
+from segtrain.folders import files_below
+
+Table = Any  # datasets.Dataset
+STATES = ("state.json", "dataset_dict.json")  # what save_to_disk leaves in a folder
+SPELLINGS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
 
 
 class _Row(NamedTuple):
-    """A sample's name and place; `split` and `group` are empty where there is none."""
+    """Holds a sample's name and place; `split` and `group` are empty where there is none."""
 
     id: str
     split: str
@@ -35,7 +38,7 @@ class _Row(NamedTuple):
 
 
 class HuggingFace:
-    """Rows of a dataset with an image and a mask in columns of type Image, decoded as files are: see `pixels`.
+    """Reads rows of a dataset with an image and a mask in columns of type Image, decoded as files: see `pixels`.
 
     `ids` are the values of a column, or the split and the number of the row, "train/000012".
     """
@@ -58,7 +61,7 @@ class HuggingFace:
         palette: Sequence[Sequence[int]] | None = None,
         tolerance: int | None = None,
     ) -> None:
-        """Open the tables; no image is decoded. No code that comes with a dataset is ever run.
+        """Opens the tables; no image is decoded. No code that comes with a dataset is ever run.
 
         Args:
             root: folder that `save_to_disk` wrote, or one of Parquet files; or OWNER/NAME on the hub, fetched once.
@@ -81,7 +84,7 @@ class HuggingFace:
         Raises:
             UserError: `datasets` is not installed, the dataset cannot be had, or splits, columns or ids are not so.
         """
-        tables = parts(loaded(str(root), config, revision), splits)
+        tables = _tables_of(_load(str(root), config, revision), splits)
         wanted = [column for column in (image, mask, id, group) if column is not None]
         for table in tables.values():
             _check_columns(table, wanted, (image, mask))
@@ -100,11 +103,11 @@ class HuggingFace:
         if len(self.ids) <= MOST_HASHED:
             self._colour.look_over(self._dtypes())
         self._meaning = (classes, ignore_value, self.channels, id, group, self._columns, *self._coding.meaning)
-        self._stored = stamp(file["filename"] for table in self._tables.values() for file in table.cache_files)
+        self._stored = stamp_files(file["filename"] for table in self._tables.values() for file in table.cache_files)
         self._named = any(_names_files(table, column) for table in self._tables.values() for column in self._columns)
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a cell is empty or broken, image and mask differ in size, or the mask holds a value outside
@@ -121,7 +124,7 @@ class HuggingFace:
         return sample_of(image, self._coding.labels(mask, of_mask, unlabelled), missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the library's own fingerprints, the sizes of the files, and what the masks' values mean."""
+        """Returns BLAKE2b over the library's own fingerprints, sizes of files, and what the masks' values mean."""
         known = [repr(self._meaning)]
         for split, table in self._tables.items():
             sizes = [os.path.getsize(file["filename"]) for file in table.cache_files]
@@ -132,7 +135,7 @@ class HuggingFace:
         """Returns what changes when the tables on disk are written, or files that the cells name."""
         if not self._named:
             return self._stored
-        return stamp([str(file) for file in self._files(index) if not isinstance(file, Cell)]) ^ self._stored
+        return stamp_files([str(file) for file in self._files(index) if not isinstance(file, ImageCell)]) ^ self._stored
 
     def hashes(self) -> Hashes | None:
         """Returns a hash of each image's bytes, or of its file's; None of more than `MOST_HASHED` rows."""
@@ -151,7 +154,7 @@ class HuggingFace:
         return hashlib.blake2b(content, digest_size=16).digest()
 
     def _first(self) -> Path:
-        """The first image; while an audit looks on the first that opens."""
+        """Returns the first image; while an audit looks on the first that opens."""
         for index in range(len(self.ids)) if is_noting() else ():
             with suppress(UserError):
                 read_header(self._files(index)[0])
@@ -159,40 +162,40 @@ class HuggingFace:
         return self._files(0)[0]
 
     def _dtypes(self) -> Iterator[tuple[str, str]]:
-        """Name and dtype of the images that open: of the others reading tells."""
+        """Yields name and dtype of the images that open: of the others reading tells."""
         for index in range(len(self.ids)):
             with suppress(UserError):
                 image, _ = self._files(index)
                 yield str(image), read_header(image).dtype
 
     def _files(self, index: int) -> tuple[Path, Path]:
-        """The two cells as files: their bytes, or the files that they name."""
+        """Returns the two cells as files: their bytes, or the files that they name."""
         split, row = self._places[index]
         cells = self._tables[split][row]
         image, mask = (_file(cells[column], f"{self.ids[index]}, column {column}") for column in self._columns)
         return image, mask
 
 
-class Cell:
-    """Bytes in a table under the methods of `Path` that `pixels` asks of a file."""
+class ImageCell:
+    """Holds bytes in a table under the methods of `Path` that `pixels` asks of a file."""
 
     def __init__(self, name: str, content: bytes) -> None:
-        """Of a name for messages."""
+        """Takes a name for messages, and the bytes."""
         self._name, self._content = name, content
 
     def __str__(self) -> str:
         return self._name
 
     def open(self, mode: str) -> io.BytesIO:
-        """A file of it; `mode` is "rb"."""
+        """Returns a file of it; `mode` is "rb"."""
         return io.BytesIO(self._content)
 
     def is_file(self) -> bool:
-        """Yes, unless it is empty."""
+        """Returns whether it holds anything."""
         return bool(self._content)
 
     def stat(self) -> os.stat_result:
-        """Its size; nothing else about it is known."""
+        """Returns its size; nothing else about it is known."""
         return os.stat_result((0, 0, 0, 0, 0, 0, len(self._content), 0, 0, 0))
 
 
@@ -200,22 +203,22 @@ def _file(cell: Mapping[str, Any] | None, name: str) -> Path:
     content, path = (cell or {}).get("bytes"), (cell or {}).get("path")
     if content is None and path is None:
         raise UserError(f"the cell '{name}' is empty; expected a picture; fill it in, or leave the row out")
-    return Path(str(path)) if content is None else cast(Path, Cell(name, content))
+    return Path(str(path)) if content is None else cast(Path, ImageCell(name, content))
 
 
 def _names_files(table: Table, column: str) -> bool:
-    """Whether there are cells without bytes, which then name a file."""
+    """Returns whether there are cells without bytes, which then name a file."""
     return any(chunk.field("bytes").null_count for chunk in table.data.column(column).chunks)
 
 
 def _check_columns(table: Table, wanted: Sequence[str], pictures: Sequence[str]) -> None:
-    """Whether the columns are there, and those of pictures of type Image."""
+    """Raises UserError unless the columns are there, and those of pictures of type Image."""
     image_type = need("datasets", "huggingface").Image
     missing = [column for column in wanted if column not in table.features]
     if missing:
         raise UserError(
-            f"the dataset has no column {some([repr(name) for name in missing])}; it has {some([*table.features])}; "
-            "give dataset.image, dataset.mask, dataset.id and dataset.group as they are"
+            f"the dataset has no column {some_of([repr(name) for name in missing])}; it has "
+            f"{some_of([*table.features])}; give dataset.image, dataset.mask, dataset.id and dataset.group as they are"
         )
     for column in pictures:
         if not isinstance(table.features[column], image_type):
@@ -234,13 +237,13 @@ def _named(classes: Mapping[str, Any] | str, tables: Mapping[str, Table]) -> Map
     if names is None:
         raise UserError(
             f"dataset.classes names the column '{classes}', which is {feature or 'not there'}; expected one of "
-            f"ClassLabel; the columns are {some([*features])}; or give {{background: 0, cell: 1}}, name: value"
+            f"ClassLabel; the columns are {some_of([*features])}; or give {{background: 0, cell: 1}}, name: value"
         )
     return {name: value for value, name in enumerate(names)}
 
 
 def _undecoded(table: Table, *columns: str) -> Table:
-    """The columns alone, with pictures as their bytes."""
+    """Returns the columns alone, with pictures as their bytes."""
     chosen = table.with_format(None).select_columns(list(columns))
     for column in columns:
         chosen = chosen.cast_column(column, need("datasets", "huggingface").Image(decode=False))
@@ -263,7 +266,86 @@ def _check_ids(ids: Sequence[str], column: str | None) -> None:
     twice = sorted({one for one, other in pairwise(ids) if one == other})
     if twice:
         raise UserError(
-            f"column '{column}' names {counted(len(twice), 'sample')} more than once: {some(twice)}; expected "
+            f"column '{column}' names {counted(len(twice), 'sample')} more than once: {some_of(twice)}; expected "
             f"another name for "
             "each; choose another dataset.id, or null for the numbers of the rows"
         )
+
+
+def _load(root: str, config: str | None, revision: str | None) -> Any:
+    """Returns a `Dataset`, or a `DatasetDict` of splits, from a folder or from the hub.
+
+    Raises:
+        UserError: there is none, or it cannot be read or fetched.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
+    library = need("datasets", "huggingface")
+    folder = Path(root).expanduser()
+    there = folder.is_dir()
+    if not there and (root.count("/") != 1 or root.startswith((".", "/", "~"))):
+        raise UserError(
+            f"there is no folder '{root}'; expected one that save_to_disk wrote, or OWNER/NAME on the hub; relative "
+            "paths start from the current directory; give dataset.root as it is"
+        )
+    if there:
+        _require_files(folder)
+    shown = library.is_progress_bar_enabled()
+    library.disable_progress_bars()
+    try:
+        if there and any((folder / state).is_file() for state in STATES):
+            return library.load_from_disk(str(folder))
+        return library.load_dataset(str(folder) if there else root, config, revision=revision)
+    except Exception as error:  # the library and its readers raise nearly anything
+        expected = (
+            "a folder that save_to_disk wrote, or one of Parquet files"
+            if there
+            else "a folder, or a dataset of that name on the hub or in its cache; without a network, run load_dataset "
+            "and save_to_disk once where there is one, and carry the folder over"
+        )
+        first = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"the dataset '{root}' cannot be had; expected {expected}; got {type(error).__name__}: {first}"
+        ) from error
+    finally:
+        if shown:
+            library.enable_progress_bars()
+
+
+def _tables_of(dataset: Any, splits: Mapping[str, str] | None) -> dict[str, Table]:
+    """Returns split -> table; "" is the split of a dataset without any.
+
+    Args:
+        dataset: what was `_load`.
+        splits: train, val or test -> the dataset's own name; None: by their usual names.
+
+    Raises:
+        UserError: a name is none of the dataset's, or, without `splits`, none that is usual.
+    """
+    have = dict(dataset) if isinstance(dataset, Mapping) else {}
+    if splits is not None:
+        bad = [f"{part}={name}" for part, name in splits.items() if part not in PARTS or name not in have]
+        if bad or not splits:
+            raise UserError(
+                f"dataset.splits names {some_of(bad) or 'nothing'}; expected train, val or test, each with one of the "
+                f"dataset's own splits ({some_of([*have]) or 'it has none'}); such as {{train: train, val: validation}}"
+            )
+        return {part: have[name] for part, name in splits.items()}
+    if not have:
+        return {"": dataset}
+    named = [(SPELLINGS.get(name, ""), name) for name in have]
+    if any(not part for part, _ in named) or len({part for part, _ in named}) < len(named):
+        raise UserError(
+            f"the dataset has the splits {some_of([*have])}; expected train, validation and test, or some of them, "
+            "once each; say which is which by dataset.splits, such as {train: train, val: validation}"
+        )
+    return {part: have[name] for part, name in named}
+
+
+def _require_files(folder: Path) -> None:
+    """Raises UserError where a pipe, a device or a socket lies in the folder, or links without end: the library hangs.
+
+    Its own readers walk the folder, and open by name.
+    """
+    for path in files_below(folder):
+        with suppress(FileNotFoundError):  # a link that leads nowhere, which the library names where it is read
+            require_regular(path)

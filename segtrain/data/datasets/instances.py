@@ -1,4 +1,4 @@
-"""A folder a sample, with the image and a mask file for each nucleus (cell, …) in it."""
+"""Reads a folder a sample, with the image and a mask file for each nucleus (cell, …) in it."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -9,21 +9,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrain.counted import counted
+from segtrain.counted import counted, some_of
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_of
+from segtrain.data.files.channels import MOST_LOOKED_AT, Colour, dtypes_of, first_image
 from segtrain.data.files.digest import Hashes, digest, hashes_of_files
 from segtrain.data.files.label_coding import Coding
-from segtrain.data.files.nodata import sample_of
-from segtrain.data.files.pairs import SPLITS, SUFFIXES, some
+from segtrain.data.files.patterns import SUFFIXES
 from segtrain.data.files.pixels import read_mask
+from segtrain.data.files.samples import PARTS
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError
 
 Region = NDArray[np.bool_]
 
 
 class _Sample(NamedTuple):
-    """One sample's files; `split` is the train, val or test folder it lies in, None without one."""
+    """Holds one sample's files; `split` is the train, val or test folder it lies in, None without one."""
 
     id: str
     image: Path
@@ -32,7 +33,7 @@ class _Sample(NamedTuple):
 
 
 class Instances:
-    """The union of all masks of an image is foreground, the rest background; masks may overlap.
+    """Reads the union of all masks of an image as foreground, the rest as background; masks may overlap.
 
     Layout: root/ID/images/ANY.png with root/ID/masks/*.png, as of the Data Science Bowl 2018; folders train, val and
     test above ID set the split and begin the id.
@@ -51,7 +52,7 @@ class Instances:
         channels: int | None = None,
         palette: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        """List the files; the headers of the images are read.
+        """Lists the files; the headers of the images are read.
 
         Args:
             root: folder of the samples' folders, from the current directory when relative.
@@ -77,7 +78,7 @@ class Instances:
         self._samples = sorted(_samples(self._root, images, masks))
         if not allow_empty:
             _refuse_empty(self._samples)
-        self._colour = Colour(channels, first_of(sample.image for sample in self._samples))
+        self._colour = Colour(channels, first_image(sample.image for sample in self._samples))
         self.channels = self._colour.channels
         if len(self._samples) <= MOST_LOOKED_AT:
             self._colour.look_over(dtypes_of(sample.image for sample in self._samples))
@@ -86,7 +87,7 @@ class Instances:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is broken, or a mask differs in size from the image, is empty or has several values.
@@ -104,7 +105,7 @@ class Instances:
         return sample_of(image, labels, missing, one.id)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of all files."""
+        """Returns BLAKE2b over the choices, and names and contents of all files."""
         files = (path for sample in self._samples for path in (sample.image, *sample.masks))
         return digest(self._root, files, self._border, self.channels, keep=self._contents)
 
@@ -113,7 +114,7 @@ class Instances:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: image and masks."""
+        """Returns the files of `ids[index]`: image and masks."""
         return [self._samples[index].image, *self._samples[index].masks]
 
     @cached_property
@@ -128,7 +129,7 @@ def _samples(root: Path, images: str, masks: str) -> Iterator[_Sample]:
         raise UserError(f"there is no folder '{root}'; expected {layout}; give dataset.root as it is")
     found = False
     for folder in _visible(root):
-        split = folder.name if folder.name in SPLITS and not (folder / images).is_dir() else None
+        split = folder.name if folder.name in PARTS and not (folder / images).is_dir() else None
         for inner in _visible(folder) if split else [folder]:
             if (inner / images).is_dir() or (inner / masks).is_dir():
                 found = True
@@ -136,7 +137,7 @@ def _samples(root: Path, images: str, masks: str) -> Iterator[_Sample]:
                 yield _Sample(name, _image(inner / images), _files(inner / masks), split)
     if not found:
         raise UserError(
-            f"'{root}' holds no sample; expected {layout}; got {some([p.name for p in _visible(root)]) or 'none'}; "
+            f"'{root}' holds no sample; expected {layout}; got {some_of([p.name for p in _visible(root)]) or 'none'}; "
             "give dataset.root, or the names of both folders as dataset.images and dataset.masks"
         )
 
@@ -146,7 +147,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The image files in the folder; none where there is no folder."""
+    """Returns the image files in the folder; none where there is no folder."""
     found = folder.iterdir() if folder.is_dir() else []
     return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
@@ -156,7 +157,7 @@ def _image(folder: Path) -> Path:
     if len(files) != 1:
         raise UserError(
             f"'{folder}' holds {counted(len(files), 'image')}; expected one; got "
-            f"{some([p.name for p in files]) or 'none'}; give "
+            f"{some_of([p.name for p in files]) or 'none'}; give "
             "each image a folder of its own"
         )
     return files[0]
@@ -167,12 +168,12 @@ def _refuse_empty(samples: Sequence[_Sample]) -> None:
     if empty:
         raise UserError(
             f"{len(empty)} of {len(samples)} samples have no mask; expected a file for each instance; got none for "
-            f"{some(empty)}; add them, or give dataset.allow_empty=true to take these images for background alone"
+            f"{some_of(empty)}; add them, or give dataset.allow_empty=true to take these images for background alone"
         )
 
 
 def _inside(path: Path, image: Path, size: tuple[int, ...]) -> Region:
-    """Where the instance is, (H, W)."""
+    """Returns where the instance is, (H, W)."""
     values = read_mask(path)
     if values.ndim == 3:
         values = values.max(2)
@@ -185,7 +186,7 @@ def _inside(path: Path, image: Path, size: tuple[int, ...]) -> Region:
     if not inside.any():
         raise UserError(f"mask '{path}' is empty; expected the pixels of one instance; draw it, or remove the file")
     if (values[inside] != values.max()).any():
-        got = some([str(value) for value in np.unique(values[inside])])
+        got = some_of([str(value) for value in np.unique(values[inside])])
         raise UserError(
             f"mask '{path}' has several values; expected 0 outside and one value inside, one instance a file; got "
             f"{got}; where a file holds all instances or classes, use dataset=folder"
@@ -195,6 +196,6 @@ def _inside(path: Path, image: Path, size: tuple[int, ...]) -> Region:
 
 
 def _grown(inside: Region, border: int) -> NDArray[np.uint8]:
-    """1 where the instance is at most `border` pixels away."""
+    """Returns 1 where the instance is at most `border` pixels away."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * border + 1, 2 * border + 1))
     return np.asarray(cv2.dilate(inside.astype(np.uint8), disc), np.uint8)

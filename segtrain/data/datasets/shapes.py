@@ -1,4 +1,4 @@
-"""Discs and squares drawn from (seed, index): data without files, for tests and first steps."""
+"""Draws discs and squares from (seed, index): data without files, for tests and first steps."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ LEVELS = np.array([[60, 80, 100], [130, 90, 60], [200, 190, 150]], np.float32)
 
 
 class Shapes:
-    """One disc and one square an image on a noisy ground; every mask holds all three classes.
+    """Draws one disc and one square an image on a noisy ground; every mask holds all three classes.
 
     Images (H, W, C) uint8. A sample depends on (seed, index), size, channels and noise alone.
     """
@@ -33,7 +33,7 @@ class Shapes:
         seed: int = 0,
         noise: float = 20.0,
     ) -> None:
-        """Nothing is drawn before it is read.
+        """Takes the choices; nothing is drawn before it is read.
 
         Args:
             n: number of samples.
@@ -58,7 +58,7 @@ class Shapes:
         self.splits: tuple[None, ...] = (None,) * n
 
     def read(self, index: int) -> Sample:
-        """The pair of `ids[index]`, drawn anew each time and always the same."""
+        """Draws the pair of `ids[index]`, anew each time and always the same."""
         rng = np.random.default_rng([self._seed, range(len(self.ids))[index]])
         mask = self._mask(rng)
         clean = LEVELS[:, : self.channels][mask]
@@ -66,7 +66,7 @@ class Shapes:
         return Sample(np.rint(noisy).clip(0, 255).astype(np.uint8), mask)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the parameters and the first sample."""
+        """Returns BLAKE2b over the parameters and the first sample."""
         sample = self.read(0)
         parameters = (len(self.ids), self._shape, self.channels, self._seed, self._noise)
         digest = hashlib.blake2b(repr(parameters).encode(), digest_size=16)

@@ -1,4 +1,4 @@
-"""Image and mask pairs in litdata's optimised chunks, from a folder or an object store, and how they are written.
+"""Reads and writes image and mask pairs in litdata's optimised chunks, in a folder or an object store.
 
 Beside litdata's chunks and index.json lies segtrain.json, which says what litdata does not know: classes, palette,
 ids, splits. Each item is two arrays, image and labels, as `packed`: nothing is unpickled. Samples are read by index, in
@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 
 from segtrain.data.datasets.contract import Sample, SegmentationDataset
-from segtrain.data.files.digest import Hashes, exact, is_flat
+from segtrain.data.files.digest import Hashes, hash_pixels, is_flat, stamp_files
 from segtrain.data.files.extras import need
-from segtrain.data.files.pixels import Pixels
-from segtrain.data.files.stamps import stamp
+from segtrain.data.files.samples import Pixels
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, require_regular, write_whole
 
@@ -49,13 +48,13 @@ REMOTE = re.compile(r"[a-z0-9]+:(//|/)")  # s3://bucket/folder; local:/folder is
 
 
 class Streamed:
-    """A folder, or one in an object store, that `python -m segtrain convert` has written.
+    """Reads a folder, or one in an object store, that `python -m segtrain convert` has written.
 
     Pixels, labels, classes, ids and splits are those of the dataset it was made from.
     """
 
     def __init__(self, root: str | Path, cache: str | Path | None = None) -> None:
-        """Read what lies beside the chunks, no chunk.
+        """Reads what lies beside the chunks, no chunk.
 
         Args:
             root: the folder, or its address: s3://, gs://, r2://, azure://, hf:// as litdata reads them, with the
@@ -85,7 +84,7 @@ class Streamed:
         self._open: tuple[int, Any] = (-1, None)
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a chunk is missing, cannot be had, or is not as it was written.
@@ -101,7 +100,7 @@ class Streamed:
             ) from error
 
     def fingerprint(self) -> str:
-        """BLAKE2b over segtrain.json but for its hashes; it holds a digest of all pixels and labels."""
+        """Returns BLAKE2b over segtrain.json but for its hashes; it holds a digest of all pixels and labels."""
         return self._fingerprint
 
     def stamp(self, index: int) -> int:
@@ -113,11 +112,11 @@ class Streamed:
         return self._hashes
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the open stream: another process opens its own."""
+        """Leaves the open stream out: another process opens its own."""
         return self.__dict__ | {"_open": (-1, None)}
 
     def _stream(self) -> Any:
-        """The stream of this process: open files and threads do not survive a fork."""
+        """Returns the stream of this process: open files and threads do not survive a fork."""
         process, stream = self._open
         if process != os.getpid():
             library = need("litdata", "stream")
@@ -128,7 +127,7 @@ class Streamed:
 
 
 def _bytes_alone() -> dict[str, Any]:
-    """Kind of item -> bytes as they are: nothing is unpickled, also of an index that changed since it was looked at."""
+    """Returns how each kind of item is read, as bytes: nothing is unpickled, whatever an index says by now."""
     kinds = need("litdata.streaming.serializers", "stream")
     return dict.fromkeys(kinds._SERIALIZERS, kinds.BytesSerializer())
 
@@ -158,7 +157,7 @@ def write_stream(
         for index in order(range(len(dataset.ids))):
             arrays = dataset.read(index)
             content.update(b"".join(npy(array) for array in arrays))
-            found.append(None if is_flat(arrays[0]) else exact(arrays[0]))
+            found.append(None if is_flat(arrays[0]) else hash_pixels(arrays[0]))
             cache[index] = [packed(array, compress) for array in arrays]  # a list: dicts are written as Arrow tables
         cache.done()
         cache.merge()
@@ -174,18 +173,18 @@ def write_stream(
 
 
 def _written(about: Mapping[str, Any]) -> bytes:
-    """What is known beside the chunks as segtrain.json holds it."""
+    """Returns what is known beside the chunks as segtrain.json holds it."""
     return (json.dumps(about, default=float) + "\n").encode()
 
 
 def packed(array: Pixels, compress: bool) -> bytes:
-    """An array as NumPy's npy format holds it, deflated or not, and its CRC-32: the format has no checksum."""
+    """Returns an array as NumPy's npy format holds it, deflated or not, and its CRC-32, which the format lacks."""
     data = zlib.compress(npy(array), 1) if compress else npy(array)
     return data + zlib.crc32(data).to_bytes(4)
 
 
 def unpacked(data: bytes | memoryview) -> Pixels:
-    """The array that was `packed`, a copy.
+    """Returns the array that was `packed`, a copy.
 
     Raises:
         ValueError: the checksum does not fit.
@@ -202,7 +201,7 @@ def unpacked(data: bytes | memoryview) -> Pixels:
 
 
 def _inflated(body: memoryview) -> bytes:
-    """As many bytes as its header asks for, and no more: some kilobytes may swell to any size.
+    """Returns as many bytes as its header asks for, and no more: some kilobytes may swell to any size.
 
     Raises:
         ValueError: they are more than `MOST_BYTES`, or others than it asks for.
@@ -222,23 +221,23 @@ def _inflated(body: memoryview) -> bytes:
 
 
 def npy(array: Pixels) -> bytes:
-    """The array with its dtype and shape, in C order."""
+    """Returns the array with its dtype and shape, in C order."""
     file = io.BytesIO()
     np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()
 
 
 def _stamp_of(folder: Path) -> int:
-    """The stamp of the chunks, which litdata opens by their names; raises UserError where one is no file."""
+    """Returns the stamp of the chunks, which litdata opens by name; raises UserError where one is no file."""
     chunks = sorted(folder.glob("*.bin"))
     for chunk in chunks:
         with suppress(FileNotFoundError):  # told when it is read
             require_regular(chunk)
-    return stamp(chunks)
+    return stamp_files(chunks)
 
 
 def _fetched(root: str, name: str) -> bytes:
-    """The content of one of the small files."""
+    """Returns the content of one of the small files."""
     try:
         if not REMOTE.match(root):
             return bytes_of(Path(root, name))
@@ -257,7 +256,7 @@ def _fetched(root: str, name: str) -> bytes:
 
 
 def _about(text: bytes, root: str) -> dict[str, Any]:
-    """What segtrain.json says, once it says all that is needed."""
+    """Returns what segtrain.json says, once it says all that is needed."""
     with contextlib.suppress(ValueError):
         about = json.loads(text)
         lists = ("classes", "palette", "ids", "splits")
@@ -275,7 +274,7 @@ def _not_whole(root: str) -> UserError:
 
 
 def _stored(hashes: Sequence[Hashable | None]) -> dict[str, Any]:
-    """The hashes as segtrain.json holds them, with a checksum: the fingerprint leaves them out."""
+    """Returns the hashes as segtrain.json holds them, with a checksum: the fingerprint leaves them out."""
     of = [None if one is None else _hex(one) for one in hashes]
     return {"of": of, "crc": zlib.crc32(json.dumps(of).encode())}
 
@@ -285,7 +284,7 @@ def _hex(one: Hashable) -> str:
 
 
 def _hashes(stored: Any, root: str) -> Hashes | None:
-    """What was `_stored`; None where nothing was, by a version before."""
+    """Returns what was `_stored`; None where nothing was, by a version before."""
     if stored is None:
         return None
     with contextlib.suppress(LookupError, TypeError, ValueError):
@@ -295,7 +294,7 @@ def _hashes(stored: Any, root: str) -> Hashes | None:
 
 
 def _check_index(text: bytes, samples: int, root: str) -> None:
-    """Whether the chunks that index.json names hold our items, as many as there are ids, and are there.
+    """Raises UserError unless our items, one for each id, lie in the chunks that index.json names, and these are there.
 
     Asked before litdata reads: an index may name another type of item, "pickle", which would be run, a tree of them
     whose types are imported, or files and a version (`updated_at`, a folder's name in litdata's cache) elsewhere.
@@ -316,7 +315,7 @@ def _check_index(text: bytes, samples: int, root: str) -> None:
 
 
 def _strange(index: dict[str, Any]) -> str:
-    """What of an index convert never writes; "" where there is nothing."""
+    """Returns what in an index convert never writes; "" where there is nothing."""
     config, names = index["config"], [chunk["filename"] for chunk in index["chunks"]]
     if json.loads(config["data_spec"]) != TREE:
         return f"a data_spec of {str(config['data_spec'])[:200]}"
@@ -330,7 +329,7 @@ def _strange(index: dict[str, Any]) -> str:
 
 
 def _check_chunks(root: Path, sizes: dict[str, int]) -> None:
-    """Whether each chunk is there, of its size: litdata would wait long for one that is missing."""
+    """Raises UserError unless each chunk is there, of its size: litdata would wait long for one that is missing."""
     for name, size in sizes.items():
         path = root / name
         got = f"{path.stat().st_size} bytes" if path.is_file() else "no such file"

@@ -1,4 +1,4 @@
-"""A folder of TIFF images of any number of channels, and a folder of masks."""
+"""Reads a folder of TIFF images of any number of channels, and a folder of masks."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,15 +13,16 @@ from segtrain.data.files.channels import refuse_depths
 from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_files, hashes_of_pixels
 from segtrain.data.files.extras import need
 from segtrain.data.files.label_coding import Code, Coding
-from segtrain.data.files.nodata import sample_of
-from segtrain.data.files.pairs import Pair, find_sides, left_out, paired
-from segtrain.data.files.pixels import Picture, Pixels
-from segtrain.data.files.tiff_pages import PAGES, Layout, read_codes, read_layout, read_pixels
+from segtrain.data.files.pairs import Pair, find_file_sides, find_left_out, pair_files
+from segtrain.data.files.pixels import Picture
+from segtrain.data.files.samples import Pixels
+from segtrain.data.files.tiff_pages import PAGES, PageLayout, read_codes, read_page_layout, read_pixels
+from segtrain.data.files.tiff_tags import sample_of
 from segtrain.errors import UserError, is_noting
 
 
 class _Sample(NamedTuple):
-    """One sample: the pair of files, and which of their samples it is."""
+    """Holds one sample: the pair of files, and which of their samples it is."""
 
     id: str
     pair: Pair
@@ -29,7 +30,7 @@ class _Sample(NamedTuple):
 
 
 class Tiff:
-    """Multispectral and microscopy images: 8 and 16 bits, float32, n channels, several pages; pairs as of `Folder`.
+    """Reads multispectral and microscopy images: 8 and 16 bits, float32, n channels, several pages; pairs as `Folder`.
 
     `ids` are paths without extension from the images folder, with /page_0000 and so on behind where pages are samples;
     these have their file as their group. PNG, JPEG and BMP files beside TIFF are read as `Folder` reads them.
@@ -50,12 +51,12 @@ class Tiff:
         tolerance: int | None = None,
         orphans: str | None = None,
     ) -> None:
-        """Find and pair the files; the tags of all are read, their pixels are not.
+        """Finds and pairs the files; the tags of all are read, their pixels are not.
 
         Args:
             root: folder of the data, from the current directory when relative.
             classes: name -> value in the mask, 0..65535, or colour "#rrggbb", or a list of either, in label order.
-            images: folder of images below root, or a pattern with {id} (`find_sides`).
+            images: folder of images below root, or a pattern with {id} (`find_file_sides`).
             masks: the same of masks.
             channels: which channels are taken, from 0, in this order; None: all.
             pages: what the pages of a file are: "channels", or "samples", with a mask page each.
@@ -75,9 +76,9 @@ class Tiff:
         self._root, self._pages = Path(root).expanduser(), pages
         self._coding = Coding(classes, ignore_value, palette, tolerance)
         self.classes, self.palette = self._coding.names, self._coding.palette
-        sides = find_sides(self._root, images, masks)
-        self.left_out = left_out(sides, orphans)
-        self._pairs = sorted(pair for piece in sides for pair in paired(piece, orphans))
+        sides = find_file_sides(self._root, images, masks)
+        self.left_out = find_left_out(sides, orphans)
+        self._pairs = sorted(pair for piece in sides for pair in pair_files(piece, orphans))
         if not self._pairs:
             raise UserError(
                 f"no image below '{self._root}' has a mask; expected a mask of the same name for each; correct "
@@ -102,7 +103,7 @@ class Tiff:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is broken, or the mask holds what is no class.
@@ -114,7 +115,7 @@ class Tiff:
         return sample_of(image, labels, missing, self.ids[index])
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of all files."""
+        """Returns BLAKE2b over the choices, and names and contents of all files."""
         files = (path for pair in self._pairs for path in (pair.image, pair.mask))
         return digest(self._root, files, *self._meaning, keep=self._contents)
 
@@ -127,7 +128,7 @@ class Tiff:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: image and mask."""
+        """Returns the files of `ids[index]`: image and mask."""
         return [self._samples[index].pair.image, self._samples[index].pair.mask]
 
     def _image(self, index: int) -> Pixels:
@@ -150,9 +151,9 @@ class Tiff:
         return [self._contents[pair.image] + number.to_bytes(4) for _, pair, number in self._samples]
 
 
-def _checked(pair: Pair, pages: str) -> Layout:
-    """The layout of the image, which the mask has too."""
-    image, mask = read_layout(pair.image, pages), read_layout(pair.mask, pages, of_mask=True)
+def _checked(pair: Pair, pages: str) -> PageLayout:
+    """Returns the layout of the image, which the mask has too."""
+    image, mask = read_page_layout(pair.image, pages), read_page_layout(pair.mask, pages, of_mask=True)
     if image[:3] != mask[:3]:
         shown = [f"{one.samples} of {one.width} x {one.height} pixels" for one in (image, mask)]
         raise UserError(
@@ -162,22 +163,22 @@ def _checked(pair: Pair, pages: str) -> Layout:
     return image
 
 
-def _known(pair: Pair, pages: str) -> Layout:
-    """The layout of the image, as far as it can be had while an audit looks on, which then hears why by reading it.
+def _known(pair: Pair, pages: str) -> PageLayout:
+    """Returns the image's layout, as far as an audit that looks on can have it; reading tells it why.
 
     Of a broken image that of the mask, without channels; of both one sample.
     """
     with suppress(UserError):
-        return read_layout(pair.image, pages)
+        return read_page_layout(pair.image, pages)
     with suppress(UserError):
-        return read_layout(pair.mask, pages)._replace(channels=0)
-    return Layout(1, 0, 0, 0)
+        return read_page_layout(pair.mask, pages)._replace(channels=0)
+    return PageLayout(1, 0, 0, 0)
 
 
-def _same_channels(pairs: Sequence[Pair], layouts: Sequence[Layout]) -> int:
+def _same_channels(pairs: Sequence[Pair], layouts: Sequence[PageLayout]) -> int:
     known = [(pair, layout.channels) for pair, layout in zip(pairs, layouts, strict=True) if layout.channels]
     if not known:  # only while an audit looks on
-        read_layout(pairs[0].image, PAGES[0])  # says why
+        read_page_layout(pairs[0].image, PAGES[0])  # says why
     first, stored = known[0]
     for pair, channels in known:
         if channels != stored:

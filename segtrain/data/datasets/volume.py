@@ -1,4 +1,4 @@
-"""Slices of scans in three dimensions, NIfTI or DICOM, with labels in NIfTI."""
+"""Reads slices of scans in three dimensions, NIfTI or DICOM, with labels in NIfTI."""
 
 import functools
 import hashlib
@@ -10,21 +10,20 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from segtrain.data.datasets.contract import IGNORE_INDEX, Sample
-from segtrain.data.files.cases import Case, find_cases
 from segtrain.data.files.dicom import open_series
 from segtrain.data.files.digest import MOST_VALUES, Hashes, digest, hashes_of_pixels
-from segtrain.data.files.intensity import Intensity
 from segtrain.data.files.label_coding import Code, Coding
 from segtrain.data.files.nifti import open_nifti
 from segtrain.data.files.pairs import remark_left_out, require_orphans
-from segtrain.data.files.scans import Grid, Recent, Scan, check_same, depth, plane, spacing
+from segtrain.data.files.patterns import Case, find_cases
+from segtrain.data.files.scans import Grid, Recent, Scan, ScanIntensity, depth, plane, require_same_grid, spacing
 from segtrain.errors import UserError, is_noting
 
 AXES = {0: "left to right", 1: "back to front", 2: "feet to head"}
 
 
 class _Patient(NamedTuple):
-    """A case with its scans open: headers read, voxels not."""
+    """Holds a case with its scans open: headers read, voxels not."""
 
     case: Case
     images: list[Scan]
@@ -32,7 +31,7 @@ class _Patient(NamedTuple):
 
 
 class Volume:
-    """Slices along one of the patient's axes; `ids` are "PATIENT/slice_0012", `groups` the patients.
+    """Reads slices along one of the patient's axes; `ids` are "PATIENT/slice_0012", `groups` the patients.
 
     Scans are turned to the nearest patient's axes by the affine of each, never resampled. Images (H, W, C) are
     float32; channels are those of the modalities in turn.
@@ -57,7 +56,7 @@ class Volume:
         palette: Sequence[Sequence[int]] | None = None,
         orphans: str | None = None,
     ) -> None:
-        """Find the scans and read their headers; with empty="drop" the labels too.
+        """Finds the scans and reads their headers; with empty="drop" the labels too.
 
         Args:
             root: folder of the data, from the current directory when relative.
@@ -85,7 +84,7 @@ class Volume:
         self._root, self._axis, self._empty, self._every = Path(root).expanduser(), axis, empty, every
         self._window, self._normalise, self._percentiles = window, normalise, percentiles
         self._recent = Recent(keep)
-        self._intensity = Intensity(window, normalise, percentiles, self._recent)
+        self._intensity = ScanIntensity(window, normalise, percentiles, self._recent)
         patterns = [images] if isinstance(images, str) else list(images)
         require_orphans(orphans)
         cases, self.left_out = find_cases(self._root, patterns, labels, orphans == "leave_out")
@@ -110,7 +109,7 @@ class Volume:
         self._contents: dict[Path, bytes] = {}
 
     def read(self, index: int) -> Sample:
-        """Image and labels of `ids[index]`.
+        """Returns image and labels of `ids[index]`.
 
         Raises:
             UserError: a file is broken, holds what is no number, or a label that is no class.
@@ -119,11 +118,11 @@ class Volume:
         return Sample(self._image(index), self._labels(self._patients[number].label, at))
 
     def spacing(self, index: int) -> tuple[float, float]:
-        """Height and width in mm of a pixel of `ids[index]`."""
+        """Returns height and width in mm of a pixel of `ids[index]`."""
         return spacing(self._patients[self._slices[index][0]].label.grid, self._axis)
 
     def fingerprint(self) -> str:
-        """BLAKE2b over the choices, and names and contents of all files."""
+        """Returns BLAKE2b over the choices, and names and contents of all files."""
         return self._digest(*self._meaning, keep=self._contents)
 
     def older_fingerprints(self) -> list[str]:
@@ -145,7 +144,7 @@ class Volume:
         return self._hashes
 
     def files(self, index: int) -> list[Path]:
-        """The files of `ids[index]`: images, a folder's slices too, and the label."""
+        """Returns the files of `ids[index]`: images, a folder's slices too, and the label."""
         _, images, label = self._patients[self._slices[index][0]]
         return [file for scan in (*images, label) for file in scan.files]
 
@@ -198,7 +197,7 @@ class Volume:
 
 
 def _is_plain(classes: Mapping[str, Any], ignore_value: object) -> bool:
-    """Whether a label is the value in the file: then what is read does not hang on the classes."""
+    """Returns whether a label is the value in the file: then what is read does not hang on the classes."""
     return ignore_value is None and list(classes.values()) == list(range(len(classes)))
 
 
@@ -230,7 +229,7 @@ def _is_range(value: object) -> bool:
 
 
 def _opened(case: Case) -> _Patient:
-    """The case with the headers of its scans read.
+    """Returns the case with the headers of its scans read.
 
     While an audit looks on, a scan whose header is broken stands on the grid of the others, and says so when it is
     read: so the patient keeps its slices.
@@ -256,7 +255,7 @@ def _scan(path: Path) -> Scan | UserError:
 
 
 def _stand_in(path: Path, grid: Grid, error: UserError) -> Scan:
-    """A scan that raises the error when it is loaded; of how many channels nobody knows."""
+    """Returns a scan that raises the error when it is loaded; of how many channels nobody knows."""
     files = sorted(one for one in path.iterdir() if not one.is_dir()) if path.is_dir() else [path]
     return Scan(str(path), grid, 0, 1.0, 0.0, functools.partial(_raise, error), tuple(files))
 
@@ -272,7 +271,7 @@ def _checked(case: Case, images: list[Scan], label: Scan) -> _Patient:
             "three axes, with a value for each class"
         )
     for scan in images:
-        check_same(scan, label)
+        require_same_grid(scan, label)
     # one grid for all: of a scan that lies at 45 degrees, rounding alone says which way each would be turned
     return _Patient(case, [scan._replace(grid=label.grid) for scan in images], label)
 

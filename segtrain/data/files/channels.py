@@ -1,11 +1,12 @@
-"""How many channels images have, those that are asked for or those of the first image; and that all have one depth."""
+"""Reads images with as many channels as asked for, or as the first has, and of one depth."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from segtrain.data.files.pixels import Picture, Pixels, read_header, read_picture, with_channels
+from segtrain.data.files.pixels import Picture, read_header, read_picture, with_channels
+from segtrain.data.files.samples import Pixels
 from segtrain.errors import UserError, is_noting, refuse
 
 DEPTHS = (
@@ -19,7 +20,7 @@ class Colour:
     """Reads images with a fixed number of channels, for formats that do not open every file at the start."""
 
     def __init__(self, asked: int | None, first: Path) -> None:
-        """Look at the header of the first image, where nothing is asked for.
+        """Looks at the header of the first image, where nothing is asked for.
 
         Args:
             asked: 1 or 3, to which colour is turned grey and grey repeated; None: as the first image, and an image
@@ -51,11 +52,11 @@ class Colour:
             self._dtype = ""
 
     def read(self, path: Path) -> Pixels:
-        """The image (H, W, channels); see `picture`."""
+        """Returns the image (H, W, channels); see `picture`."""
         return self.picture(path).pixels
 
     def picture(self, path: Path) -> Picture:
-        """The image (H, W, channels), and where it holds nothing.
+        """Returns the image (H, W, channels), and where it holds nothing.
 
         Raises:
             UserError: it is broken, or differs from the first in depth, or in channels though none are asked for.
@@ -95,7 +96,7 @@ def dtypes_of(images: Iterable[Path]) -> Iterator[tuple[str, str]]:
             yield str(path), read_header(path).dtype
 
 
-def first_of(images: Iterable[Path]) -> Path:
+def first_image(images: Iterable[Path]) -> Path:
     """Returns the first image; while an audit looks on the first that opens: of the others it hears by reading them."""
     images = list(images)
     for path in images if is_noting() else ():

@@ -1,4 +1,4 @@
-"""Columns of many strings without a Python object each: a million names take some 40 MB, a million labels 4 MB."""
+"""Holds columns of many strings without a Python object each: a million names in 40 MB, labels in 4 MB."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
@@ -8,11 +8,11 @@ import numpy as np
 STEP = 1 << 16  # strings that are Python objects at a time while all are gone through
 
 
-class Names(Sequence[str]):
-    """Strings that mostly differ, in a numpy array of strings."""
+class NameColumn(Sequence[str]):
+    """Holds strings that mostly differ, in a numpy array of strings."""
 
     def __init__(self, array: Any) -> None:
-        """Over an array (n,) of numpy's variable-width strings, or any sequence of strings, which is copied."""
+        """Takes an array (n,) of numpy's variable-width strings, or any sequence of strings, which is copied."""
         self.array: np.ndarray[Any, Any] = np.asarray(array, np.dtypes.StringDType())
 
     def __len__(self) -> int:
@@ -21,23 +21,23 @@ class Names(Sequence[str]):
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, index: slice) -> "Names": ...
-    def __getitem__(self, index: int | slice) -> "str | Names":
-        return Names(self.array[index]) if isinstance(index, slice) else str(self.array[index])
+    def __getitem__(self, index: slice) -> "NameColumn": ...
+    def __getitem__(self, index: int | slice) -> "str | NameColumn":
+        return NameColumn(self.array[index]) if isinstance(index, slice) else str(self.array[index])
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), STEP):
             yield from self.array[start : start + STEP].tolist()
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool((self.array == Names([name]).array).any())
+        return isinstance(name, str) and bool((self.array == NameColumn([name]).array).any())
 
 
 class Codes(Sequence[str | None]):
-    """Strings of which many are equal: `codes` (n,) are positions in `names`, -1 is None."""
+    """Holds strings of which many are equal: `codes` (n,) are positions in `names`, -1 is None."""
 
     def __init__(self, codes: np.ndarray[Any, Any], names: Sequence[str]) -> None:
-        """Of whole numbers (n,) and what they stand for."""
+        """Takes whole numbers (n,) and what they stand for."""
         self.codes, self.names = codes, names
 
     def __len__(self) -> int:
@@ -54,8 +54,8 @@ class Codes(Sequence[str | None]):
         return None if code < 0 else self.names[code]
 
 
-def coded(values: Sequence[str | None]) -> Codes:
-    """The values as `Codes`: themselves where they are."""
+def as_codes(values: Sequence[str | None]) -> Codes:
+    """Returns the values as `Codes`: themselves where they are."""
     if isinstance(values, Codes):
         return values
     table: dict[str, int] = {}

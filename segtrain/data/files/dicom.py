@@ -1,4 +1,4 @@
-"""A folder with a DICOM series, one slice a file, as a scan."""
+"""Opens a folder with a DICOM series, one slice a file, as a scan."""
 
 import functools
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.counted import some_of
 from segtrain.data.files.extras import need
-from segtrain.data.files.pairs import some
-from segtrain.data.files.scans import Array, Scan, checked_grid
+from segtrain.data.files.scans import Array, Scan, grid_of
 from segtrain.errors import UserError
 from segtrain.files import opened
 
@@ -23,7 +23,7 @@ NUMBERS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacin
 
 
 def open_series(folder: Path) -> Scan:
-    """The scan in a folder, by the headers of its files, which are all read.
+    """Returns the scan in a folder, by the headers of its files, which are all read.
 
     Files are those that end in .dcm, or, without any, all. Values are rescaled slice by slice: HU in CT.
 
@@ -44,7 +44,7 @@ def open_series(folder: Path) -> Scan:
     affine = np.eye(4)
     affine[:3] = np.column_stack([across * column, down * row, normal * step, position[paths[0]]])
     affine[:2] *= -1  # DICOM counts to the patient's left and back
-    grid = checked_grid((int(first.Columns), int(first.Rows), len(paths)), affine, str(folder))
+    grid = grid_of((int(first.Columns), int(first.Rows), len(paths)), affine, str(folder))
     return Scan(str(folder), grid, 1, 1.0, 0.0, functools.partial(_voxels, tuple(paths)), tuple(paths))
 
 
@@ -71,7 +71,7 @@ def _header(path: Path) -> Any:
     empty = [name for name in RESCALE if name in header and header.get(name) in (None, "")]
     if empty:
         raise UserError(
-            f"'{path}' has {some(empty)}, but empty, so that nobody knows what its values are, HU in CT; expected a "
+            f"'{path}' has {some_of(empty)}, but empty, so that nobody knows what its values are, HU in CT; expected a "
             "number, or no such tag: the values as stored; write it (1 and 0 leave them), or convert the series to "
             "NIfTI (dcm2niix)"
         )
@@ -83,7 +83,7 @@ def _header(path: Path) -> Any:
             "about where that is right, and save the series so"
         )
     if lacks or header.get("NumberOfFrames", 1) > 1 or header.get("SamplesPerPixel", 1) > 1 or kind != GREY:
-        got = f"none of {some(lacks)}" if lacks else "several frames or colours"
+        got = f"none of {some_of(lacks)}" if lacks else "several frames or colours"
         raise UserError(
             f"'{path}' is no slice of a scan; expected one grey slice a file with its position and spacing; got {got}; "
             "remove it, or convert the series to NIfTI (dcm2niix)"
@@ -103,7 +103,7 @@ def _check_same(header: Any, first: Any, path: Path, first_path: Path) -> None:
 
 
 def _step(folder: Path, paths: Sequence[Path], along: Sequence[float], first: Any) -> float:
-    """Distance between slices, mm."""
+    """Returns the distance between slices, mm."""
     gaps = np.diff(along)
     if not len(gaps):
         return float(first.get("SliceThickness") or 1)
@@ -119,7 +119,7 @@ def _step(folder: Path, paths: Sequence[Path], along: Sequence[float], first: An
 
 
 def _voxels(paths: Sequence[Path]) -> Array:
-    """Rescaled values (column, row, slice) float32."""
+    """Returns rescaled values (column, row, slice) float32."""
     return np.stack([_slice(path) for path in paths], axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""Fingerprints and hashes: hex digits that change when what a dataset reads changes, and which images are equal."""
+"""Takes fingerprints, hashes and stamps, which change when what a dataset reads changes, or tell equal images."""
 
 import hashlib
 import os
@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from segtrain.data.files.samples import Pixels
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8, opened
 
-Pixels = np.ndarray[Any, Any]
 Hashes = list[bytes | None]
-
 MOST_HASHED = 20_000  # samples that are hashed at the start where no fingerprint has read them: about .1 ms each
 MOST_VALUES = 1 << 28  # values that are decoded for that, of images that are no files: some 5 s
 
 
 def digest(root: Path, paths: Iterable[Path], *options: object, keep: dict[Path, bytes] | None = None) -> str:
-    """BLAKE2b over the options' `repr`, and the names from root and the contents of the files.
+    """Returns BLAKE2b over the options' `repr`, and the names from root and the contents of the files.
 
     `keep` is filled with 16 bytes of each file's own hash.
     """
@@ -36,7 +35,7 @@ def digest(root: Path, paths: Iterable[Path], *options: object, keep: dict[Path,
     return total.hexdigest()
 
 
-def exact(pixels: Pixels) -> bytes:
+def hash_pixels(pixels: Pixels) -> bytes:
     """Returns the BLAKE2b hash, 16 bytes, of shape, dtype and values."""
     total = hashlib.blake2b(f"{pixels.shape} {pixels.dtype.str}".encode(), digest_size=16)
     total.update(np.ascontiguousarray(pixels).data)
@@ -56,7 +55,7 @@ def hashes_of_pixels(read: Callable[[int], Pixels], n: int) -> Hashes:
         read: index -> image.
         n: how many there are.
     """
-    return [None if (image := _read(read, i)) is None or is_flat(image) else exact(image) for i in range(n)]
+    return [None if (image := _read(read, i)) is None or is_flat(image) else hash_pixels(image) for i in range(n)]
 
 
 def hashes_of_files(paths: Sequence[Path], known: Mapping[Path, bytes], read: Callable[[int], Pixels]) -> Hashes:
@@ -83,6 +82,22 @@ def without_flat(hashes: Hashes, read: Callable[[int], Pixels]) -> Hashes:
             for index in group:
                 found[index] = None
     return found
+
+
+def stamp_files(paths: Iterable[str | Path]) -> int:
+    """Returns 1..2⁶⁴-1 from the size and the times of change of each file (of content and of entry, in ns).
+
+    A file that cannot be looked at has a stamp of its own: whoever reads it says why. What is overlooked is a change
+    that leaves the size and happens within one tick of the file system's clock, a few ms on most.
+    """
+    known = hashlib.blake2b(digest_size=8)
+    for path in paths:
+        try:
+            found = os.stat(path)
+            known.update(b"%d,%d,%d;" % (found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+        except OSError:
+            known.update(b"none;")
+    return int.from_bytes(known.digest()) or 1
 
 
 def _content(path: Path) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Libraries that only some formats need: imported when such a dataset is made."""
+"""Imports libraries that only some formats need, when such a dataset is made."""
 
 import importlib
 from types import ModuleType
@@ -7,7 +7,7 @@ from segtrain.errors import UserError
 
 
 def need(module: str, extra: str) -> ModuleType:
-    """The module, which segtrain's optional dependencies `extra` install.
+    """Returns the module, which segtrain's optional dependencies `extra` install.
 
     Raises:
         UserError: it is not installed.

@@ -1,4 +1,4 @@
-"""How a mask file says what a pixel is: values or colours, to labels."""
+"""Turns masks into labels by how they write what a pixel is: values or colours, or what JPEG leaves near them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,16 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segtrain.data.datasets.contract import IGNORE_INDEX, RGB, colours
-from segtrain.data.files.nearest_labels import of_jpeg, spread_codes
-from segtrain.data.files.nodata import Where
-from segtrain.data.files.pairs import some
-from segtrain.data.files.pixels import Pixels
+from segtrain.counted import some_of
+from segtrain.data.files.samples import IGNORE_INDEX, RGB, Pixels, colours
+from segtrain.data.files.tiff_tags import Where
 from segtrain.errors import UserError, remark
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]
 Code = int | str  # a value 0..65535, or a colour "#rrggbb"
-
 UNKNOWN = 254  # marks, in the look-up table, what is no class; so labels end at 253
 VALUES = 1 << 16  # values that the table of values covers: all of 16 bits
 COLOURS = 1 << 24  # colours that the table of colours covers: all of RGB
@@ -26,7 +23,7 @@ COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
 
 class Coding:
-    """The classes of a dataset and how its masks write them."""
+    """Knows the classes of a dataset and how its masks write them."""
 
     def __init__(
         self,
@@ -35,7 +32,7 @@ class Coding:
         palette: Sequence[Sequence[int]] | None = None,
         tolerance: int | None = None,
     ) -> None:
-        """Build the table.
+        """Builds the table.
 
         Args:
             classes: name -> value 0..65535 in the mask, or colour "#rrggbb", or a list of either, in label order.
@@ -72,7 +69,7 @@ class Coding:
         self._table = self._filled()
 
     def labels(self, pixels: Pixels, name: object, missing: Where | None = None) -> Labels:
-        """Labels (H, W) of a mask (H, W) of values, or (H, W, 3) of colours; (H, W) is grey where colours are asked.
+        """Returns labels (H, W) of a mask of values, or (H, W, 3) of colours, where (H, W) is taken for grey.
 
         Args:
             pixels: the mask.
@@ -94,7 +91,7 @@ class Coding:
         return labels
 
     def _found(self, codes: Pixels) -> Labels:
-        """Labels (H, W), `UNKNOWN` where a code is of no class."""
+        """Returns labels (H, W), `UNKNOWN` where a code is of no class."""
         if codes.dtype == np.uint8:
             return np.asarray(cv2.LUT(codes, self._table[:256]), np.uint8)
         inside = (codes >= 0) & (codes < len(self._table))
@@ -113,7 +110,7 @@ class Coding:
         return tuple((code >> 16, code >> 8 & 255, code & 255) for code in firsts)
 
     def _filled(self) -> Labels:
-        """The label of each code, `UNKNOWN` of most."""
+        """Returns the label of each code, `UNKNOWN` of most."""
         label_of = {_number(code): label for label, codes in enumerate(self._codes.values()) for code in codes}
         label_of |= {_number(code): IGNORE_INDEX for code in self._ignored}
         table = np.full(COLOURS if self.in_colour else VALUES, UNKNOWN, np.uint8)
@@ -128,11 +125,15 @@ class Coding:
         found, counts = np.unique(codes[~np.isin(codes, known)], return_counts=True)
         every = [f"#{value:06x}" if self.in_colour else str(value) for value in found[:MOST_CODES].tolist()]
         shown = every[:5]
-        got = some([f"{code} ({count} pixels)" for code, count in zip(shown, counts, strict=False)])
+        got = some_of([f"{code} ({count} pixels)" for code, count in zip(shown, counts, strict=False)])
         more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         what = "colour" if self.in_colour else "value"
         ignored = f" and ignore_value={_shown(self._ignored)}" if self._ignored else ""
-        jpeg = of_jpeg(found.tolist(), known, self.in_colour) if str(name).lower().endswith((".jpg", ".jpeg")) else ""
+        jpeg = (
+            way_out_of_jpeg(found.tolist(), known, self.in_colour)
+            if str(name).lower().endswith((".jpg", ".jpeg"))
+            else ""
+        )
         return UserError(
             f"mask '{name}' has the {what} {got}{more}; dataset classes are "
             f"{', '.join(f'{key}={_shown(codes)}' for key, codes in self._codes.items())}{ignored}; fix the mask, or "
@@ -197,7 +198,7 @@ def _shown(codes: Sequence[Code]) -> str:
 
 
 def _packed(pixels: Pixels, name: object) -> Pixels:
-    """Colours as whole numbers 0xrrggbb."""
+    """Returns colours as whole numbers 0xrrggbb."""
     if pixels.dtype != np.uint8:
         raise UserError(
             f"mask '{name}' has {pixels.dtype.name} pixels; dataset.classes are colours of 8 bits a channel; save it "
@@ -209,7 +210,7 @@ def _packed(pixels: Pixels, name: object) -> Pixels:
 
 
 def _values(pixels: Pixels, name: object, missing: Where | None, tolerance: int) -> Pixels:
-    """Whole numbers (H, W); -1 where a file says that it holds nothing and what it holds is none."""
+    """Returns whole numbers (H, W); -1 where a file says that it holds nothing and what it holds is none."""
     if pixels.ndim == 3:
         apart = int((pixels.max(2).astype(np.int64) - pixels.min(2)).max(initial=0))
         if apart > tolerance:
@@ -232,3 +233,37 @@ def _whole(values: Pixels, name: object, missing: Where | None) -> Pixels:
             "neighbour, undo what scaled them, or mark pixels without a label by GDAL's nodata tag"
         )
     return np.where(fine, values, -1).astype(np.int64)
+
+
+def spread_codes(table: Labels, label_of: Mapping[int, int], tolerance: int) -> None:
+    """Fills a table of labels with that of the nearest code, up to so many levels off it.
+
+    Args:
+        table: (65536,) of values, or (256, 256, 256) of colours, whose distance is that of the channel furthest off.
+        label_of: code, of a colour 0xrrggbb, -> label.
+        tolerance: levels.
+    """
+    best = np.full(table.shape, tolerance + 1, np.int32)
+    for code, label in sorted(label_of.items()):
+        centre = _channels(code, table.ndim == 3)
+        lows = [max(0, at - tolerance) for at in centre]
+        box = tuple(slice(low, at + tolerance + 1) for low, at in zip(lows, centre, strict=True))
+        sides = [np.abs(np.arange(low, low + n) - at) for low, at, n in zip(lows, centre, best[box].shape, strict=True)]
+        far = sides[0] if len(sides) == 1 else np.maximum.reduce(np.meshgrid(*sides, indexing="ij"))
+        nearer = far < best[box]
+        best[box][nearer], table[box][nearer] = far[nearer], label
+
+
+def way_out_of_jpeg(found: Sequence[int], known: Sequence[int], in_colour: bool) -> str:
+    """Returns the way out of a JPEG mask: how far the codes in it are off the nearest that are known."""
+    of, those = (np.array([_channels(code, in_colour) for code in codes]) for codes in (found, known))
+    off = np.abs(of[:, None] - those[None]).max(2).min(1).max()
+    return (
+        f"; JPEG changes values (here by up to {off}): save masks as PNG, or, to take each for the nearest class, give "
+        f"dataset.tolerance={off} or more"
+    )
+
+
+def _channels(code: int, in_colour: bool) -> list[int]:
+    """Returns red, green and blue of a colour 0xrrggbb, or the value."""
+    return [code >> 16, code >> 8 & 255, code & 255] if in_colour else [code]

@@ -9,10 +9,17 @@ import numpy as np
 from PIL import Image
 
 from segtrain.data.files.extras import need
-from segtrain.data.files.inverted import WHITE_IS_ZERO
-from segtrain.data.files.nodata import NODATA, filled, mean_elsewhere, nothing, parsed
 from segtrain.data.files.pixels import FORMATS, Picture
-from segtrain.data.files.tiff_places import count_pages, require_page
+from segtrain.data.files.tiff_tags import (
+    NODATA,
+    WHITE_IS_ZERO,
+    count_pages,
+    fill_missing,
+    find_nodata,
+    mean_elsewhere,
+    parse_nodata,
+    require_page,
+)
 from segtrain.errors import UserError
 from segtrain.files import opened, require_regular
 
@@ -65,7 +72,7 @@ class LargeTiff:
         self._stored = separate * together
         extra = len(self._page.extrasamples) if drops_alpha else 0
         self.channels = self._stored - extra
-        self._nodata = parsed(self._page.tags.valueof(NODATA), path)
+        self._nodata = parse_nodata(self._page.tags.valueof(NODATA), path)
         self._mean: Array | None = None  # of what holds something, where something does not
         self._decoded: dict[int, list[tuple[int, int, int, Array]]] = {}  # row of segments: plane, top, left, pixels
 
@@ -84,7 +91,7 @@ class LargeTiff:
             if self._mean is None:
                 tops = range(0, self.height, AT_ONCE)
                 self._mean = mean_elsewhere(self._read(one, min(one + AT_ONCE, self.height)) for one in tops)
-            pixels = filled(pixels, missing, self._mean)
+            pixels = fill_missing(pixels, missing, self._mean)
         if self._page.dtype.kind == "f" and not np.isfinite(pixels).all():
             raise UserError(f"'{self._path}' holds pixels that are no finite number; replace NaN and infinity")
         return Picture(pixels, missing)
@@ -98,7 +105,7 @@ class LargeTiff:
         except Exception as error:  # decoders raise nearly anything on a broken file
             raise self._broken(error) from error
         found = np.ascontiguousarray(found[..., : self.channels])
-        missing = nothing(found, self._nodata)
+        missing = find_nodata(found, self._nodata)
         if self._page.photometric == WHITE_IS_ZERO:
             found = (2**self._page.bitspersample - 1 - found).astype(found.dtype)
         return Picture(found, missing)

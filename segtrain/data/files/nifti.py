@@ -1,17 +1,21 @@
-"""NIfTI files (.nii, .nii.gz) as scans."""
+"""Opens NIfTI files (.nii, .nii.gz) as scans.
+
+What a file says before its voxels is looked at before nibabel reads it, which reads as much as a header says.
+Source: nifti1.h and nifti2.h (NIfTI-1.1, NIfTI-2), "EXTENDED HEADER".
+"""
 
 import functools
 import gzip
 import math
 from pathlib import Path
-from typing import Any
+from struct import unpack_from
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from segtrain.data.files.extras import need
-from segtrain.data.files.nifti_header import require_header
 from segtrain.data.files.patterns import way_out
-from segtrain.data.files.scans import MAX_VOXELS, Array, Scan, checked_grid
+from segtrain.data.files.scans import MAX_VOXELS, Array, Scan, grid_of
 from segtrain.errors import UserError, remark
 from segtrain.files import opened, require_regular
 
@@ -20,10 +24,14 @@ DISAGREEING = (
     "the two places of a NIfTI header that say how large a voxel is disagree, and sform is taken, as nibabel does: "
     "distances in mm hang on it; write the header anew, so that both are right"
 )
+MOST_BEFORE = 1 << 26  # bytes before the voxels: those of extensions, such as a DICOM header, are some thousand
+LEAST_EXTENSION = 16  # bytes
+SINGLE = (b"n+1\0", b"n+2\0")  # magic words of files that hold their voxels
+VERSIONS = {348: ("f", 108, 344), 540: ("q", 168, 4)}  # header's length to type and place of vox_offset, place of magic
 
 
 def open_nifti(path: Path) -> Scan:
-    """The scan in a file, by its header; a fourth axis holds channels.
+    """Returns the scan in a file, by its header; a fourth axis holds channels.
 
     Where its sform and its pixdim (or its qform) say other sides or axes of a voxel, it is remarked.
 
@@ -37,7 +45,7 @@ def open_nifti(path: Path) -> Scan:
             f"'{path}' has {len(shape)} axes of {kind.name}; expected three axes, or a fourth of channels, of whole or "
             "floating numbers; save one scan a file"
         )
-    grid = checked_grid(shape[:3], image.affine, str(path))
+    grid = grid_of(shape[:3], image.affine, str(path))
     if math.prod(shape) > MAX_VOXELS:
         raise UserError(
             f"'{path}' has {' x '.join(map(str, shape))} values by its header; expected 1 to {MAX_VOXELS}; replace the "
@@ -69,7 +77,7 @@ def _compare(image: Any, path: Path) -> None:
 
 
 def _voxels(path: Path) -> Array:
-    """As stored: of an uncompressed file a map of which only what is used is read."""
+    """Returns voxels as stored: of an uncompressed file a map of which only what is used is read."""
     try:
         stored = _unpacked(path) if path.suffix.lower() == ".gz" else _mapped(path)
     except (UserError, MemoryError):
@@ -98,7 +106,7 @@ def _unpacked(path: Path) -> Array:
 
 
 def _length(image: Any) -> int:
-    """Bytes of the file by its header."""
+    """Returns the bytes of the file by its header."""
     length: int = image.dataobj.offset + math.prod(image.shape) * image.get_data_dtype().itemsize
     return length
 
@@ -113,7 +121,7 @@ def _opened(path: Path) -> Any:
     try:
         nibabel = need("nibabel", "medical")
         require_regular(path)
-        require_header(path)
+        _require_header(path)
         image = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Pair):
             raise ValueError(f"a {type(image).__name__}")
@@ -130,3 +138,45 @@ def _broken(path: Path, error: Exception) -> UserError:
         f"{' '.join(str(error).split())}; "
         "replace the file, or remove it together with its partner" + way_out([path.name], scans=False)
     )
+
+
+def _require_header(path: Path) -> None:
+    """Raises ValueError unless what stands before the voxels is as long as it says, and not endless.
+
+    Files of other kinds, and of other lengths, are left to nibabel.
+    """
+    is_packed = path.suffix.lower() == ".gz"
+    with opened(path) as stored, cast(BinaryIO, gzip.GzipFile(fileobj=stored)) if is_packed else stored as file:
+        start = file.read(544)
+        found = _order(start)
+        if found is None:
+            return
+        order, length = found
+        kind, place, magic = VERSIONS[length]
+        if start[magic : magic + 4] not in SINGLE:
+            if is_packed:
+                raise ValueError("a header without its voxels, compressed")
+            return
+        offset = float(unpack_from(order + kind, start, place)[0]) or length + 4
+        if not length + 4 <= offset <= MOST_BEFORE:
+            raise ValueError(f"its voxels begin at byte {offset:.0f} by its header of {length}")
+        if start[length : length + 1] not in (b"", b"\0"):
+            _require_extensions((start + file.read(max(0, int(offset) - len(start))))[length + 4 : int(offset)], order)
+
+
+def _order(start: bytes) -> tuple[str, int] | None:
+    """Returns the order of bytes and the length of the header; None of no NIfTI file."""
+    for order in "<>":
+        length = unpack_from(f"{order}i", start)[0] if len(start) >= 4 else 0
+        if length in VERSIONS and len(start) >= length:
+            return order, length
+    return None
+
+
+def _require_extensions(content: bytes, order: str) -> None:
+    position = 0
+    while len(content) - position >= LEAST_EXTENSION:
+        length = unpack_from(f"{order}i", content, position)[0]
+        if not LEAST_EXTENSION <= length <= len(content) - position:
+            raise ValueError(f"an extension of its header has {length} bytes")
+        position += length

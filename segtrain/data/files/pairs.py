@@ -1,30 +1,18 @@
-"""Which image belongs to which mask: files of two folder trees, or of two patterns, matched by the sample's name."""
+"""Finds which image belongs to which mask, by names in two folder trees, or by two patterns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.data.files.patterns import LOOKALIKES, SPLITS, SUFFIXES, Pattern, way_out
+from segtrain.counted import some_of
+from segtrain.data.files.patterns import LOOKALIKES, SUFFIXES, Pattern, way_out
+from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError, refuse, remark
 from segtrain.folders import files_below
 
-__all__ = [
-    "SPLITS",
-    "SUFFIXES",
-    "Pair",
-    "Side",
-    "Sides",
-    "find_sides",
-    "left_out",
-    "paired",
-    "remark_left_out",
-    "require_orphans",
-    "some",
-]
-
 
 class Pair(NamedTuple):
-    """One sample's files; `split` is the train, val or test it lies in, None without one.
+    """Holds one sample's files; `split` is the train, val or test it lies in, None without one.
 
     `region` is the picture whose black pixels count nowhere, None without one.
     """
@@ -37,15 +25,15 @@ class Pair(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The files of one kind by the sample's id; `place` says in messages which file a sample should have here."""
+    """Holds the files of one kind by the sample's id; `place` says in messages where a sample's file should be."""
 
     kind: str
     files: Mapping[str, Path]
     place: str
 
 
-class Sides(NamedTuple):
-    """What was found before it is paired; `splits` has every id of the images."""
+class FileSides(NamedTuple):
+    """Holds what was found before it is paired; `splits` has every id of the images."""
 
     images: Side
     masks: Side
@@ -53,8 +41,8 @@ class Sides(NamedTuple):
     splits: Mapping[str, str | None]
 
 
-def find_sides(root: Path, images: str, masks: str, regions: str | None = None) -> list[Sides]:
-    """The files of each side, in pieces whose ids differ: one for each split folder above the images, else one.
+def find_file_sides(root: Path, images: str, masks: str, regions: str | None = None) -> list[FileSides]:
+    """Returns the files of each side, in pieces whose ids differ: one for each split folder, else one.
 
     Each of `images`, `masks` and `regions` is a folder below root or a pattern. Folders: root/images with root/masks,
     in both of which folders train, val and test set the split and ids are the paths without extension; or
@@ -71,11 +59,11 @@ def find_sides(root: Path, images: str, masks: str, regions: str | None = None) 
     return _in_folders(root, texts)
 
 
-def paired(sides: Sides, orphans: str | None = None) -> list[Pair]:
-    """A pair for every id.
+def pair_files(sides: FileSides, orphans: str | None = None) -> list[Pair]:
+    """Returns a pair for every id.
 
     Args:
-        sides: as `find_sides` found them.
+        sides: as `find_file_sides` found them.
         orphans: what becomes of files without a partner: None refuses them, "leave_out" leaves them out.
 
     Raises:
@@ -91,7 +79,7 @@ def paired(sides: Sides, orphans: str | None = None) -> list[Pair]:
     return [Pair(n, images.files[n], masks.files[n], splits[n], region_of.get(n)) for n in whole]
 
 
-def left_out(pieces: Sequence[Sides], orphans: str | None) -> tuple[str, ...]:
+def find_left_out(pieces: Sequence[FileSides], orphans: str | None) -> tuple[str, ...]:
     """Returns the files that `orphans`="leave_out" leaves out as they lack a partner, sorted, and remarks on them.
 
     Raises:
@@ -128,29 +116,23 @@ def require_orphans(orphans: object) -> None:
         )
 
 
-def some(names: Sequence[str]) -> str:
-    """Up to five names, and how many there are in all when there are more."""
-    shown = ", ".join(names[:5])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 5 else shown
-
-
 def _refuse_alone(have: Side, other: Side) -> None:
     alone = [str(path) for name, path in sorted(have.files.items()) if name not in other.files]
     if alone:
         refuse(
             f"{len(alone)} of {len(have.files)} files have no {other.kind}; expected one {other.place}; got none for "
-            f"{some(alone)}; add the {other.kind}, remove the file, or leave such files out with "
+            f"{some_of(alone)}; add the {other.kind}, remove the file, or leave such files out with "
             "dataset.orphans=leave_out",
             alone,
         )
 
 
-def _in_folders(root: Path, texts: Mapping[str, str]) -> list[Sides]:
+def _in_folders(root: Path, texts: Mapping[str, str]) -> list[FileSides]:
     images, masks = texts["images"], texts["masks"]
     layout = f"{root / images} with {root / masks}, or {root / 'train' / images} with {root / 'train' / masks}"
     _need_folder(root, layout)
     _refuse_lookalikes([folder for folder in root.iterdir() if (folder / images).is_dir()])
-    inner = [split for split in SPLITS if (root / split).is_dir()]
+    inner = [split for split in PARTS if (root / split).is_dir()]
     if (root / images).is_dir():
         if any((root / split / images).is_dir() for split in inner):
             raise UserError(f"'{root}' is laid out twice; expected either {layout}; got both; move one away")
@@ -167,7 +149,7 @@ def _trees(
     layout: str,
     id_of: Callable[[str], str],
     split_of: Callable[[str], str | None],
-) -> Sides:
+) -> FileSides:
     for text in texts.values():
         _need_folder(root / text, layout)
     sides = [
@@ -181,8 +163,8 @@ def _trees(
     return _sides(sides, {name: split_of(name) for name in sides[0].files})
 
 
-def _sides(sides: Sequence[Side], splits: Mapping[str, str | None]) -> Sides:
-    return Sides(sides[0], sides[1], sides[2] if len(sides) > 2 else None, splits)
+def _sides(sides: Sequence[Side], splits: Mapping[str, str | None]) -> FileSides:
+    return FileSides(sides[0], sides[1], sides[2] if len(sides) > 2 else None, splits)
 
 
 def _need_folder(folder: Path, layout: str) -> None:
@@ -197,7 +179,7 @@ def _refuse_lookalikes(folders: Sequence[Path]) -> None:
     for folder in sorted(folders):
         name = folder.name.casefold()
         split = LOOKALIKES.get(name, name)
-        if split in SPLITS and folder.name != split:
+        if split in PARTS and folder.name != split:
             raise UserError(
                 f"folder '{folder}' would not be taken as a split; expected the names train, val and test; "
                 f"rename it to '{split}'"
@@ -207,18 +189,18 @@ def _refuse_lookalikes(folders: Sequence[Path]) -> None:
 def _split_of(name: str) -> str | None:
     first, slash, _ = name.casefold().partition("/")
     split = LOOKALIKES.get(first, first)
-    return split if slash and split in SPLITS else None
+    return split if slash and split in PARTS else None
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Image files below folder: path without extension -> file."""
+    """Returns the image files below folder: path without extension -> file."""
     visible = list(files_below(folder))
     found: dict[str, Path] = {}
     for path in sorted(p for p in visible if p.suffix.lower() in SUFFIXES):
         _add(found, path.relative_to(folder).with_suffix("").as_posix(), path)
     if not found:
         kinds = sorted({p.suffix or p.name for p in visible})
-        got = f"{len(visible)} other files ({some(kinds)})" if visible else "no file"
+        got = f"{len(visible)} other files ({some_of(kinds)})" if visible else "no file"
         raise UserError(
             f"'{folder}' holds no image; expected files ending in {', '.join(SUFFIXES)}; got {got}; "
             "put them there, or give another folder by dataset.root, dataset.images or dataset.masks"
@@ -235,7 +217,7 @@ def _add(found: dict[str, Path], name: str, path: Path) -> None:
     found[name] = path
 
 
-def _fitting(root: Path, texts: Mapping[str, str]) -> Sides:
+def _fitting(root: Path, texts: Mapping[str, str]) -> FileSides:
     patterns = [
         Pattern(text if "{" in text else f"{text.rstrip('/')}/{{id}}.*", f"dataset.{option}")
         for option, text in texts.items()
@@ -260,7 +242,7 @@ def _fitting(root: Path, texts: Mapping[str, str]) -> Sides:
 
 
 def _fits(root: Path, pattern: Pattern, patterns: Sequence[Pattern]) -> list[tuple[Path, str | None, str]]:
-    """Path, split and id of the files that the pattern is meant for: another one that says more of a file takes it."""
+    """Returns path, split and id of the files that the pattern is meant for: one that says more of a file takes it."""
     folder = root / pattern.folder
     _need_folder(folder, f"the files that fit {pattern.option}='{pattern.text}'")
     found, others = [], []
@@ -280,7 +262,7 @@ def _fits(root: Path, pattern: Pattern, patterns: Sequence[Pattern]) -> list[tup
             others.append(name)
     if not found:
         every = [path.name for path in files_below(folder)]
-        got = f"others, such as {some(others)}" if others else "no image at all"
+        got = f"others, such as {some_of(others)}" if others else "no image at all"
         raise UserError(
             f"no file below '{folder}' fits {pattern.option}='{pattern.text}'; expected at least one; got {got}; mend "
             "the pattern (it begins at dataset.root), or give another dataset.root" + way_out(every, scans=True)

@@ -1,7 +1,7 @@
-"""The one place that turns a PNG, JPEG, TIFF, BMP or GIF file into pixels: images as RGB or grey, masks as stored.
+"""Turns PNG, JPEG, TIFF, BMP and GIF files into pixels, and is the one place that does: images, and masks as stored.
 
 PIL opens them, because it refuses a truncated file; cv2 returns one with its missing rows black. What PIL lets pass,
-`soundness` refuses. `decoding` says who decodes.
+`picture_files` refuses, and it says who decodes.
 """
 
 import io
@@ -10,34 +10,47 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from segtrain.data.files.alpha import alpha_of, is_seen_through, refuse_lost
-from segtrain.data.files.inverted import SAMPLE_FORMAT, bits_of, is_white_zero, missing_in, refuse_inverted, tags_of
-from segtrain.data.files.nodata import NODATA, Where, equals, filled, mean_elsewhere, parsed
-from segtrain.data.files.picture_decoding import (
+from segtrain.data.files.picture_files import (
     JPEGS,
+    alpha_of,
     channels_of,
-    decoded_deep,
+    decode_deep,
+    decode_shallow,
+    decode_stored,
     deep_colours,
     dtype_of,
     is_deep,
-    native,
+    is_seen_through,
     orientation,
     raw_mode,
-    shallow,
+    refuse_lost_alpha,
+    require_whole,
     upright,
 )
-from segtrain.data.files.soundness import check
+from segtrain.data.files.samples import Pixels
+from segtrain.data.files.tiff_tags import (
+    NODATA,
+    SAMPLE_FORMAT,
+    Where,
+    bits_of,
+    fill_missing,
+    find_missing,
+    is_nodata,
+    is_white_zero,
+    mean_elsewhere,
+    parse_nodata,
+    refuse_inverted,
+    tags_of,
+)
 from segtrain.errors import UserError, is_hearing, remark
 from segtrain.files import bytes_of, opened
 from segtrain.padding import refusal_of_grown
-
-Pixels = np.ndarray[Any, Any]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")  # in PIL's words, by content: the extension does not count
 MOST_PIXELS = 2 * 89_478_485  # where PIL itself stops: 2 * Image.MAX_IMAGE_PIXELS, half a gigabyte of RGB
@@ -50,7 +63,7 @@ UNSCALE = {"L;2": 85, "L;4": 17}  # PIL stretches 2- and 4-bit grey to 0..255 by
 
 
 class Header(NamedTuple):
-    """Size in pixels, after EXIF orientation, channels (1 or 3) and name of the dtype that `read_image` will return."""
+    """Holds size in pixels, after EXIF orientation, channels (1 or 3) and the dtype that `read_image` will return."""
 
     height: int
     width: int
@@ -59,14 +72,14 @@ class Header(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """An image (H, W, C), and where (H, W) its file says that it holds nothing: see `nodata`; None: nowhere."""
+    """Holds an image (H, W, C), and where (H, W) its file says that it holds nothing, see `tiff_tags`, or None."""
 
     pixels: Pixels
     missing: Where | None
 
 
 class Coded(NamedTuple):
-    """A mask as stored, (H, W) or (H, W, 3) of colours, and where (H, W) it holds nothing; None: nowhere."""
+    """Holds a mask as stored, (H, W) or (H, W, 3) of colours, and where (H, W) it holds nothing; None: nowhere."""
 
     codes: Pixels
     missing: Where | None
@@ -90,12 +103,12 @@ def read_header(path: Path, of_mask: bool = False) -> Header:
 
 
 def read_image(path: Path) -> Pixels:
-    """The image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored; see `read_picture`."""
+    """Returns the image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored; see `read_picture`."""
     return read_picture(path).pixels
 
 
 def read_picture(path: Path) -> Picture:
-    """The image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored.
+    """Returns the image (H, W, C), C = 1 grey or 3 RGB, uint8, uint16 or float32 as stored.
 
     EXIF orientation is applied, alpha is dropped, palettes are expanded to RGB, 1-bit pixels become 0 and
     255, a TIFF whose 0 is white (of 1 to 8 or of 16 bits) is turned about, so that its 0 is black. Where a TIFF holds
@@ -106,12 +119,12 @@ def read_picture(path: Path) -> Picture:
     """
     with _decodable(path) as (image, content):
         if is_deep(image):
-            pixels = deep_colours(image, decoded_deep(image, content))
+            pixels = deep_colours(image, decode_deep(image, content))
         else:
-            pixels = upright(shallow(image, content), image)
+            pixels = upright(decode_shallow(image, content), image)
         if is_white_zero(image) and pixels.dtype == np.uint16:  # PIL turns those of up to 8 bits about
             pixels = 65535 - pixels
-        missing = missing_in(image, pixels, path)
+        missing = find_missing(image, pixels, path)
         if is_hearing() and is_seen_through(alpha_of(image)):  # last: to ask decodes it, and its raw mode is gone
             remark("transparent pixels", SEEN_THROUGH, [path])
     if pixels.dtype.name not in ("uint8", "uint16", "float32"):
@@ -121,16 +134,16 @@ def read_picture(path: Path) -> Picture:
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if missing is None:
         return Picture(pixels, None)
-    return Picture(filled(pixels, missing, mean_elsewhere([(pixels, missing)])), missing)
+    return Picture(fill_missing(pixels, missing, mean_elsewhere([(pixels, missing)])), missing)
 
 
 def read_mask(path: Path, in_colour: bool = False) -> Pixels:
-    """The mask as stored; see `read_coded`."""
+    """Returns the mask as stored; see `read_coded`."""
     return read_coded(path, in_colour).codes
 
 
 def read_coded(path: Path, in_colour: bool = False) -> Coded:
-    """The mask as stored: (H, W), or (H, W, 3) for colour, whose alpha is dropped, as it may say nothing more.
+    """Returns the mask as stored, (H, W), or (H, W, 3) for colour, whose alpha is dropped: it may say nothing more.
 
     Palette masks, among them GIF, give their indices, or, `in_colour`, their colours; 1-, 2- and 4-bit masks 0..1,
     0..3 and 0..15; 8 bits uint8, 16 bits uint16, 32 bits int32 or float32. EXIF orientation is applied, as it is to
@@ -142,30 +155,30 @@ def read_coded(path: Path, in_colour: bool = False) -> Coded:
     """
     with _decodable(path, of_mask=True) as (image, content):
         codes = _codes(image, content, in_colour, path)
-        value = parsed(tags_of(image).get(NODATA), path)
+        value = parse_nodata(tags_of(image).get(NODATA), path)
         if value is None:
             return Coded(codes, None)
-        where = equals(np.array(image) if image.mode == "P" else codes, value)
+        where = is_nodata(np.array(image) if image.mode == "P" else codes, value)
         return Coded(codes, np.asarray(where.all(2)) if where.ndim == 3 else where)
 
 
 def _codes(image: ImageFile.ImageFile, content: bytes, in_colour: bool, path: Path) -> Pixels:
     if is_deep(image):
-        every = decoded_deep(image, content)
-        refuse_lost(every[..., :3], every[..., 3] if every.shape[2] == 4 else None, path)
+        every = decode_deep(image, content)
+        refuse_lost_alpha(every[..., :3], every[..., 3] if every.shape[2] == 4 else None, path)
         return deep_colours(image, every)
     raw = image.mode in RAW_MODES or image.mode.startswith("I;16")
     if raw and not (in_colour and image.mode == "P"):
         factor = UNSCALE.get(raw_mode(image), 1)
-        pixels = upright(native(image, content), image)
+        pixels = upright(decode_stored(image, content), image)
         return pixels if factor == 1 else pixels // np.uint8(factor)
-    colours = shallow(image, content)
-    refuse_lost(colours, alpha_of(image), path)
+    colours = decode_shallow(image, content)
+    refuse_lost_alpha(colours, alpha_of(image), path)
     return upright(colours, image)
 
 
 def with_channels(image: Pixels, channels: int) -> Pixels:
-    """The image with 1 or 3 channels; grey is ITU-R BT.601 luma, as of cv2 and PIL."""
+    """Returns the image with 1 or 3 channels; grey is ITU-R BT.601 luma, as of cv2 and PIL."""
     if image.shape[2] == channels:
         return image
     if channels == 3:
@@ -175,11 +188,11 @@ def with_channels(image: Pixels, channels: int) -> Pixels:
 
 @contextmanager
 def _decodable(path: Path, of_mask: bool = False) -> Iterator[tuple[ImageFile.ImageFile, bytes]]:
-    """The file opened, with its content, once that has been found whole."""
+    """Yields the file opened, with its content, once that has been found whole."""
     with _named(path):
         content = bytes_of(path)
         with _opened(path, io.BytesIO(content), of_mask) as image:
-            check(image, content)
+            require_whole(image, content)
             yield image, content
 
 
@@ -200,7 +213,7 @@ def _opened(path: Path, file: IO[bytes], of_mask: bool) -> Iterator[ImageFile.Im
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Errors that name the file, and no warning: PIL warns of metadata, and of sizes that we judge ourselves."""
+    """Makes errors name the file, and silences PIL, which warns of metadata, and of sizes that we judge ourselves."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
-"""What a scan in three dimensions is, whatever its file: where its voxels lie, and its planes in the patient's axes."""
+"""Describes a scan in three dimensions whatever its file: where its voxels lie, its planes and its range of values."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,20 +13,19 @@ from segtrain.errors import UserError
 from segtrain.padding import refusal_of_grown
 
 Array = NDArray[Any]
-
 MAX_VOXELS = 2**31  # about 1290 x 1290 x 1290: a header that says more is taken for a lie
 APART = 0.1  # voxel sides that corners of an image and its label may be apart: rounding in headers, no more
 
 
 class Grid(NamedTuple):
-    """Voxels along three axes, and the affine (4, 4) from voxel indices to mm in RAS+ (right, anterior, superior)."""
+    """Holds voxels along three axes, and the affine (4, 4) from voxel indices to mm in RAS+ (right, front, up)."""
 
     shape: tuple[int, int, int]
     affine: Array
 
 
 class Scan(NamedTuple):
-    """A scan whose voxels are not read yet; `name` is for messages.
+    """Holds a scan whose voxels are not read yet; `name` is for messages.
 
     `load` returns voxels (i, j, k) or (i, j, k, channels), as stored; value = stored * slope + intercept.
     """
@@ -40,7 +39,7 @@ class Scan(NamedTuple):
     files: tuple[Path, ...]
 
     def values(self, stored: Array) -> Array:
-        """Stored numbers as float32.
+        """Returns stored numbers as float32.
 
         Raises:
             UserError: some are not finite.
@@ -57,10 +56,10 @@ class Scan(NamedTuple):
 
 
 class Recent:
-    """The voxels of the few scans that were loaded last, by name; a copy sent to another process begins empty."""
+    """Keeps the voxels of the few scans that were loaded last, by name; a copy in another process begins empty."""
 
     def __init__(self, keep: int) -> None:
-        """Hold up to `keep` scans."""
+        """Holds up to `keep` scans."""
         self._keep, self._held = keep, OrderedDict[str, Array]()
 
     def __getstate__(self) -> int:
@@ -70,7 +69,7 @@ class Recent:
         self._keep, self._held = keep, OrderedDict()
 
     def load(self, scan: Scan) -> Array:
-        """The voxels of the scan, from memory where it is held."""
+        """Returns the voxels of the scan, from memory where it is held."""
         found = self._held.pop(scan.name, None)
         self._held[scan.name] = stored = scan.load() if found is None else found
         while len(self._held) > self._keep:
@@ -79,13 +78,13 @@ class Recent:
 
 
 def depth(grid: Grid, axis: int) -> int:
-    """How many planes lie along an axis of the patient: 0 left to right, 1 back to front, 2 feet to head."""
+    """Returns how many planes lie along an axis of the patient: 0 left to right, 1 back to front, 2 feet to head."""
     stored, _ = _axes(grid)[axis]
     return grid.shape[stored]
 
 
 def plane(stored: Array, grid: Grid, axis: int, index: int) -> Array:
-    """The plane (H, W) or (H, W, channels) with this index along an axis, counted from left, back or feet.
+    """Returns the plane (H, W) or (H, W, channels) with this index along an axis, counted from left, back or feet.
 
     Up is head (axis 0 and 1) or front (axis 2); columns go from back to front (axis 0) or left to right (1 and 2).
     """
@@ -98,7 +97,7 @@ def plane(stored: Array, grid: Grid, axis: int, index: int) -> Array:
 
 
 def spacing(grid: Grid, axis: int) -> tuple[float, float]:
-    """Height and width in mm of a pixel of the planes along an axis."""
+    """Returns height and width in mm of a pixel of the planes along an axis."""
     axes = _axes(grid)
     del axes[axis]
     (column, _), (row, _) = axes
@@ -106,8 +105,8 @@ def spacing(grid: Grid, axis: int) -> tuple[float, float]:
     return float(sides[row]), float(sides[column])
 
 
-def check_same(one: Scan, other: Scan) -> None:
-    """Raise UserError unless the voxels of two scans lie on the same grid."""
+def require_same_grid(one: Scan, other: Scan) -> None:
+    """Raises UserError unless the voxels of two scans lie on the same grid."""
     if one.grid.shape != other.grid.shape:
         raise UserError(
             f"'{other.name}' has {_sides(other.grid)} voxels, '{one.name}' {_sides(one.grid)}; expected the same grid; "
@@ -123,8 +122,8 @@ def check_same(one: Scan, other: Scan) -> None:
         )
 
 
-def checked_grid(shape: tuple[int, ...], affine: Array, name: str) -> Grid:
-    """The grid of three sides.
+def grid_of(shape: tuple[int, ...], affine: Array, name: str) -> Grid:
+    """Returns the grid of three sides.
 
     Raises:
         UserError: too many voxels, none, or an affine that is flat.
@@ -146,15 +145,62 @@ def checked_grid(shape: tuple[int, ...], affine: Array, name: str) -> Grid:
     return Grid((shape[0], shape[1], shape[2]), affine)
 
 
+class ScanIntensity:
+    """Gives slices of scans with their values brought to a range; see the arguments of `Volume`."""
+
+    def __init__(
+        self, window: Sequence[float] | None, normalise: str | None, percentiles: Sequence[float], recent: Recent
+    ) -> None:
+        """Keeps the choices; `recent` holds the scans that were read."""
+        self._window, self._normalise, self._percentiles, self._recent = window, normalise, percentiles, recent
+        self._ranges: dict[str, list[tuple[float, float]]] = {}
+
+    def image(self, scan: Scan, axis: int, at: int) -> Array:
+        """Returns the slice (H, W, C) float32, windowed or normalised.
+
+        Raises:
+            UserError: a value that is no finite number, or a scan without a range.
+        """
+        values = scan.values(plane(self._recent.load(scan), scan.grid, axis, at))
+        values = values[..., None] if values.ndim == 2 else values
+        ranges = np.array(self._range(scan), np.float32)
+        scaled: Array = (values - ranges[:, 0]) / (ranges[:, 1] - ranges[:, 0])
+        return np.clip(scaled, 0, 1) if self._window or self._normalise == "percentile" else scaled
+
+    def _range(self, scan: Scan) -> list[tuple[float, float]]:
+        """Returns what becomes 0 and what becomes 1, for each channel of a scan."""
+        if self._window:
+            return [(self._window[0], self._window[1])] * scan.channels
+        if not self._normalise:
+            return [(0, 1)] * scan.channels
+        if scan.name not in self._ranges:
+            values = scan.values(self._recent.load(scan)).reshape(-1, scan.channels, order="F")
+            self._ranges[scan.name] = [self._measured(values[:, i], scan.name) for i in range(scan.channels)]
+        return self._ranges[scan.name]
+
+    def _measured(self, values: Array, name: str) -> tuple[float, float]:
+        body = values[values != 0]
+        if not len(body) or body.min() == body.max():
+            raise UserError(
+                f"'{name}' holds one value only, beside 0, so that dataset.normalise={self._normalise} has no range; "
+                "remove the scan, or give dataset.window"
+            )
+        if self._normalise == "percentile":
+            low, high = np.percentile(body, list(self._percentiles))
+            return float(low), float(high)
+        mean = float(body.mean(dtype=np.float64))
+        return mean, mean + float(body.std(dtype=np.float64))
+
+
 def _axes(grid: Grid) -> list[tuple[int, bool]]:
-    """For each axis of the patient the stored axis that is nearest to it, and whether it runs the same way."""
+    """Returns for each axis of the patient the stored axis nearest to it, and whether it runs the same way."""
     orientation = need("nibabel.orientations", "medical").io_orientation(grid.affine)
     found = {int(towards): (stored, way > 0) for stored, (towards, way) in enumerate(orientation)}
     return [found[axis] for axis in range(3)]
 
 
 def _corners(grid: Grid) -> Array:
-    """Positions (8, 3) of the outermost voxels, mm."""
+    """Returns the positions (8, 3) of the outermost voxels, mm."""
     ends = np.array(np.meshgrid(*[(0, side - 1) for side in grid.shape])).reshape(3, -1)
     corners: Array = (grid.affine[:3, :3] @ ends).T + grid.affine[:3, 3]
     return corners

@@ -1,4 +1,4 @@
-"""Samples out of TIFF files that PIL cannot give: any number of channels, types and pages; by tifffile."""
+"""Reads samples out of TIFF files that PIL cannot give: any number of channels, types and pages; by tifffile."""
 
 import logging
 import math
@@ -10,20 +10,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtrain.data.files.alpha import refuse_lost
 from segtrain.data.files.extras import need
-from segtrain.data.files.inverted import WHITE_IS_ZERO, refuse_inverted
-from segtrain.data.files.nodata import NODATA, Where, equals, filled, mean_elsewhere, nothing, parsed
-from segtrain.data.files.pixels import (
-    MOST_PIXELS,
-    Coded,
-    Picture,
-    Pixels,
-    read_coded,
-    read_header,
-    read_picture,
+from segtrain.data.files.picture_files import refuse_lost_alpha
+from segtrain.data.files.pixels import MOST_PIXELS, Coded, Picture, read_coded, read_header, read_picture
+from segtrain.data.files.samples import Pixels
+from segtrain.data.files.tiff_tags import (
+    NODATA,
+    WHITE_IS_ZERO,
+    Where,
+    count_pages,
+    fill_missing,
+    find_nodata,
+    is_nodata,
+    mean_elsewhere,
+    parse_nodata,
+    refuse_inverted,
+    require_page,
 )
-from segtrain.data.files.tiff_places import count_pages, require_page
 from segtrain.errors import UserError
 from segtrain.files import require_regular
 from segtrain.padding import refusal_of_grown
@@ -34,8 +37,8 @@ MOST_VALUES = 2**31  # in a file, over all channels and pages
 EXACT = 2**24  # whole numbers up to here are float32 without rounding
 
 
-class Layout(NamedTuple):
-    """How many samples a file holds, and shape and name of the dtype of each as `read_pixels` gives it."""
+class PageLayout(NamedTuple):
+    """Holds how many samples a file has, and shape and dtype's name of each as `read_pixels` gives it."""
 
     samples: int
     height: int
@@ -44,24 +47,24 @@ class Layout(NamedTuple):
     dtype: str = ""
 
 
-def read_layout(path: Path, pages: str, of_mask: bool = False) -> Layout:
-    """What a file holds, by its tags; any but a TIFF is one sample.
+def read_page_layout(path: Path, pages: str, of_mask: bool = False) -> PageLayout:
+    """Returns what a file holds, by its tags; any but a TIFF is one sample.
 
     Raises:
         UserError: the file is broken, of a kind that is not read, or, `of_mask`, a mask whose labels might be inverted.
     """
     if path.suffix.lower() not in SUFFIXES:
-        return Layout(1, *read_header(path, of_mask))
+        return PageLayout(1, *read_header(path, of_mask))
     with _series(path, of_mask) as series:
         shape = dict(zip(series.keyframe.axes, series.keyframe.shape, strict=True))
         numbers = _numbers(series, pages)
         stored = series.keyframe.dtype.name
         dtype = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}.get(stored, "float32")
-        return Layout(len(numbers), shape["Y"], shape["X"], numbers.shape[1] * shape.get("S", 1), dtype)
+        return PageLayout(len(numbers), shape["Y"], shape["X"], numbers.shape[1] * shape.get("S", 1), dtype)
 
 
 def read_pixels(path: Path, pages: str, number: int) -> Picture:
-    """Sample `number` of an image (H, W, C), uint8, uint16 or float32, and where it holds nothing, which is filled.
+    """Returns an image (H, W, C) by its number, uint8, uint16 or float32, filled where it holds nothing, and where.
 
     1-bit pixels become 0 and 255, other types float32, which rounds float64. Where 0 is white, unsigned numbers are
     turned about, so that it is black.
@@ -73,16 +76,16 @@ def read_pixels(path: Path, pages: str, number: int) -> Picture:
         return read_picture(path)
     with _series(path) as series:
         stored, page = _stored(series, pages, number), series.keyframe
-        missing = nothing(stored, parsed(page.tags.valueof(NODATA), path))
+        missing = find_nodata(stored, parse_nodata(page.tags.valueof(NODATA), path))
         if page.photometric == WHITE_IS_ZERO:
             stored = ~stored if stored.dtype == np.bool_ else (2**page.bitspersample - 1 - stored).astype(stored.dtype)
         if missing is not None and stored.dtype != np.bool_:
-            stored = filled(stored, missing, mean_elsewhere([(stored, missing)]))
+            stored = fill_missing(stored, missing, mean_elsewhere([(stored, missing)]))
         return Picture(_contract(stored, path), missing)
 
 
 def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
-    """Sample `number` of a mask as stored: (H, W), or (H, W, 3) for colour; a palette's indices, or its colours.
+    """Returns a mask as stored by its number: (H, W), or (H, W, 3) for colour; a palette's indices, or its colours.
 
     Raises:
         UserError: the file is broken, has a number of channels that no mask has, is one whose 0 is white, or says by
@@ -92,18 +95,18 @@ def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
         return read_coded(path, in_colour)
     with _series(path, of_mask=True) as series:
         codes, colours = _stored(series, pages, number), series.keyframe.colormap
-        nodata = parsed(series.keyframe.tags.valueof(NODATA), path)
+        nodata = parse_nodata(series.keyframe.tags.valueof(NODATA), path)
         has_alpha = any(kind in (1, 2) for kind in series.keyframe.extrasamples)  # associated, unassociated
     if codes.shape[2] not in (1, 3, 4):
         raise UserError(
             f"mask '{path}' has {codes.shape[2]} channels; expected one value a pixel, or a colour; save it so, or "
             "give dataset.pages=samples where its pages are samples"
         )
-    missing: Where | None = None if nodata is None else np.asarray(equals(codes[..., :3], nodata).all(2))
+    missing: Where | None = None if nodata is None else np.asarray(is_nodata(codes[..., :3], nodata).all(2))
     if codes.dtype == np.bool_:
         codes = codes.astype(np.uint8)
     if codes.shape[2] > 1:
-        refuse_lost(codes[..., :3], codes[..., 3] if codes.shape[2] == 4 and has_alpha else None, path)
+        refuse_lost_alpha(codes[..., :3], codes[..., 3] if codes.shape[2] == 4 and has_alpha else None, path)
         return Coded(codes[..., :3], missing)
     flat = codes[..., 0]
     return Coded((colours.T >> 8).astype(np.uint8)[flat] if in_colour and colours is not None else flat, missing)
@@ -111,7 +114,7 @@ def read_codes(path: Path, pages: str, number: int, in_colour: bool) -> Coded:
 
 @contextmanager
 def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
-    """The one series of pages of equal shape that a file holds."""
+    """Yields the one series of pages of equal shape that a file holds."""
     tifffile = need("tifffile", "tiff")
     try:  # _multifile: the text of an OME-TIFF may name any other file as the place of its pixels
         require_regular(path)
@@ -134,7 +137,7 @@ def _series(path: Path, of_mask: bool = False) -> Iterator[Any]:
 
 
 class _Complaints(logging.Handler):
-    """What a library logs as an error in this thread."""
+    """Hears what a library logs as an error in this thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -142,14 +145,14 @@ class _Complaints(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note it."""
+        """Notes it."""
         if record.thread == self._thread:
             self.heard.append(record.getMessage())
 
 
 @contextmanager
 def _heeded() -> Iterator[None]:
-    """A block that ends in an error where tifffile complained: it logs broken tags and lost pages, and goes on."""
+    """Makes a block end in an error where tifffile complained: it logs broken tags and lost pages, and goes on."""
     complaints, logger = _Complaints(), logging.getLogger("tifffile")
     logger.addHandler(complaints)
     try:
@@ -193,7 +196,7 @@ def _check(series: Any, path: Path, of_mask: bool) -> None:
 
 
 def _numbers(series: Any, pages: str) -> Pixels:
-    """The numbers of the pages of each sample: (samples, pages a sample).
+    """Returns the numbers of the pages of each sample: (samples, pages a sample).
 
     Axes that the file calls channels (C, S) are never samples.
     """
@@ -206,7 +209,7 @@ def _numbers(series: Any, pages: str) -> Pixels:
 
 
 def _stored(series: Any, pages: str, number: int) -> Pixels:
-    """One sample (H, W, C) as stored: pages in turn, and in each its channels."""
+    """Returns one sample (H, W, C) as stored: pages in turn, and in each its channels."""
     numbers = _numbers(series, pages)
     require_page(series.keyframe)
     if len(series.pages) == numbers.size:

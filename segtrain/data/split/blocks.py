@@ -1,20 +1,29 @@
-"""Slabs of neighbours with a gap between them."""
+"""Splits into slabs of neighbours with a gap between them."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from segtrain.counted import counted
-from segtrain.data.split.groups import all_alone, expression, grouping
-from segtrain.data.split.parts import Indices, Split, check_shares, checked, count, sides
+from segtrain.data.files.file_names import natural
+from segtrain.data.split.parts import (
+    Indices,
+    Split,
+    are_alone,
+    given_parts,
+    group_expression,
+    require_shares,
+    samples_for,
+    split_of,
+    whole_groups,
+)
 from segtrain.errors import UserError
 
 Layout = list[tuple[str, int]]  # part, number of samples
 
 
 class Blocks:
-    """Contiguous slabs in id order, for slices that resemble their neighbours.
+    """Cuts contiguous slabs in id order, for slices that resemble their neighbours.
 
     At the end: train, gap, val, gap, test. Inside: train, gap, val, gap, train, gap, test, gap, train, with equal
     train slabs, so that nothing beyond the ends of what was trained on is asked.
@@ -28,7 +37,7 @@ class Blocks:
     cuts_groups = True
 
     def __init__(self, val: float, test: float, gap: int = 5, inside: bool = False, group: str | None = None) -> None:
-        """Nothing is cut yet.
+        """Takes the choices; nothing is cut yet.
 
         Args:
             val: share of the samples of each stack that validate, 0..1.
@@ -41,11 +50,11 @@ class Blocks:
         Raises:
             UserError: shares that leave nothing to train on, a negative gap, or no regular expression.
         """
-        check_shares(val, test)
+        require_shares(val, test)
         if type(gap) is not int or gap < 0:
             raise UserError(f"dataset.split.gap is {gap!r}; expected a whole number of samples from 0")
         self._shares = {"val": val, "test": test}
-        self._gap, self._inside, self._group = gap, inside, expression(group)
+        self._gap, self._inside, self._group = gap, inside, group_expression(group)
 
     def assign(
         self, ids: Sequence[str], given: Sequence[str | None], groups: Sequence[str | None] | None = None
@@ -61,30 +70,30 @@ class Blocks:
         Raises:
             UserError: a part ends empty, a stack is too short for its slabs and gaps, or an id has no group.
         """
-        parts, pool = sides(ids, given)
+        parts, pool = given_parts(ids, given)
         cut = [part for part in ("val", "test") if not len(parts[part])]
         taken: dict[str, list[int]] = {"train": [], "val": [], "test": [], "unused": []}
         for name, stack in self._stacks(ids, groups, pool):
-            layout = self._layout(len(stack), {part: count(self._shares[part], len(stack)) for part in cut})
+            layout = self._layout(len(stack), {part: samples_for(self._shares[part], len(stack)) for part in cut})
             if name is not None:
                 _require_room(name, len(stack), layout)
-            for part, samples in _slabs(sorted(stack, key=lambda i: _natural(ids[i])), layout).items():
+            for part, samples in _slabs(sorted(stack, key=lambda i: (natural(ids[i]), ids[i])), layout).items():
                 taken[part] += samples
         for part in (*cut, "train"):
             parts[part] = np.array(taken[part], np.int64)
-        return checked(
+        return split_of(
             parts, np.array(taken["unused"], np.int64), f"{counted(len(ids), 'sample')} with gaps of {self._gap}"
         )
 
     def _stacks(
         self, ids: Sequence[str], groups: Sequence[str | None] | None, pool: Indices
     ) -> Iterator[tuple[str | None, list[int]]]:
-        """Name and samples of each stack in the pool; the name of a single one is None."""
-        together = grouping(ids, groups, self._group)
+        """Yields name and samples of each stack in the pool; the name of a single one is None."""
+        together = whole_groups(ids, groups, self._group)
         if groups is not None:
-            together = grouping(ids, groups, None)  # an expression may join stacks, of a patient: each is cut
+            together = whole_groups(ids, groups, None)  # an expression may join stacks, of a patient: each is cut
         sizes = np.bincount(together.codes[pool], minlength=len(together.names))
-        if all_alone(together, pool) or np.count_nonzero(sizes) == 1:
+        if are_alone(together, pool) or np.count_nonzero(sizes) == 1:
             yield None, pool.tolist()
             return
         order = pool[np.argsort(together.codes[pool], kind="stable")]
@@ -117,15 +126,10 @@ def _require_room(name: str, samples: int, layout: Layout) -> None:
 
 
 def _slabs(samples: Sequence[int], layout: Sequence[tuple[str, int]]) -> dict[str, list[int]]:
-    """The samples dealt out in order, so many to each part in turn; what is too many at the end is dropped."""
+    """Returns the samples dealt out in order, so many to each part in turn; what is too many at the end is dropped."""
     taken: dict[str, list[int]] = {"train": [], "val": [], "test": [], "unused": []}
     start = 0
     for part, number in layout:
         taken[part] += samples[start : start + number]
         start += number
     return taken
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    pieces = re.split(r"(\d+)", name)  # text and digits in turn, so positions compare like with like
-    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name

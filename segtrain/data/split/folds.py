@@ -1,13 +1,23 @@
-"""k-fold cross-validation, a fold a run."""
+"""Splits by k-fold cross-validation, a fold a run."""
 
 import heapq
 from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, in_words, nearest
-from segtrain.data.split.groups import expression, grouping
-from segtrain.data.split.parts import Indices, Split, checked, count, sides
+from segtrain.data.split.parts import (
+    Indices,
+    Split,
+    Twins,
+    draw_groups,
+    given_parts,
+    group_expression,
+    nearest_groups,
+    samples_for,
+    say_groups,
+    split_of,
+    whole_groups,
+)
 from segtrain.errors import UserError
 
 
@@ -24,7 +34,7 @@ class Folds:
     def __init__(
         self, k: int, fold: int = 0, val: float | None = None, seed: int = 0, group: str | None = None
     ) -> None:
-        """Nothing is dealt yet.
+        """Takes the choices; nothing is dealt yet.
 
         Args:
             k: number of folds, from 3; from 2 with a share `val`.
@@ -49,7 +59,7 @@ class Folds:
                 "tests leaves; or null: the next fold validates"
             )
         self._k, self._fold, self._val, self._seed = k, fold, val, seed
-        self._group = expression(group)
+        self._group = group_expression(group)
 
     def assign(
         self,
@@ -58,23 +68,23 @@ class Folds:
         groups: Sequence[str | None] | None = None,
         twins: Twins = (),
     ) -> Split:
-        """The split of the samples `ids`, `groups` (the data's own) or those of the expression kept whole, `twins` too.
+        """Returns the split of the samples `ids`; `groups` (the data's), the expression's and `twins` stay whole.
 
         Raises:
             UserError: the data itself says which samples validate or test, there are fewer groups than folds, an id
                 has no group.
         """
-        parts, pool = sides(ids, given)
+        parts, pool = given_parts(ids, given)
         if len(pool) < len(ids):
             raise UserError(
                 f"the data itself says of {len(ids) - len(pool)} of {len(ids)} samples that they validate or test, and "
                 "folds would deal them out anew; expected train or nothing; take split=given or split=ratios, or leave "
                 "the data's split out (a manifest: dataset.columns.split=null)"
             )
-        places, sizes = drawn(grouping(ids, groups, self._group), pool, self._seed, twins)
+        places, sizes = draw_groups(whole_groups(ids, groups, self._group), pool, self._seed, twins)
         if len(sizes) < self._k:
             raise UserError(
-                f"there {'is' if len(sizes) == 1 else 'are'} {in_words(sizes, len(ids), twins)} for {self._k} "
+                f"there {'is' if len(sizes) == 1 else 'are'} {say_groups(sizes, len(ids), twins)} for {self._k} "
                 f"folds; expected one a fold; "
                 "lower dataset.split.k"
             )
@@ -83,14 +93,14 @@ class Folds:
         if self._val is not None:
             free = np.flatnonzero(~tests)
             validates = np.zeros_like(tests)
-            validates[free[nearest(sizes[free], count(self._val, len(ids)), leave=1)]] = True
+            validates[free[nearest_groups(sizes[free], samples_for(self._val, len(ids)), leave=1)]] = True
         sided = {"train": ~tests & ~validates, "val": validates, "test": tests}
         parts = {part: pool[mask[places]] for part, mask in sided.items()}
-        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
+        return split_of(parts, np.empty(0, np.int64), say_groups(sizes, len(ids), twins))
 
 
 def _dealt(sizes: Indices, k: int) -> Indices:
-    """The fold of each group."""
+    """Returns the fold of each group."""
     folds = np.empty(len(sizes), np.int64)
     totals = [(0, fold) for fold in range(k)]
     for place in np.argsort(-sizes, kind="stable").tolist():

@@ -1,16 +1,26 @@
-"""Shares of the samples, drawn."""
+"""Splits by shares of the samples, drawn."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, in_words, nearest
-from segtrain.data.split.groups import expression, grouping
-from segtrain.data.split.parts import Split, check_shares, checked, count, sides
+from segtrain.data.split.parts import (
+    Split,
+    Twins,
+    draw_groups,
+    given_parts,
+    group_expression,
+    nearest_groups,
+    require_shares,
+    samples_for,
+    say_groups,
+    split_of,
+    whole_groups,
+)
 
 
 class Ratios:
-    """A seeded draw of whole groups.
+    """Draws whole groups by a seed.
 
     The draw depends on the seed and the names of the groups (without groups: of the samples), not on their order. Val
     and then test take the groups whose total is nearest to their share, at least one; train keeps the rest.
@@ -19,7 +29,7 @@ class Ratios:
     keeps_twins = True
 
     def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
-        r"""Nothing is drawn yet.
+        r"""Takes the choices; nothing is drawn yet.
 
         Args:
             val: share of the samples that validate, 0..1.
@@ -33,8 +43,8 @@ class Ratios:
         Raises:
             UserError: shares that leave nothing to train on, or no regular expression.
         """
-        check_shares(val, test)
-        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, expression(group)
+        require_shares(val, test)
+        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, group_expression(group)
 
     def assign(
         self,
@@ -43,7 +53,7 @@ class Ratios:
         groups: Sequence[str | None] | None = None,
         twins: Twins = (),
     ) -> Split:
-        """The split of the samples `ids`.
+        """Returns the split of the samples `ids`.
 
         Args:
             ids: unique names.
@@ -55,15 +65,15 @@ class Ratios:
         Raises:
             UserError: a part ends empty, an id has no group, or the expression tears a group of the data's.
         """
-        parts, pool = sides(ids, given)
-        together = grouping(ids, groups, self._group)
-        places, sizes = drawn(together, pool, self._seed, twins)
+        parts, pool = given_parts(ids, given)
+        together = whole_groups(ids, groups, self._group)
+        places, sizes = draw_groups(together, pool, self._seed, twins)
         free = np.arange(len(sizes))  # places of groups that no part has yet
         open_parts = [part for part in ("val", "test") if not len(parts[part])]
         for number, part in enumerate(open_parts):
-            share = count(self._shares[part], len(pool))
-            chosen = nearest(sizes[free], share, leave=len(open_parts) - number)
+            share = samples_for(self._shares[part], len(pool))
+            chosen = nearest_groups(sizes[free], share, leave=len(open_parts) - number)
             parts[part] = pool[np.isin(places, free[chosen])]
             free = np.delete(free, chosen)
         parts["train"] = pool[np.isin(places, free)]
-        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
+        return split_of(parts, np.empty(0, np.int64), say_groups(sizes, len(ids), twins))

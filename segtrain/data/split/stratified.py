@@ -1,13 +1,22 @@
-"""Shares of the samples in which every class has its share too."""
+"""Splits by shares of the samples in which every class has its share too."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from segtrain.data.split.draw import Twins, drawn, in_words
-from segtrain.data.split.groups import expression, grouping
-from segtrain.data.split.parts import Indices, Split, check_shares, checked, sides
+from segtrain.data.split.parts import (
+    Indices,
+    Split,
+    Twins,
+    draw_groups,
+    given_parts,
+    group_expression,
+    require_shares,
+    say_groups,
+    split_of,
+    whole_groups,
+)
 
 LABELS = 256  # of a mask, uint8
 
@@ -15,7 +24,7 @@ Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Stratified:
-    """Whole groups dealt out so that the samples that hold a class lie in each part by its share.
+    """Deals whole groups out so that the samples that hold a class lie in each part by its share.
 
     Iterative stratification: the class that the fewest groups left hold goes first, and each of its groups to the part
     that lacks that class most. It reads every mask that the data does not give to val or test, once.
@@ -28,9 +37,9 @@ class Stratified:
     reads_masks, keeps_twins = True, True
 
     def __init__(self, val: float, test: float, seed: int = 0, group: str | None = None) -> None:
-        """Nothing is dealt yet; arguments are those of `Ratios`, and raise as there."""
-        check_shares(val, test)
-        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, expression(group)
+        """Takes the choices, which are those of `Ratios`, and raise as there; nothing is dealt yet."""
+        require_shares(val, test)
+        self._shares, self._seed, self._group = {"val": val, "test": test}, seed, group_expression(group)
 
     def assign(
         self,
@@ -42,7 +51,7 @@ class Stratified:
         read: Callable[[int], Any],
         ignore_index: int,
     ) -> Split:
-        """The split of the samples `ids`; `given`, `groups` and `twins` as for `Ratios.assign`.
+        """Returns the split of the samples `ids`; `given`, `groups` and `twins` as for `Ratios.assign`.
 
         Args:
             ids, given, groups, twins: as there.
@@ -52,9 +61,9 @@ class Stratified:
         Raises:
             UserError: a part ends empty, an id has no group, or the expression tears a group of the data's.
         """
-        parts, pool = sides(ids, given)
-        together = grouping(ids, groups, self._group)
-        places, sizes = drawn(together, pool, self._seed, twins)
+        parts, pool = given_parts(ids, given)
+        together = whole_groups(ids, groups, self._group)
+        places, sizes = draw_groups(together, pool, self._seed, twins)
         holding = np.zeros((len(sizes), LABELS))  # samples of each group that hold a label
         for place, index in zip(places.tolist(), pool.tolist(), strict=True):
             holding[place] += np.bincount(read(index)[1].ravel(), minlength=LABELS) > 0
@@ -63,11 +72,11 @@ class Stratified:
         shares["train"] = 1 - sum(shares.values())
         dealt = _stratified(holding, sizes, np.array([*shares.values()]))
         parts |= {part: pool[dealt[places] == number] for number, part in enumerate(shares)}
-        return checked(parts, np.empty(0, np.int64), in_words(sizes, len(ids), twins))
+        return split_of(parts, np.empty(0, np.int64), say_groups(sizes, len(ids), twins))
 
 
 def _stratified(holding: Matrix, sizes: Indices, shares: Matrix) -> Indices:
-    """The number of the part of each group: `holding` (groups, labels), `sizes` (groups,), `shares` (parts,)."""
+    """Returns the part of each group, by number: `holding` (groups, labels), `sizes` (groups,), `shares` (parts,)."""
     lacking = shares[:, None] * holding.sum(0)  # samples with each label that each part still lacks
     room = shares * sizes.sum()  # samples that each part still lacks
     dealt = np.full(len(sizes), -1)

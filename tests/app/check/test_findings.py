@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.app.check import findings, suggest
-from segtrain.app.check.copies import copies
-from segtrain.app.check.findings import Facts, Finding
-from segtrain.data.duplicates import mark, near
+from segtrain.app.check import data_audit, findings
+from segtrain.app.check.findings import Facts, Finding, copies
+from segtrain.data.duplicates import group_near, mark
 from segtrain.data.survey import Seen, survey
 from segtrain.errors import Remark, UserError, remark
 from tests.data.made import InMemory, picture
@@ -115,8 +114,8 @@ def test_copies_across_parts_leak_and_within_one_are_duplicates() -> None:
 def test_a_chain_over_samples_that_no_part_holds_is_no_leak() -> None:
     one, other = picture(2).astype(int), picture(3).astype(int)
     film = [((one * (9 - k) + other * k) // 9).astype(np.uint8) for k in range(10)]  # each like the next
-    alike = [group for group in near([mark(image) for image in film]) if len(group) == 10]
-    assert alike and not near([mark(film[0]), mark(film[9])]), "the test's own film"
+    alike = [group for group in group_near([mark(image) for image in film]) if len(group) == 10]
+    assert alike and not group_near([mark(film[0]), mark(film[9])]), "the test's own film"
     parts = {"s0": "train", "s9": "val"}
     lines = named(copies(facts([(image, MASK) for image in film], parts), allow_leak=False))
     assert lines["near-identical across parts"].verdict == "ok"
@@ -129,11 +128,11 @@ def test_suggestions_are_those_of_the_formulas() -> None:
     samples = [(picture(0), MASK), (picture(1), MASK * 0)]
     seen = [one for one in facts(samples).seen.values() if isinstance(one, Seen)]
     cell = 256
-    assert suggest.counts(seen, 3) == ([2 * 48**2 - cell, cell, 0], [2 * 48**2, 48**2, 0], [2, 1, 0], 2)
-    assert suggest.crop(seen, [1]) == (32, "twice the 16 px that 9 of 10 images' largest objects keep below")
-    side, reason = suggest.crop(seen, [0])
+    assert data_audit.counts(seen, 3) == ([2 * 48**2 - cell, cell, 0], [2 * 48**2, 48**2, 0], [2, 1, 0], 2)
+    assert data_audit.crop(seen, [1]) == (32, "twice the 16 px that 9 of 10 images' largest objects keep below")
+    side, reason = data_audit.crop(seen, [0])
     assert side == 32 and "more than the median short side of 48 px" in reason
-    assert suggest.crop(seen, []) == (32, "no object to size it by: the median short side of 48 px, at most 512")
+    assert data_audit.crop(seen, []) == (32, "no object to size it by: the median short side of 48 px, at most 512")
 
 
 class Remarking(InMemory):

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from segtrain.config.run_config import RunConfig
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
-from segtrain.parts.data_module import build_data
+from segtrain.parts.feeding import Feeding, build_data
 from tests.conftest import SMALL, CommandLine
 
 pytest.importorskip("litdata")

@@ -15,6 +15,7 @@ from PIL import Image
 from segtrain.__main__ import main
 from segtrain.app.report.findings import find
 from tests.conftest import SMALL, CommandLine
+from tests.drawing import drawn_in_full
 
 SIZES = [(40, 72), (64, 64), (33, 50)]  # pixels: some are multiples of the stride, most are not
 SHORT = [option for option in SMALL if "max_epochs" not in option] + ["trainer.max_epochs=1"]
@@ -103,7 +104,8 @@ def test_a_finished_run_comes_out_exactly_and_stays_as_it_is(name: str, evaluate
 
 
 def test_all_that_comes_out(evaluate: Any, trained: Path) -> None:
-    out = evaluate("mixed")
+    with drawn_in_full():
+        out = evaluate("mixed")
     names = {path.name for path in out.iterdir()}
     files = {"results.json", "per_image.csv", "confusion.png", "reliability.png", "gallery.png", "evaluate.html"}
     assert names == files
@@ -318,7 +320,8 @@ def test_changed_data_are_refused(evaluate: Any, segtrain: CommandLine, trained:
 def test_scores_under_shifts(evaluate: Any, trained: Path) -> None:
     run = trained / run_of(trained, "again")
     before = content(run)
-    out = evaluate("again", "shift=noise,flips", "shift_strength=0,2", "surface=false")
+    with drawn_in_full():
+        out = evaluate("again", "shift=noise,flips", "shift_strength=0,2", "surface=false")
     table = rows(out / "shifts.csv")
     assert [(row["shift"], float(row["strength"])) for row in table] == [
         *(("noise", 0.0), ("noise", 2.0), ("flips", 0.0), ("flips", 2.0))

@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 from segtrain.app.export.agreement import agreements, sizes
 from segtrain.errors import UserError
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 
 
 @pytest.fixture
-def model() -> Trained:
+def model() -> NormalisedNetwork:
     torch.manual_seed(0)
-    return Trained(nn.Conv2d(2, 3, 3, padding=1), [100.0, 10.0], [50.0, 5.0])
+    return NormalisedNetwork(nn.Conv2d(2, 3, 3, padding=1), [100.0, 10.0], [50.0, 5.0]).eval().requires_grad_(False)
 
 
-def test_the_same_network_agrees_fully(model: Trained) -> None:
+def test_the_same_network_agrees_fully(model: NormalisedNetwork) -> None:
     found = agreements(model, model, 2, 32)
     assert [(one.absolute, one.relative, one.labels) for one in found] == [(0, 0, 1)] * len(sizes(32))
     shapes = {one.shape for one in found}
@@ -38,23 +38,23 @@ WRONG: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("how", WRONG)
-def test_another_result_is_refused(model: Trained, how: str) -> None:
+def test_another_result_is_refused(model: NormalisedNetwork, how: str) -> None:
     with pytest.raises(UserError, match="computes something else than the network"):
         agreements(model, lambda images: WRONG[how](model(images)), 2, 32)
 
 
-def test_other_labels_are_refused_though_the_logits_are_near(model: Trained) -> None:
+def test_other_labels_are_refused_though_the_logits_are_near(model: NormalisedNetwork) -> None:
     """Two classes whose logits are equal but for less than the tolerance."""
     near = nn.Conv2d(2, 2, 1)
     with torch.no_grad():
         near.weight.fill_(1.0)
         near.bias.copy_(torch.tensor([0.0, 1e-5]))  # type: ignore[union-attr]
-    twins = Trained(near, [0.0, 0.0], [1.0, 1.0])
+    twins = NormalisedNetwork(near, [0.0, 0.0], [1.0, 1.0]).eval().requires_grad_(False)
     with pytest.raises(UserError, match=r"0\.0000% of labels agree"):
         agreements(twins, lambda images: twins(images).flip(1), 2, 32)
 
 
-def test_a_file_that_does_not_run_is_told(model: Trained) -> None:
+def test_a_file_that_does_not_run_is_told(model: NormalisedNetwork) -> None:
     def broken(images: Tensor) -> Tensor:
         raise RuntimeError("no kernel")
 

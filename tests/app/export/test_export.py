@@ -24,7 +24,7 @@ from segtrain.config.composition import conf_dir
 from segtrain.config.run_config import RunConfig
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.model.metrics import prediction
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.data import named_model
 from segtrain.parts.network import build_network
 from segtrain.parts.onnx_file import open_onnx
@@ -289,7 +289,8 @@ def test_architectures_agree_at_every_size(name: str, composed: Callable[..., Di
     other = ["model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels"]
     torch.manual_seed(0)
     typed = other if name == "PSPNet" else [f"model={name}"]
-    model = Trained(build_network(RunConfig(composed(*typed, *encoder)).model, 1, 4), [100.0], [50.0])
+    model = NormalisedNetwork(build_network(RunConfig(composed(*typed, *encoder)).model, 1, 4), [100.0], [50.0])
+    model.eval().requires_grad_(False)
     about = {"classes": list("abcd"), "palette": [], "channels": 1, "ignore_index": 255, "stride": 32}
     write_onnx(model, about, tmp_path / "model.onnx")
     found = agreement.agreements(model, open_onnx(tmp_path / "model.onnx")[0], 1, 32)

@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 from segtrain.app.export import write_onnx as onnx_writer
 from segtrain.errors import UserError
-from segtrain.model.trained import Trained
+from segtrain.model.normalised_network import NormalisedNetwork
+
+
+def trained(network: nn.Module) -> NormalisedNetwork:
+    return NormalisedNetwork(network, [0.0], [1.0]).eval().requires_grad_(False)
 
 
 class Choosy(nn.Module):
@@ -22,14 +26,14 @@ class Choosy(nn.Module):
 
 def test_a_network_that_cannot_be_followed_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^Choosy cannot be exported as a graph.*format=safetensors$"):
-        onnx_writer.write_onnx(Trained(Choosy(), [0.0], [1.0]), {"channels": 1}, tmp_path / "model.onnx")
+        onnx_writer.write_onnx(trained(Choosy()), {"channels": 1}, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_network_beyond_one_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_writer, "LARGEST", 10)
     with pytest.raises(UserError, match=r"format=torch_export or format=safetensors$"):
-        onnx_writer.write_onnx(Trained(nn.Conv2d(1, 2, 1), [0.0], [1.0]), {"channels": 1}, tmp_path / "model.onnx")
+        onnx_writer.write_onnx(trained(nn.Conv2d(1, 2, 1)), {"channels": 1}, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 

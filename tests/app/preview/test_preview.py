@@ -15,10 +15,11 @@ from PIL import Image
 
 from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import TrainSamples
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
-from segtrain.parts.data_module import build_data
+from segtrain.parts.feeding import Feeding, build_data
 from tests.conftest import SMALL, CommandLine
+
+pytestmark = pytest.mark.usefixtures("laid_out")
 
 SHAPES = ["dataset=shapes", "dataset.n=16", "samples=3"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from segtrain.app.report import robustness_page
 from segtrain.app.report.findings import find
-from segtrain.app.report.robustness import FILE
 from segtrain.app.report.write_report import write_report
+from segtrain.runs.image_table import ROBUSTNESS
 from segtrain.runs.metrics_csv import write_csv
 from tests.app.report import made
 
@@ -36,7 +36,7 @@ def shifted(run: Path, seed: int = 0) -> None:
             of = [dice - loss + 0.002 * rng.normal() for _, dice in images]
             cells = zip(images, of, strict=True)
             rows += [{"shift": shift, "strength": strength, "seed": seed, "id": i, "dice": v} for (i, _), v in cells]
-    write_csv(run / FILE, rows)
+    write_csv(run / ROBUSTNESS, rows)
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from segtrain.app.sweep import cluster_states as following
-from segtrain.app.sweep import job
+from segtrain.app.sweep import clusters, job
 from segtrain.app.sweep.clusters import ran
 from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
@@ -87,7 +86,7 @@ def test_a_dead_job_takes_none_of_those_that_finished_with_it(tmp_path: Path) ->
 def test_what_ends_is_told_while_the_others_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "EVERY", 0.01)
+    monkeypatch.setattr(clusters, "EVERY", 0.01)
     seen = ""
 
     class Engine:

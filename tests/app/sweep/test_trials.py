@@ -8,30 +8,31 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from segtrain.errors import UserError
 
 optuna = pytest.importorskip("optuna")
-from segtrain.app.sweep import search_results as searched  # noqa: E402  # after the skip
-from segtrain.app.sweep import search_space as search  # noqa: E402  # after the skip
-from segtrain.app.sweep import trials  # noqa: E402  # after the skip
-from segtrain.app.sweep.study import SAMPLERS, open_study  # noqa: E402
-from segtrain.app.sweep.study_members import Member  # noqa: E402
+from segtrain.app.sweep import search, search_space  # noqa: E402  # after the skip
+from segtrain.app.sweep.study import (  # noqa: E402
+    SAMPLERS,
+    Member,
+    open_study,
+)
 
 State = optuna.trial.TrialState
-SETTINGS = search.Settings(n_trials=100, sampler="random", pruner="none", seed=0, storage=None)
+SETTINGS = search_space.Settings(n_trials=100, sampler="random", pruner="none", seed=0, storage=None)
 
 
 class Searching:
     """One process of a search, in the test's folder."""
 
     def __init__(self, folder: Path, *overrides: str, **settings: object) -> None:
-        self.space = search.space_of(OverridesParser.create().parse_overrides(list(overrides)))
+        self.space = search_space.space_of(OverridesParser.create().parse_overrides(list(overrides)))
         self.settings = SETTINGS._replace(**settings)
         self.study = open_study(self.settings, self.space, folder)
         self.member = Member(self.study, folder)
 
-    def ask(self, places: int = 1) -> list[trials.Trial]:
-        return trials.asked(self.member, self.settings, self.space, places)
+    def ask(self, places: int = 1) -> list[search.Trial]:
+        return search.asked(self.member, self.settings, self.space, places)
 
-    def tell(self, trial: trials.Trial, state: str, score: float | None = None) -> None:
-        trials.tell(self.study, trial.trial, state, score)
+    def tell(self, trial: search.Trial, state: str, score: float | None = None) -> None:
+        search.tell(self.study, trial.trial, state, score)
 
     def states(self) -> list[object]:
         return [trial.state for trial in self.study.get_trials()]
@@ -45,8 +46,8 @@ def test_every_sampler_asks_and_is_told(sampler: str, tmp_path: Path) -> None:
             (trial,) = here.ask()
             assert sorted(o.partition("=")[0] for o in trial.overrides) == ["aug.strength", "data.crop"]
             here.tell(trial, "finished", 0.1 * number)
-    assert trials.done(here.study) == 6
-    searched.write_figures(here.study, tmp_path / "figures")
+    assert search.done(here.study) == 6
+    search.write_figures(here.study, tmp_path / "figures")
     assert {p.name for p in (tmp_path / "figures").glob("*.png")} == {"history.png", "importance.png"}
 
 
@@ -113,6 +114,6 @@ def test_runs_that_fall_behind_are_pruned(pruner: str, tmp_path: Path) -> None:
             table = "".join(f"{epoch},{epoch},{score}\n" for epoch, score in enumerate(scores))
             (folder / "metrics.csv").write_text("epoch,step,val/dice\n" + table)
             job = type("Job", (), {"name": str(folder), "stop": lambda self, why: stopped.append((self.name, why))})()
-            trials.Pruning({str(folder): asked.trial})([job], [])
+            search.Pruning({str(folder): asked.trial})([job], [])
             here.tell(asked, "finished", scores[-1])
     assert stopped == [(str(tmp_path / "6"), "pruned")]

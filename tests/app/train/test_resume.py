@@ -22,7 +22,7 @@ from segtrain.config.objects import build
 from segtrain.config.run_config import RunConfig
 from segtrain.interrupts import Stopped
 from segtrain.model.module import Segmentation
-from segtrain.parts.cached import Feeding
+from segtrain.parts.feeding import Feeding
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train

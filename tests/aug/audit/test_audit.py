@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from segtrain.app.check.loader_draws import Repeated, streams
+from segtrain.app.check.check import Repeated, streams
 from segtrain.aug import Geometry, Policy
 from segtrain.aug.audit.audit import Line, audit
 from segtrain.aug.audit.draws import repeats_line
@@ -185,7 +185,7 @@ def test_ops_inside_compositions_are_watched() -> None:
 
 
 def test_a_slow_op_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segtrain.aug.audit.ops.SLOW", 1e9)
+    monkeypatch.setattr("segtrain.aug.audit.audit.SLOW", 1e9)
     line = audited(Policy([Geometry(rotate=9)]), draws=1)["op rotate ±9°"]
     assert line.verdict == "warn" and "slow" in line.meaning and "pairs/s" in line.threshold
 

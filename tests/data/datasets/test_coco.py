@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as masks
 
 from segtrain.data.datasets import Coco
-from segtrain.data.files.coco_mask import region
+from segtrain.data.files.coco_annotations import region_of
 from segtrain.errors import UserError
 from tests.conftest import SMALL
 from tests.data.datasets.mistakes.coco import SQUARE, content, good, opened, write
@@ -95,7 +95,7 @@ def test_run_lengths_are_read_as_pycocotools_writes_them(where, compressed):
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flat]).astype(np.int8)))
     plain = np.diff([0, *edges, flat.size]).tolist()
     counts = packed["counts"].decode() if compressed else plain
-    np.testing.assert_array_equal(region({"size": [7, 9], "counts": counts}, 7, 9, "object"), where)
+    np.testing.assert_array_equal(region_of({"size": [7, 9], "counts": counts}, 7, 9, "object"), where)
 
 
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
@@ -103,7 +103,7 @@ def test_run_lengths_are_read_as_pycocotools_writes_them(where, compressed):
 def test_broken_run_lengths_are_an_error_or_what_pycocotools_reads(counts):
     packed = {"size": [7, 9], "counts": counts}
     try:
-        found = region(packed, 7, 9, "object")
+        found = region_of(packed, 7, 9, "object")
     except UserError:
         return
     np.testing.assert_array_equal(found, masks.decode(packed).astype(bool))
@@ -113,7 +113,7 @@ def test_a_length_without_an_end_is_refused_at_once():
     began = time.process_time()
     for counts in ("o" * 1_000_000, "o" * 1_000_000 + "0", "P" * 14 + "0"):
         with pytest.raises(UserError, match="has no right counts"):
-            region({"size": [4, 5], "counts": counts}, 4, 5, "x")
+            region_of({"size": [4, 5], "counts": counts}, 4, 5, "x")
     assert time.process_time() - began < 1
 
 
@@ -121,14 +121,14 @@ def test_a_long_run_is_read():
     where = np.zeros((300, 500), bool)
     where[17:200, 100:400] = True
     packed = masks.encode(np.asfortranarray(where.astype(np.uint8)))
-    found = region({"size": [300, 500], "counts": packed["counts"].decode()}, 300, 500, "object")
+    found = region_of({"size": [300, 500], "counts": packed["counts"].decode()}, 300, 500, "object")
     np.testing.assert_array_equal(found, where)
 
 
 @pytest.mark.parametrize("corner", [float("nan"), float("inf"), 1e300, -1.5])
 def test_corners_that_are_no_place_in_the_image_are_refused(corner):
     with pytest.raises(UserError, match="corners inside the image"):
-        region([[1, 1, corner, 1, 5, 4]], 6, 8, "object")
+        region_of([[1, 1, corner, 1, 5, 4]], 6, 8, "object")
 
 
 def test_fingerprint_follows_annotations_images_and_choices():
@@ -166,7 +166,7 @@ def test_a_training_by_config_alone(segtrain):
 def test_a_message_shows_numbers_whole(numbers: list[float], nested: bool) -> None:
     wrong = [numbers[:5]] if nested else numbers
     with pytest.raises(UserError) as error:
-        region(wrong, 10, 10, "object 1")
+        region_of(wrong, 10, 10, "object 1")
     shown = re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", str(error.value).partition("got")[2])
     assert shown == [repr(number) for number in numbers[: len(shown)]]
     assert len(shown) >= min(len(numbers), 5)

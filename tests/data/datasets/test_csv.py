@@ -10,7 +10,7 @@ from PIL import Image
 
 from segtrain.data.datasets import Csv, csv_manifest
 from segtrain.data.files import manifest
-from segtrain.data.files.columns import Codes, Names, coded
+from segtrain.data.files.columns import Codes, NameColumn, as_codes
 from segtrain.errors import UserError
 
 CLASSES = {"background": 0, "cell": 255}
@@ -158,9 +158,9 @@ def test_a_row_costs_few_bytes_and_no_object(made, monkeypatch):
 
 @given(st.lists(st.none() | st.text("aß\0,\n", max_size=20), max_size=10))
 def test_columns_are_the_strings_that_went_in(values):
-    codes, texts = coded(values), [value or "" for value in values]
-    names = Names(texts)
+    codes, texts = as_codes(values), [value or "" for value in values]
+    names = NameColumn(texts)
     assert list(codes) == values and list(names) == texts and len(names) == len(codes) == len(values)
     assert list(codes[1:3]) == values[1:3] and list(names[1:3]) == texts[1:3]
-    assert coded(codes) is codes and "missing from all" not in names and all(text in names for text in texts)
+    assert as_codes(codes) is codes and "missing from all" not in names and all(text in names for text in texts)
     assert list(pickle.loads(pickle.dumps(names))) == texts and isinstance(codes, Codes)

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from segtrain.data.files.picture_decoding import ORIENTATION
+from segtrain.data.files.picture_files import ORIENTATION
 from segtrain.data.files.pixels import read_header, read_image, read_mask
 from segtrain.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Every mistake ends in a message, and docs/data.md has it word for word."""
+"""Every mistake ends in a message, and docs/messages.md has it word for word."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.datasets.mistakes import Make, every, message
 
-DOC = Path(__file__).parents[3] / "docs" / "data.md"
+DOC = Path(__file__).parents[3] / "docs" / "messages.md"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What docs/data.md promises of the data, over every format: copies, groups, fingerprint, skipping, cache."""
+"""What docs/formats.md promises of the data, over every format: copies, groups, fingerprint, skipping, cache."""
 
 import contextlib
 import functools
@@ -17,10 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import composed
 from segtrain.config.run_config import RunConfig
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, held, pack
+from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples
 from segtrain.data.datasets import SegmentationDataset, csv_manifest
-from segtrain.data.duplicates import copies_of, mark, same
-from segtrain.data.leaks import leaks, refuse_leaks, torn
+from segtrain.data.duplicates import copies_of, find_leaks, find_torn, group_same, mark, refuse_leaks
 from segtrain.data.split import PARTS, Split
 from segtrain.errors import UserError
 from segtrain.parts.data import allows_leak, build_dataset, build_groups, build_split
@@ -36,8 +35,8 @@ Opened = tuple[DictConfig, SegmentationDataset]
 
 
 def exceptions() -> set[tuple[str, str]]:
-    """(Format, promise) of the lines of docs/data.md's table of what is not promised."""
-    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8").split("### What is promised")[1].split("\n#")[0]
+    """(Format, promise) of the lines of docs/formats.md's table of what is not promised."""
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").split("## What is promised")[1].split("\n#")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     return {(name, promise) for names, promise, _ in rows[2:] for name in re.findall(r"`([^`]+)`", names)}
 
@@ -126,7 +125,7 @@ def test_copies_that_a_split_tears_apart_are_refused(name: str, tmp_path: Path) 
     if not LAYOUTS[name].stacked:
         config.dataset.split.group = STACK
     split = build_split(RunConfig(config), dataset)
-    assert len(leaks(split, copies_of(dataset))) == 3
+    assert len(find_leaks(split, copies_of(dataset))) == 3
     hashes = cast(Any, dataset).hashes()
     with pytest.raises(UserError, match="the same image lies in more than one"):
         refuse_leaks(dataset.ids, split, hashes, allows_leak(RunConfig(config)))
@@ -163,7 +162,7 @@ def test_a_stack_is_a_group_that_stays_in_one_part(name: str, choice: str, tmp_p
     for seed in range(3):
         config.dataset.split.seed = seed
         split = build_split(RunConfig(config), dataset)
-        assert not torn(groups, split) and len({groups[i] for part in split[:3] for i in part}) == 7
+        assert not find_torn(groups, split) and len({groups[i] for part in split[:3] for i in part}) == 7
 
 
 @every
@@ -288,9 +287,9 @@ def test_a_cache_gives_the_same_samples(name: str, kind: str, tmp_path: Path) ->
     _, dataset = opened(name, tmp_path / "data", stacks(2, 3))
     if kind == "disk":
         with open(tmp_path / SAMPLES, "wb") as file:
-            index = pack(dataset, file, lambda done: None)
+            index = pack_samples(dataset, file, lambda done: None)
         np.save(tmp_path / INDEX, index)
-    kept: Any = Mapped(tmp_path, dataset.channels) if kind == "disk" else held(dataset, lambda done: None)
+    kept: Any = Mapped(tmp_path, dataset.channels) if kind == "disk" else hold_samples(dataset, lambda done: None)
     cached = Cached(dataset, kept)
     assert cached.fingerprint() == dataset.fingerprint() and copies_of(cast(Any, cached)) == copies_of(dataset)
     for index in range(len(dataset.ids)):
@@ -311,7 +310,7 @@ def no_copies_of_many(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "MOST_FILES" if name == "csv" else "MOST_HASHED", 3)
     dataset = twice(name, root / "many")
     assert copies_of(dataset) == []
-    found = same([mark(dataset.read(index).image).exact for index in range(len(dataset.ids))])  # as `check` does
+    found = group_same([mark(dataset.read(index).image).exact for index in range(len(dataset.ids))])  # as `check` does
     assert found == [[0, 3, 8], [1, 4], [2, 5]]
 
 
@@ -345,7 +344,7 @@ def bytes_changed_in_place(name: str, root: Path, monkeypatch: pytest.MonkeyPatc
     assert build_dataset(RunConfig(configured(name, values))).fingerprint() == before
 
 
-# What docs/data.md says is not promised, and what shows it.
+# What docs/formats.md says is not promised, and what shows it.
 EXCEPT: dict[tuple[str, str], Callable[[str, Path, pytest.MonkeyPatch], None]] = {
     ("csv", "copies"): no_copies_of_many,
     ("huggingface", "copies"): no_copies_of_many,

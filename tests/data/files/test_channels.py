@@ -8,8 +8,8 @@ import pytest
 from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import csv_manifest
 from segtrain.errors import UserError, noting
-from segtrain.parts.cached import Feeding
 from segtrain.parts.data import build_dataset
+from segtrain.parts.feeding import Feeding
 from tests.data.datasets.layouts import LAYOUTS, Made, stacks
 from tests.data.datasets.test_promises import configured
 

@@ -1,4 +1,4 @@
-"""The table in docs/data.md of what is said of other pixels than a run was trained on."""
+"""The table in docs/pixels.md of what is said of other pixels than a run was trained on."""
 
 from pathlib import Path
 

@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
 
-from segtrain.data.files.picture_decoding import ORIENTATION
+from segtrain.data.files.picture_files import ADAM7, ORIENTATION
 from segtrain.data.files.pixels import MOST_PIXELS, Header, read_header, read_image, read_mask
-from segtrain.data.files.soundness import ADAM7
 from segtrain.errors import UserError
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 9

@@ -1,7 +1,8 @@
 """What can be wrong with data, one file a format: MISTAKES maps what is wrong to a function that makes it so and looks.
 
 Each function is called in an empty folder of its own, with relative paths, and must raise a UserError. The messages
-stand in docs/data.md: `python scripts/mistakes.py` writes them there, tests/data/datasets/test_mistakes.py compares.
+stand in docs/messages.md: `python scripts/mistakes.py` writes them there, and
+tests/data/datasets/test_mistakes.py compares.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The same image on both sides of a split."""
 
-from segtrain.data.leaks import refuse_leaks
+from segtrain.data.duplicates import refuse_leaks
 from segtrain.data.split import Split
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segtrain.data.leaks import refuse_torn
-from segtrain.data.split import Blocks, Folds, Given, Ratios, Stratified, groups_of
+from segtrain.data.duplicates import refuse_torn
+from segtrain.data.split import Blocks, Folds, Given, Ratios, Stratified, statistic_groups
 
 IDS = [f"p{i // 2}_{i}" for i in range(8)]
 PATIENT = r"^(p\d+)_"
@@ -22,7 +22,7 @@ def split(
 
 def torn() -> None:
     parts = Given(group=PATIENT).assign(IDS, ["train"] * 5 + ["test", "val", "val"])
-    refuse_torn(groups_of(IDS, None, re.compile(PATIENT)), parts, allow=False)
+    refuse_torn(statistic_groups(IDS, None, re.compile(PATIENT)), parts, allow=False)
 
 
 def empty_class_free_part() -> None:

@@ -1,0 +1,150 @@
+"""The house does not get worse: no circles, and what is said twice or in half sentences only becomes less.
+
+tests/house.json lists what is not yet as it should be; when something has become better, or has moved,
+`python scripts/house.py --lists > tests/house.json` writes it anew, and the change must hold fewer lines than before.
+"""
+
+import ast
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LISTED = json.loads((ROOT / "tests" / "house.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        import house
+
+        yield house
+
+
+@pytest.fixture(scope="module")
+def ours(script: ModuleType) -> Any:
+    return script.House(ROOT)
+
+
+def test_no_module_imports_itself_by_way_of_others(ours: Any) -> None:
+    circles = [" ".join(group) for group in ours.circles()]
+    assert not [group for group in circles if group not in LISTED["circles"]], "these modules import each other"
+    assert not [group for group in LISTED["circles"] if group not in circles], "cut; take them out of tests/house.json"
+
+
+def test_no_module_gains_a_first_line_that_is_a_fragment(ours: Any) -> None:
+    found = {module.name: module.fragments() for module in ours.ours}
+    more = {name: lines for name, lines in found.items() if len(lines) > LISTED["fragments"].get(name, 0)}
+    said = "docstrings begin with no whole sentence in the third person ('Returns …', 'Holds …'); the first lines are"
+    listed = "\n".join(line for lines in more.values() for line in lines)
+    assert not more, f"more than tests/house.json allows: {said}\n{listed}"
+    gone = LISTED["fragments"].keys() - found.keys()
+    assert not gone, f"no such module; take them out of tests/house.json: {sorted(gone)}"
+
+
+def test_a_public_name_has_one_home(ours: Any) -> None:
+    double = ours.names_with_two_homes()
+    more = {name: homes for name, homes in double.items() if len(homes) > LISTED["names"].get(name, 1)}
+    assert not more, f"one public name has one meaning in the whole package; choose others: {more}"
+    gone = LISTED["names"].keys() - double.keys()
+    assert not gone, f"they have one home now; take them out of tests/house.json: {sorted(gone)}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Which run is meant.",
+        "Whether it is open.",
+        "Of some samples.",
+        "The best weights of a run.",
+        "Labels (H, W) of `ids[index]`.",
+        "Names of the classes.",
+        "The arms that have runs.",
+        "Take the arguments.",
+        "A draw as a JSON-ready dict.",
+    ],
+)
+def test_a_fragment_is_found(script: ModuleType, line: str) -> None:
+    assert script.is_fragment(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Returns which run is meant.",
+        "Raises UserError unless it is open.",
+        "Names `work` as older jobs do.",
+        "The file is written whole.",
+        "Everyone may import it.",
+        "Counts runs and lists them.",
+    ],
+)
+def test_a_whole_sentence_is_none(script: ModuleType, line: str) -> None:
+    assert not script.is_fragment(line)
+
+
+def test_circles_are_those_of_arrows(script: ModuleType) -> None:
+    arrows = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert script.components(arrows) == [["a", "b", "c"], ["d", "e"]]
+
+
+def house_of(script: ModuleType, folder: Path, files: dict[str, str]) -> Any:
+    for name, text in files.items():
+        file = folder / "segtrain" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return script.House(folder)
+
+
+def test_imports_in_functions_count_and_those_of_type_checkers_apart(script: ModuleType, tmp_path: Path) -> None:
+    made = house_of(
+        script,
+        tmp_path,
+        {
+            "__init__.py": "",
+            "a.py": "def f():\n    from segtrain.b import g\n",
+            "b.py": "import torch\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from segtrain.a import f\n",
+        },
+    )
+    assert made.circles() == [] and made.circles(type_checking=True) == [["segtrain.a", "segtrain.b"]]
+    assert made.reached("segtrain.a") == {"segtrain.a", "segtrain.b"} and made.reached("segtrain.b") == {"segtrain.b"}
+    assert (
+        made.modules["segtrain.b"].top_imports() >= {"torch"}
+        and "segtrain" not in made.modules["segtrain.a"].top_imports()
+    )
+    assert made.small_with_one_importer() == ["segtrain.b (4 lines) <- segtrain.a"]
+
+
+def test_names_configs_and_fragments_are_found(script: ModuleType, tmp_path: Path) -> None:
+    made = house_of(
+        script,
+        tmp_path,
+        {
+            "a.py": '"""Holds a."""\ndef load(config: DictConfig, *, more: "DictConfig | None"):\n    """Of a."""\n',
+            "b.py": "class load:\n    def read(self): ...\ndef _own(): ...\n",
+            "c.py": "def read(): ...\ndef _own(): ...\n",
+        },
+    )
+    assert made.names_with_two_homes() == {"load": ["segtrain.a", "segtrain.b"]}
+    assert made.config_parameters() == ["segtrain.a:2 load(config)", "segtrain.a:2 load(more)"]
+    assert made.modules["segtrain.a"].fragments() == ["segtrain.a:2 Of a."]
+
+
+def test_arrows_between_verbs(script: ModuleType, tmp_path: Path) -> None:
+    files = {
+        **{f"{folder}__init__.py": "" for folder in ("", "app/", "app/train/", "app/sweep/")},
+        "app/train/train.py": "",
+        "app/sweep/jobs.py": "from segtrain.app.train.train import train\nfrom segtrain.app import alone\n",
+        "app/alone.py": "",
+    }
+    assert house_of(script, tmp_path, files).verb_arrows() == ["sweep -> train"]
+
+
+def test_the_doors_of_this_tree_are_found(ours: Any) -> None:
+    assert ours.loader() in ours.modules and ours.trainer() in ours.modules
+    tree = ours.modules[ours.trainer()].tree
+    assert "train" in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
