@@ -31,7 +31,7 @@ NEVER_NULL = (("evaluate", "run"), ("export", "run"))  # elsewhere an exported f
 
 
 def main() -> None:
-    """Run one verb; exit status 0 done, 1 a failure of ours, 2 a mistake of the user's, 130 interrupted."""
+    """Runs one verb; exit status 0 done, 1 a failure of ours, 2 a mistake of the user's, 130 interrupted."""
     verb = "train"
     print_any_name()
     spin_briefly()  # before torch is imported, and for every process that is started from here
@@ -66,7 +66,7 @@ def page(verb: str) -> Callable[[Any], object]:
 
 
 def run(verb: str) -> None:
-    """Hand the command line to Hydra and the composed config to the verb's page, `segtrain.app.<verb>.<verb>`.
+    """Hands the command line to Hydra and the composed config to the verb's page, `segtrain.app.<verb>.<verb>`.
 
     Of several jobs (-m) every one is tried; the first failure is raised when all are done.
     """
@@ -128,7 +128,7 @@ def require_paths(config: DictConfig, verb: str) -> None:
 
 
 def report(error: Exception, arguments: list[str], verb: str) -> None:
-    """Print a mistake as one message and exit 2; with debug=true, or when it is no mistake, raise it."""
+    """Prints a mistake as one message and exits with 2; with debug=true, or when it is no mistake, raises it."""
     from segtrain.mistakes import explain
 
     message = explain(error, verb)

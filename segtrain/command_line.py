@@ -53,7 +53,7 @@ def read_arguments(arguments: list[str], verb: str) -> list[str]:
 
 
 def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
-    """Verb and remaining arguments; the first argument, or that behind --config-dir, is a verb when it is a bare word.
+    """Returns verb and remaining arguments; a first argument, or one behind --config-dir, is a verb when it is a bare word.
 
     Raises:
         UserError: the bare word is no verb; all verbs are listed.
@@ -80,7 +80,7 @@ def refuse_rerun(arguments: list[str]) -> None:
 
 
 def quoted(argument: str) -> str:
-    """`resume=PATH` and the like in quotes: folders and samples may have `=` and `,` in their names, Hydra's signs."""
+    """Returns `resume=PATH` and the like in quotes: names of folders and samples may have Hydra's signs in them, `=` and `,`."""
     key, equals, value = argument.partition("=")
     if key == "init_from" and "," in value and not os.path.exists(value):
         several = value.split(",")  # the values of a sweep, where each is a path
@@ -92,26 +92,26 @@ def quoted(argument: str) -> str:
 
 
 def of_file(argument: str) -> str:
-    """`model=FILE` as `model_file=FILE`, the key that the configs of these verbs have."""
+    """Returns `model=FILE` as `model_file=FILE`, the key that the configs of these verbs have."""
     return f"model_file={argument.removeprefix('model=')}" if argument.startswith("model=") else argument
 
 
 def overrides_first(arguments: list[str]) -> list[str]:
-    """Overrides before flags: Hydra's parser refuses `aug=none -m seed=0,1`, and users type any order."""
+    """Returns overrides before flags: Hydra's parser refuses `aug=none -m seed=0,1`, and users type any order."""
     flags = [a.startswith("-") or not ("=" in a or a[:1] in ("~", "+")) for a in arguments]
     flags = [flag or before in (*VALUED, *INFO) for flag, before in zip(flags, ["", *arguments], strict=False)]
     return [a for _, a in sorted(zip(flags, arguments, strict=True), key=lambda pair: pair[0])]
 
 
 def swept(arguments: list[str]) -> list[str]:
-    """With -m where a sweep file is chosen: without it, one run would leave the file's axes out in silence."""
+    """Adds -m where a sweep file is chosen: without it, one run would leave the file's axes out in silence."""
     chosen = any(a.startswith("sweep=") and a != "sweep=null" for a in arguments)
     asked = {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(arguments)
     return [*arguments, "--multirun"] if chosen and not asked else arguments
 
 
 def beside_resume(arguments: list[str]) -> list[str]:
-    """Other overrides than resume's own in `resume_with`: they change the run's config, not the one composed here."""
+    """Puts other overrides than resume's own into `resume_with`: they change the run's config, not this one."""
     if not any(a.startswith("resume=") for a in arguments):
         return arguments
     others = [a for a in arguments if not a.startswith("-") and "=" in a and a.partition("=")[0] not in BESIDE]
@@ -120,13 +120,13 @@ def beside_resume(arguments: list[str]) -> list[str]:
 
 
 def plain_list(argument: str) -> str:
-    """Of evaluate and predict: `shift=noise,blur` as `shift=[noise,blur]`."""
+    """Returns, of evaluate and predict, `shift=noise,blur` as `shift=[noise,blur]`."""
     key, equals, value = argument.partition("=")
     return f"{key}=[{value}]" if equals and key in LISTS and value not in ("", "null") and value[0] != "[" else argument
 
 
 def of_data(arguments: list[str]) -> list[str]:
-    """What was typed of the data goes into evaluate's `with`: it changes the run's config; split=test is its part."""
+    """Puts what was typed of the data into evaluate's `with`: it changes the run's config; split=test is its part."""
     parts = {f"split={part}": f"part={part}" for part in PARTS}
     arguments = [parts.get(argument, argument) for argument in arguments]
     keys = {a: a.lstrip("+").partition("=")[0].partition(".")[0] for a in arguments if "=" in a and a[0] != "-"}

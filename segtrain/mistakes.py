@@ -23,7 +23,7 @@ OF_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR, errno.E
 
 
 def explain(error: BaseException, verb: str = "train") -> str | None:
-    """The message of a user's mistake in a command of the verb; None when it is no such thing but a fault of ours."""
+    """Returns the message of a user's mistake in a command of the verb; None when it is a fault of ours."""
     from hydra.errors import (
         ConfigCompositionException,
         HydraException,
@@ -70,7 +70,7 @@ def _bracketed(override: str) -> str:
 
 
 def _unreadable(override: str, error: BaseException) -> str:
-    """What is said of an override that Hydra cannot parse: how its text is quoted."""
+    """Returns what is said of an override that Hydra cannot parse: how its text is quoted."""
     key, _, value = override.partition("=")
     way = "close its quotes and brackets"
     if value and not set(value) & set("'\""):
@@ -92,7 +92,7 @@ def _one_line(text: str) -> str:
 
 
 def _from_worker(text: str) -> str:
-    """The message proper of an error that a DataLoader worker wrapped in its traceback."""
+    """Returns the message proper of an error that a DataLoader worker wrapped in its traceback."""
     return re.split(r"segtrain\.errors\.UserError: ", text)[-1].strip()
 
 
@@ -116,7 +116,7 @@ def _no_such_choice(error: BaseException) -> str:
 
 
 def _unknown_key(error: BaseException) -> str | None:
-    """The key of an override that names nothing, from Hydra's two wordings."""
+    """Returns the key of an override that names nothing, from Hydra's two wordings."""
     match = re.search(r"Could not override '([^']+)'", str(error))
     return match.group(1) if match else None
 

@@ -17,13 +17,13 @@ from segtrain.nearest_name import synonym
 
 
 def conf_dir() -> Path:
-    """The folder of shipped choices: inside an installed package, beside it in a checkout."""
+    """Returns the folder of shipped choices: inside an installed package, beside it in a checkout."""
     inside = Path(__file__).parents[1] / "conf"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
-    """The config of a verb as the command line composes it, with the choice of each group below `choices`."""
+    """Returns the config of a verb as the command line composes it, with the choice of each group below `choices`."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -76,7 +76,7 @@ def meant_key(key: str, verb: str) -> str:
 
 
 def choices_of(hydra: Any) -> dict[str, str]:
-    """Group to the name of its file, Hydra's own groups left out."""
+    """Returns group to the name of its file, Hydra's own groups left out."""
     return {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra")}
 
 
@@ -111,7 +111,7 @@ def chosen(group: str, choice: str, key: str) -> Any:
 
 
 def register_resolvers() -> None:
-    """Register `${amount:}`, `${span:}`, `${chance:}`, which scale with aug.strength, `${threads:}`, `${run_name:}`."""
+    """Registers `${amount:}`, `${span:}`, `${chance:}`, which scale with the strength, `${threads:}`, `${run_name:}`."""
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
     for name, scaled in SCALED.items():
         OmegaConf.register_new_resolver(name, _by_strength(scaled), replace=True)
@@ -124,7 +124,7 @@ SECRET = r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)KEY|KEY($|_)|AUTH|COOKI
 
 
 def _env(name: str, *default: Any) -> Any:
-    """An environment variable, as OmegaConf's own resolver has it, unless its name says that it is secret.
+    """Returns an environment variable, as OmegaConf's own resolver has it, unless its name says that it is secret.
 
     Raises:
         UserError: it does.
@@ -165,7 +165,7 @@ def cores() -> int:
 
 
 def _threads() -> int:
-    """All cores for a single run; one thread for a job of a sweep, whose jobs share them: on every machine alike."""
+    """Returns all cores for a single run; one for a job of a sweep, whose jobs share them: on every machine alike."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -174,7 +174,7 @@ def _threads() -> int:
 
 
 def _run_name() -> str:
-    """The dataset's, and with a sweep file that one's too."""
+    """Returns the dataset's name, and with a sweep file that one's too."""
     from hydra.core.hydra_config import HydraConfig
 
     choices = HydraConfig.get().runtime.choices
@@ -182,7 +182,7 @@ def _run_name() -> str:
 
 
 def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
-    """The config as plain containers, all resolved but `aug`, whose amounts stay functions of aug.strength.
+    """Returns the config as plain containers, all resolved but `aug`, whose amounts stay functions of aug.strength.
 
     Raises:
         UserError: a value that must be given (`???`) is missing.

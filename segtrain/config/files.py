@@ -1,4 +1,4 @@
-"""How Hydra finds and reads config files here: each is checked as one from a stranger before Hydra acts on it.
+"""Has Hydra find and read config files so that each is checked, as one from a stranger, before Hydra acts on it.
 
 Hydra makes objects of its own part of a config, the `hydra` node, before segtrain sees any of it. So its loader is
 replaced by one that asks, of each file and of what was typed, whether it may say that
@@ -56,7 +56,7 @@ def use(shipped: Path) -> None:
 
 @functools.cache
 def _require_installed_plugins() -> None:
-    """Has Hydra find its plug-ins where packages are installed: it imports all that lies in a folder of that name.
+    """Lets Hydra find its plug-ins where packages are installed: it imports all that lies in a folder of that name.
 
     The current folder, which may be a stranger's, counts only where segtrain itself lies in it, or PYTHONPATH names it.
     """
@@ -71,12 +71,12 @@ def _require_installed_plugins() -> None:
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader, which refuses what a file or a command line may not say of Hydra."""
+    """Loads configs as Hydra does, and refuses what a file or a command line may not say of Hydra."""
 
     shipped = ""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        """Search there."""
+        """Searches there."""
         self.config_search_path = config_search_path
         self.repository = Repository(config_search_path)
         self._own = f"file://{self.shipped}"
@@ -190,7 +190,7 @@ def _require_names(override: Override, group: str, listed: Sequence[str]) -> Non
 
 
 class Repository(ConfigRepository):
-    """Hydra's view on the folders that it searches, each of them a `Folder`."""
+    """Holds Hydra's view on the folders that it searches, each of them a `Folder`."""
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         """Makes a source of each path; Hydra's hook."""
@@ -206,7 +206,7 @@ def _checked(source: ConfigSource) -> ConfigSource:
 
 
 class Shipped(FileConfigSource):
-    """The folder of segtrain's own configs, out of which no name of another file leads."""
+    """Reads the folder of segtrain's own configs, out of which no name of another file leads."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Returns what a file says; Hydra's hook."""
@@ -227,7 +227,7 @@ class Shipped(FileConfigSource):
 
 
 class Folder(FileConfigSource):
-    """A folder of configs that may come from a stranger: its files are regular, in it, and as large as can be read."""
+    """Reads a folder of configs that may come from a stranger: they are regular, in it, and not too large."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Returns what a file says; Hydra's hook.

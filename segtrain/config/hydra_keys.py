@@ -1,4 +1,4 @@
-"""What a config may say of Hydra, which makes objects, opens files and sets variables by it before segtrain begins.
+"""Refuses what a config may not say of Hydra, which makes objects and opens files by it before segtrain begins.
 
 What is listed is let through, everything else is refused. A file may come from a stranger: it chooses axes of a sweep,
 how many jobs run, and what a cluster is asked for. What is typed is the user's own word, and may say more; objects of
@@ -245,13 +245,13 @@ def _require_own_engine(node: Any, name: str, where: str, trusted: Sequence[str]
 
 
 def _are_callbacks(node: Any, trusted: Sequence[str]) -> bool:
-    """Whether each is an object of a package that the user trusts; true of none."""
+    """Returns whether each is an object of a package that the user trusts; true of none."""
     each = isinstance(node, dict) and all(isinstance(one, dict) and "_target_" in one for one in node.values())
     return each and _are_trusted(node, trusted)
 
 
 def _are_trusted(node: Any, trusted: Sequence[str]) -> bool:
-    """Whether all that a node would make is of packages that the user trusts."""
+    """Returns whether all that a node would make is of packages that the user trusts."""
     return all(isinstance(one, str) and _is_within(one, trusted) for one in _targets(node))
 
 

@@ -1,4 +1,4 @@
-"""How much the `${…}` of a config stand for: counted before they are put in, as a few lines can stand for too much.
+"""Counts how much the `${…}` of a config stand for before they are put in: a few lines can stand for too much.
 
 A value that names another twice, which names a third twice, and so on for forty lines, is more than memory holds.
 """
@@ -38,7 +38,7 @@ def require_bounded(root: Any) -> None:
 
 
 def _size(node: Any, path: tuple[str, ...], root: Any, sizes: dict[tuple[str, ...], int]) -> int:
-    """Characters, keys and values of a node, those that it names included, each as often as it is named."""
+    """Returns how many characters, keys and values a node has, those that it names counted each time."""
     if path in sizes:
         return sizes[path]
     sizes[path] = 0  # a circle adds nothing
@@ -73,13 +73,13 @@ def _named(value: Any, path: tuple[str, ...], root: Any) -> Iterator[tuple[str, 
 
 
 def _place(dots: str, key: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    """The place that a reference names: from the root, or relative to the place where it stands."""
+    """Returns the place that a reference names: from the root, or relative to the place where it stands."""
     start = path[: max(0, len(path) - len(dots))] if dots else ()
     return (*start, *filter(None, re.split(r"[.\[\]]+", key.strip())))
 
 
 def _word(root: Any, place: tuple[str, ...]) -> str:
-    """What stands there, where it is a plain value; else what no name can hold."""
+    """Returns what stands there, where it is a plain value; else what no name can hold."""
     value, _ = _at(root, place)
     if value is None:  # nothing: OmegaConf tells it, where it is resolved
         return "null"

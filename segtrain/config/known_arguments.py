@@ -1,4 +1,4 @@
-"""Which keys the objects of a config take: those of their signatures, less what segtrain hands to them itself."""
+"""Finds keys that the objects of a config do not take: each takes its signature's, less what segtrain hands to it."""
 
 import functools
 import importlib
@@ -131,7 +131,7 @@ def _given(path: str, node: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _plain(node: Any) -> tuple[dict[str, Any], bool]:
-    """The node resolved, where it can be, and whether it is: what cannot is told when it is used."""
+    """Returns the node resolved, where it can be, and whether it is: what cannot is told when it is used."""
     is_resolved = True
     try:
         found: Any = OmegaConf.to_container(node, resolve=True)
@@ -141,7 +141,7 @@ def _plain(node: Any) -> tuple[dict[str, Any], bool]:
 
 
 def _of_call(node: dict[str, Any], path: str, where: str) -> Iterator[tuple[str, str]]:
-    """Keys that the targets of a node do not take; they are imported."""
+    """Yields keys that the targets of a node do not take; they are imported."""
     for key, message in unknown_keys(node, where, {}):
         yield f"{path}.{key}", message
     if str(node["_target_"]).startswith("segmentation_models_pytorch.") and path == "model":
@@ -149,7 +149,7 @@ def _of_call(node: dict[str, Any], path: str, where: str) -> Iterator[tuple[str,
 
 
 def _prepare(node: dict[str, Any], path: str) -> None:
-    """Imports what the packages of a node's targets must find when they are imported."""
+    """Makes importable what the packages of a node's targets look for when they are imported."""
     if path == "aug":
         importlib.import_module("segtrain.aug")  # before albumentations
     if any(target.startswith(NEED_OPERATORS) for _, target in _targets(node)):
@@ -184,7 +184,7 @@ def _of_kinds(node: Any, raw: Any, known: Any, key: str, where: str) -> Iterator
 
 
 def _named_values(key: str) -> Sequence[str]:
-    """Names that segtrain puts a value in the place of before it builds the object."""
+    """Returns names that segtrain puts a value in the place of before it builds the object."""
     if key in ("loss.class_weights", "loss.alpha"):
         return tuple(importlib.import_module("segtrain.data.statistics").WEIGHTS)
     return ("auto",) if key == "trainer.precision" else ()
@@ -199,7 +199,7 @@ def wrong_kind(key: str, value: Any, expected: str, where: str) -> str:
 
 @functools.cache
 def _comment(where: str, name: str) -> str:
-    """The comment beside a key in a file of conf/, where there is one."""
+    """Returns the comment beside a key in a file of conf/, where there is one."""
     path = conf_dir() / re.sub(r".* with split=(.*)", r"split/\1.yaml", where)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     found = [line for line in lines if re.match(rf"\s*(- )?{re.escape(name)}:", line)]
@@ -207,21 +207,21 @@ def _comment(where: str, name: str) -> str:
 
 
 def _kinds(node: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    """The annotations of a node's target, which is imported."""
+    """Returns the annotations of a node's target, which is imported."""
     _prepare(dict(node), key.partition(".")[0])
     path = "dataset.split" if role_of(where) == "split" else role_of(where)
     return kinds_of(target_of(node["_target_"], where, key.removeprefix(path).removeprefix(".")))
 
 
 def _item(node: Any, name: Any) -> Any:
-    """What stands at a place of a mapping or list; the ellipsis where there is no such place."""
+    """Returns what stands at a place of a mapping or list; the ellipsis where there is no such place."""
     if isinstance(node, dict):
         return node.get(name, ...)
     return node[name] if isinstance(node, list) and isinstance(name, int) and name < len(node) else ...
 
 
 def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
-    """Keys that segmentation_models_pytorch drops without a word: it hands them to timm's encoders alone."""
+    """Yields keys that segmentation_models_pytorch drops without a word: it hands them to timm's encoders alone."""
     parameters = parameters_of(node["_target_"], where)
     encoder = str(node.get("encoder_name", getattr(parameters.get("encoder_name"), "default", "")))
     encoders = importlib.import_module("segmentation_models_pytorch.encoders")
@@ -238,7 +238,7 @@ def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
 
 
 def _of_weights(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Weights that there are none of for an encoder, told before a download is tried; imagenet is not looked up."""
+    """Yields weights that there are none of for an encoder, before a download is tried; imagenet is not looked up."""
     value, encoder = node.get("encoder_weights"), node.get("encoder_name")
     if value in (None, "imagenet") or not isinstance(encoder, str):
         return
@@ -259,7 +259,7 @@ def _of_weights(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_shipped(node: Mapping[str, Any], group: str, choice: str) -> bool:
-    """Whether every key of a node stands in the file of its choice in conf/, so that it need not be looked up."""
+    """Returns whether every key of a node stands in the file of its choice in conf/, and need not be looked up."""
     return _shape(node) <= _shape(shipped(group, choice))
 
 
@@ -276,7 +276,7 @@ def shipped(group: str, choice: str) -> dict[str, Any]:
 
 
 def _shape(node: object) -> set[str]:
-    """The keys of a node, each target with its name."""
+    """Returns the keys of a node, each target with its name."""
     return {*paths(node), *(f"{path}={target}" for path, target in _targets(node))}
 
 
@@ -289,7 +289,7 @@ def _targets(node: object, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def paths(node: object, prefix: str = "") -> list[str]:
-    """The keys of mappings, also in lists, dotted."""
+    """Returns the keys of mappings, also in lists, dotted."""
     if isinstance(node, list):
         return [path for i, item in enumerate(node) for path in paths(item, f"{prefix}{i}.")]
     if not isinstance(node, dict):

@@ -61,12 +61,12 @@ class _Asked:
 
     @property
     def known(self) -> dict[str, tuple[str, ...]]:
-        """The verb's own keys, each with those below it."""
+        """Returns the verb's own keys, each with those below it."""
         return _own_keys(self.verb)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups that put an object into the config."""
+        """Returns the groups that put an object into the config."""
         return _groups(self.verb)
 
     def of(self, key: str) -> bool:
@@ -176,7 +176,7 @@ def require_keys(verb: str, typed: Sequence[str]) -> None:
 
 @functools.cache
 def _defaults(verb: str) -> dict[str, Any]:
-    """What conf/VERB.yaml says of its own keys, dotted, where it is no reference to another; ??? is None."""
+    """Returns what conf/VERB.yaml says of its own keys, dotted, where it is no reference to another; ??? is None."""
     found: dict[str, Any] = {}
     plain: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{verb}.yaml"), resolve=False)
     for key, value in plain.items():
@@ -194,7 +194,7 @@ def _is_below(key: str, parent: str) -> bool:
 
 @functools.cache
 def _own_keys(verb: str) -> dict[str, tuple[str, ...]]:
-    """The keys of conf/VERB.yaml, each with the keys below it."""
+    """Returns the keys of conf/VERB.yaml, each with the keys below it."""
     node = DictConfig(OmegaConf.load(conf_dir() / f"{verb}.yaml"))
     plain: Any = OmegaConf.to_container(node, resolve=False)
     return {k: tuple(v) if isinstance(v, dict) else () for k, v in plain.items() if k not in ("defaults", "hydra")}
@@ -202,13 +202,13 @@ def _own_keys(verb: str) -> dict[str, tuple[str, ...]]:
 
 @functools.cache
 def _groups(verb: str) -> tuple[str, ...]:
-    """The groups that put an object into the config of the verb."""
+    """Returns the groups that put an object into the config of the verb."""
     defaults: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{verb}.yaml"))["defaults"]  # type: ignore[call-overload,index]
     return tuple(group for entry in defaults if isinstance(entry, dict) for group in entry if group in ROLES)
 
 
 def _is_named(config: DictConfig, key: str) -> bool:
-    """Whether another key is what it is by this one: by ${key}, also within ${…:…}, or from hydra's own part.
+    """Returns whether another key is what it is by this one: by ${key}, also within ${…:…}, or from hydra's own part.
 
     It is where the rest is another, or cannot be resolved, without the key, or with other values in its place: a
     default, ${oc.select:key,1}, may be the value that the key has.
@@ -236,7 +236,7 @@ def _is_named(config: DictConfig, key: str) -> bool:
 
 
 def _place(node: Any, key: str) -> tuple[Any, str]:
-    """What holds the key, and its name there."""
+    """Returns what holds the key, and its name there."""
     *parents, name = key.split(".")
     for parent in parents:
         node = node[int(parent) if isinstance(node, list | ListConfig) else parent]
@@ -260,7 +260,7 @@ def _marked(value: Any) -> Any:
 
 
 def _hidden(node: object, prefix: str) -> Iterator[str]:
-    """Keys beside a _target_ that begin with _ and are not hydra's: hydra drops them, they may serve others alone."""
+    """Yields keys beside a _target_ that begin with _ and are not hydra's, which drops them: they may serve others."""
     items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, item in items:
         if isinstance(node, dict) and "_target_" in node and str(name).startswith("_") and name not in HYDRAS:

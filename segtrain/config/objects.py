@@ -51,7 +51,7 @@ def require_buildable(config: RunConfig) -> None:
 
 
 def _made(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") -> Any:
-    """What plain containers describe: each node below with a `_target_` called, or, with `_partial_`, still to be.
+    """Returns what plain containers describe: each node with a `_target_` called, or, with `_partial_`, still to be.
 
     Not by Hydra, which would resolve `${…}` once more, and call what was not looked at.
     """
@@ -70,7 +70,7 @@ def _made(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") ->
 
 
 def _other_kinds(container: Any, where: str) -> str:
-    """The message where a target fails on its values, which its annotations have let through."""
+    """Returns the message where a target fails on its values, which its annotations have let through."""
     node = container if isinstance(container, dict) else {}
     target = str(node.get("_target_", "its target"))
     kinds = kinds_of(target_of(target, where)) if "_target_" in node else {}
@@ -145,7 +145,7 @@ def _unknown_arguments(
 
 
 def parameters_of(target: str, where: str, key: str = "") -> Mapping[str, inspect.Parameter]:
-    """The arguments of a target by name, which is imported when it may be.
+    """Returns the arguments of a target by name, which is imported when it may be.
 
     Raises:
         UserError: it is not allowed in its role, or cannot be imported.

@@ -52,7 +52,7 @@ class Node(Section):
         return type(self)({**self, **values}, self.where)
 
 
-class Aug(Node):
+class AugNode(Node):
     """Describes the augmentation at its strength: amounts are numbers here."""
 
     strength: float
@@ -62,7 +62,7 @@ class Aug(Node):
     transforms: Sequence[Mapping[str, Any]]
 
 
-class Trainer(Node):
+class TrainerNode(Node):
     """Describes Lightning's trainer; segtrain reads of it how long is trained, and on what."""
 
     max_epochs: int
@@ -72,7 +72,7 @@ class Trainer(Node):
     precision: Any  # of Lightning's names
 
 
-class Data(Section):
+class DataConfig(Section):
     """Says what training is fed with: the keys are explained in conf/train.yaml."""
 
     batch_size: int
@@ -86,15 +86,15 @@ class Data(Section):
     num_workers: int  # once it is decided: the key itself may still say auto
 
 
-class Checkpoint(Section):
+class CheckpointConfig(Section):
     """Says how often a training is kept between the ends of epochs, and what stays of it."""
 
     every: int | str | None
     keep: Literal["all", "best"]
 
 
-KINDS = {"aug": Aug, "trainer": Trainer}
-SECTIONS = {"data": Data, "checkpoint": Checkpoint}
+KINDS = {"aug": AugNode, "trainer": TrainerNode}
+SECTIONS = {"data": DataConfig, "checkpoint": CheckpointConfig}
 # What earlier versions did that did not know a key: such runs, and verbs without the key, are read as if they said so.
 ABSENT = {"padding": "stride", "on_bad": "raise"}
 
@@ -107,15 +107,15 @@ class RunConfig(Section):
 
     choices: Section
     dataset: Node
-    aug: Aug
+    aug: AugNode
     model: Node
     loss: Node
     optimizer: Node
     scheduler: Node
-    trainer: Trainer
+    trainer: TrainerNode
     logger: Node
-    data: Data
-    checkpoint: Checkpoint
+    data: DataConfig
+    checkpoint: CheckpointConfig
     name: str
     outputs: str
     seed: int
@@ -156,7 +156,7 @@ class RunConfig(Section):
 
     @property
     def split(self) -> Node | None:
-        """What divides the samples, or None where nothing stands at dataset.split."""
+        """Returns what divides the samples, or None where nothing stands at dataset.split."""
         values = self.dataset.get("split")
         return None if values is None else Node(values, f"{self.dataset.where} with split={self.choices.get('split')}")
 
@@ -166,13 +166,13 @@ class RunConfig(Section):
 
     @property
     def plain(self) -> dict[str, Any]:
-        """All of it as config.yaml holds it: amounts that scale with aug.strength as they stand."""
+        """Returns all of it as config.yaml holds it: amounts that scale with aug.strength as they stand."""
         values: dict[str, Any] = OmegaConf.to_container(self._tree, resolve=False)  # type: ignore[assignment]
         return values
 
     @property
     def yaml(self) -> str:
-        """The text of config.yaml."""
+        """Returns the text of config.yaml."""
         return OmegaConf.to_yaml(self._tree)
 
     def value_of(self, key: str, default: Any = None) -> Any:

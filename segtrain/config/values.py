@@ -1,4 +1,4 @@
-"""What the values of the primary configs may be: checked once, where a config comes in and nothing is built yet.
+"""Says what values a config may have, which is checked once, where it comes in and nothing is built yet.
 
 Each has a kind and a range, whose upper end is where a larger value could only take all memory or never end.
 """
@@ -14,7 +14,7 @@ from segtrain.errors import UserError
 
 
 class Rule(NamedTuple):
-    """What a value must be, in words and as a test."""
+    """Says what a value must be, in words and as a test."""
 
     expected: str
     holds: Callable[[Any], bool]
@@ -72,7 +72,7 @@ def _word(value: Any) -> str:
 
 
 def _is_one_of(value: Any, others: tuple[Any, ...]) -> bool:
-    """Whether a value is one of them, kind and all: 1 is not true."""
+    """Returns whether a value is one of them, kind and all: 1 is not true."""
     return any(value == other and type(value) is type(other) for other in others)
 
 
@@ -93,7 +93,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _are(value: Any, holds: Callable[[Any], bool], least: int = 1) -> bool:
-    """Whether it is a list of such values."""
+    """Returns whether it is a list of such values."""
     return isinstance(value, list | ListConfig) and least <= len(value) <= MOST_LIST and all(map(holds, value))
 
 
@@ -117,7 +117,7 @@ def _are_weights(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether it is text of a line, as long as a path can be."""
+    """Returns whether it is text of a line, as long as a path can be."""
     return isinstance(value, str) and 0 < len(value) <= MOST_TEXT and value.isprintable()
 
 
@@ -138,7 +138,7 @@ def _is_limit(value: Any) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    """Whether it is a path or an id; one of digits alone comes as a number."""
+    """Returns whether it is a path or an id; one of digits alone comes as a number."""
     return _is_text(value) or (type(value) is int and 0 <= value <= MOST_ID)
 
 
@@ -148,7 +148,7 @@ def _are_paths(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    """Whether it is a folder below outputs, or some in each other, on every file system."""
+    """Returns whether it is a folder below outputs, or some in each other, on every file system."""
     text = str(value)
     if not (isinstance(value, str) or (type(value) is int and abs(value) <= MOST_ID)) or not text.isprintable():
         return False

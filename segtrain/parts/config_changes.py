@@ -1,4 +1,4 @@
-"""What may change when a run goes on, what differs between two configs, and what is typed beside resume."""
+"""Says what differs between two configs, what may differ when a run goes on, and puts in what is typed."""
 
 import fnmatch
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def differences(there: RunConfig, now: RunConfig) -> Differences:
 
 
 def refused(found: Differences, allow: Sequence[str]) -> Differences:
-    """The differences that a run may not go on with: neither harmless, nor more epochs, nor named in `allow`."""
+    """Returns the differences that a run may not go on with: not harmless, no more epochs, not in `allow`."""
 
     def is_allowed(key: str, there: Any, now: Any) -> bool:
         longer = key == "trainer.max_epochs" and isinstance(now, int) and now > there
@@ -70,7 +70,7 @@ def divides_anew(found: Differences) -> bool:
 
 
 def fixed(found: Differences, scheduler: str) -> Differences:
-    """The differences that no run can go on with, allowed or not.
+    """Returns the differences that no run can go on with, allowed or not.
 
     Args:
         found: the differences.
@@ -86,7 +86,7 @@ def fixed(found: Differences, scheduler: str) -> Differences:
 
 
 def shown(found: Differences) -> str:
-    """The differences, a line each."""
+    """Returns the differences, a line each."""
     return "".join(f"\n  {key}: {there!r} there, {now!r} now" for key, (there, now) in found.items())
 
 

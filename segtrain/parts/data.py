@@ -1,4 +1,4 @@
-"""From config nodes to dataset, split and policy, without torch: what every verb that looks at data needs."""
+"""Builds dataset, split and policy of a config, without torch, for every verb that looks at data."""
 
 from __future__ import annotations  # albumentations is imported where a policy is built: it takes seconds
 
@@ -41,7 +41,7 @@ def named_model(config: RunConfig) -> str:
 
 
 def build_dataset(config: RunConfig) -> SegmentationDataset:
-    """The dataset, without its split."""
+    """Returns the dataset, without its split."""
 
     def open_it() -> SegmentationDataset:
         dataset: SegmentationDataset = build(config.dataset, leave_out=["split"])
@@ -74,7 +74,7 @@ def _name_in_utf8(dataset: Any) -> None:
 
 
 class OpenData(NamedTuple):
-    """A dataset, and what its reader does that its user may not expect."""
+    """Holds a dataset, and what its reader does that its user may not expect."""
 
     dataset: SegmentationDataset
     heard: Sequence[Remark]
@@ -265,7 +265,7 @@ def build_schedule(
 
 
 def find_sample(dataset: SegmentationDataset, name: str) -> int:
-    """The index of a sample by its id.
+    """Returns the index of a sample by its id.
 
     Raises:
         UserError: there is none; names the nearest id.

@@ -1,4 +1,4 @@
-"""Whether the data at hand are those that a run was trained on, which its split.json holds the fingerprint of."""
+"""Answers whether the data at hand are those that a run was trained on, by the fingerprint in its split.json."""
 
 from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import SegmentationDataset
