@@ -53,7 +53,7 @@ def read_arguments(arguments: list[str], verb: str) -> list[str]:
 
 
 def split_verb(arguments: list[str]) -> tuple[str, list[str]]:
-    """Returns verb and remaining arguments; a first argument, or one behind --config-dir, is a verb when it is a bare word.
+    """Returns verb and remaining arguments; the first, or one behind --config-dir, is a verb when it is a bare word.
 
     Raises:
         UserError: the bare word is no verb; all verbs are listed.
@@ -80,7 +80,7 @@ def refuse_rerun(arguments: list[str]) -> None:
 
 
 def quoted(argument: str) -> str:
-    """Returns `resume=PATH` and the like in quotes: names of folders and samples may have Hydra's signs in them, `=` and `,`."""
+    """Returns `resume=PATH` and the like in quotes: names of folders and samples may have Hydra's signs, `=` and `,`."""
     key, equals, value = argument.partition("=")
     if key == "init_from" and "," in value and not os.path.exists(value):
         several = value.split(",")  # the values of a sweep, where each is a path

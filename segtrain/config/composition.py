@@ -111,7 +111,7 @@ def chosen(group: str, choice: str, key: str) -> Any:
 
 
 def register_resolvers() -> None:
-    """Registers `${amount:}`, `${span:}`, `${chance:}`, which scale with the strength, `${threads:}`, `${run_name:}`."""
+    """Registers `${amount:}`, `${span:}`, `${chance:}`, which aug.strength scales, `${threads:}`, `${run_name:}`."""
     OmegaConf.register_new_resolver("oc.env", _env, replace=True)
     for name, scaled in SCALED.items():
         OmegaConf.register_new_resolver(name, _by_strength(scaled), replace=True)
