@@ -80,7 +80,7 @@ def refuse_rerun(arguments: list[str]) -> None:
 
 
 def quoted(argument: str) -> str:
-    """Returns `resume=PATH` and the like in quotes: names of folders and samples may have Hydra's signs, `=` and `,`."""
+    """Returns `resume=PATH` in quotes, and the like: names of folders and samples may have Hydra's signs in them."""
     key, equals, value = argument.partition("=")
     if key == "init_from" and "," in value and not os.path.exists(value):
         several = value.split(",")  # the values of a sweep, where each is a path
