@@ -10,7 +10,8 @@ import itertools
 
 import numpy as np
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
+from segtrain.config.run_config import RunConfig
 from segtrain.data.duplicates import ALIKE, WITHIN, mark
 from segtrain.parts.data import build_dataset, build_split
 
@@ -58,8 +59,8 @@ def alikeness(marks, split):
 
 def main():
     config = composed("train", ["dataset=brain_tissue", "data.num_workers=0"])
-    dataset = build_dataset(config)
-    split = build_split(config, dataset)
+    dataset = build_dataset(RunConfig(config))
+    split = build_split(RunConfig(config), dataset)
     train, test = histogram(dataset, split.train), histogram(dataset, split.test)
     pairs = itertools.combinations(range(60, 250, 2), 2)
     low, high = max(pairs, key=lambda pair: dice(train, *pair)[1:].mean())
@@ -70,7 +71,7 @@ def main():
     marks = [mark(dataset.read(index).image) for index in range(len(dataset.ids))]
     for gap in GAPS:
         config.dataset.split.gap = gap
-        split = build_split(config, dataset)
+        split = build_split(RunConfig(config), dataset)
         pairs, most = alikeness(marks, split)
         sizes = f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         known = f"the nearest train slice's labels: dice {copied(dataset, split):.3f}"

@@ -1,4 +1,4 @@
-"""Labels that stay beside their image when both are made smaller."""
+"""Keeps labels beside their image when both are made smaller."""
 
 from typing import Any
 

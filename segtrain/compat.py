@@ -1,4 +1,4 @@
-"""What must be put right for other packages before they are imported."""
+"""Puts right what other packages need before they are imported."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ _kept: list[torch.library.Library] = []
 
 
 def register_torchvision_operators() -> None:
-    """Make `import torchvision` work where its compiled operators cannot be loaded.
+    """Makes `import torchvision` work where its compiled operators cannot be loaded.
 
     A torchvision that was built for another torch (the registry's beside a CPU torch, say) fails at import
     with "operator torchvision::nms does not exist", and smp, timm and torchmetrics import it. This defines

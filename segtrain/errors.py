@@ -1,4 +1,4 @@
-"""The one exception that stands for a user's mistake, and how an audit collects them instead of ending at the first.
+"""Holds the one exception that stands for a user's mistake, and lets an audit collect them.
 
 Beside them remarks: what a reader does with the data that its user may not expect, and which is no mistake.
 """
@@ -18,7 +18,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str = "", codes: Mapping[str, int] | None = None) -> None:
-        """Keep both; a loader process hands on the message alone."""
+        """Keeps both; a loader process hands on the message alone."""
         super().__init__(message)
         self.codes = dict(codes or {})
 
@@ -38,7 +38,7 @@ def damaged(where: object, got: str, expected: str) -> UserError:
 
 
 class Refusal(NamedTuple):
-    """What `refuse` was told; `names` are all the files or samples it is about, the message may show a few."""
+    """Holds what `refuse` was told; `names` are all the files or samples it is about, the message may show a few."""
 
     message: str
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ _noted: ContextVar[list[Refusal] | None] = ContextVar("noted", default=None)
 
 
 def refuse(message: str, names: Sequence[object] = ()) -> None:
-    """Nothing inside `noting`: the refusal is noted, and the caller goes on without what it is about.
+    """Notes the refusal inside `noting`, where the caller goes on without what it is about.
 
     Raises:
         UserError: everywhere else.
@@ -60,13 +60,13 @@ def refuse(message: str, names: Sequence[object] = ()) -> None:
 
 
 def is_noting() -> bool:
-    """Whether an audit looks on: then what reading each sample finds too need not be looked for beforehand."""
+    """Returns whether an audit looks on: then what reading each sample finds too need not be looked for beforehand."""
     return _noted.get() is not None
 
 
 @contextmanager
 def noting() -> Iterator[list[Refusal]]:
-    """A block in which `refuse` does not end things; the list fills with what it was told."""
+    """Opens a block in which `refuse` does not end things; the list fills with what it was told."""
     noted: list[Refusal] = []
     before = _noted.set(noted)
     try:
@@ -76,7 +76,7 @@ def noting() -> Iterator[list[Refusal]]:
 
 
 class Remark(NamedTuple):
-    """What `remark` was told; `names` are the files or samples it is about."""
+    """Holds what `remark` was told; `names` are the files or samples it is about."""
 
     kind: str
     message: str
@@ -108,7 +108,7 @@ def is_hearing() -> bool:
 
 @contextmanager
 def hearing() -> Iterator[list[Remark]]:
-    """A block whose remarks fill the list."""
+    """Opens a block whose remarks fill the list."""
     heard: list[Remark] = []
     before = _heard.set(heard)
     try:

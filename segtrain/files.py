@@ -1,4 +1,4 @@
-r"""The one home of opening files that may come from a stranger, and of writing files whole.
+r"""Opens files that may come from a stranger, and writes files whole: the one home of both.
 
 What is read is a regular file, no pipe, device or socket, which could keep a reader for ever; links are followed, as
 data sets are often made of them. What is written is written whole, at every moment the old content or the new, or
@@ -260,7 +260,7 @@ def explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def part(path: Path) -> Iterator[Path]:
-    """Name of a temporary file beside `path`, for the block to fill; it is removed when the block fails.
+    """Yields the name of a temporary file beside `path`, for the block to fill; it is removed when the block fails.
 
     Raises:
         UserError: the folder is a link; or for any OSError raised in the block; `path` then still holds what it held.

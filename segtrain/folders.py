@@ -1,4 +1,4 @@
-"""Walking the folders below one that may come from a stranger: links are followed, and never without end.
+"""Walks the folders below one that may come from a stranger: links are followed, and never without end.
 
 A link that leads back, to a folder that it lies in or by way of another link, would be walked for ever; folders that
 hold several links to the next one stand for more paths than anybody can list.
@@ -63,7 +63,7 @@ def require_inside(folder: Path, apart: str) -> None:
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders and of all else; none where the folder cannot be read."""
+    """Returns the names of the folders and of all else; none where the folder cannot be read."""
     folders: list[str] = []
     names: list[str] = []
     try:
@@ -84,7 +84,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _chain(folder: Path, above: tuple[str, ...], ways: Counter[str]) -> tuple[str, ...]:
-    """The real paths of the folders by which links led here, this one the last."""
+    """Returns the real paths of the folders by which links led here, this one the last."""
     if not folder.is_symlink():
         return (*above[:-1], os.path.join(above[-1], folder.name))
     real = os.path.realpath(folder)

@@ -1,12 +1,27 @@
-"""What `python -m segtrain --help` prints: verbs, examples, keys that are asked for first, groups with their choices.
+"""Writes what `python -m segtrain --help` prints: verbs, examples, keys asked for first, groups and their choices.
 
-Our own text: Hydra's copies its whole config repository twice for each group, which costs more than a bare app.
+It is our own text: Hydra's copies its whole config repository twice for each group, which costs more than a bare app.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
+
+VERBS = {
+    "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
+    "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
+    "evaluate": "score a run again from its folder, on its test images, shifted ones, or other data: evaluate run=RUN",
+    "serve": "a page on this machine on which an image is dropped and its prediction looked at: serve run=RUN",
+    "predict": "label images of files, folders, stacks and scans, of any size: predict run=RUN input=PATH",
+    "export": "a run's network as one file for other programs, checked, with a model card: export run=RUN format=onnx",
+    "report": "what the runs of a sweep say together, and how sure that is: report outputs/NAME",
+    "compare": "two arms against each other by the report's statistics: compare RUN RUN",
+    "diff": "in what two runs differ: config, environment, data and results: diff RUN RUN",
+    "new": "a config for your folder of images and masks, guessed from what is in it, and checked: new NAME ROOT",
+    "convert": "write a dataset as chunks that stream from a folder or an object store: convert dataset=X to=FOLDER",
+    "check": "audit an augmentation on your data without training; exit status 1 when a verdict is fail",
+}
 
 TEXT = """\
 segtrain - which augmentation, and how much of it, helps your segmentation data
@@ -52,8 +67,8 @@ KEYS = {
 }
 
 
-def help_text(verbs: Mapping[str, str], arguments: Sequence[str]) -> str:
-    """The text; a user's own folder (--config-dir) adds its choices."""
+def help_text(arguments: Sequence[str]) -> str:
+    """Returns the text; a user's own folder (--config-dir) adds its choices."""
     choices: dict[str, set[str]] = {}
     for folder in (conf_dir(), *_own_folders(arguments)):
         for path in folder.glob("*/*.yaml"):
@@ -62,12 +77,12 @@ def help_text(verbs: Mapping[str, str], arguments: Sequence[str]) -> str:
     groups = [f"  {group:10s} {', '.join(sorted(names))}" for group, names in sorted(choices.items())]
     keys = "\n".join(f"  {key:36s} {what}" for key, what in KEYS.items())
     return TEXT.format(
-        keys=keys, verbs="\n".join(f"  {verb:10s} {what}" for verb, what in verbs.items()), groups="\n".join(groups)
+        keys=keys, verbs="\n".join(f"  {verb:10s} {what}" for verb, what in VERBS.items()), groups="\n".join(groups)
     )
 
 
 def _own_folders(arguments: Sequence[str]) -> list[Path]:
-    """The values of --config-dir X, --config-dir=X and -cd X."""
+    """Returns the values of --config-dir X, --config-dir=X and -cd X."""
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     apart = [Path(after) for flag, after in pairs if flag in ("--config-dir", "-cd")]
     return apart + [Path(a.partition("=")[2]) for a in arguments if a.startswith("--config-dir=")]

@@ -1,4 +1,4 @@
-"""Lightning as `L`, imported after `compat` has made its own imports (torchmetrics, torchvision) possible."""
+"""Brings Lightning as `L`, imported after `compat` has made its own imports (torchmetrics, torchvision) possible."""
 
 import logging
 import warnings

@@ -1,19 +1,14 @@
-"""Which exceptions are the user's mistakes, and how they read as one message."""
+"""Tells which exceptions are mistakes of the user's, and puts each into one message."""
 
-import contextlib
-import difflib
 import errno
-import functools
 import glob
-import io
 import re
 import shlex
-import sys
-from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from segtrain.config.composition import keys_of, meant_key
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean, nearest_key, nearest_name
 
 # Choices that a plug-in of Hydra's brings -> the extra of segtrain that installs it.
 PLUGINS = {
@@ -22,178 +17,13 @@ PLUGINS = {
     ("hydra/launcher", "ray"): "ray",
 }
 
-INFO, OF_INFO = ("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-CONFIG_DIR = ("--config-dir", "-cd")
-ALIKE, CANDIDATES = 0.6, 5  # the ratio of difflib from which on a word may be meant, and how many such are looked at
-
-# What other programs call a key.
-SYNONYMS = {
-    "trainer.max_epochs": ("epochs", "num_epochs", "n_epochs", "max_epoch", "epoch", "ep"),
-    "optimizer.lr": ("learning_rate", "lr0", "base_lr", "init_lr", "lrate"),
-    "data.crop": ("imgsz", "img_size", "image_size", "input_size", "size", "patch_size", "crop_size", "resolution"),
-    "data.batch_size": ("batch", "batchsize", "bs", "train_batch_size", "samples_per_gpu"),
-    "data.num_workers": ("workers", "n_workers", "loaders", "num_threads"),
-    "data.steps_per_epoch": ("steps", "iterations", "iters", "num_iterations", "max_steps", "max_iters"),
-    "trainer.accelerator": ("device", "gpu", "gpus", "cuda", "cpu"),
-    "trainer.precision": ("amp", "fp16", "bf16", "half", "mixed_precision"),
-    "trainer.accumulate_grad_batches": ("accumulate", "accumulation", "grad_accum", "gradient_accumulation_steps"),
-    "trainer.gradient_clip_val": ("clip", "grad_clip", "clip_grad", "max_norm"),
-    "model.encoder_weights": ("pretrained", "weights", "pretrain", "imagenet"),
-    "model.encoder_name": ("encoder", "backbone"),
-    "model": ("arch", "architecture", "network", "net"),
-    "dataset.root": ("root", "data_root", "data_dir", "data_path", "datadir", "dataroot", "root_dir", "path"),
-    "dataset.classes": ("classes", "num_classes", "n_classes", "nc", "labels"),
-    "dataset.split.fold": ("k", "folds", "kfold", "n_folds", "n_splits"),
-    "dataset.split.val": ("val_split", "val_ratio", "val_size", "validation_split"),
-    "dataset.split.test": ("test_split", "test_ratio", "test_size"),
-    "optimizer.weight_decay": ("wd", "decay", "l2"),
-    "optimizer": ("optim", "opt"),
-    "scheduler": ("lr_scheduler", "sched", "lrf"),
-    "loss": ("criterion", "loss_fn"),
-    "aug": ("augment", "augmentation", "augmentations", "transforms", "transform"),
-    "aug.strength": ("magnitude", "intensity"),
-    "early_stopping": ("patience", "early_stop"),
-    "outputs": ("project", "out", "out_dir", "output", "output_dir", "save_dir", "results", "log_dir"),
-    "name": ("exp", "exp_name", "experiment_name", "run_name", "tag"),
-    "init_from": ("ckpt", "checkpoint_path", "load_from", "finetune", "resume_from_weights"),
-    "run": ("model_path", "ckpt_path"),
-    "input": ("source", "images", "files"),
-}
-
-
-def require_readable(arguments: Sequence[str], verb: str, valued: Collection[str]) -> None:
-    """Raises UserError at an argument of a verb that is neither key=value nor a flag.
-
-    Args:
-        arguments: as typed, without the verb.
-        verb: whose they are.
-        valued: flags whose value is the next argument.
-    """
-    from hydra._internal.utils import get_args_parser
-
-    flags = {flag for action in get_args_parser()._actions for flag in action.option_strings}
-    for at, (before, argument) in enumerate(zip(["", *arguments], arguments, strict=False)):
-        flag, equals, value = argument.partition("=")
-        if before in valued or (before in INFO and argument in OF_INFO):
-            continue
-        if flag in valued:
-            _require_value(flag, value if equals else next(iter(arguments[at + 1 : at + 2]), ""))
-        if argument.startswith(("~", "+")) or flag in flags:
-            continue
-        if argument.startswith("-"):
-            if not any(known.startswith(flag) for known in flags if flag.startswith("--")):
-                given = value if equals else next((one for one in arguments[at + 1 : at + 2] if one[:1] != "-"), "")
-                near = difflib.get_close_matches(flag, flags, 1, 0.8)
-                told = f"did you mean {near[0]}?" if near else _as_key(flag.lstrip("-"), given, verb)
-                raise UserError(f"there is no option {flag}; {told}")
-        elif not equals:
-            raise UserError(
-                f"'{argument}' is neither key=value nor a flag; {_as_key(argument, '', verb)}; a verb comes first"
-            )
-
-
-def require_flags(arguments: Sequence[str]) -> None:
-    """Raises UserError at flags of Hydra that do not go together, that it cannot read, or that do nothing here.
-
-    Args:
-        arguments: overrides first, then flags with their values.
-    """
-    from hydra._internal.utils import get_args_parser
-
-    def refused(message: str) -> NoReturn:
-        raise UserError(f"the flags are not understood: {message}; Hydra's own flags are shown by --hydra-help")
-
-    parser = get_args_parser()
-    parser.error = refused  # type: ignore[method-assign]
-    given = parser.parse_args(list(arguments))
-    if given.shell_completion:
-        refused("there is no completion for shells; leave --shell-completion out")
-    if given.config_path is not None:
-        refused(
-            f"--config-path takes segtrain's own choices away; yours are found beside them by {CONFIG_DIR[0]} FOLDER"
-        )
-    actions = [
-        f"--{name}"
-        for name in ("run", "multirun", "cfg", "info", "hydra_help")
-        if getattr(given, name) not in (None, False)
-    ]
-    if len(actions) > 1:
-        refused(f"{' and '.join(actions).replace('_', '-')} are given; expected one of them")
-    for name in ("resolve", "package"):
-        if getattr(given, name) and given.cfg is None:
-            refused(f"--{name} goes with --cfg job, which shows the config; give that too, or leave --{name} out")
-
-
-@contextlib.contextmanager
-def package_told(arguments: Sequence[str]) -> Iterator[None]:
-    """Raises UserError where Hydra leaves in the block, as the part of the config that --package names is not there."""
-    from hydra._internal.utils import get_args_parser
-
-    package, said = get_args_parser().parse_args(list(arguments)).package, io.StringIO()
-    if package is None:
-        yield
-        return
-    try:
-        with contextlib.redirect_stderr(said):
-            yield
-    except SystemExit as stop:
-        if stop.code == 1 and "not found in config" in said.getvalue():
-            raise UserError(
-                f"--package shows the part of the config that is named {package!r}, and there is none; expected a key "
-                "with keys below it, such as model or data; leave --package out to see them all"
-            ) from None
-        raise
-    finally:
-        if "not found in config" not in said.getvalue():
-            sys.stderr.write(said.getvalue())
-
-
-def _require_value(flag: str, value: str) -> None:
-    """Raises UserError where a flag has no value behind it, or names a folder of configs that is not there."""
-    is_folder = flag in CONFIG_DIR
-    if value and not (is_folder and not Path(value).is_dir()):
-        return
-    expected = "a folder of your own configs, with dataset/ or aug/ below" if is_folder else "a value behind it"
-    lying = sorted({str(path.parent) for group in ("dataset", "aug") for path in Path().glob(f"*/{group}")})
-    own = [folder for folder in lying if any(Path(folder).glob("*/*.yaml"))] if is_folder else []
-    way = f"{', '.join(own)} {'lies' if len(own) == 1 else 'lie'} here" if own else ""
-    way = way or ("`new NAME ROOT` writes one, my_conf" if is_folder else f"give {flag} VALUE, or leave {flag} out")
-    got = f"there is no folder '{value}'" if value else "got nothing"
-    raise UserError(f"{flag} names {expected}; {got}; {way}" if is_folder else f"{flag} wants {expected}; {got}; {way}")
-
-
-def nearest_key(key: str, known: Collection[str]) -> str:
-    """Returns the key of those known that is most alike, in its last part too; "" where none is."""
-    last = key.rpartition(".")[2]
-
-    def is_near(other: str) -> bool:
-        return difflib.SequenceMatcher(None, last, other.rpartition(".")[2]).ratio() >= ALIKE
-
-    return next(filter(is_near, difflib.get_close_matches(key, known, CANDIDATES, ALIKE)), "")
-
-
-def _as_key(word: str, value: str, verb: str) -> str:
-    meant = synonym(word, verb) or nearest_key(word, _keys(verb))
-    hint = f"did you mean {meant}={value or '…'}? " if meant else ""
-    return f"{hint}expected key=value, such as trainer.max_epochs=20 or data.batch_size=8"
-
-
-def synonym(key: str, verb: str) -> str:
-    """Returns the key of a verb that is meant by a word of other programs, or by a key's last part; "" for none."""
-    first, _, last = key.lstrip("+~").replace("-", "_").casefold().rpartition(".")
-    word, known = last if first in ("", "data", "trainer", "optimizer") else key, _keys(verb)
-    ends = [one for one in known if one.rpartition(".")[2] == word]
-    meant = [one for one, words in SYNONYMS.items() if word in words]
-    of_data = ("dataset.root", "dataset.classes") if verb in ("train", "check", "preview") else ()
-    return next((one for one in [*ends[:1], *meant] if one in known or one in of_data), "")
-
 
 # Of an OSError: what is typed as a path is none, or leads where nobody may go. Others may be a fault of ours.
 OF_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR, errno.EIO, errno.ESTALE, errno.EMFILE)
 
 
 def explain(error: BaseException, verb: str = "train") -> str | None:
-    """The message of a user's mistake in a command of the verb; None when it is no such thing but a fault of ours."""
+    """Returns the message of a user's mistake in a command of the verb; None when it is a fault of ours."""
     from hydra.errors import (
         ConfigCompositionException,
         HydraException,
@@ -240,7 +70,7 @@ def _bracketed(override: str) -> str:
 
 
 def _unreadable(override: str, error: BaseException) -> str:
-    """What is said of an override that Hydra cannot parse: how its text is quoted."""
+    """Returns what is said of an override that Hydra cannot parse: how its text is quoted."""
     key, _, value = override.partition("=")
     way = "close its quotes and brackets"
     if value and not set(value) & set("'\""):
@@ -262,7 +92,7 @@ def _one_line(text: str) -> str:
 
 
 def _from_worker(text: str) -> str:
-    """The message proper of an error that a DataLoader worker wrapped in its traceback."""
+    """Returns the message proper of an error that a DataLoader worker wrapped in its traceback."""
     return re.split(r"segtrain\.errors\.UserError: ", text)[-1].strip()
 
 
@@ -274,8 +104,8 @@ def _no_such_choice(error: BaseException) -> str:
         return f"{_one_line(str(error))}; expected a choice of `python -m segtrain --help`"
     if (group, choice) in PLUGINS:
         return f'{group}={choice} is not installed; pip install "segtrain[{PLUGINS[group, choice]}]"'
-    near = difflib.get_close_matches(choice, options, 1)
-    hint = f"did you mean {group}={near[0]}? " if near else ""
+    near = nearest_name(choice, options)
+    hint = did_you_mean(near and f"{group}={near}")
     if lying := sorted(Path().glob(f"*/{glob.escape(wanted)}.yaml")):
         folder = lying[0].parents[len(Path(wanted).parts) - 1]
         hint = f"'{lying[0]}' is there, and its folder is not searched: add --config-dir {shlex.quote(str(folder))}; "
@@ -286,41 +116,21 @@ def _no_such_choice(error: BaseException) -> str:
 
 
 def _unknown_key(error: BaseException) -> str | None:
-    """The key of an override that names nothing, from Hydra's two wordings."""
+    """Returns the key of an override that names nothing, from Hydra's two wordings."""
     match = re.search(r"Could not override '([^']+)'", str(error))
     return match.group(1) if match else None
 
 
 def _no_such_key(key: str, verb: str) -> str:
     parent = key.partition(".")[0]
-    if key in _keys(verb):
+    if key in keys_of(verb):
         return (
             f"the key '{key}' is gone, as another override takes {parent} or what is below it away; expected them to "
             f"stay; leave out {parent}=… or ~{parent}, or give {parent}.KEY=VALUE alone"
         )
-    meant = synonym(key, verb) or nearest_key(key, _keys(verb))
-    hint = f"did you mean {meant}? " if meant else ""
+    hint = did_you_mean(meant_key(key, verb) or nearest_key(key, keys_of(verb)))
     shown = f"python -m segtrain {'' if verb == 'train' else f'{verb} '}--cfg job"
     return (
         f"there is no key '{key}' in the config; {hint}expected one that `{shown}` shows; "
         f"a key that its target takes but no file sets is added with +{key}=…"
     )
-
-
-@functools.cache
-def _keys(verb: str) -> list[str]:
-    """Every key of the verb's default config, and the groups."""
-    from omegaconf import OmegaConf
-
-    from segtrain.config.objects import composed, conf_dir
-
-    config = OmegaConf.to_container(composed(verb, []), resolve=False)
-    groups = [p.name for p in conf_dir().iterdir() if p.is_dir()]
-    return groups + _paths(config, "")
-
-
-def _paths(node: object, prefix: str) -> list[str]:
-    if not isinstance(node, dict):
-        return []
-    here = [f"{prefix}{key}" for key in node]
-    return here + [path for key, item in node.items() for path in _paths(item, f"{prefix}{key}.")]

@@ -1,4 +1,4 @@
-"""How long OpenMP's threads spin while they wait for each other: in commands of ours briefly, then they sleep."""
+"""Lets OpenMP's threads spin only briefly while they wait for each other in commands of ours, then sleep."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""How images are grown for a network: one rule for training, its evaluation, evaluate, predict, serve and exports."""
+"""Grows images for a network by one rule for training, its evaluation, evaluate, predict, serve and exports."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""JSON that may come from a stranger: numbers that are none, keys that stand twice and endless nesting are refused."""
+"""Reads JSON that may come from a stranger: no numbers that are none, keys that stand twice, endless nesting."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""YAML that may come from a stranger: how large, how deep and how often repeated it may be, before it is read.
+"""Reads YAML that may come from a stranger, once it is known how large, deep and often repeated it is.
 
 A few lines of anchors (`&a`) that each name the one before several times (`*a`) stand for more values than memory
 holds. What a text stands for is counted from its events, of which it has no more than it has characters.

@@ -1,4 +1,4 @@
-"""Text for a terminal or a log, with nothing in it that a terminal would obey: names may come from strangers."""
+"""Makes text for a terminal or a log, with nothing in it that one would obey: names may come from strangers."""
 
 import re
 import sys

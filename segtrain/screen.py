@@ -1,4 +1,4 @@
-"""The one kind of console that we print on: it shows text as it is, and obeys nothing that is written in it."""
+"""Holds the one kind of console that we print on: it shows text as it is, and obeys nothing that is written in it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from segtrain.printable import printable
 
 
 class Screen(Console):
-    """Rich's console without its markup (`[red]`, `[/b]`), emoji (`:x:`) and highlights, in text and in tables.
+    """Prints as Rich does without its markup (`[red]`, `[/b]`), emoji (`:x:`) and highlights, in text and in tables.
 
     Control characters show as escapes. What is to be bold or coloured is a `Text`, or is printed with a style.
     """

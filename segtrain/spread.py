@@ -1,4 +1,4 @@
-"""Some of many, evenly spread: the one rule by which everything here looks at a sample of a list."""
+"""Takes some of many, evenly spread: the one rule by which everything here looks at a sample of a list."""
 
 from collections.abc import Sequence
 from typing import TypeVar

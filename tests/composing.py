@@ -22,7 +22,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 
 SHIPPED = {f"file://{conf_dir()}", str(conf_dir()), "pkg://hydra.conf", "hydra.conf", "structured://", ""}
 READ, MODE = ConfigRepository.load_config, Hydra.get_mode

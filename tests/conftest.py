@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from segtrain import compat
 from segtrain.__main__ import main
-from segtrain.config import objects as config
+from segtrain.config import composition as config
 from tests.composing import compose_quickly
 from tests.drawing import draw_quickly, laid_out
 from tests.left_out import pytest_collection_modifyitems, pytest_runtest_logreport, pytest_sessionfinish

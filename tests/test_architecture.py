@@ -19,19 +19,21 @@ MODULES = {
 FREE = (
     *("segtrain.__version__", "segtrain.errors", "segtrain.files", "segtrain.folders", "segtrain.wildcards"),
     *("segtrain.plain_yaml", "segtrain.plain_json", "segtrain.printable", "segtrain.screen"),
-    *("segtrain.counted", "segtrain.spread", "segtrain.area", "segtrain.padding"),
+    *("segtrain.nearest_name", "segtrain.counted", "segtrain.spread", "segtrain.area", "segtrain.padding"),
 )
 # What of ours a layer may import beside that and itself. A layer is the longest prefix; what has none may all.
 PARTS = ("segtrain.config", "segtrain.data", "segtrain.aug", "segtrain.model", "segtrain.runs", "segtrain.lightning")
-VERB = ("segtrain.parts", *PARTS, "segtrain.draw", "segtrain.interrupts", "segtrain.commands", "segtrain.mistakes")
+VERB = ("segtrain.parts", *PARTS, "segtrain.draw", "segtrain.interrupts", "segtrain.command_line", "segtrain.mistakes")
 ALLOWED = {
     **{name: () for name in FREE},
     "segtrain.compat": (),
     "segtrain.openmp": (),
     "segtrain.interrupts": (),
-    "segtrain.commands": (),
+    "segtrain.command_line": ("segtrain.config.composition", "segtrain.help"),
+    "segtrain.help": ("segtrain.config.composition",),
+    "segtrain.mistakes": ("segtrain.config.composition",),
     "segtrain.lightning": ("segtrain.compat",),
-    "segtrain.config": ("segtrain.mistakes",),
+    "segtrain.config": (),
     "segtrain.aug": (),
     "segtrain.model": ("segtrain.lightning",),
     "segtrain.data": ("segtrain.aug.policy", "segtrain.lightning"),
@@ -50,18 +52,16 @@ ALLOWED = {
 }
 # Packages that only these layers may import.
 ONLY_IN = {
-    "hydra": (
-        *("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.commands"),
-        "segtrain.parts.config_changes",
-    ),
+    "hydra": ("segtrain.app", "segtrain.config", "segtrain.__main__", "segtrain.mistakes", "segtrain.command_line"),
     "hydra_plugins": (),  # the plug-ins call app/sweep, which knows nothing of them
+    "difflib": ("segtrain.nearest_name",),  # "did you mean …?" has one home
     "albumentations": ("segtrain.aug",),
     "lightning": ("segtrain.lightning",),  # which first makes the import possible beside a foreign torchvision
 }
 # Layers that must work, and start fast, without torch: not even through a module of ours that they import.
 WITHOUT_TORCH = (
     *("segtrain.__main__", "segtrain.area", "segtrain.errors", "segtrain.files", "segtrain.folders", "segtrain.help"),
-    *("segtrain.mistakes", "segtrain.openmp", "segtrain.interrupts", "segtrain.given_paths", "segtrain.config"),
+    *("segtrain.mistakes", "segtrain.openmp", "segtrain.interrupts", "segtrain.command_line", "segtrain.config"),
     *("segtrain.app.new", "segtrain.app.report", "segtrain.draw", "segtrain.runs"),
     *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.findings"),
     *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "statistics", "cautions", "likely_groups", "split")),
@@ -206,6 +206,7 @@ def test_works_without_torch(module: str) -> None:
         ("segtrain.parts.predictor", "from hydra.core.hydra_config import HydraConfig"),
         ("segtrain.app.train.recorder", "import lightning as L"),
         ("segtrain.model.module", "def f():\n    from hydra.utils import instantiate"),
+        ("segtrain.config.trust", "import difflib"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, line: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra._internal.hydra import Hydra
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
 from tests import composing
 from tests.conftest import SMALL, CommandLine
 

@@ -1,6 +1,7 @@
 """Every file in conf/ is tested by existing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -8,7 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segtrain.app.sweep.sweep import plan_sweep
-from segtrain.config.objects import build, conf_dir, plain
+from segtrain.config.composition import conf_dir, plain
+from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset
 from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.network import build_network
@@ -16,6 +19,18 @@ from segtrain.parts.policy import build_policy
 
 GROUPS = sorted(p for p in conf_dir().iterdir() if p.is_dir() and p.name != "hydra")
 CHOICES = [(group.name, path.stem) for group in GROUPS for path in sorted(group.glob("*.yaml"))]
+
+
+class Composed(NamedTuple):
+    """Stands for the composer of a sweep that Hydra makes."""
+
+    composed: Callable[..., DictConfig]
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        return self.composed(*overrides)
+
+    def parse(self, overrides: Sequence[str]) -> list[Any]:
+        return OverridesParser.create().parse_overrides(list(overrides))
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
@@ -34,31 +49,32 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
     config = composed("dataset=shapes", f"{group}={choice}")
     if choice in ("gpu", "mlflow", "wandb", "tensorboard", "csv") or OmegaConf.missing_keys(config):
         pytest.skip("built elsewhere: needs files, a GPU or an extra")
-    dataset = build_dataset(config)
+    dataset = build_dataset(RunConfig(config))
     if group == "aug":
-        build_policy(config, dataset)
+        build_policy(RunConfig(config), dataset)
     elif group == "dataset":
         config.data.num_workers = 0
-        assert len(build_data(config, Feeding(config, dataset)).split.train)
+        assert len(build_data(RunConfig(config), Feeding(RunConfig(config), dataset)).split.train)
     elif group == "model":
-        build_network(config, dataset.channels, len(dataset.classes))
+        build_network(RunConfig(config).model, dataset.channels, len(dataset.classes))
     elif group == "loss":
-        build(config.loss, f"loss/{choice}", ignore_index=255)
+        build(RunConfig(config).loss, ignore_index=255)
     elif group in ("optimizer", "scheduler"):
-        assert callable(build(config[group], f"{group}/{choice}"))
+        assert callable(build(RunConfig(config)[group]))
     elif group == "split":
-        where = f"dataset/shapes.yaml with split={choice}"
-        assert callable(build(config.dataset.split, where, leave_out=["allow_leak"]).assign)
+        split = RunConfig(config).split
+        assert split is not None and split.where == f"dataset/shapes.yaml with split={choice}"
+        assert callable(build(split, leave_out=["allow_leak"]).assign)
     elif group == "trainer":
         config.trainer.precision = "32-true"
-        build(config.trainer, f"trainer/{choice}", logger=False, enable_checkpointing=False)
+        build(RunConfig(config).trainer, logger=False, enable_checkpointing=False)
     elif group == "sweep":
         params = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{choice}.yaml"))
-        jobs = plan_sweep(params, [], OverridesParser.create(), lambda overrides: composed(*overrides))
+        jobs = plan_sweep(Composed(composed), params, [])
         seeds = [override for job in jobs for override in job if override.startswith("seed=")]
         assert seeds == sorted(seeds, key=lambda seed: int(seed[5:])) and len({*map(tuple, jobs)}) == len(jobs) > 1
         for job in [job for job in jobs if seeds[0] in job]:
-            assert build_policy(composed("dataset=shapes", *job), dataset)
+            assert build_policy(RunConfig(composed("dataset=shapes", *job)), dataset)
     else:
         raise AssertionError(f"the group {group} is not tested")
 

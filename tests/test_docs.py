@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, open_dict
 
-from segtrain.__main__ import VERBS, WITHOUT_HYDRA, split_verb
+from segtrain.__main__ import WITHOUT_HYDRA
+from segtrain.command_line import split_verb
 from segtrain.config.known_keys import require_known
-from segtrain.help import KEYS
+from segtrain.help import KEYS, VERBS
 from tests.conftest import SMALL, CommandLine
 from tests.test_main import folder_data
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.parts.policy import build_policy
 
@@ -46,7 +47,7 @@ def test_the_policy_of_the_page_is_built(composed: Callable[..., DictConfig]) ->
     config = composed("dataset=shapes", "aug=none", "aug.strength=0.5")
     own = OmegaConf.create(YAML[0])
     config.aug.transforms = own.transforms
-    policy = build_policy(config, Shapes())
+    policy = build_policy(RunConfig(config), Shapes())
     turned, brightened, dropped = policy.transforms
     assert turned.rotate == 7.5 and brightened.brightness_limit == pytest.approx((-0.1, 0.1))
     assert brightened.p == 0.3 and dropped.p == pytest.approx(0.15)

@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from segtrain.config.objects import composed, conf_dir
-from segtrain.mistakes import SYNONYMS
+from segtrain.config.composition import composed, conf_dir
+from segtrain.nearest_name import SYNONYMS
 from tests.conftest import SMALL, CommandLine
 
 

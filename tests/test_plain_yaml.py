@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segtrain import plain_yaml
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.errors import UserError
 from segtrain.plain_yaml import require_plain
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.aug import Partners, Policy
 from segtrain.aug.transforms import RESIZING
 from segtrain.config.objects import build
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.data.datasets import BrainScanners, Sample
 from segtrain.parts.policy import build_policy
 from tests.registered_data import WRITTEN, nilearn
@@ -53,7 +54,7 @@ def test_a_dataset_reads_labels_where_the_image_has_them(
         OmegaConf.set_struct(config, False)
         config = OmegaConf.merge(config, typed)
         config.pop("split")
-        dataset = build(config, f"dataset/{name}.yaml")
+        dataset = build(Node(OmegaConf.to_container(config, resolve=True), f"dataset/{name}.yaml"))
         outside = (0, 255) if name.startswith("brain_") else (255,)  # there 0 is the air about the brain
         found = [offset(*dataset.read(index), outside=outside) for index in range(min(len(dataset.ids), 60))]
         assert (mean_offset(found) < CLOSE).all(), (typed, np.mean(found, 0))
@@ -114,7 +115,7 @@ def test_a_policy_moves_labels_with_their_image(name: str, composed: Composed) -
     for strength in (0, 1, 2):
         crop = "data.crop=null" if name != "albumentations_basic" else "data.crop=80"
         config = composed(f"aug={name}", f"aug.strength={strength}", crop)
-        policy = build_policy(config, SCENES, Partners(SCENES.read, range(6), 255))
+        policy = build_policy(RunConfig(config), SCENES, Partners(SCENES.read, range(6), 255))
         found = offsets(policy, DRAWS if strength else 6)
         known = np.array([one for one in found if np.isfinite(one).all()])
         if len(known) < len(found) / 2:  # nothing is left in one piece: pixel by pixel, then

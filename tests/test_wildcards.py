@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from segtrain.runs.find_runs import runs_of
 
 from segtrain.data.files.input_files import find_inputs
+from segtrain.runs.find_run import runs_of
 from segtrain.wildcards import find_paths, is_pattern
 from tests.conftest import CommandLine
 

@@ -17,7 +17,7 @@ from segtrain.app.train.assembly import Parts, assemble
 from segtrain.app.train.open_run import open_run
 from segtrain.app.train.terminal import Terminal
 from segtrain.app.train.train import run_of
-from segtrain.config.objects import conf_dir, register_resolvers
+from segtrain.config.composition import conf_dir, register_resolvers
 from segtrain.config.trust import trust
 from segtrain.interrupts import Stops
 from segtrain.lightning import L

@@ -1,4 +1,4 @@
-"""Arguments of classes that may be built which would reach outside: to a file, a folder, a hub, a server.
+"""Refuses arguments of classes that may be built which would reach outside: to a file, a folder, a hub, a server.
 
 A config may come from a stranger. What it says of data is read where it says; a network, a trainer and a logger are
 told what they are, and nothing of where. That of mlflow's database is asked where its run is known

@@ -1,9 +1,9 @@
-"""How Hydra finds and reads config files here: each is checked as one from a stranger before Hydra acts on it.
+"""Has Hydra find and read config files so that each is checked, as one from a stranger, before Hydra acts on it.
 
 Hydra makes objects of its own part of a config, the `hydra` node, before segtrain sees any of it. So its loader is
 replaced by one that asks, of each file and of what was typed, whether it may say that
 (`segtrain.config.hydra_keys`), in every way in which a config is composed: runs, sweeps and their jobs, --cfg, --info,
-and `segtrain.config.objects.composed`.
+and `segtrain.config.composition.composed`.
 """
 
 import functools
@@ -11,7 +11,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ import segtrain
 from segtrain.config.allowed import ROLES
 from segtrain.config.hydra_keys import (
     GROUPS,
+    MAKING,
     require_composed,
     require_in_file,
     require_search_path,
@@ -55,7 +56,7 @@ def use(shipped: Path) -> None:
 
 @functools.cache
 def _require_installed_plugins() -> None:
-    """Has Hydra find its plug-ins where packages are installed: it imports all that lies in a folder of that name.
+    """Lets Hydra find its plug-ins where packages are installed: it imports all that lies in a folder of that name.
 
     The current folder, which may be a stranger's, counts only where segtrain itself lies in it, or PYTHONPATH names it.
     """
@@ -70,12 +71,12 @@ def _require_installed_plugins() -> None:
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader, which refuses what a file or a command line may not say of Hydra."""
+    """Loads configs as Hydra does, and refuses what a file or a command line may not say of Hydra."""
 
     shipped = ""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        """Search there."""
+        """Searches there."""
         self.config_search_path = config_search_path
         self.repository = Repository(config_search_path)
         self._own = f"file://{self.shipped}"
@@ -137,10 +138,15 @@ class Loader(ConfigLoaderImpl):
     def _load_configuration_impl(self, config_name: str | None, *args: Any, **options: Any) -> DictConfig:
         config = super()._load_configuration_impl(config_name, *args, **options)
         if config_name is not None:
-            require_composed(config.hydra, self._typed, self._trusted)
+            nodes = {name: config.hydra._get_node(name) for name in MAKING}
+            plain = {
+                n: OmegaConf.to_container(o, resolve=False) if OmegaConf.is_config(o) else None
+                for n, o in nodes.items()
+            }
+            require_composed(plain, self._typed, self._trusted)
             self._require_below_outputs(config)
         if self._has_foreign or any("${" in str(one.input_line) for one in self._typed):
-            require_bounded(config)
+            require_bounded(OmegaConf.to_container(config, resolve=False))
         return config
 
     def _require_below_outputs(self, config: DictConfig) -> None:
@@ -151,15 +157,17 @@ class Loader(ConfigLoaderImpl):
             if isinstance(node, Node) and not node._is_interpolation() and not node._is_missing() and key not in swept:
                 require_value(key, OmegaConf.select(config, key))
         if self._has_foreign:
-            _require_typed(config, {str(one.key_or_group) for one in self._typed})
+            typed = {str(one.key_or_group) for one in self._typed}
+            keys = ("resume", "resume_with", "resume_allow", "outputs")
+            _require_typed({key: OmegaConf.select(config, key) for key in keys if key not in typed})
 
 
-def _require_typed(config: DictConfig, typed: Collection[str]) -> None:
+def _require_typed(said: Mapping[str, Any]) -> None:
     """Raises UserError where a file says which run is changed, or has outputs lead out of the current folder."""
     for key in ("resume", "resume_with", "resume_allow"):
-        if key not in typed and OmegaConf.select(config, key):
+        if said.get(key):
             raise UserError(f"{key} stands in a config file; expected it on the command line only; leave it out there")
-    outputs = "outputs" if "outputs" in typed else str(OmegaConf.select(config, "outputs", default="outputs"))
+    outputs = str(said.get("outputs") or "outputs")
     if os.path.isabs(outputs) or os.path.normpath(outputs).split(os.sep)[0] == os.pardir:
         raise UserError(
             f"a config file puts outputs at '{outputs}', outside of the current folder; expected a folder in it, as a "
@@ -182,7 +190,7 @@ def _require_names(override: Override, group: str, listed: Sequence[str]) -> Non
 
 
 class Repository(ConfigRepository):
-    """Hydra's view on the folders that it searches, each of them a `Folder`."""
+    """Holds Hydra's view on the folders that it searches, each of them a `Folder`."""
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         """Makes a source of each path; Hydra's hook."""
@@ -198,7 +206,7 @@ def _checked(source: ConfigSource) -> ConfigSource:
 
 
 class Shipped(FileConfigSource):
-    """The folder of segtrain's own configs, out of which no name of another file leads."""
+    """Reads the folder of segtrain's own configs, out of which no name of another file leads."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Returns what a file says; Hydra's hook."""
@@ -219,7 +227,7 @@ class Shipped(FileConfigSource):
 
 
 class Folder(FileConfigSource):
-    """A folder of configs that may come from a stranger: its files are regular, in it, and as large as can be read."""
+    """Reads a folder of configs that may come from a stranger: they are regular, in it, and not too large."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Returns what a file says; Hydra's hook.

@@ -1,4 +1,4 @@
-"""What a config may say of Hydra, which makes objects, opens files and sets variables by it before segtrain begins.
+"""Refuses what a config may not say of Hydra, which makes objects and opens files by it before segtrain begins.
 
 What is listed is let through, everything else is refused. A file may come from a stranger: it chooses axes of a sweep,
 how many jobs run, and what a cluster is asked for. What is typed is the user's own word, and may say more; objects of
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.values import Rule, number, one_of, whole
 from segtrain.errors import UserError
@@ -48,6 +47,7 @@ BELOW_OUTPUTS = r"\$\{outputs\}(/([\w-]+|\$\{name\}))*"  # of sweep.dir
 SIMPLE = r"(?a)\w[\w.-]{0,99}"
 TYPED_OR_FILE = "the command line or a config file"
 GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging", "hydra/env")
+MAKING = ("callbacks", "launcher", "sweeper", "job_logging", "hydra_logging")  # of which Hydra makes objects
 TYPED = ("launcher", "sweeper", "searchpath", "mode", "verbose")
 SILENT = {"version": 1, "root": None, "disable_existing_loggers": False}
 RULES: dict[str, Mapping[str, Rule]] = {
@@ -211,19 +211,14 @@ def require_search_path(typed: Sequence[Override]) -> None:
             _require(fits, "the command line", "searchpath", one, "a list of folders that are there, or pkg://PACKAGE")
 
 
-def require_composed(node: DictConfig, typed: Sequence[Override], trusted: Sequence[str]) -> None:
+def require_composed(plain: Mapping[str, Any], typed: Sequence[Override], trusted: Sequence[str]) -> None:
     """Raises UserError unless Hydra would make none but its launcher and sweeper, and log as segtrain's files say.
 
     Args:
-        node: the composed `hydra`, what was typed in it.
+        plain: of the composed `hydra`, what was typed in it, the keys of `MAKING`, unresolved.
         typed: what was typed.
         trusted: packages whose objects may be made.
     """
-    names = ("callbacks", "launcher", "sweeper", "job_logging", "hydra_logging")
-    plain: dict[str, Any] = {}
-    for name in names:
-        child = node._get_node(name)
-        plain[name] = OmegaConf.to_container(child, resolve=False) if OmegaConf.is_config(child) else None
     where = TYPED_OR_FILE
     groups = {one.key_or_group for one in typed}
     for name in ("job_logging", "hydra_logging"):
@@ -250,13 +245,13 @@ def _require_own_engine(node: Any, name: str, where: str, trusted: Sequence[str]
 
 
 def _are_callbacks(node: Any, trusted: Sequence[str]) -> bool:
-    """Whether each is an object of a package that the user trusts; true of none."""
+    """Returns whether each is an object of a package that the user trusts; true of none."""
     each = isinstance(node, dict) and all(isinstance(one, dict) and "_target_" in one for one in node.values())
     return each and _are_trusted(node, trusted)
 
 
 def _are_trusted(node: Any, trusted: Sequence[str]) -> bool:
-    """Whether all that a node would make is of packages that the user trusts."""
+    """Returns whether all that a node would make is of packages that the user trusts."""
     return all(isinstance(one, str) and _is_within(one, trusted) for one in _targets(node))
 
 

@@ -1,4 +1,4 @@
-"""How much the `${…}` of a config stand for: counted before they are put in, as a few lines can stand for too much.
+"""Counts how much the `${…}` of a config stand for before they are put in: a few lines can stand for too much.
 
 A value that names another twice, which names a third twice, and so on for forty lines, is more than memory holds.
 """
@@ -6,8 +6,6 @@ A value that names another twice, which names a third twice, and so on for forty
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from segtrain.errors import UserError
 
@@ -21,13 +19,15 @@ COMPOSED = r"\$\{[^{}:]*\$\{|\$\{[^{}:]*\\|\$\{" + READ_AGAIN + r"[$\\]"
 INNER = r"(\$\{(?:[^{}:]*|" + READ_AGAIN + r"))\$\{(\.*)([^{}$:.][^{}$:]*)\}"
 
 
-def require_bounded(config: DictConfig) -> None:
+def require_bounded(root: Any) -> None:
     """Raises UserError where the references of a config, each replaced by what it names, are more than can be held.
 
     Circles are told by OmegaConf, where they are resolved.
+
+    Args:
+        root: the config, plain and unresolved.
     """
     sizes: dict[tuple[str, ...], int] = {}
-    root: Any = OmegaConf.to_container(config, resolve=False)
     for key in ("overrides", "job"):  # what was typed, as text
         root.get("hydra", {}).pop(key, None)
     if (size := _size(root, (), root, sizes)) > MOST:
@@ -38,7 +38,7 @@ def require_bounded(config: DictConfig) -> None:
 
 
 def _size(node: Any, path: tuple[str, ...], root: Any, sizes: dict[tuple[str, ...], int]) -> int:
-    """Characters, keys and values of a node, those that it names included, each as often as it is named."""
+    """Returns how many characters, keys and values a node has, those that it names counted each time."""
     if path in sizes:
         return sizes[path]
     sizes[path] = 0  # a circle adds nothing
@@ -73,13 +73,13 @@ def _named(value: Any, path: tuple[str, ...], root: Any) -> Iterator[tuple[str, 
 
 
 def _place(dots: str, key: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    """The place that a reference names: from the root, or relative to the place where it stands."""
+    """Returns the place that a reference names: from the root, or relative to the place where it stands."""
     start = path[: max(0, len(path) - len(dots))] if dots else ()
     return (*start, *filter(None, re.split(r"[.\[\]]+", key.strip())))
 
 
 def _word(root: Any, place: tuple[str, ...]) -> str:
-    """What stands there, where it is a plain value; else what no name can hold."""
+    """Returns what stands there, where it is a plain value; else what no name can hold."""
     value, _ = _at(root, place)
     if value is None:  # nothing: OmegaConf tells it, where it is resolved
         return "null"

@@ -1,4 +1,4 @@
-"""What the annotations of a class ask of the plain values of a config: numbers, text, lists and mappings."""
+"""Says what the annotations of a class ask of the plain values of a config: numbers, text, lists and mappings."""
 
 import inspect
 import os
@@ -37,7 +37,7 @@ def kinds_of(target: Any) -> dict[str, Any]:
 
 
 def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
-    """The annotation itself, where it is given as text; empty where it cannot be resolved."""
+    """Returns the annotation itself, where it is given as text; empty where it cannot be resolved."""
     if not isinstance(annotation, str):
         return annotation
     carrier = types.FunctionType((lambda: None).__code__, names)
@@ -76,7 +76,7 @@ def is_of(value: Any, hint: Any) -> bool:
 
 
 def _could_be(value: Any, hint: Any) -> bool:
-    """Whether a value may be meant by one of several annotations that is of no plain kind, such as a number's."""
+    """Returns whether a value may be meant by one of several annotations that is of no plain kind."""
     kind = typing.get_origin(hint) or hint
     try:
         return isinstance(value, kind)

@@ -1,20 +1,21 @@
-"""Which keys the objects of a config take: those of their signatures, less what segtrain hands to them itself."""
+"""Finds keys that the objects of a config do not take: each takes its signature's, less what segtrain hands to it."""
 
 import functools
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segtrain.config.composition import conf_dir
 from segtrain.config.kinds import is_of, kinds_of, same_kind, words
 from segtrain.config.known_ranges import out_of_range
-from segtrain.config.objects import conf_dir, parameters_of, target_of, unknown_keys
+from segtrain.config.objects import parameters_of, target_of, unknown_keys
 from segtrain.config.trust import ROLES, require_allowed, role_of
 from segtrain.config.values import shown
-from segtrain.mistakes import nearest_key
+from segtrain.nearest_name import did_you_mean, nearest_key
 
 # Nodes that describe an object: the group of their file, and the keys that segtrain reads beside the object's own.
 NODES = {
@@ -77,21 +78,18 @@ NEED_OPERATORS = ("torchvision", "segmentation_models_pytorch", "timm", "lightni
 
 
 def mistakes_of(
-    config: DictConfig, path: str, group: str, ours: Sequence[str], choices: Mapping[str, str]
+    node: DictConfig, path: str, group: str, ours: Sequence[str], choices: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Yields each key of an object's node that is not read, or is overruled, with a message that says so.
 
     Args:
-        config: of a verb.
-        path: the node's key; `group` the group of its file, `ours` the keys that are not the object's.
+        node: that of the object.
+        path: its key; `group` the group of its file, `ours` the keys that are not the object's.
         choices: group to the name of its file.
 
     Raises:
         UserError: a target that is not allowed in its role, or cannot be imported.
     """
-    node = OmegaConf.select(config, path)
-    if not isinstance(node, DictConfig) or not node:
-        return
     where = f"{path.partition('.')[0]}/{choices.get(path.partition('.')[0], '…')}.yaml"
     where += f" with split={choices.get(group)}" if group == "split" else ""
     container, is_resolved = _plain(node)
@@ -132,8 +130,8 @@ def _given(path: str, node: Mapping[str, Any]) -> dict[str, str]:
     return dict.fromkeys(names, "the run's folder")
 
 
-def _plain(node: DictConfig) -> tuple[dict[str, Any], bool]:
-    """The node resolved, where it can be, and whether it is: what cannot is told when it is used."""
+def _plain(node: Any) -> tuple[dict[str, Any], bool]:
+    """Returns the node resolved, where it can be, and whether it is: what cannot is told when it is used."""
     is_resolved = True
     try:
         found: Any = OmegaConf.to_container(node, resolve=True)
@@ -143,7 +141,7 @@ def _plain(node: DictConfig) -> tuple[dict[str, Any], bool]:
 
 
 def _of_call(node: dict[str, Any], path: str, where: str) -> Iterator[tuple[str, str]]:
-    """Keys that the targets of a node do not take; they are imported."""
+    """Yields keys that the targets of a node do not take; they are imported."""
     for key, message in unknown_keys(node, where, {}):
         yield f"{path}.{key}", message
     if str(node["_target_"]).startswith("segmentation_models_pytorch.") and path == "model":
@@ -151,7 +149,7 @@ def _of_call(node: dict[str, Any], path: str, where: str) -> Iterator[tuple[str,
 
 
 def _prepare(node: dict[str, Any], path: str) -> None:
-    """Imports what the packages of a node's targets must find when they are imported."""
+    """Makes importable what the packages of a node's targets look for when they are imported."""
     if path == "aug":
         importlib.import_module("segtrain.aug")  # before albumentations
     if any(target.startswith(NEED_OPERATORS) for _, target in _targets(node)):
@@ -186,7 +184,7 @@ def _of_kinds(node: Any, raw: Any, known: Any, key: str, where: str) -> Iterator
 
 
 def _named_values(key: str) -> Sequence[str]:
-    """Names that segtrain puts a value in the place of before it builds the object."""
+    """Returns names that segtrain puts a value in the place of before it builds the object."""
     if key in ("loss.class_weights", "loss.alpha"):
         return tuple(importlib.import_module("segtrain.data.statistics").WEIGHTS)
     return ("auto",) if key == "trainer.precision" else ()
@@ -201,7 +199,7 @@ def wrong_kind(key: str, value: Any, expected: str, where: str) -> str:
 
 @functools.cache
 def _comment(where: str, name: str) -> str:
-    """The comment beside a key in a file of conf/, where there is one."""
+    """Returns the comment beside a key in a file of conf/, where there is one."""
     path = conf_dir() / re.sub(r".* with split=(.*)", r"split/\1.yaml", where)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     found = [line for line in lines if re.match(rf"\s*(- )?{re.escape(name)}:", line)]
@@ -209,21 +207,21 @@ def _comment(where: str, name: str) -> str:
 
 
 def _kinds(node: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    """The annotations of a node's target, which is imported."""
+    """Returns the annotations of a node's target, which is imported."""
     _prepare(dict(node), key.partition(".")[0])
     path = "dataset.split" if role_of(where) == "split" else role_of(where)
     return kinds_of(target_of(node["_target_"], where, key.removeprefix(path).removeprefix(".")))
 
 
 def _item(node: Any, name: Any) -> Any:
-    """What stands at a place of a mapping or list; the ellipsis where there is no such place."""
+    """Returns what stands at a place of a mapping or list; the ellipsis where there is no such place."""
     if isinstance(node, dict):
         return node.get(name, ...)
     return node[name] if isinstance(node, list) and isinstance(name, int) and name < len(node) else ...
 
 
 def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
-    """Keys that segmentation_models_pytorch drops without a word: it hands them to timm's encoders alone."""
+    """Yields keys that segmentation_models_pytorch drops without a word: it hands them to timm's encoders alone."""
     parameters = parameters_of(node["_target_"], where)
     encoder = str(node.get("encoder_name", getattr(parameters.get("encoder_name"), "default", "")))
     encoders = importlib.import_module("segmentation_models_pytorch.encoders")
@@ -235,12 +233,12 @@ def _of_encoder(node: dict[str, Any], where: str) -> Iterator[tuple[str, str]]:
                 f"model.{name}",
                 f"{where}: nothing reads the key '{name}': {node['_target_']} hands it to encoders of timm alone "
                 f"(tu-…), and never null; encoder_name is {encoder}, the value {value!r}; "
-                f"{nearest(name, parameters)}its arguments are {', '.join(parameters)}",
+                f"{did_you_mean(nearest_key(name, list(parameters)))}its arguments are {', '.join(parameters)}",
             )
 
 
 def _of_weights(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Weights that there are none of for an encoder, told before a download is tried; imagenet is not looked up."""
+    """Yields weights that there are none of for an encoder, before a download is tried; imagenet is not looked up."""
     value, encoder = node.get("encoder_weights"), node.get("encoder_name")
     if value in (None, "imagenet") or not isinstance(encoder, str):
         return
@@ -261,7 +259,7 @@ def _of_weights(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_shipped(node: Mapping[str, Any], group: str, choice: str) -> bool:
-    """Whether every key of a node stands in the file of its choice in conf/, so that it need not be looked up."""
+    """Returns whether every key of a node stands in the file of its choice in conf/, and need not be looked up."""
     return _shape(node) <= _shape(shipped(group, choice))
 
 
@@ -278,7 +276,7 @@ def shipped(group: str, choice: str) -> dict[str, Any]:
 
 
 def _shape(node: object) -> set[str]:
-    """The keys of a node, each target with its name."""
+    """Returns the keys of a node, each target with its name."""
     return {*paths(node), *(f"{path}={target}" for path, target in _targets(node))}
 
 
@@ -291,15 +289,9 @@ def _targets(node: object, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def paths(node: object, prefix: str = "") -> list[str]:
-    """The keys of mappings, also in lists, dotted."""
+    """Returns the keys of mappings, also in lists, dotted."""
     if isinstance(node, list):
         return [path for i, item in enumerate(node) for path in paths(item, f"{prefix}{i}.")]
     if not isinstance(node, dict):
         return []
     return [p for name, item in node.items() for p in (f"{prefix}{name}", *paths(item, f"{prefix}{name}."))]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns "did you mean …?" with the most alike of the known names, or nothing where none is alike."""
-    near = nearest_key(name, list(known))
-    return f"did you mean '{near}'? " if near else ""

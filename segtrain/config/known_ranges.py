@@ -1,4 +1,4 @@
-"""How large the numbers of the objects of a config may be: beyond that they could only take all memory or never end."""
+"""Holds how large numbers of a config's objects may be: beyond that they only take all memory, or never end."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -65,5 +65,5 @@ def out_of_range(node: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_judged(value: Any, role: str) -> bool:
-    """Whether a rule is asked of such a value; of others the kind is."""
+    """Returns whether a rule is asked of such a value; of others the kind is."""
     return isinstance(value, int | float | list) or (role == "model" and isinstance(value, str) and "${" not in value)

@@ -1,176 +1,31 @@
-"""Where conf/ lies, what `${…}` means in it, and how a node of it becomes an object."""
+"""Turns nodes of a config into objects: asks what they may name and what it takes, then calls it."""
 
-import difflib
+import copy
 import functools
 import inspect
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
-from omegaconf.resolvers import oc
-
-from segtrain.config.interpolations import settled
 from segtrain.config.kinds import is_plain, kinds_of, words
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.config.trust import ROLES, below, find, require_allowed
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean, nearest_name
 
 
-def conf_dir() -> Path:
-    """The folder of shipped choices: inside an installed package, beside it in a checkout."""
-    inside = Path(__file__).parents[1] / "conf"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
-
-
-def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
-    """The config of a verb as the command line composes it, with the choice of each group below `choices`."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    from segtrain.config.files import use
-
-    register_resolvers()
-    use(conf_dir())
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose(verb, list(overrides), return_hydra_config=True)
-    with open_dict(config):
-        config.choices = choices_of(config.pop("hydra"))
-        if "${" in str(config._get_node("name")):
-            config.name = config.choices.dataset
-    return config
-
-
-def searched() -> list[str]:
-    """Returns the user's own folder for configs (--config-dir) as an override, so that `composed` finds its choices."""
-    from hydra.core.hydra_config import HydraConfig
-
-    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
-    own = [source.path for source in sources if source.provider == "command-line"]
-    return [f"hydra.searchpath=[{','.join(f'file://{Path(path).resolve()}' for path in own)}]"] if own else []
-
-
-def choices_of(hydra: Any) -> dict[str, str]:
-    """Group to the name of its file, Hydra's own groups left out."""
-    return {group: choice for group, choice in hydra.runtime.choices.items() if not group.startswith("hydra")}
-
-
-def register_resolvers() -> None:
-    """Register `${amount:}`, `${span:}`, `${chance:}`, which scale with aug.strength, `${threads:}`, `${run_name:}`."""
-    OmegaConf.register_new_resolver("oc.env", _env, replace=True)
-    OmegaConf.register_new_resolver("amount", _amount, replace=True)
-    OmegaConf.register_new_resolver("span", _span, replace=True)
-    OmegaConf.register_new_resolver("chance", _chance, replace=True)
-    OmegaConf.register_new_resolver("threads", _threads, replace=True)
-    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
-
-
-# Names of what its owner alone should read: a config may come from anyone; the run's folder and its loggers hold it.
-SECRET = r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)KEY|KEY($|_)|AUTH|COOKIE|WEBHOOK|DSN|DATABASE_URL"
-
-
-def _env(name: str, *default: Any) -> Any:
-    """An environment variable, as OmegaConf's own resolver has it, unless its name says that it is secret.
-
-    Raises:
-        UserError: it does.
-    """
-    if re.search(SECRET, str(name).upper()):
-        raise UserError(
-            f"a config asks for the environment variable {name} by ${{oc.env:…}}; expected one that anyone may read: "
-            "what a config says is written to the run's folder, and a config may come from anyone; loggers and stores "
-            "read their own keys from the environment; leave it out"
-        )
-    return oc.env(name, *default)
-
-
-def _strength(root: DictConfig) -> float:
-    strength = root.aug.strength
-    if not isinstance(strength, int | float) or isinstance(strength, bool) or not 0 <= strength < float("inf"):
-        raise UserError(f"aug.strength is one number ≥ 0 (0 none, 1 as published); got {strength!r}")
-    return float(strength)
-
-
-def _amount(value: float, *, _root_: DictConfig) -> float:
-    """A magnitude: value x strength, in the unit of the value."""
-    return value * _strength(_root_)
-
-
-def _span(centre: float, half: float, *, _root_: DictConfig) -> list[float]:
-    """A range [centre - half x strength, centre + half x strength], for factors about a neutral centre."""
-    reach = half * _strength(_root_)
-    return [centre - reach, centre + reach]
-
-
-def _chance(p: float, *, _root_: DictConfig) -> float:
-    """A probability of an op without a magnitude: p x min(strength, 1)."""
-    return p * min(_strength(_root_), 1.0)
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _threads() -> int:
-    """All cores for a single run; one thread for a job of a sweep, whose jobs share them: on every machine alike."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    return 1 if in_sweep else cores()
-
-
-def _run_name() -> str:
-    """The dataset's, and with a sweep file that one's too."""
-    from hydra.core.hydra_config import HydraConfig
-
-    choices = HydraConfig.get().runtime.choices
-    return choices["dataset"] if choices.get("sweep") is None else f"{choices['dataset']}-{choices['sweep']}"
-
-
-def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
-    """The config as plain containers, all resolved but `aug`, whose amounts stay functions of aug.strength.
-
-    Raises:
-        UserError: a value that must be given (`???`) is missing.
-    """
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        key = missing[0]
-        group = key.split(".")[0]
-        raise UserError(
-            f"{key} has no value; {group}={file_names.get(group, '…')} needs one; give it as {key}=… "
-            f"or in a file of your own (--config-dir my_conf, my_conf/{group}/NAME.yaml)"
-        )
-    container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    if "aug" in config:
-        container["aug"] = settled(OmegaConf.to_container(config.aug, resolve=False), container["aug"])
-    return container
-
-
-def where(config: DictConfig, group: str) -> str:
-    """Returns the file of a group's choice, for messages: "aug/flips.yaml"."""
-    return f"{group}/{config.choices[group]}.yaml"
-
-
-def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = (), **handed_in: Any) -> Any:
-    """The object that a config node describes: every `_target_` below it called, plain lists and dicts in.
+def build(node: Node, leave_out: Sequence[str] = (), **handed_in: Any) -> Any:
+    """Returns the object that a node describes: every `_target_` below it called, plain lists and dicts in.
 
     Args:
         node: the node; `handed_in` are further keyword arguments of the outermost call.
-        where: what the node is called in messages, e.g. "aug/flips.yaml"; its first part is the role of every target.
         leave_out: keys of the node that are no arguments of its call.
 
     Raises:
         UserError: a target that is not allowed in its role (`segtrain.config.trust`) or cannot be imported, an argument
             that its signature lacks, a refused value.
     """
-    container: Any = OmegaConf.to_container(node, resolve=True)
-    if isinstance(container, dict):
-        container = {key: value for key, value in container.items() if key not in leave_out}
+    where = node.where
+    container = copy.deepcopy({key: value for key, value in node.items() if key not in leave_out})
     require_allowed(container, where)  # all of it, before the first is imported
     for _, message in unknown_keys(container, where, handed_in):
         raise UserError(message)
@@ -186,25 +41,17 @@ def build(node: DictConfig | ListConfig, where: str, leave_out: Sequence[str] = 
         raise UserError(f"{where} is refused: {' '.join(str(error).split())}") from error
 
 
-def require_buildable(config: DictConfig) -> None:
+def require_buildable(config: RunConfig) -> None:
     """Raises UserError unless all that the config of a run describes may be built; nothing is imported or opened.
 
     To be asked where all of it will be, before the first part is: `build` asks of each part once more.
     """
-    for role in (*ROLES, "dataset.split"):
-        choices, node = config.get("choices") or {}, OmegaConf.select(config, role)
-        if not isinstance(node, DictConfig | ListConfig):
-            continue
-        group = role.partition(".")[0]
-        where = f"{group}/{choices.get(group)}.yaml"
-        container: Any = OmegaConf.to_container(node, resolve=True)
-        if role == "dataset" and isinstance(container, dict):
-            container.pop("split", None)
-        require_allowed(container, where if role == group else f"{where} with split={choices.get('split')}")
+    for node in filter(None, (*map(config.get, ROLES), config.split)):
+        require_allowed({key: value for key, value in node.items() if key != "split"}, node.where)
 
 
 def _made(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") -> Any:
-    """What plain containers describe: each node below with a `_target_` called, or, with `_partial_`, still to be.
+    """Returns what plain containers describe: each node with a `_target_` called, or, with `_partial_`, still to be.
 
     Not by Hydra, which would resolve `${…}` once more, and call what was not looked at.
     """
@@ -223,7 +70,7 @@ def _made(node: Any, where: str, handed_in: Mapping[str, Any], key: str = "") ->
 
 
 def _other_kinds(container: Any, where: str) -> str:
-    """The message where a target fails on its values, which its annotations have let through."""
+    """Returns the message where a target fails on its values, which its annotations have let through."""
     node = container if isinstance(container, dict) else {}
     target = str(node.get("_target_", "its target"))
     kinds = kinds_of(target_of(target, where)) if "_target_" in node else {}
@@ -289,8 +136,7 @@ def _unknown_arguments(
     for name in [*node, *handed_in]:
         if name in parameters or str(name).startswith("_"):
             continue
-        near = difflib.get_close_matches(str(name), parameters, 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(nearest_name(str(name), parameters))
         full = below(key, name)
         yield (
             full,
@@ -299,7 +145,7 @@ def _unknown_arguments(
 
 
 def parameters_of(target: str, where: str, key: str = "") -> Mapping[str, inspect.Parameter]:
-    """The arguments of a target by name, which is imported when it may be.
+    """Returns the arguments of a target by name, which is imported when it may be.
 
     Raises:
         UserError: it is not allowed in its role, or cannot be imported.

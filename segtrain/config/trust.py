@@ -1,4 +1,4 @@
-"""What a `_target_` may name: a config may come from a stranger, or from a run's folder, and is data, not a program.
+"""Decides what a `_target_` may name: a config may come from a stranger, or a run's folder, and is no program.
 
 A name is decided on before anything is imported: its last part must be that of a class which `segtrain.config.allowed`
 lists for its place, and its first part that class's package. Then the module of the list is imported, never another
@@ -6,7 +6,6 @@ one, and a name that differs from the list's must be, in a module that is loaded
 of the user's own are added by trust=[mypackage], on the command line only; what is named so must lie in them.
 """
 
-import difflib
 import functools
 import importlib
 import re
@@ -18,6 +17,7 @@ from typing import Any
 from segtrain.config.addresses import require_inside
 from segtrain.config.allowed import ROLES, SPLIT, Role
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean, nearest_name
 
 __all__ = ["ROLES", "below", "find", "is_trusted", "require_allowed", "role_of", "targets", "trust", "typed_trust"]
 SHOWN = 12  # names that a message lists; of more it says from which packages they are
@@ -28,7 +28,7 @@ _trusted: set[str] = set()
 
 
 def trust(packages: Sequence[str]) -> None:
-    """From now on these packages, of the user's own, count as at home in every role.
+    """Counts these packages, of the user's own, as at home in every role from now on.
 
     Raises:
         UserError: one is not the name of a package, or is segtrain's, whose choices are all listed.
@@ -48,7 +48,7 @@ def trust(packages: Sequence[str]) -> None:
 
 
 def typed_trust(packages: Sequence[str], arguments: Sequence[str]) -> list[str]:
-    """The packages of trust=[…], each of which was typed; from a file it would be the stranger's own word.
+    """Returns the packages of trust=[…], each of which was typed; from a file it would be the stranger's own word.
 
     Args:
         packages: of the composed config.
@@ -136,7 +136,7 @@ def find(target: str, where: str, key: str = "") -> Any:
 
 
 def _listed(target: Any, where: str, key: str) -> str | None:
-    """The name under which the list has what a name may be; None for one in a package that the user trusts."""
+    """Returns the name under which the list has what a name may be; None for one in a package that the user trusts."""
     names = _by_ends(*_role(where, key))
     known = names.get(_ends(target)) if isinstance(target, str) else None
     if known is None and not is_trusted(target):
@@ -145,13 +145,13 @@ def _listed(target: Any, where: str, key: str) -> str | None:
 
 
 def _role(where: str, key: str) -> tuple[str, bool]:
-    """The role of a node, and whether it stands below the one that the role is of."""
+    """Returns the role of a node, and whether it stands below the one that the role is of."""
     return role_of(where), key != ""
 
 
 @functools.cache
 def _by_ends(role: str, is_below: bool) -> dict[tuple[str, str], str]:
-    """First and last part of each listed name -> the name."""
+    """Returns first and last part of each listed name to the name."""
     of: Role = SPLIT if role == "split" else ROLES[role]
     return {_ends(name): name for name in (of.below if is_below else of.itself)}
 
@@ -161,26 +161,26 @@ def _ends(name: str) -> tuple[str, str]:
 
 
 def _imported(name: str) -> Any:
-    """The object of a listed name."""
+    """Returns the object of a listed name."""
     module, _, attribute = name.rpartition(".")
     return getattr(importlib.import_module(module), attribute)
 
 
 def _loaded(name: str) -> Any:
-    """What a module that is loaded has under this name; None without one. Nothing is imported, also not by a module."""
+    """Returns what a module that is loaded has under this name, or None; nothing is imported, also not by it."""
     module, _, attribute = name.rpartition(".")
     return getattr(sys.modules.get(module), "__dict__", {}).get(attribute)
 
 
 def _is_listed_object(found: Any, where: str, key: str) -> bool:
-    """Whether a trusted package hands on, under whatever name, a class that is listed for the place."""
+    """Returns whether a trusted package hands on, under whatever name, a class that is listed for the place."""
     home = str(getattr(found, "__module__", "")).partition(".")[0]
     name = _by_ends(*_role(where, key)).get((home, str(getattr(found, "__name__", ""))))
     return name is not None and _imported(name) is found
 
 
 def _trusted_object(target: str) -> Any:
-    """The object of a name in a trusted package; no module outside of it is imported, or asked for what it has."""
+    """Returns the object of a name in a trusted package; no module outside of it is imported, or asked."""
     parts = target.split(".")
     found: Any = importlib.import_module(parts[0])
     for i, part in enumerate(parts[1:], 2):
@@ -196,7 +196,7 @@ def _trusted_object(target: str) -> Any:
 
 
 def _may_lead(module: str) -> bool:
-    """Whether a module is trusted, or above one that is."""
+    """Returns whether a module is trusted, or above one that is."""
     return _within(module, _trusted) or any(package.startswith(f"{module}.") for package in _trusted)
 
 
@@ -211,9 +211,9 @@ def _refusal(target: Any, where: str, key: str, which: str = "") -> UserError:
     may_be_theirs = package != OWN and re.fullmatch(PACKAGE, package)
     way = f"if it is yours, say so: trust=[{package}]" if may_be_theirs else "correct it, or leave it out"
     lasts = {name.rpartition(".")[2]: name for name in names}
-    near = [lasts[last] for last in difflib.get_close_matches(str(target).rpartition(".")[2], lasts, 1, 0.8)]
+    near = lasts.get(nearest_name(str(target).rpartition(".")[2], lasts, 0.8), "")
     return UserError(
-        f"{where}: {told}; expected {_listing(names)}; {f'did you mean {near[0]}? ' if near else ''}a config may come "
+        f"{where}: {told}; expected {_listing(names)}; {did_you_mean(near)}a config may come "
         f"from anyone, so nothing else is called, or even imported; {way}"
     )
 

@@ -1,11 +1,11 @@
-"""What the values of the primary configs may be: checked once, where a config comes in and nothing is built yet.
+"""Says what values a config may have, which is checked once, where it comes in and nothing is built yet.
 
 Each has a kind and a range, whose upper end is where a larger value could only take all memory or never end.
 """
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -14,7 +14,7 @@ from segtrain.errors import UserError
 
 
 class Rule(NamedTuple):
-    """What a value must be, in words and as a test."""
+    """Says what a value must be, in words and as a test."""
 
     expected: str
     holds: Callable[[Any], bool]
@@ -72,7 +72,7 @@ def _word(value: Any) -> str:
 
 
 def _is_one_of(value: Any, others: tuple[Any, ...]) -> bool:
-    """Whether a value is one of them, kind and all: 1 is not true."""
+    """Returns whether a value is one of them, kind and all: 1 is not true."""
     return any(value == other and type(value) is type(other) for other in others)
 
 
@@ -93,7 +93,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _are(value: Any, holds: Callable[[Any], bool], least: int = 1) -> bool:
-    """Whether it is a list of such values."""
+    """Returns whether it is a list of such values."""
     return isinstance(value, list | ListConfig) and least <= len(value) <= MOST_LIST and all(map(holds, value))
 
 
@@ -117,7 +117,7 @@ def _are_weights(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether it is text of a line, as long as a path can be."""
+    """Returns whether it is text of a line, as long as a path can be."""
     return isinstance(value, str) and 0 < len(value) <= MOST_TEXT and value.isprintable()
 
 
@@ -138,7 +138,7 @@ def _is_limit(value: Any) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    """Whether it is a path or an id; one of digits alone comes as a number."""
+    """Returns whether it is a path or an id; one of digits alone comes as a number."""
     return _is_text(value) or (type(value) is int and 0 <= value <= MOST_ID)
 
 
@@ -148,7 +148,7 @@ def _are_paths(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    """Whether it is a folder below outputs, or some in each other, on every file system."""
+    """Returns whether it is a folder below outputs, or some in each other, on every file system."""
     text = str(value)
     if not (isinstance(value, str) or (type(value) is int and abs(value) <= MOST_ID)) or not text.isprintable():
         return False
@@ -283,18 +283,28 @@ OF_VERB = {
 }
 
 
-def check_values(config: DictConfig, verb: str = "") -> None:
-    """Raises UserError unless every value that the config has and a rule knows is what it may be.
+def wrong_values(config: Mapping[str, Any], verb: str = "") -> Iterator[tuple[str, str]]:
+    """Yields each key whose value is not what its rule asks for, with the message; a value that is missing is none.
 
     Args:
         config: of a verb, or of a run.
         verb: whose config it is.
     """
+    tree = config if isinstance(config, DictConfig) else DictConfig(config)
     for key, rule in {**RULES, **OF_VERB.get(verb, {})}.items():
-        value = OmegaConf.select(config, key, default=rule, throw_on_missing=False)
-        if value is rule or rule.holds(value) or (value is None and _is_missing(config, key)):
-            continue
-        raise UserError(f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…")
+        value = OmegaConf.select(tree, key, default=rule, throw_on_missing=False)
+        parent, _, name = key.rpartition(".")
+        is_missing = value is None and OmegaConf.is_missing(OmegaConf.select(tree, parent) if parent else tree, name)
+        if value is not rule and not rule.holds(value) and not is_missing:
+            yield key, f"{key} is {shown(value)}; expected {rule.expected}; give {key}=…"
+
+
+def require_none(mistakes: Sequence[str]) -> None:
+    """Raises UserError that tells all the mistakes, where there are any."""
+    if len(mistakes) > 1:
+        raise UserError("".join([f"the config has {len(mistakes)} mistakes:", *(f"\n  {one}" for one in mistakes)]))
+    if mistakes:
+        raise UserError(mistakes[0])
 
 
 def require_value(key: str, value: Any) -> None:
@@ -308,12 +318,6 @@ def shown(value: Any) -> str:
     plain = OmegaConf.to_container(value, resolve=False) if isinstance(value, DictConfig | ListConfig) else value
     text = repr(plain)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}… ({len(text):,} characters)"
-
-
-def _is_missing(config: DictConfig, key: str) -> bool:
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, parent) if parent else config
-    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, name)
 
 
 def is_like(key: str, value: Any, default: Any) -> bool:

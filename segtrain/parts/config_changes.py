@@ -1,15 +1,16 @@
-"""What may change when a run goes on, what differs between two configs, and what is typed beside resume."""
+"""Says what differs between two configs, what may differ when a run goes on, and puts in what is typed."""
 
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from segtrain.config.composition import chosen, conf_dir, meant_key, single_values
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import composed, conf_dir, searched
+from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
-from segtrain.mistakes import synonym
+from segtrain.nearest_name import did_you_mean
 from segtrain.runs import run_files
 from segtrain.runs.epochs import number_of
 
@@ -36,26 +37,25 @@ DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_work
 BEFORE = {"data.padding": "stride"}  # what runs did that are older than a key whose default is another
 
 
-def completed(config: DictConfig) -> DictConfig:
-    """The config of a run that may be older than some keys of train.yaml: those are at their defaults.
+def completed(config: RunConfig) -> RunConfig:
+    """Returns the config of a run that may be older than some keys of train.yaml: those are at their defaults.
 
     A key that comes to train.yaml has the default that leaves every run as it was, or stands in `BEFORE`.
     """
-    newest = DictConfig(OmegaConf.load(conf_dir() / "train.yaml"))
+    newest: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "train.yaml"), resolve=False)
     del newest["defaults"], newest["hydra"]
-    for key, value in BEFORE.items():
-        OmegaConf.update(newest, key, value)
-    return DictConfig(OmegaConf.merge(newest, config))
+    first = RunConfig(newest).changed(BEFORE).plain
+    return RunConfig(DictConfig(OmegaConf.merge(first, config.plain)))
 
 
-def differences(there: DictConfig, now: DictConfig) -> Differences:
+def differences(there: RunConfig, now: RunConfig) -> Differences:
     """The leaves in which two configs differ, by dotted key, amounts that depend on aug.strength unresolved."""
     old, new = _leaves(there), _leaves(now)
     return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
 
 
 def refused(found: Differences, allow: Sequence[str]) -> Differences:
-    """The differences that a run may not go on with: neither harmless, nor more epochs, nor named in `allow`."""
+    """Returns the differences that a run may not go on with: not harmless, no more epochs, not in `allow`."""
 
     def is_allowed(key: str, there: Any, now: Any) -> bool:
         longer = key == "trainer.max_epochs" and isinstance(now, int) and now > there
@@ -71,7 +71,7 @@ def divides_anew(found: Differences) -> bool:
 
 
 def fixed(found: Differences, scheduler: str) -> Differences:
-    """The differences that no run can go on with, allowed or not.
+    """Returns the differences that no run can go on with, allowed or not.
 
     Args:
         found: the differences.
@@ -87,54 +87,45 @@ def fixed(found: Differences, scheduler: str) -> Differences:
 
 
 def shown(found: Differences) -> str:
-    """The differences, a line each."""
+    """Returns the differences, a line each."""
     return "".join(f"\n  {key}: {there!r} there, {now!r} now" for key, (there, now) in found.items())
 
 
-def with_typed(saved: DictConfig, typed: Sequence[str], check: Callable[[DictConfig], None]) -> DictConfig:
-    """The saved config of a run with the overrides that were typed beside resume.
+def with_typed(saved: RunConfig, typed: Sequence[str]) -> RunConfig:
+    """Returns the saved config of a run with the overrides that were typed beside resume.
 
     Raises:
-        UserError: an override that is none, names no key of the run or one that nothing reads, or a value that `check`
-            refuses.
+        UserError: an override that is none, names no key of the run or one that nothing reads, or a value
+            that cannot be.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    config, keys = saved.copy(), list[str]()
+    config, keys = saved, list[str]()
     groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
-    for override in OverridesParser.create().parse_overrides(list(typed)):
-        key, value = override.key_or_group, override.value()
-        if override.is_sweep_override() or override.is_delete():
-            raise UserError(f"resume takes single values; got {override.input_line}; give key=value")
+    for key, value, is_new in single_values(typed):
         if key in groups and isinstance(value, str):
-            OmegaConf.update(config, f"choices.{key}", value, force_add=True)
-            typed_only, key = composed("train", [*searched(), f"{key}={value}"]), PLACED.get(key, key)
-            value = OmegaConf.select(typed_only, key)
-            OmegaConf.update(config, key, {}, merge=False)
-        elif OmegaConf.select(config, key, default=override) is override and not override.is_add():
-            hint = f"did you mean {meant}? " if (meant := synonym(key, "train")) else ""
+            place = PLACED.get(key, key)
+            config = config.changed({f"choices.{key}": value, place: chosen(key, value, place)})
+            keys.append(place)
+            continue
+        if config.value_of(key, ...) is ... and not is_new:
+            hint = did_you_mean(meant_key(key, "train"))
             raise UserError(
                 f"the run's config has no key '{key}'; {hint}expected one of its {run_files.CONFIG}; +{key}=… adds one"
             )
-        OmegaConf.update(config, key, value, force_add=True, merge=False)
+        config = config.changed({key: value})
         keys.append(key)
-    check(config)
-    require_known(config, "train", config.choices, keys)
+    require_known(config.plain, "train", config.choices, keys)
     return config
 
 
-def keeping_decided(saved: DictConfig, now: DictConfig, typed: Sequence[str]) -> DictConfig:
-    """`now` with what its machine decided replaced by what the saved run began with, unless it was typed."""
+def keeping_decided(saved: RunConfig, now: RunConfig, typed: Sequence[str]) -> RunConfig:
+    """Returns `now` with what its machine decided as the saved run began with it, unless it was typed."""
     keys = {override.partition("=")[0].lstrip("+") for override in typed}
-    config = now.copy()
-    for key in DECIDED:
-        if not any(key == name or key.startswith(f"{name}.") for name in keys):
-            OmegaConf.update(config, key, OmegaConf.select(saved, key))
-    return config
+    kept = [key for key in DECIDED if not any(key == name or key.startswith(f"{name}.") for name in keys)]
+    return now.changed({key: saved.value_of(key) for key in kept})
 
 
-def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) -> DictConfig:
-    """The config of a run as it was in an epoch, as far as it says what a training sample looks like.
+def as_of(config: RunConfig, entries: Sequence[Mapping[str, Any]], epoch: int) -> RunConfig:
+    """Returns the config of a run as it was in an epoch, as far as it says what a training sample looks like.
 
     Args:
         config: the run's, as it is now.
@@ -144,7 +135,6 @@ def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) 
     Raises:
         UserError: it was changed since, and what it was then cannot be told.
     """
-    config = config.copy()
     for entry in reversed(entries):
         since = (entry.get("epoch", float("inf")), entry.get("batch", 0))
         if since <= (epoch, 0):
@@ -159,11 +149,11 @@ def as_of(config: DictConfig, entries: Sequence[Mapping[str, Any]], epoch: int) 
                     f"cannot be shown any more; expected an epoch since then; its {run_files.CHANGES} says when; "
                     "give one"
                 )
-            OmegaConf.update(config, key, there)
+            config = config.changed({key: there})
     return config
 
 
-def _leaves(config: DictConfig) -> dict[str, Any]:
+def _leaves(config: RunConfig) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def walk(node: Any, key: str) -> None:
@@ -176,6 +166,5 @@ def _leaves(config: DictConfig) -> dict[str, Any]:
         else:
             found[key] = node
 
-    plain = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig | ListConfig) else config
-    walk(plain, "")
+    walk(config.plain, "")
     return found

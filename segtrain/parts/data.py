@@ -1,14 +1,15 @@
-"""Builds dataset and split from a config, without torch: what every verb that looks at data needs."""
+"""Builds dataset and split of a config, without torch, for every verb that looks at data."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from segtrain.config.objects import build, conf_dir, where
+from segtrain.config.composition import conf_dir
+from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import some_of
 from segtrain.data.cautions import group_caution, more_groups
 from segtrain.data.datasets import SegmentationDataset
@@ -19,27 +20,28 @@ from segtrain.data.split.parts import given_parts, group_expression
 from segtrain.data.survey import Skipping, leave_out_bad, open_with_bad
 from segtrain.errors import Remark, UserError, hearing, summed
 from segtrain.files import in_utf8
+from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
 
 
-def named_model(config: DictConfig) -> str:
+def named_model(config: RunConfig) -> str:
     """Returns what the network is called: by its choice, or by its class where that is not the choice's own."""
-    choice, target = str(config.choices.model), str(OmegaConf.select(config, "model._target_"))
+    choice, target = str(config.choices.model), str(config.model.get("_target_"))
     path = conf_dir() / "model" / f"{choice}.yaml"
     own = OmegaConf.select(OmegaConf.load(path), "_target_") if path.is_file() else target
     return choice if own == target else f"{target.rpartition('.')[2]} (model._target_, in place of {choice}'s)"
 
 
-def build_dataset(config: DictConfig) -> SegmentationDataset:
-    """The dataset, without its split."""
+def build_dataset(config: RunConfig) -> SegmentationDataset:
+    """Returns the dataset, without its split."""
 
     def open_it() -> SegmentationDataset:
-        dataset: SegmentationDataset = build(config.dataset, where(config, "dataset"), leave_out=["split"])
+        dataset: SegmentationDataset = build(config.dataset, leave_out=["split"])
         _name_in_utf8(dataset)
         return dataset
 
-    if OmegaConf.select(config, "data.on_bad") == "skip":
+    if config.data.on_bad == "skip":
         return cast(SegmentationDataset, Skipping(open_with_bad(open_it)))
     return open_it()
 
@@ -65,7 +67,7 @@ def _name_in_utf8(dataset: Any) -> None:
 
 
 class OpenData(NamedTuple):
-    """A dataset, and what its reader does that its user may not expect."""
+    """Holds a dataset, and what its reader does that its user may not expect."""
 
     dataset: SegmentationDataset
     heard: Sequence[Remark]
@@ -78,14 +80,14 @@ class OpenData(NamedTuple):
         ]
 
 
-def open_data(config: DictConfig) -> OpenData:
+def open_data(config: RunConfig) -> OpenData:
     """Returns the dataset with what was heard while it was built."""
     with hearing() as heard:
         dataset = build_dataset(config)
     return OpenData(dataset, summed(heard))
 
 
-def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
+def build_split(config: RunConfig, dataset: SegmentationDataset) -> Split:
     """Returns which sample trains, validates and tests.
 
     Raises:
@@ -105,12 +107,12 @@ def build_split(config: DictConfig, dataset: SegmentationDataset) -> Split:
     return leave_out_bad(split, {name: index for index, name in enumerate(dataset.ids)}, bad) if bad else split
 
 
-def scales_itself(config: DictConfig) -> bool:
+def scales_itself(config: RunConfig) -> bool:
     """Returns whether the dataset brings every scan to a range, so that images do not hold what is in the files."""
     return any(config.dataset.get(key) is not None for key in ("normalise", "window"))
 
 
-def require_split(config: DictConfig, dataset: SegmentationDataset) -> None:
+def require_split(config: RunConfig, dataset: SegmentationDataset) -> None:
     """Raises UserError where the data cannot be split so, as far as their names tell: copies and masks are not read."""
     splitter = build_splitter(config)
     groups = getattr(dataset, "groups", None)
@@ -118,20 +120,20 @@ def require_split(config: DictConfig, dataset: SegmentationDataset) -> None:
         splitter.assign(dataset.ids, dataset.splits, **({} if groups is None else {"groups": groups}))
 
 
-def build_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+def build_groups(config: RunConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample that a statistic draws together: as said, groups that share a copy as one."""
     said = said_groups(config, dataset)
     return Codes(join_twins(said.codes, copies_of(dataset)), said.names)
 
 
-def said_groups(config: DictConfig, dataset: SegmentationDataset) -> Codes:
+def said_groups(config: RunConfig, dataset: SegmentationDataset) -> Codes:
     """Returns the group of each sample as the data and the split say it, as `groups_of`; of copies nothing is known."""
-    cuts = config.dataset.get("split") is not None and getattr(build_splitter(config), "cuts_groups", False)
+    cuts = config.split is not None and getattr(build_splitter(config), "cuts_groups", False)
     cut = given_parts(dataset.ids, dataset.splits)[1] if cuts else None
     return statistic_groups(dataset.ids, getattr(dataset, "groups", None), _pattern(config), cut)
 
 
-def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Split) -> str:
+def said_of_groups(config: RunConfig, dataset: SegmentationDataset, split: Split) -> str:
     """Returns what is to be said where all test images are of one group, with the way out that these data have."""
     said = said_groups(config, dataset)
     if not group_caution(said, split.test):
@@ -140,14 +142,14 @@ def said_of_groups(config: DictConfig, dataset: SegmentationDataset, split: Spli
     way = more_groups(
         len({*build_groups(config, dataset).codes.tolist()}),
         is_drawn=len(pool) == len(dataset.ids) and not getattr(splitter, "cuts_groups", False),
-        folds=config.dataset.split.get("k"),
+        folds=config.of_split("k"),
     )
     return group_caution(said, split.test, way)
 
 
-def allows_leak(config: DictConfig) -> bool:
+def allows_leak(config: RunConfig) -> bool:
     """Returns whether images and groups may lie in two parts."""
-    return bool((config.dataset.get("split") or {}).get("allow_leak", False))
+    return bool(config.of_split("allow_leak"))
 
 
 def given_split(dataset: SegmentationDataset) -> Split:
@@ -179,27 +181,26 @@ def changed_data(run: RunFolder) -> UserError:
     )
 
 
-def _pattern(config: DictConfig) -> re.Pattern[str] | None:
-    return group_expression((config.dataset.get("split") or {}).get("group"))
+def _pattern(config: RunConfig) -> re.Pattern[str] | None:
+    return group_expression(config.of_split("group"))
 
 
-def build_splitter(config: DictConfig) -> Any:
+def build_splitter(config: RunConfig) -> Any:
     """Returns what assigns samples to the parts, without the data.
 
     Raises:
         UserError: there is no split in the config, or its values are refused.
     """
-    choice = config.choices.get("split")
-    if config.dataset.get("split") is None:
+    if config.split is None:
         raise UserError(
-            f"split={choice} puts nothing at dataset.split; expected one of conf/split, or a file of your own whose "
-            "first line is `# @package dataset.split`; add that line"
+            f"split={config.choices.get('split')} puts nothing at dataset.split; expected one of conf/split, or a file "
+            "of your own whose first line is `# @package dataset.split`; add that line"
         )
-    return build(config.dataset.split, f"{where(config, 'dataset')} with split={choice}", leave_out=["allow_leak"])
+    return build(config.split, leave_out=["allow_leak"])
 
 
 def find_sample(dataset: SegmentationDataset, name: str) -> int:
-    """The index of a sample by its id.
+    """Returns the index of a sample by its id.
 
     Raises:
         UserError: there is none; names the nearest id.
@@ -207,5 +208,5 @@ def find_sample(dataset: SegmentationDataset, name: str) -> int:
     ids = list(dataset.ids)
     if name in ids:
         return ids.index(name)
-    near = difflib.get_close_matches(name, ids, 1, 0.0)[0]
-    raise UserError(f"there is no sample '{name}'; expected one of {len(ids)} ids; did you mean sample={near}?")
+    hint = did_you_mean(f"sample={nearest_name(name, ids, 0.0)}").rstrip()
+    raise UserError(f"there is no sample '{name}'; expected one of {len(ids)} ids; {hint}")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import Batch, PlainSamples, Source, stack_by_size
 from segtrain.model.metrics import Evaluation
 from segtrain.model.precision import compute_in
@@ -34,7 +34,7 @@ class Image(NamedTuple):
     mask: Tensor  # (H, W) uint8
 
 
-def set_up_machine(config: DictConfig, accelerator: str) -> Machine:
+def set_up_machine(config: RunConfig, accelerator: str) -> Machine:
     """Returns the device and the run's precision; threads and determinism of its config are set in this process."""
     torch.set_num_threads(config.threads)
     set_determinism(config.deterministic)
@@ -49,9 +49,9 @@ def set_determinism(wanted: bool | str) -> None:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS asks for it; Lightning's trainer sets the same
 
 
-def batches(source: Source, indices: Sequence[int], config: DictConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
+def batches(source: Source, indices: Sequence[int], config: RunConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
     """Returns the samples in batches of one size each, as training's test has them, grown to at least `least`."""
-    workers = 0 if config.data.num_workers == "auto" else config.data.num_workers
+    workers = 0 if config.data["num_workers"] == "auto" else config.data.num_workers
     loader = DataLoader(
         PlainSamples(source, indices, least=least),
         batch_size=config.data.batch_size,

@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress
 from torch import nn
 
-from segtrain.config.objects import build, where
-from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples, reading_code, stamp_of
+from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
+from segtrain.data.cache import (
+    INDEX,
+    SAMPLES,
+    Cached,
+    Mapped,
+    hold_samples,
+    pack_samples,
+    reading_code,
+    stamp_of,
+)
 from segtrain.data.cautions import scales_caution
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
@@ -48,10 +57,10 @@ WAIT = 0.2  # seconds between two looks at what another process is building
 class Feeding:
     """Holds the data as training reads them, and what must be known of them, kept by fingerprint."""
 
-    def __init__(self, config: DictConfig, dataset: SegmentationDataset) -> None:
+    def __init__(self, config: RunConfig, dataset: SegmentationDataset) -> None:
         """Of the dataset that the config describes; `fingerprint` is that of its files."""
         self.fingerprint = dataset.fingerprint()
-        described = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
+        described = dict(config.dataset)
         known = [self.fingerprint, reading_code(dataset), {k: v for k, v in described.items() if k != "split"}]
         key = json.dumps(known, sort_keys=True)
         self.folder = Path(config.outputs) / "cache" / hashlib.blake2b(key.encode(), digest_size=10).hexdigest()
@@ -175,7 +184,7 @@ class Feeding:
                 time.sleep(WAIT)
 
 
-def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None) -> DataModule:
+def build_data(config: RunConfig, feeding: Feeding, split: Split | None = None) -> DataModule:
     """Returns the data module, its policy built; without a split that of the config is assigned."""
     dataset = feeding.dataset
     split = split or build_split(config, dataset)
@@ -195,12 +204,12 @@ def build_data(config: DictConfig, feeding: Feeding, split: Split | None = None)
     )
 
 
-def build_loss(config: DictConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
+def build_loss(config: RunConfig, feeding: Feeding, train: Sequence[int]) -> nn.Module:
     """Returns the loss; class weights that are asked for by name are those of the samples `train`."""
     named = {key: config.loss[key] for key in ("class_weights", "alpha") if isinstance(config.loss.get(key), str)}
     weights: dict[str, Any] = {key: feeding.class_weights(kind, train) for key, kind in named.items()}
     ignore_index = feeding.dataset.ignore_index
-    loss: nn.Module = build(config.loss, where(config, "loss"), ignore_index=ignore_index, **weights)
+    loss: nn.Module = build(config.loss, ignore_index=ignore_index, **weights)
     return loss
 
 

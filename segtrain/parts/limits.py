@@ -3,8 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from omegaconf import DictConfig
-
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.errors import UserError
 
@@ -14,12 +13,12 @@ def limited(wanted: int | float | None, batches: int) -> int:
     return batches if wanted is None else min(batches, wanted) if isinstance(wanted, int) else int(batches * wanted)
 
 
-def trained_batches(config: DictConfig, steps_per_epoch: int) -> int:
+def trained_batches(config: RunConfig, steps_per_epoch: int) -> int:
     """Returns how many of an epoch's batches are trained: all, unless trainer.limit_train_batches is set."""
     return limited(config.trainer.get("limit_train_batches"), steps_per_epoch)
 
 
-def samples_of(config: DictConfig, samples: Sequence[int], part: str = "test") -> Sequence[int]:
+def samples_of(config: RunConfig, samples: Sequence[int], part: str = "test") -> Sequence[int]:
     """Returns the samples of test (or val) that trainer.limit_test_batches leaves: all of them, unless it is set.
 
     The one place that decides it: training's loaders and `evaluate` both take these.
@@ -29,13 +28,13 @@ def samples_of(config: DictConfig, samples: Sequence[int], part: str = "test") -
     return samples[: size * batches]
 
 
-def optimizer_steps(config: DictConfig, steps_per_epoch: int) -> int:
+def optimizer_steps(config: RunConfig, steps_per_epoch: int) -> int:
     """Returns the length of the training that schedules follow, in steps of the optimizer."""
     batches = trained_batches(config, steps_per_epoch)
     return int(config.trainer.max_epochs * math.ceil(batches / config.trainer.accumulate_grad_batches))
 
 
-def require_batches(config: DictConfig, batches: Mapping[str, int]) -> None:
+def require_batches(config: RunConfig, batches: Mapping[str, int]) -> None:
     """Raises UserError unless something is trained, validated, so that val/dice can choose the best epoch, and tested.
 
     Args:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from omegaconf import DictConfig
 from torch import nn
 
 from segtrain.compat import register_torchvision_operators
-from segtrain.config.objects import build, where
+from segtrain.config.objects import build
+from segtrain.config.run_config import Node
 from segtrain.errors import UserError
 
 
-def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
+def build_network(model: Node, channels: int, classes: int) -> nn.Module:
     """Returns the network for so many channels of an image and so many classes.
 
     Raises:
@@ -24,7 +24,7 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
         )
     shape: dict[str, Any] = {"in_channels": channels, "classes": classes}
     for key, value in shape.items():
-        said = config.model.get(key, value)
+        said = model.get(key, value)
         if said == 1 and shape["classes"] == 2 and key == "classes":
             shape[key] = 1  # one logit, of the second class against the first
         elif said != value:
@@ -35,13 +35,13 @@ def build_network(config: DictConfig, channels: int, classes: int) -> nn.Module:
             )
     register_torchvision_operators()  # libraries of networks import torchvision
     try:
-        network: nn.Module = build(config.model, where(config, "model"), **shape)
+        network: nn.Module = build(model, **shape)
     except UserError as error:
-        weights = config.model.get("encoder_weights")
+        weights = model.get("encoder_weights")
         if weights is None:
             raise
         raise UserError(
-            f"the weights model.encoder_weights={weights} for {config.model.get('encoder_name')} cannot be had: "
+            f"the weights model.encoder_weights={weights} for {model.get('encoder_name')} cannot be had: "
             f"{error}; expected a download from the model hub or a copy in its cache; without a network, run once "
             "where there is one and carry the folder named by HF_HOME (or TORCH_HOME) over, or train from random "
             "weights with model.encoder_weights=null"

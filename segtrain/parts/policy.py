@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import build, composed, where
+from segtrain.config.composition import composed
+from segtrain.config.objects import build
+from segtrain.config.run_config import AugNode, RunConfig
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import Split
 from segtrain.errors import UserError
@@ -28,7 +29,7 @@ DIGITS = 3  # of the numbers that are said
 
 
 def build_policy(
-    config: DictConfig,
+    config: RunConfig,
     dataset: SegmentationDataset,
     partners: Partners | None = None,
     split: Split | None = None,
@@ -41,7 +42,7 @@ def build_policy(
     """
     from segtrain.aug import Partners
 
-    if "torchvision.transforms." in str(OmegaConf.to_container(config.aug)):  # by name: this module works without torch
+    if "torchvision.transforms." in str(dict(config.aug)):  # by name: this module works without torch
         importlib.import_module("segtrain.compat").register_torchvision_operators()
     handed_in = {
         "crop": crop_size(config),
@@ -49,8 +50,7 @@ def build_policy(
         "ignore_index": dataset.ignore_index,
         "drawn_margin": grows_to_crop(config),
     }
-    node = OmegaConf.create(resolved_policy(config, strength))
-    policy: Policy = build(node, where(config, "aug"), leave_out=DECIDED, **handed_in)
+    policy: Policy = build(resolved_policy(config, strength), DECIDED, **handed_in)
     if policy.needs_partner:
         train = () if partners else (split or build_split(config, dataset)).train
         policy.partners = partners or Partners(dataset.read, train, dataset.ignore_index)
@@ -60,7 +60,7 @@ def build_policy(
 
 
 def build_schedule(
-    config: DictConfig, dataset: SegmentationDataset, split: Split | None = None
+    config: RunConfig, dataset: SegmentationDataset, split: Split | None = None
 ) -> Policy | ScheduledPolicy:
     """Returns what training augments with: the policy of each epoch under `aug.schedule`, `.at(epoch)`.
 
@@ -85,8 +85,8 @@ def build_schedule(
     return ScheduledPolicy([built[part] for part in factors])
 
 
-def resolved_policy(config: DictConfig, strength: float | None = None) -> Node:
-    """Returns the config of a policy in plain values: amounts at the strength, without the ops that are left out.
+def resolved_policy(config: RunConfig, strength: float | None = None) -> AugNode:
+    """Returns the node of a policy in plain values: amounts at the strength, without the ops that are left out.
 
     Args:
         config: has `aug`.
@@ -97,23 +97,19 @@ def resolved_policy(config: DictConfig, strength: float | None = None) -> Node:
     """
     from segtrain.aug.ablation import ablate_ops
 
-    if strength is not None:
-        config = config.copy()
-        config.aug.strength = strength
-    node = cast("Node", OmegaConf.to_container(config.aug, resolve=True))
-    without, only = ([ops] if isinstance(ops, str) else ops for ops in (node.get("without"), node.get("only")))
+    aug = config.aug if strength is None else config.changed({"aug.strength": strength}).aug
+    without, only = ([ops] if isinstance(ops, str) else ops for ops in (aug.get("without"), aug.get("only")))
     if without or only:
-        node["transforms"] = ablate_ops(node["transforms"], without or [], only or [])
-    return node
+        aug = aug.but(transforms=ablate_ops(cast("list[Node]", aug.transforms), without or [], only or []))
+    return aug
 
 
-def policy_at(strength: float, config: DictConfig, name: str, ignore_index: int, *, fires: bool = False) -> Policy:
-    """Returns the policy `aug=name` of a composed config at a strength, for whole images; see `Shifts.apply`."""
-    node = resolved_policy(config, strength)
-    for transform in node["transforms"] if fires else ():
-        transform.pop("chances", None)
-    handed_in = {"crop": None, "crop_class": 0.0, "ignore_index": ignore_index}
-    policy: Policy = build(OmegaConf.create(node), f"aug/{name}.yaml", leave_out=DECIDED, **handed_in)
+def policy_at(strength: float, config: RunConfig, ignore_index: int, *, fires: bool = False) -> Policy:
+    """Returns the policy of a composed config at a strength, for whole images; see `Shifts.apply`."""
+    aug = resolved_policy(config, strength)
+    if fires:
+        aug = aug.but(transforms=[{k: v for k, v in one.items() if k != "chances"} for one in aug.transforms])
+    policy: Policy = build(aug, DECIDED, crop=None, crop_class=0.0, ignore_index=ignore_index)
     return policy
 
 
@@ -133,9 +129,10 @@ class Shifts:
         """
         self.names = tuple(names)
         self._ignore_index = ignore_index
-        self._configs = {name: composed("preview", [*searched, f"aug={name}", "dataset=shapes"]) for name in names}
+        fixed = [*searched, "dataset=shapes"]
+        self._configs = {name: RunConfig(composed("preview", [*fixed, f"aug={name}"])) for name in names}
         for name in names:
-            if policy_at(1.0, self._configs[name], name, ignore_index).needs_partner:
+            if policy_at(1.0, self._configs[name], ignore_index).needs_partner:
                 raise UserError(
                     f"aug={name} mixes training samples; expected shifts that change one image by itself; got "
                     f"shifts=[{','.join(names)}]; leave {name} out"
@@ -156,7 +153,7 @@ class Shifts:
         """
         from segtrain.aug.trace import trace_policy
 
-        policy = policy_at(strength, self._configs[name], name, self._ignore_index, fires=fires)
+        policy = policy_at(strength, self._configs[name], self._ignore_index, fires=fires)
         nothing = np.zeros(image.shape[:2], np.uint8)
         (shifted, _), drawn = trace_policy(policy, image, nothing, (0, 0, 0, draw))
         return shifted, describe_draw(drawn) or "no op fired: try another draw"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 
 from segtrain import plain_json
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError, damaged
 from segtrain.files import require_regular
@@ -29,7 +29,7 @@ class Loaded:
     """Holds a run's best weights in its network, and what its labels mean."""
 
     run: RunFolder
-    config: DictConfig  # the run's own
+    config: RunConfig  # the run's own
     model: NormalisedNetwork
     classes: tuple[str, ...]
     palette: tuple[RGB, ...]
@@ -59,9 +59,9 @@ def load(run: RunFolder) -> Loaded:
     Raises:
         UserError: no run, no weights, a damaged file, or weights of another network than the config's.
     """
-    config = run.config()
+    config = RunConfig(run.config())
     state, known = _weights(run, config)
-    network = build_network(_without_download(config), known["channels"], len(known["classes"]))
+    network = build_network(without_download(config.model), known["channels"], len(known["classes"]))
     model = NormalisedNetwork(network, [0.0] * known["channels"], [1.0] * known["channels"])
     if bad := [name for name, each in state.items() if each.is_floating_point() and not each.isfinite().all()]:
         raise UserError(
@@ -82,7 +82,7 @@ def load(run: RunFolder) -> Loaded:
     return Loaded(run, config, model, classes, palette, *rest, PixelMeaning.from_json(known.get("pixels")))
 
 
-def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _weights(run: RunFolder, config: RunConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights by name, and `about` them."""
     path = run.best_weights
     if path is None:
@@ -110,16 +110,15 @@ def _weights(run: RunFolder, config: DictConfig) -> tuple[dict[str, torch.Tensor
     return dict(saved["state_dict"]), about(_dataset(config), saved["epoch"], pixels)
 
 
-def _dataset(config: DictConfig) -> "SegmentationDataset":
+def _dataset(config: RunConfig) -> "SegmentationDataset":
     """Returns the data set of a run whose weights do not say what its labels mean; others need none of its readers."""
     from segtrain.parts.data import build_dataset
 
     return build_dataset(config)
 
 
-def _without_download(config: DictConfig) -> DictConfig:
-    """Returns the config with random weights asked for: those of the run come next, and smp's default is a download."""
-    config = config.copy()
-    if "encoder_weights" in config.model or str(config.model._target_).startswith("segmentation_models_pytorch."):
-        config.model.encoder_weights = None
-    return config
+def without_download(model: Node) -> Node:
+    """Returns a network with random weights asked for: those of a run come next, and smp's default is a download."""
+    if "encoder_weights" in model or model._target_.startswith("segmentation_models_pytorch."):
+        return model.but(encoder_weights=None)
+    return model

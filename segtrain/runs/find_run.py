@@ -1,11 +1,11 @@
 """Says which run is meant: by what was typed, by its folder, by its name below outputs, by a glob, or by a list."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segtrain.counted import counted
 from segtrain.errors import UserError
+from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS, folder_name
 from segtrain.wildcards import find_paths, is_pattern
@@ -49,10 +49,10 @@ def find_run(name: str, outputs: Path) -> RunFolder:
             f"'{name}' is no run folder, it holds {counted(len(held), 'run')}; expected one "
             f"run; give {'it' if len(held) == 1 else 'one of them'}: {shown}"
         )
-    near = difflib.get_close_matches(name, [str(p) for p in runs], 1)
+    hint = did_you_mean(nearest_name(name, map(str, runs))).rstrip()
     raise UserError(
         f"'{name}' is no run folder: expected a folder with a {CONFIG} in it, or the unique name of one below "
-        f"{outputs}/{'; did you mean ' + near[0] + '?' if near else ''}"
+        f"{outputs}/{hint and '; '}{hint}"
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
+from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
 from segtrain.parts.data import build_dataset
 from segtrain.parts.policy import build_policy
@@ -16,8 +17,8 @@ KEY = (0, 1, 2)
 
 def augmented(composed: Composed, *overrides: str) -> np.ndarray:
     config = composed("dataset=shapes", "data.crop=null", *overrides)
-    dataset = build_dataset(config)
-    return build_policy(config, dataset)(*dataset.read(0), KEY)[0]
+    dataset = build_dataset(RunConfig(config))
+    return build_policy(RunConfig(config), dataset)(*dataset.read(0), KEY)[0]
 
 
 def test_every_op_left_out_is_no_augmentation(composed: Composed) -> None:

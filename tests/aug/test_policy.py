@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from segtrain.aug import CopyPaste, Geometry, Partners, Photometry, Policy, RandAugment, ScheduledPolicy
 from segtrain.aug.policy import schedule_factor, stream
 from segtrain.aug.random_policy import GEOMETRIC
-from segtrain.config.objects import conf_dir, plain
+from segtrain.config.composition import conf_dir, plain
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import EpochSampler, Reading, TrainSamples, stack
 from segtrain.data.datasets.shapes import Shapes
 from segtrain.errors import UserError
@@ -39,7 +40,7 @@ def pair(seed: int = 0, size: tuple[int, int] = (60, 76), channels: int = 3) -> 
 
 
 def policy_of(composed: Callable[..., DictConfig], *overrides: str) -> Policy:
-    policy = build_policy(composed("dataset=shapes", "data.crop=null", *overrides), Shapes())
+    policy = build_policy(RunConfig(composed("dataset=shapes", "data.crop=null", *overrides)), Shapes())
     if policy.needs_partner:
         policy.partners = Partners(pair, range(10))
     return policy

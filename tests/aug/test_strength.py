@@ -15,8 +15,9 @@ from segtrain.aug.audit.parts import Op, may_move
 from segtrain.aug.keys import stream
 from segtrain.aug.photometry import PhotometryDraw
 from segtrain.aug.trace import each_op, keep_op
-from segtrain.config import objects as config
-from segtrain.config.objects import conf_dir
+from segtrain.config import composition as config
+from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
 from segtrain.parts.policy import build_policy
@@ -47,7 +48,7 @@ def config_of(preset: str) -> DictConfig:
 def built(preset: str, strength: float = 1, crop: object = None) -> Policy:
     changed = config_of(preset).copy()
     changed.aug.strength, changed.data.crop = strength, crop
-    policy = build_policy(changed, Shapes())
+    policy = build_policy(RunConfig(changed), Shapes())
     if policy.needs_partner:
         policy.partners = Partners(lambda i: (picture(seed=i), labels(seed=i)), range(6))
     return policy

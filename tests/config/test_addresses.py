@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from segtrain.app.train.logbook import require_places
 from segtrain.config import trust
 from segtrain.config.objects import build
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.config.trust import require_allowed
 from segtrain.errors import UserError
 from segtrain.runs.folder import RunFolder
@@ -57,7 +58,7 @@ def no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("more", OUTSIDE, ids=str)
 def test_a_network_is_read_from_nowhere(more: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"trust=\[segmentation_models_pytorch\]"):
-        build(OmegaConf.create({**UNET, **more}), "model/mine.yaml", in_channels=1, classes=2)
+        build(Node({**UNET, **more}, "model/mine.yaml"), in_channels=1, classes=2)
     trust.trust(["segmentation_models_pytorch"])
     require_allowed({**UNET, **more}, "model/mine.yaml")  # meant, and said so
 
@@ -69,7 +70,7 @@ def test_what_says_how_a_network_is_made_may_be_said(more: dict[str, Any]) -> No
 
 def test_what_the_encoder_takes_reaches_it() -> None:
     node = {**UNET, "encoder_name": "tu-test_resnet", "decoder_channels": [8] * 5, "drop_path_rate": 0.5}
-    network = build(OmegaConf.create(node), "model/mine.yaml", in_channels=1, classes=2)
+    network = build(Node(node, "model/mine.yaml"), in_channels=1, classes=2)
     assert any(type(module).__name__ == "DropPath" for module in network.modules())
 
 
@@ -156,11 +157,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
 def test_a_database_lies_near_or_beside_the_runs(key: str, run: RunFolder) -> None:
     runs = run.path.parent.parent
     for value in [*NEAR, f"sqlite:///{runs}/mlflow.db", None, ""]:
-        require_places(logger_of(**{key: value}), run)
+        require_places(RunConfig(logger_of(**{key: value})), run)
     beside = [f"file://{runs}/x.db", f"{runs}/mlruns", f"sqlite:///{runs}/a/x.db", f"sqlite:///{runs}/.bashrc"]
     for value in [*FAR, *beside, f"{runs.parent}/x"]:
         with pytest.raises(UserError, match=f"{key} is "):
-            require_places(logger_of(**{key: value}), run)
+            require_places(RunConfig(logger_of(**{key: value})), run)
 
 
 def test_a_link_leads_to_where_it_leads(run: RunFolder) -> None:
@@ -169,15 +170,15 @@ def test_a_link_leads_to_where_it_leads(run: RunFolder) -> None:
     runs.mkdir()
     Path("outputs").symlink_to(runs)
     Path("elsewhere").symlink_to(runs.parent)
-    require_places(logger_of(tracking_uri="sqlite:///outputs/mlflow.db"), RunFolder("outputs/name/run"))
+    require_places(RunConfig(logger_of(tracking_uri="sqlite:///outputs/mlflow.db")), RunFolder("outputs/name/run"))
     with pytest.raises(UserError, match="tracking_uri is"):
-        require_places(logger_of(tracking_uri="sqlite:///elsewhere/mlflow.db"), run)
+        require_places(RunConfig(logger_of(tracking_uri="sqlite:///elsewhere/mlflow.db")), run)
     run.path.mkdir(parents=True)
     board = OmegaConf.create({"choices": {"logger": "x"}, "logger": {"_target_": TENSORBOARD, "name": "tensorboard"}})
-    require_places(board, run)
+    require_places(RunConfig(board), run)
     (run.path / "tensorboard").symlink_to(Path.cwd())
     with pytest.raises(UserError, match="leads out of the run's folder"):
-        require_places(board, run)
+        require_places(RunConfig(board), run)
 
 
 @given(st.text(alphabet="ab/.:~$%\\@ \n", min_size=1, max_size=12))

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from segtrain.config import allowed, trust
-from segtrain.config.objects import build, conf_dir, target_of
+from segtrain.config.composition import conf_dir
+from segtrain.config.objects import build, target_of
+from segtrain.config.run_config import Node, RunConfig
 from segtrain.errors import UserError
 
 PLACES = {**allowed.ROLES, "split": allowed.SPLIT}
@@ -186,7 +188,7 @@ for root in roots:
               for last in [name.rpartition(".")[2]]}
 places = [(f"{role}/x.yaml", of) for role, of in allowed.ROLES.items()] + [("dataset/x with split=y", allowed.SPLIT)]
 lasts = {name.rpartition(".")[2] for _, of in places for name in (*of.itself, *of.below)}
-trust.difflib.get_close_matches = lambda *_: []  # the words of a message take longer than the decision
+trust.nearest_name = lambda *_: ''  # the words of a message take longer than the decision
 
 events = []
 sys.addaudithook(lambda event, arguments: events.append((event, str(arguments)[:200])) if watched else None)
@@ -252,7 +254,7 @@ places = [(f"{role}/x.yaml", key, kind) for role, of in {**allowed.ROLES, "split
           for key, kind in (("", of.itself), ("x", of.below))]
 places = [(w.replace("split/x.yaml", "dataset/x with split=y"), key, kind) for w, key, kind in places]
 objects = {where + key: [target_of(name, where, key) for name in kind] for where, key, kind in places}
-trust.difflib.get_close_matches = lambda *_: []
+trust.nearest_name = lambda *_: ''
 events, found = [], 0
 sys.addaudithook(lambda event, arguments: events.append((event, str(arguments)[:200])) if watched else None)
 watched = True
@@ -286,10 +288,10 @@ def test_every_public_name_leads_to_what_is_listed_or_nowhere() -> None:
 def test_a_node_is_built_as_it_was_looked_at() -> None:
     """What an escaped `${…}` holds is text: nothing resolves it once more, behind the look."""
     node = OmegaConf.create({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": r"\${oc.env:HOME}"})
-    made = build(node, "optimizer/mine.yaml")
+    made = build(RunConfig({"optimizer": node}).optimizer)
     assert isinstance(made, functools.partial) and made.keywords["lr"] == "${oc.env:HOME}"
     with pytest.raises(UserError, match="_target_ is"):
-        build(OmegaConf.create({"_target_": r"\${oc.decode:os.system}"}), "model/mine.yaml")
+        build(Node({"_target_": r"\${oc.decode:os.system}"}, "model/mine.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -298,7 +300,7 @@ def test_a_node_is_built_as_it_was_looked_at() -> None:
 def test_how_it_is_called_is_not_for_a_config_to_say(key: str, value: Any) -> None:
     node = {"_target_": "torch.optim.AdamW", "_partial_": True, key: value}
     with pytest.raises(UserError, match=f"{key} is"):
-        build(OmegaConf.create(node), "optimizer/mine.yaml")
+        build(Node(node, "optimizer/mine.yaml"))
 
 
 def test_trust_opens_what_lies_below_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from segtrain.config.composition import composed
 from segtrain.config.files import is_inside
-from segtrain.config.objects import composed
 from segtrain.errors import UserError
 from segtrain.mistakes import explain
 from tests.conftest import SMALL, CommandLine

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segtrain.config.objects import composed, plain
+from segtrain.config.composition import composed, plain
 from segtrain.runs.config_yaml import require_self_contained
 
 MINE = """

@@ -8,14 +8,17 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from segtrain.__main__ import VERBS, WITHOUT_HYDRA
+from segtrain.__main__ import WITHOUT_HYDRA
 from segtrain.app.train.assembly import build_descent
+from segtrain.config.composition import composed, conf_dir
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import build, composed, conf_dir, where
+from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.config.trust import ROLES
 from segtrain.data.datasets import Shapes
 from segtrain.data.statistics import WEIGHTS
 from segtrain.errors import UserError
+from segtrain.help import VERBS
 from segtrain.parts.data import build_dataset, build_splitter
 from segtrain.parts.network import build_network
 from segtrain.parts.policy import build_policy
@@ -72,16 +75,16 @@ def told(config: DictConfig, verb: str = "train") -> str:
 def made(group: str, config: DictConfig) -> None:
     """Build the object, as its verb would."""
     builders = {
-        "dataset": lambda: build_dataset(config),
-        "split": lambda: build_splitter(config),
-        "aug": lambda: build_policy(config, SHAPES),
-        "model": lambda: build_network(config, 3, 3),
-        "loss": lambda: build(config.loss, where(config, "loss"), ignore_index=255),
+        "dataset": lambda: build_dataset(RunConfig(config)),
+        "split": lambda: build_splitter(RunConfig(config)),
+        "aug": lambda: build_policy(RunConfig(config), SHAPES),
+        "model": lambda: build_network(RunConfig(config).model, 3, 3),
+        "loss": lambda: build(RunConfig(config).loss, ignore_index=255),
     }
     if group in builders:
         builders[group]()
     elif group in ("optimizer", "scheduler"):
-        build_descent(config)
+        build_descent(RunConfig(config))
 
 
 def overridden(config: DictConfig, key: str, value: Any) -> DictConfig:

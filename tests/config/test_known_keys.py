@@ -12,12 +12,14 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from segtrain.__main__ import VERBS, WITHOUT_HYDRA
+from segtrain.__main__ import WITHOUT_HYDRA
+from segtrain.config.composition import composed, conf_dir
 from segtrain.config.known_arguments import CONTRARY, GIVEN, OF_LOGGER
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import composed, conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.config.trust import ROLES
 from segtrain.errors import UserError
+from segtrain.help import VERBS
 from segtrain.parts.network import build_network
 from tests.conftest import SMALL, CommandLine, train
 
@@ -84,9 +86,9 @@ def test_a_key_below_a_key_of_the_verb_is_refused(verb: str) -> None:
 
 
 def test_the_nearest_key_is_named() -> None:
-    assert "did you mean 'data.batch_size'?" in refused("train", "+data.batchsize=3")
-    assert "did you mean 'tolerance'?" in refused("evaluate", "+tolerence=3")
-    assert "did you mean 'encoder_weights'?" in refused("train", "+model.encoder_wieghts=imagenet")
+    assert "did you mean data.batch_size?" in refused("train", "+data.batchsize=3")
+    assert "did you mean tolerance?" in refused("evaluate", "+tolerence=3")
+    assert "did you mean encoder_weights?" in refused("train", "+model.encoder_wieghts=imagenet")
 
 
 @pytest.mark.parametrize(("group", "choice"), [c for c in CHOICES if c[0] in NODES])
@@ -103,13 +105,13 @@ def test_no_encoder_takes_a_key_in_silence(encoder: str, composed: Callable[...,
     typed = [f"model.encoder_name={encoder}", "+model.nobody_reads=1", "dataset=shapes"]
     with pytest.raises(UserError, match="nobody_reads"):
         check("train", *typed)
-        build_network(composed(*typed), 1, 3)  # timm's own encoders say it when they are built
+        build_network(RunConfig(composed(*typed)).model, 1, 3)  # timm's own encoders say it when they are built
 
 
 def test_what_timm_encoders_take_is_handed_to_them(composed: Callable[..., DictConfig]) -> None:
     typed = ["model.encoder_name=tu-test_resnet", "+model.drop_block_rate=0.1", "dataset=shapes"]
     check("train", *typed)
-    build_network(composed(*typed), 1, 3)
+    build_network(RunConfig(composed(*typed)).model, 1, 3)
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group, names in GIVEN.items() for name in names])
@@ -195,7 +197,7 @@ def test_a_key_that_is_named_by_one_that_nobody_reads_is_no_better() -> None:
 
 def test_shipped_choices_are_known_without_importing_what_they_name() -> None:
     code = (
-        "import sys; from segtrain.config.objects import composed\n"
+        "import sys; from segtrain.config.composition import composed\n"
         "from segtrain.config.known_keys import require_known\n"
         "config = composed('train', ['aug=medical_elastic', 'aug.strength=2', 'optimizer.lr=1'])\n"
         "require_known(config, 'train', dict(config.choices), ['aug', 'model', 'optimizer', 'trainer', 'data'])\n"
@@ -318,7 +320,7 @@ def test_an_older_runs_own_keys_do_not_stop_it(trained: Path, segtrain: CommandL
 
 def test_data_of_a_single_class_are_nothing_to_learn(composed: Callable[..., DictConfig]) -> None:
     with pytest.raises(UserError, match="the data have 1 class"):
-        build_network(composed("model.encoder_name=tu-test_resnet"), 1, 1)
+        build_network(RunConfig(composed("model.encoder_name=tu-test_resnet")).model, 1, 1)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -326,16 +328,16 @@ def test_the_network_is_the_datas(classes: int, composed: Callable[..., DictConf
     for typed in range(1, 5):
         config = composed("model.encoder_name=tu-test_resnet", f"+model.classes={typed}")
         if typed == classes or (typed, classes) == (1, 2):  # one logit for two classes
-            assert build_network(config, 1, classes)(torch.zeros(1, 1, 64, 64)).shape[1] == typed
+            assert build_network(RunConfig(config).model, 1, classes)(torch.zeros(1, 1, 64, 64)).shape[1] == typed
         else:
             with pytest.raises(UserError, match=f"model.classes is {typed}, and the data have {classes}.*trained anew"):
-                build_network(config, 1, classes)
+                build_network(RunConfig(config).model, 1, classes)
         channels = composed("model.encoder_name=tu-test_resnet", f"+model.in_channels={typed}")
         if typed == classes:
-            build_network(channels, typed, 3)
+            build_network(RunConfig(channels).model, typed, 3)
         else:
             with pytest.raises(UserError, match=f"model.in_channels is {typed}, and the data have {classes}"):
-                build_network(channels, classes, 3)
+                build_network(RunConfig(channels).model, classes, 3)
 
 
 class Stubborn(torch.nn.Conv2d):

@@ -12,7 +12,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from segtrain.config import trust
-from segtrain.config.objects import build, composed
+from segtrain.config.composition import composed
+from segtrain.config.objects import build
+from segtrain.config.run_config import Node
 from segtrain.errors import UserError
 from tests.conftest import SMALL, CommandLine
 
@@ -58,10 +60,10 @@ def test_nothing_dangerous_is_called(target: str, role: str, tmp_path: Path, mon
     node = {"_target_": target, "_args_": ["made.txt", "w"]}
     for config in (node, {"_target_": sure, "_args_": [[{"deeper": [node]}]]}, {**node, "_partial_": True}):
         with pytest.raises(UserError, match="_target_ is"):
-            build(OmegaConf.create(config), f"{role}/mine.yaml")
+            build(Node(config, f"{role}/mine.yaml"))
     interpolated = OmegaConf.create({"name": target, "node": {"_target_": "${name}", "_args_": ["made.txt", "w"]}})
     with pytest.raises(UserError):
-        build(interpolated.node, f"{role}/mine.yaml")
+        build(Node(OmegaConf.to_container(interpolated.node, resolve=True), f"{role}/mine.yaml"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -69,7 +71,7 @@ def test_a_refused_name_is_not_even_imported(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "stranger.py").write_text("raise SystemExit('ran')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match=r"trust=\[stranger\]"):
-        build(OmegaConf.create({"_target_": "stranger.Net"}), "model/mine.yaml")
+        build(Node({"_target_": "stranger.Net"}, "model/mine.yaml"))
     assert "stranger" not in sys.modules
 
 
@@ -80,12 +82,12 @@ def test_an_alias_in_an_allowed_package_leads_nowhere(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "segtrain.model.alias", alias)
     for name in ("run", "Opened"):  # not at home there; at home, but no network
         with pytest.raises(UserError, match="nothing else is called"):
-            build(OmegaConf.create({"_target_": f"segtrain.model.alias.{name}"}), "model/mine.yaml")
+            build(Node({"_target_": f"segtrain.model.alias.{name}"}, "model/mine.yaml"))
 
 
 def test_a_role_takes_only_its_own() -> None:
     with pytest.raises(UserError, match="nothing else is called"):
-        build(OmegaConf.create({"_target_": "torch.nn.Linear", "in_features": 1}), "optimizer/mine.yaml")
+        build(Node({"_target_": "torch.nn.Linear", "in_features": 1}, "optimizer/mine.yaml"))
 
 
 def own_package(folder: Path) -> None:

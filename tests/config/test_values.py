@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from segtrain.config.composition import composed, conf_dir
 from segtrain.config.known_arguments import paths
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import composed, conf_dir
 from segtrain.config.values import MOST_SHOWN, OF_VERB, RULES, shown
 from segtrain.errors import UserError
 from segtrain.mistakes import explain
@@ -174,4 +174,27 @@ def test_a_number_beyond_memory_is_refused(typed: str) -> None:
     with open_dict(config):
         del config["choices"]
     with pytest.raises(UserError, match=typed.split()[-1].partition("=")[0].lstrip("+").replace(".", r"\.")):
+        require_known(config, "train", choices)
+
+
+def test_all_mistakes_of_a_config_are_told_at_once() -> None:
+    typed = ["data.crop=0", "trainer.max_epochs=none", "+data.nobody=1", "loss.smooth=x", "seed=-1"]
+    config = composed("train", typed)
+    with open_dict(config):
+        choices = config.pop("choices")
+    with pytest.raises(UserError) as told:
+        require_known(config, "train", choices)
+    lines = str(told.value).splitlines()
+    assert "5 mistakes" in lines[0] and len(lines) == 6
+    for override in typed:
+        key, _, value = override.lstrip("+").partition("=")
+        (line,) = [one for one in lines if f"{key} is" in one or f"'{key}'" in one]
+        assert value in line or key == "data.nobody"
+
+
+def test_one_mistake_is_told_as_it_is() -> None:
+    config = composed("train", ["seed=-1"])
+    with open_dict(config):
+        choices = config.pop("choices")
+    with pytest.raises(UserError, match=r"^seed is -1; expected a whole number"):
         require_known(config, "train", choices)

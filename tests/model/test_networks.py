@@ -3,7 +3,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.model.losses import DiceCE
 
 FILES = sorted((conf_dir() / "model").glob("*.yaml"))

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from segtrain.config.objects import build, conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.objects import build
+from segtrain.config.run_config import Node
 from segtrain.errors import UserError
 from segtrain.model import schedulers
 
@@ -70,7 +72,7 @@ def test_a_resumed_schedule_is_the_uninterrupted_one(name, cut):
 
 def shipped(name, optim, steps, **values):
     node = OmegaConf.merge(SHIPPED[name], values)
-    return build(node, f"scheduler/{name}.yaml")(optim, steps=steps)
+    return build(Node(OmegaConf.to_container(node, resolve=True), f"scheduler/{name}.yaml"))(optim, steps=steps)
 
 
 def taken_up(saved, name, optim, steps):

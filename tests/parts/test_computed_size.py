@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.files.pixels import read_header, read_image
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
@@ -128,6 +129,6 @@ def test_a_thin_image_is_refused_by_its_header(tmp_path: Path) -> None:
 def test_a_crop_has_a_size_that_can_be_computed() -> None:
     from omegaconf import OmegaConf
 
-    assert crop_size(OmegaConf.create({"data": {"crop": 4096}})) == (4096, 4096)
+    assert crop_size(RunConfig(OmegaConf.create({"data": {"crop": 4096}}))) == (4096, 4096)
     with pytest.raises(UserError, match=r"data\.crop is 1000000 x 1000000 pixels"):
-        crop_size(OmegaConf.create({"data": {"crop": 1_000_000}}))
+        crop_size(RunConfig(OmegaConf.create({"data": {"crop": 1_000_000}})))

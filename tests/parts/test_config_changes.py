@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.config_changes import completed, differences
 from tests.app.train.test_train import only_run
 from tests.conftest import SMALL, CommandLine
@@ -25,16 +26,20 @@ def old(composed: Callable[..., DictConfig]) -> DictConfig:
 
 
 def test_a_key_that_came_later_is_at_its_default(old: DictConfig, composed: Callable[..., DictConfig]) -> None:
-    whole = completed(old)
+    whole = completed(RunConfig(old))
     assert {key: whole[key] for key in NEW} == dict(zip(NEW, (None, 0, 1.0, False), strict=True))
     assert whole.seed == 3 and whole.data.crop == [32, 64] and whole.data.on_bad == "raise"
-    assert not differences(whole, composed("seed=3", "data.crop=[32,64]"))
-    assert differences(whole, composed("seed=3", "data.crop=[32,64]", "freeze_encoder=2")) == {"freeze_encoder": (0, 2)}
+    assert not differences(whole, RunConfig(composed("seed=3", "data.crop=[32,64]")))
+    assert differences(whole, RunConfig(composed("seed=3", "data.crop=[32,64]", "freeze_encoder=2"))) == {
+        "freeze_encoder": (0, 2)
+    }
 
 
 def test_what_a_run_has_is_left_as_it_is(composed: Callable[..., DictConfig]) -> None:
     config = composed("freeze_encoder=2", "ema=0.9", "aug=medical_elastic")
-    assert not differences(completed(config), config) and "defaults" not in completed(config)
+    assert not differences(completed(RunConfig(config)), RunConfig(config)) and "defaults" not in completed(
+        RunConfig(config)
+    )
 
 
 @pytest.mark.slow

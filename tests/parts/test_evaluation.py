@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets.contract import Sample
 from segtrain.lightning import L
 from segtrain.model import metrics
@@ -37,7 +37,7 @@ def predict(image: Tensor) -> Tensor:
 
 
 def config(size: int) -> Any:
-    return OmegaConf.create({"data": {"batch_size": size, "num_workers": 0}})
+    return RunConfig({"data": {"batch_size": size, "num_workers": 0}})
 
 
 @pytest.mark.parametrize("size", [1, 3, 4])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
+from segtrain.config.run_config import RunConfig
 from segtrain.data import cache
 from segtrain.data.statistics import images_looked_at, measure_mean_and_std
 from segtrain.errors import UserError
@@ -108,7 +109,7 @@ def test_leaving_samples_out_or_not_one_cache_serves_both(segtrain: CommandLine,
     folders, readers = set(), []
     for on_bad in ("skip", "raise"):
         config = composed("train", [*typed, f"data.on_bad={on_bad}", f"outputs={segtrain.folder / 'outputs'}"])
-        feeding = Feeding(config, build_dataset(config))
+        feeding = Feeding(RunConfig(config), build_dataset(RunConfig(config)))
         folders.add(feeding.folder)
         readers.append(feeding.dataset)
     (folder,) = folders
@@ -137,7 +138,7 @@ def test_one_image_in_two_parts_is_kept_together_or_refused(segtrain: CommandLin
 def test_what_was_kept_by_another_rule_is_not_taken_for_the_mean(tmp_path: Path) -> None:
     """Before, the file was named by all training samples, and held the mean of the first of them."""
     config = composed("train", ["dataset=shapes", "dataset.n=300", f"outputs={tmp_path}"])
-    feeding = Feeding(config, build_dataset(config))
+    feeding = Feeding(RunConfig(config), build_dataset(RunConfig(config)))
     feeding.folder.mkdir(parents=True)
     for train in (range(300), range(100)):
         name = hashlib.blake2b(np.asarray(train, np.int64).tobytes(), digest_size=10).hexdigest()
@@ -149,10 +150,10 @@ def test_what_was_kept_by_another_rule_is_not_taken_for_the_mean(tmp_path: Path)
 
 def test_the_pixels_come_of_the_pass_that_takes_the_mean_and_also_beside_a_mean_kept_before(tmp_path: Path) -> None:
     config = composed("train", ["dataset=shapes", "dataset.n=300", f"outputs={tmp_path}"])
-    dataset: Any = build_dataset(config)
+    dataset: Any = build_dataset(RunConfig(config))
     read, seen = dataset.read, []
     dataset.read = lambda index: seen.append(index) or read(index)
-    feeding = Feeding(config, dataset)
+    feeding = Feeding(RunConfig(config), dataset)
     seen.clear()
     mean, pixels = feeding.statistics(range(300)), feeding.pixels(range(300))
     assert len(seen) == len(images_looked_at(range(300))) and pixels.dtypes == ("uint8",) and pixels.images == len(seen)
@@ -170,7 +171,7 @@ def test_data_that_are_written_while_they_are_cached_are_not_cached(tmp_path: Pa
     root = tmp_path / "data"
     typed = [*folder_of(root, "abcdefghijkl"), "data.cache=disk", f"outputs={tmp_path / 'outputs'}"]
     config = composed("train", typed)
-    dataset: Any = build_dataset(config)
+    dataset: Any = build_dataset(RunConfig(config))
     read = dataset.read
 
     def meddled(index: int) -> Any:
@@ -180,8 +181,8 @@ def test_data_that_are_written_while_they_are_cached_are_not_cached(tmp_path: Pa
 
     dataset.read = meddled
     with pytest.raises(UserError, match=r"were written while data.cache=disk read them.*start again"):
-        Feeding(config, dataset)
-    again = Feeding(config, build_dataset(config)).dataset
+        Feeding(RunConfig(config), dataset)
+    again = Feeding(RunConfig(config), build_dataset(RunConfig(config))).dataset
     assert np.array_equal(again.read(0).image, again.read(1).image)
 
 
@@ -195,7 +196,7 @@ def _builds(folder: str, log: str) -> None:
 
     pack, cache_module = cache.pack_samples, __import__("segtrain.parts.feeding", fromlist=["pack"])
     cache_module.pack = noted
-    feeding = Feeding(config, build_dataset(config))
+    feeding = Feeding(RunConfig(config), build_dataset(RunConfig(config)))
     assert feeding.dataset.read(3).mask.shape == (64, 64)
     feeding.statistics([0, 1, 2])
 

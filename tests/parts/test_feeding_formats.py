@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import csv_manifest
 from segtrain.data.statistics import count_classes, find_labels, images_looked_at, measure_mean_and_std
 from segtrain.errors import UserError
@@ -55,7 +56,7 @@ class Place:
         """What a run with this cache is given of every sample, and what it makes of those that can be read."""
         config = self.config(kind, on_bad, more)
         try:
-            feeding = Feeding(config, build_dataset(config))
+            feeding = Feeding(RunConfig(config), build_dataset(RunConfig(config)))
         except UserError as error:
             return [str(error)]
         samples = [tried(lambda i=i: plain(feeding.dataset.read(i))) for i in range(len(feeding.dataset.ids))]

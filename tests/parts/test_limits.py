@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.limits import limited, optimizer_steps, samples_of
 from tests.conftest import SMALL, CommandLine
 
@@ -45,7 +46,7 @@ def test_the_schedule_s_length_is_that_of_a_plain_training_of_what_is_left(
     left = limited(wanted, batches)
     assert 0 <= left <= batches and (wanted is not None or left == batches)
     limit = config(**trainer, limit_train_batches=wanted)
-    assert optimizer_steps(limit, batches) == optimizer_steps(config(**trainer), left)
+    assert optimizer_steps(RunConfig(limit), batches) == optimizer_steps(RunConfig(config(**trainer)), left)
 
 
 @pytest.mark.parametrize("wanted", ["2", "0.5"])

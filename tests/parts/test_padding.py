@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 import segtrain
 from segtrain.app.export.formats import describe_export
+from segtrain.config.run_config import RunConfig
 from segtrain.padding import pad_to
 from segtrain.parts.trained_run import load
 from segtrain.parts.training_crop import least_size
@@ -64,7 +65,7 @@ def test_a_run_of_an_earlier_version_keeps_its_own(segtrain: CommandLine) -> Non
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["data"].pop("padding") == "stride"
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    assert least_size(OmegaConf.create(config)) == (0, 0)
+    assert least_size(RunConfig(OmegaConf.create(config))) == (0, 0)
     before = (folder / "results.json").read_bytes()
     assert segtrain(*command) == 0  # the same command: finished already
     assert (folder / "results.json").read_bytes() == before
@@ -72,12 +73,12 @@ def test_a_run_of_an_earlier_version_keeps_its_own(segtrain: CommandLine) -> Non
     (again,) = segtrain.folder.glob("outputs/evaluate/**/results.json")
     assert json.loads(again.read_text())["test/dice"] == json.loads(before)["test/dice"]
     assert segtrain(f"resume={folder}", "trainer.max_epochs=3") == 0
-    assert least_size(RunFolder(folder).config()) == (0, 0)
+    assert least_size(RunConfig(RunFolder(folder).config())) == (0, 0)
 
 
 def test_evaluation_in_training_sees_the_crops_size(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = RunFolder(run).config()
-    assert least_size(config) == LEAST
+    assert least_size(RunConfig(config)) == LEAST
     predictor = segtrain.load(run)
     seen: list[tuple[int, ...]] = []
     plain = predictor.model

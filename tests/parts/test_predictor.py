@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from segtrain.runs.find_runs import find_runs
 from torch import Tensor
 
 from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.windows import Windows
 from segtrain.parts.predictor import Predictor
+from segtrain.runs.find_run import find_runs
 
 
 def threshold(image: Tensor) -> Tensor:

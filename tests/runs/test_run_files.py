@@ -14,7 +14,7 @@ OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACK
 NAMES = sorted(
     name.partition("{")[0]
     for key, value in vars(run_files).items()
-    if key.isupper() and key not in ("CHECKPOINTS", "FINISHED")
+    if key.isupper() and isinstance(value, str) and key not in ("CHECKPOINTS", "FINISHED")
     for name in [value]
 )
 

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-from omegaconf import DictConfig
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from segtrain.app.check.data_audit import AuditedData
@@ -15,6 +14,7 @@ from segtrain.aug import Partners
 from segtrain.aug.audit.audit import audit
 from segtrain.aug.audit.draws import repeats_line
 from segtrain.aug.audit.parts import Transform, cut_small
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import EpochSampler
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
@@ -29,7 +29,7 @@ SIDE = 128  # pixels of the picture: many draws are needed, not many pixels
 Stream = dict[tuple[int, int], list[str]]
 
 
-def audit_policy(config: DictConfig, data: AuditedData) -> tuple[list[Any], dict[str, Any]]:
+def audit_policy(config: RunConfig, data: AuditedData) -> tuple[list[Any], dict[str, Any]]:
     """Returns the lines of the augmentation's audit, on samples that can be read, and what was sampled for them."""
     cv2.setNumThreads(1)  # speed is said for one core
     dataset = data.dataset or build_dataset(config)
@@ -44,7 +44,7 @@ def audit_policy(config: DictConfig, data: AuditedData) -> tuple[list[Any], dict
     return lines, {"images": len(dataset.ids), **sampled}
 
 
-def _partners(config: DictConfig, dataset: SegmentationDataset, good: set[int]) -> Any:
+def _partners(config: RunConfig, dataset: SegmentationDataset, good: set[int]) -> Any:
     """Returns partners that can be read; None, so that the policy finds its own, where all can."""
     if len(good) == len(dataset.ids):
         return None

@@ -15,8 +15,7 @@ from omegaconf import DictConfig
 
 from segtrain.app.check.data_audit import AuditedData, audit_data
 from segtrain.app.check.page import render_check
-from segtrain.config.objects import choices_of, plain
-from segtrain.config.values import check_values
+from segtrain.config.composition import run_config
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
@@ -34,14 +33,11 @@ def check(config: DictConfig) -> None:
         SystemExit: with status 1 when a verdict is "fail".
     """
     began, typed = time.monotonic(), list(HydraConfig.get().overrides.task)
-    choices = choices_of(HydraConfig.get())
-    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
-    config = DictConfig(decided)
-    check_values(config)
-    folder = Path(config.outputs) / "check" / config.name / folder_name(typed)
-    data, both = AuditedData([]), "augmentation" in config.parts
-    if "data" in config.parts:
-        data = audit_data(config, meanwhile=_import_audit if both else lambda: None)
+    decided = run_config(config)
+    folder = Path(decided.outputs) / "check" / decided.name / folder_name(typed)
+    data, both = AuditedData([]), "augmentation" in decided.parts
+    if "data" in decided.parts:
+        data = audit_data(decided, meanwhile=_import_audit if both else lambda: None)
     lines: list[Any] = list(data.lines)
     sampled: dict[str, Any] = {}
     mistake: UserError | None = None
@@ -49,19 +45,19 @@ def check(config: DictConfig) -> None:
         from segtrain.app.check.augmentation_audit import audit_policy
 
         try:
-            more, sampled = audit_policy(config, data)
+            more, sampled = audit_policy(decided, data)
             lines += more
         except UserError as error:
             if not lines:
                 raise
             mistake = error
-    policy = f"aug={choices['aug']} aug.strength={config.aug.strength:g} on " if sampled else ""
+    policy = f"aug={decided.choices.aug} aug.strength={decided.aug.strength:g} on " if sampled else ""
     report: dict[str, Any] = {
-        "title": f"{policy}dataset={choices['dataset']}",
+        "title": f"{policy}dataset={decided.choices.dataset}",
         "verdict": max((line.verdict for line in lines), key=list(COLOURS).index, default="ok"),
-        "seed": config.seed,
+        "seed": decided.seed,
         **sampled,
-        "workers": config.workers,
+        "workers": decided.workers,
         "data": data.numbers,
     }
     _write(report, lines, data, folder, began)

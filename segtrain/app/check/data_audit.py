@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 from rich.progress import track
 
 from segtrain.app.check import findings
 from segtrain.app.check.findings import Facts, Finding, find_copies
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.data.cautions import crop_caution
 from segtrain.data.datasets import SegmentationDataset
@@ -56,7 +56,7 @@ class AuditedData:
         return [i for i, name in enumerate(self.dataset.ids) if name in self.facts.seen]
 
 
-def audit_data(config: DictConfig, meanwhile: Callable[[], object]) -> AuditedData:
+def audit_data(config: RunConfig, meanwhile: Callable[[], object]) -> AuditedData:
     """Returns the lines about the data; mistakes in it are lines too.
 
     Args:

@@ -2,18 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.progress import track
 
-from segtrain.commands import command
-from segtrain.config.objects import choices_of, plain
-from segtrain.config.values import check_values
+from segtrain.command_line import command
+from segtrain.config.composition import run_config
 from segtrain.counted import counted
 from segtrain.data.datasets.streamed import write_stream
 from segtrain.errors import UserError
@@ -29,19 +27,16 @@ def convert(config: DictConfig) -> None:
     Raises:
         UserError: the folder is there, or cannot be written.
     """
-    typed, choices = list(HydraConfig.get().overrides.task), choices_of(HydraConfig.get())
-    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
-    config = DictConfig(decided)
-    check_values(config)
-    folder = Path(str(config.to)).expanduser()
+    typed, decided = list(HydraConfig.get().overrides.task), run_config(config)
+    folder = Path(str(decided.to)).expanduser()
     with _whole(folder) as unfinished:
-        dataset = build_dataset(config)
-        write_stream(dataset, unfinished, config.compress, _watched)
+        dataset = build_dataset(decided)
+        write_stream(dataset, unfinished, decided.compress, _watched)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print_text(
         f"wrote {folder}: {counted(len(dataset.ids), 'sample')} in {len(dataset.classes)} classes, {size / 1e6:.1f} MB"
     )
-    print_text(f"train from it:  {_command(folder, typed, choices)}")
+    print_text(f"train from it:  {_command(folder, typed, decided.choices)}")
 
 
 @contextmanager
@@ -71,7 +66,7 @@ def _watched(indices: range) -> Iterable[int]:
     return track(indices, "writing", console=console, disable=not console.is_terminal)
 
 
-def _command(folder: Path, typed: Sequence[str], choices: dict[str, str]) -> str:
+def _command(folder: Path, typed: Sequence[str], choices: Mapping[str, str]) -> str:
     """Returns what trains from the folder with the same split."""
     splits = [argument for argument in typed if argument.startswith(("split=", "dataset.split."))]
     if choices["split"] != "ratios" and not any(argument.startswith("split=") for argument in splits):

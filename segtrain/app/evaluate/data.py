@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from segtrain.config.composition import composed, plain, searched
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import composed, plain, searched
-from segtrain.config.values import check_values
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import require_data_fit
 from segtrain.errors import UserError
@@ -28,7 +28,7 @@ PARTS = ("train", "val", "test", "all")
 class Data:
     """Holds samples to evaluate."""
 
-    config: DictConfig  # the run's own, with what was typed of its data
+    config: RunConfig  # the run's own, with what was typed of its data
     dataset: SegmentationDataset
     feeding: Feeding
     part: str
@@ -43,8 +43,7 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
     Raises:
         UserError: data that changed since, that have other classes or channels, or an empty part.
     """
-    config = laid_over(loaded.config, typed)
-    config.outputs, config.data.cache = str(outputs), None
+    config = laid_over(loaded.config, typed).changed({"outputs": str(outputs), "data.cache": None})
     dataset = build_dataset(config)
     _require_fit(loaded, dataset)
     feeding = Feeding(config, dataset)
@@ -73,24 +72,22 @@ def data_of(loaded: Loaded, typed: Sequence[str], part: str, outputs: Path) -> D
     return Data(config, dataset, feeding, part, indices, own, sides["train"] if own else ())
 
 
-def laid_over(saved: DictConfig, typed: Sequence[str]) -> DictConfig:
+def laid_over(saved: RunConfig, typed: Sequence[str]) -> RunConfig:
     """Returns the run's config with overrides of `dataset`, `split` and `data`; a dataset= replaces all of its data.
 
     Raises:
         UserError: an override that is none, or a value that cannot be.
     """
     if not any(override.startswith("dataset=") for override in typed):
-        return with_typed(saved, typed, check_values)
+        return with_typed(saved, typed)
     ours = [override for override in typed if override.startswith(("dataset", "split="))]
-    config = with_typed(saved, [override for override in typed if override not in ours], check_values)
+    config = with_typed(saved, [override for override in typed if override not in ours])
     fresh = composed("train", [*searched(), *ours])
     require_known(fresh, "train", fresh.choices, ("dataset",))
     choices = {group: fresh.choices[group] for group in ("dataset", "split")}
     only = OmegaConf.create({"dataset": fresh.dataset})
-    config.dataset = plain(only, choices)["dataset"]
-    for group, choice in choices.items():
-        OmegaConf.update(config, f"choices.{group}", choice, force_add=True)
-    return config
+    chosen = {f"choices.{group}": choice for group, choice in choices.items()}
+    return config.changed({"dataset": plain(only, choices)["dataset"], **chosen})
 
 
 def unseen(loaded: Sequence[Loaded], data: Data) -> dict[tuple[int, ...], list[int]]:

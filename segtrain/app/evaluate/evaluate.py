@@ -19,8 +19,8 @@ from segtrain.app.evaluate.findings import Evaluated
 from segtrain.app.evaluate.measures import Details
 from segtrain.app.evaluate.output import say_evaluation, write_evaluation
 from segtrain.app.evaluate.shifts import score_shifts, shifts_of
-from segtrain.config.objects import plain
-from segtrain.config.values import check_values
+from segtrain.config.composition import settings
+from segtrain.config.run_config import RunConfig, Section
 from segtrain.data.datamodule import Batch
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
@@ -49,8 +49,7 @@ def evaluate(config: DictConfig) -> None:
     Raises:
         UserError: no such run, data that it cannot be scored on, a value that cannot be.
     """
-    wanted = DictConfig(plain(config, {}))
-    check_values(wanted)
+    wanted = settings(config)
     typed = naming_overrides(HydraConfig.get().overrides.task)
     runs = runs_of(str(wanted.run), Path(wanted.outputs))
     failed: list[str] = []
@@ -70,7 +69,7 @@ def evaluate(config: DictConfig) -> None:
         raise UserError(f"{len(failed)} of {len(runs)} runs could not be scored, the others are:{''.join(failed)}")
 
 
-def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
+def evaluated(loaded: Sequence[Loaded], wanted: Section) -> Evaluated:
     """Returns the scores of one run, or of several as one."""
     first = loaded[0]
     data = data_of(first, list(wanted["with"]), wanted.part, Path(wanted.outputs))
@@ -103,7 +102,7 @@ def evaluated(loaded: Sequence[Loaded], wanted: DictConfig) -> Evaluated:
     return Evaluated(list(loaded), data, wanted, plain_scores, details, under, str(on.device))
 
 
-def members_of(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict[tuple[int, ...], list[int]]:
+def members_of(loaded: Sequence[Loaded], data: Data, wanted: Section) -> dict[tuple[int, ...], list[int]]:
     """Returns which of the runs, by their places, predict which samples."""
     if wanted.ensemble == "unseen":
         return unseen(loaded, data)
@@ -111,7 +110,7 @@ def members_of(loaded: Sequence[Loaded], data: Data, wanted: DictConfig) -> dict
     return {tuple(range(len(loaded))): list(taken)}
 
 
-def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> Predict:
+def prediction_of(loaded: Sequence[Loaded], wanted: Section, on: Machine) -> Predict:
     """Returns what predicts images as stored: networks averaged, in several views, by windows, as far as is wanted."""
     model = ensembled([one.model.to(on.device) for one in loaded])
     least = largest([least_size(one.config) for one in loaded])
@@ -127,7 +126,7 @@ def prediction_of(loaded: Sequence[Loaded], wanted: DictConfig, on: Machine) -> 
     return by_windows
 
 
-def accelerator_of(asked: str, config: DictConfig) -> str:
+def accelerator_of(asked: str, config: RunConfig) -> str:
     """Returns cpu or gpu; auto is what the run was trained on, and the CPU where that is not here."""
     on = device_of(asked)
     return "gpu" if on == "cuda" and not (asked == "auto" and config.trainer.accelerator == "cpu") else "cpu"

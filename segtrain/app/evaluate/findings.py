@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from segtrain.app.evaluate.data import Data
@@ -20,6 +19,7 @@ from segtrain.app.evaluate.measures import (
     surface_table,
 )
 from segtrain.app.evaluate.shifts import Row, Under, curve_rows
+from segtrain.config.run_config import Section
 from segtrain.model import metrics
 from segtrain.model.metrics import Evaluation, averages, image_rows
 from segtrain.parts import empty_images
@@ -35,7 +35,7 @@ class Evaluated:
 
     loaded: list[Loaded]
     data: Data
-    wanted: DictConfig
+    wanted: Section
     scored: Evaluation
     details: Details
     under: list[Under]  # shifts
@@ -150,7 +150,7 @@ class Evaluated:
         """Returns what was evaluated, and how."""
         wanted = self.wanted
         keys = ("ensemble", "window", "overlap", "views", "tolerance", "bootstrap", "seed")
-        said = {key: _plain(wanted[key]) for key in keys}
+        said = {key: wanted[key] for key in keys}
         return {
             "runs": [str(one.run.path) for one in self.loaded],
             "dataset": self.data.config.choices.dataset,
@@ -181,10 +181,6 @@ class Evaluated:
             found += [(kind, index) for index in indices if index not in taken]
             taken |= {*indices}
         return found
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if not isinstance(value, int | float | str | type(None)) else value
 
 
 def pictured(found: Evaluated, index: int) -> tuple[str, Any, Any, Any, dict[str, float]]:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from segtrain.app.evaluate.data import Data
+from segtrain.config.run_config import Section
 from segtrain.model.bootstrap import LEAST, Interval
 from segtrain.model.calibration import Calibration
 from segtrain.model.ensemble import log_probabilities
@@ -28,7 +28,7 @@ Intervals = dict[str, Interval]
 class Details:
     """Measures image after image; predicted labels are kept deflated, a few KB an image."""
 
-    def __init__(self, loaded: Loaded, wanted: DictConfig, spacing: Callable[[int], Sequence[float]] | None) -> None:
+    def __init__(self, loaded: Loaded, wanted: Section, spacing: Callable[[int], Sequence[float]] | None) -> None:
         """Nothing measured yet; `spacing` is the dataset's own, in mm, which the one that is typed goes before."""
         self.classes, self.ignore_index = loaded.classes, loaded.ignore_index
         self.calibration = Calibration(wanted.bins)

@@ -15,7 +15,7 @@ from rich.table import Table
 from segtrain.app.evaluate.findings import Evaluated, pictured
 from segtrain.app.evaluate.page import evaluate_page
 from segtrain.app.evaluate.shifts import keep_robustness
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.draw import pictures
 from segtrain.draw.sheet import DPI, letters_of, write_figure
 from segtrain.files import make_own, write_whole

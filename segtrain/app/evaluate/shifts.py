@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig
 
 from segtrain.app.evaluate.data import Data
 from segtrain.aug import Policy
-from segtrain.config.objects import composed, searched
+from segtrain.config.composition import composed, searched
+from segtrain.config.run_config import RunConfig, Section
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 from segtrain.model.metrics import Evaluation, averages, image_rows
@@ -53,12 +53,12 @@ def shifts_of(names: Sequence[str], strengths: Sequence[float], data: Data) -> l
         UserError: no such policy, or one that mixes samples, takes other images, or refuses a strength.
     """
     above = [strength for strength in sorted(set(strengths)) if strength > 0]
-    configs = {name: composed("train", [*searched(), f"aug={name}", "dataset=shapes"]) for name in names}
+    configs = {name: RunConfig(composed("train", [*searched(), f"aug={name}", "dataset=shapes"])) for name in names}
     return [_shift(name, strength, configs[name], data) for name in names for strength in above]
 
 
-def _shift(name: str, strength: float, config: DictConfig, data: Data) -> Shift:
-    policy = policy_at(strength, config, name, data.dataset.ignore_index)
+def _shift(name: str, strength: float, config: RunConfig, data: Data) -> Shift:
+    policy = policy_at(strength, config, data.dataset.ignore_index)
     if policy.needs_partner:
         raise UserError(
             f"shift={name} mixes training samples; expected policies that change one image by itself, such as "
@@ -76,7 +76,7 @@ class Under(NamedTuple):
 
 
 def score_shifts(
-    shifts: Sequence[Shift], unshifted: Evaluation, data: Data, scored: Callable[..., Evaluation], wanted: DictConfig
+    shifts: Sequence[Shift], unshifted: Evaluation, data: Data, scored: Callable[..., Evaluation], wanted: Section
 ) -> list[Under]:
     """Returns the scores under every shift in turn; strength 0, the unshifted images, begins each policy's."""
     found: list[Under] = []

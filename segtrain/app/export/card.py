@@ -6,17 +6,15 @@ Source: the sections follow Mitchell et al. 2019, "Model Cards for Model Reporti
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from segtrain.app.export.card_scores import Results, limit_fields, results_of, score_fields
 from segtrain.app.export.formats import run_name
 from segtrain.aug.trace import OPS
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.counted import counted
 from segtrain.draw.html_page import Row, block, bullets, listed, table
 from segtrain.parts import empty_images
@@ -105,7 +103,8 @@ def _data(loaded: Loaded, texts: dict[str, str]) -> Node:
     config, split = loaded.config, loaded.run.split
     sides = [(side, len(split[side])) for side in ("train", "val", "test", "unused")]
     sides += [("cannot be read, left out", len(split["skipped"]))] if split.get("skipped") else []
-    how = {str(key): value for key, value in config.dataset.split.items() if key != "_target_"}
+    splitter: Mapping[str, Any] = config.split or {}
+    how = {key: value for key, value in splitter.items() if key != "_target_"}
     groups = len(set(split.get("groups", {}).values()))
     are_known = 0 < groups < len(split["test"])
     return {
@@ -113,7 +112,7 @@ def _data(loaded: Loaded, texts: dict[str, str]) -> Node:
         "reader": in_code(str(config.dataset._target_)),
         "fingerprint": in_code(split["fingerprint"]),
         "split": in_code(f"split={config.choices.get('split')}"),
-        "splitter": in_markdown(str(config.dataset.split._target_).rpartition(".")[2]),
+        "splitter": in_markdown(str(splitter.get("_target_")).rpartition(".")[2]),
         "split_values": listed(how),
         "groups": _filled(texts["groups"], {"groups": counted(groups, "group")}, " ") if are_known else "",
         "parts": table(("side", "images"), sides),
@@ -191,7 +190,7 @@ def _epochs(loaded: Loaded) -> str:
 
 def _choice(loaded: Loaded, group: str) -> str:
     """Returns a group's choice, its class and arguments."""
-    node: Node = OmegaConf.to_container(loaded.config[group], resolve=True)  # type: ignore[assignment]
+    node = loaded.config[group]
     arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
     chosen, kind = in_code(f"{group}={loaded.config.choices[group]}"), str(node["_target_"]).rpartition(".")[2]
     return f"{chosen}: {kind}, {listed(arguments)}"

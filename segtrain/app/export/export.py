@@ -11,7 +11,7 @@ from rich.table import Table
 
 from segtrain.app.export.card import fill_card
 from segtrain.app.export.formats import FORMATS, Format, describe_export, run_name
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.errors import UserError
 from segtrain.files import changed, followed, make_own, part, put, to_disk, write_whole
 from segtrain.model.metrics import prediction

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
-from omegaconf import DictConfig, OmegaConf
 from safetensors import safe_open
 from torch.export import Dim, ExportedProgram
 
 import segtrain
+from segtrain.config.run_config import Node
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, created, opened, require_regular
 from segtrain.model.normalised_network import NormalisedNetwork
@@ -25,7 +25,7 @@ from segtrain.padding import STRIDE, largest
 from segtrain.parts.network import build_network
 from segtrain.parts.onnx_file import KEY, onnxruntime, open_onnx
 from segtrain.parts.predictor import reading_of
-from segtrain.parts.trained_run import Loaded
+from segtrain.parts.trained_run import Loaded, without_download
 from segtrain.parts.training_crop import least_size
 from segtrain.runs import run_files
 from segtrain.runs.epochs import written
@@ -55,7 +55,7 @@ class Format(NamedTuple):
 def describe_export(loaded: Loaded, least: int) -> About:
     """Returns what it takes to use the network without segtrain, and where it comes from: plain values, no path."""
     config, model, channels = loaded.config, loaded.model, loaded.channels
-    network: dict[str, Any] = OmegaConf.to_container(config.model, resolve=True)  # type: ignore[assignment]
+    network = dict(config.model)
     height, width = largest([(least, least), least_size(config)])
     outputs = model(torch.zeros(1, channels, 2 * STRIDE, 2 * STRIDE)).shape[1]
     return {
@@ -232,10 +232,8 @@ def _open_safetensors(path: Path) -> tuple[Model, About]:
         about = json.loads(file.metadata()[KEY])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     model = {key: value for key, value in about["model"].items() if key != "choice"}
-    config = DictConfig({"model": model, "choices": {"model": about["model"]["choice"]}})
-    if "encoder_weights" in config.model:
-        config.model.encoder_weights = None  # those of the file come next
-    network = build_network(config, about["channels"], len(about["classes"]))
+    node = without_download(Node(model, f"model/{about['model']['choice']}.yaml"))
+    network = build_network(node, about["channels"], len(about["classes"]))
     trained = NormalisedNetwork(network, about["normalisation"]["mean"], about["normalisation"]["std"])
     trained.load_state_dict(state)
     return trained.eval().requires_grad_(False), about

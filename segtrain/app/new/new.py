@@ -13,9 +13,9 @@ from segtrain.app.new.config_lines import ConfigLine, Guess, key_line, yaml_text
 from segtrain.app.new.folder import guess_folder
 from segtrain.app.new.unread_labels import name_unread
 from segtrain.app.new.volumes import guess_volumes
-from segtrain.commands import command
+from segtrain.command_line import command
+from segtrain.config.composition import conf_dir
 from segtrain.config.known_keys import require_keys
-from segtrain.config.objects import conf_dir
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, Found, find_files, says
 from segtrain.data.files.samples import PARTS

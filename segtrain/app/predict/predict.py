@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from segtrain.app.predict.output_folder import Band, DoneTable, Wanted, open_outputs, paths_of
-from segtrain.config.objects import plain
+from segtrain.config.composition import settings
 from segtrain.counted import counted
 from segtrain.data.files.input_files import Item, find_inputs
 from segtrain.data.pixel_meaning import Span, require_fit
@@ -93,7 +93,7 @@ def _read_options(config: DictConfig) -> PredictOptions:
         UserError: no such run, or the first value that is not what it may be; views, axis and pages are checked where
             they are used.
     """
-    values = plain(config, {})
+    values = settings(config)
     whole, threads, most, gigabytes = (values[key] for key in ("whole", "threads", "max_pixels", "max_gb"))
     rules = {
         "whole": (type(whole) is int and whole >= 0, "a side in pixels from 0"),

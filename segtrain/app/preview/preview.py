@@ -1,13 +1,11 @@
 """Runs `python -m segtrain preview`: shows what a policy does to samples of the user's own data, without training."""
 
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from segtrain.config.objects import choices_of, plain
-from segtrain.config.values import check_values
+from segtrain.config.composition import run_config
 from segtrain.parts.data import build_dataset
 from segtrain.runs.find_run import find_run
 
@@ -19,18 +17,15 @@ def preview(config: DictConfig) -> Path:
         The folder of strengths.png, ops.png, draws.json and preview.html.
     """
     typed = list(HydraConfig.get().overrides.task)
-    check_values(config)
     if config.replay is not None:
         find_run(str(config.replay), Path(config.outputs))  # a mistake is told before the seconds of an import
         from segtrain.app.preview.replay import replay  # needs the run's page, which imports Lightning: 3 s
 
         name, outputs = str(config.replay), Path(config.outputs)
         return replay(name, outputs, typed, sample=config.sample, epoch=config.epoch, view=config.view)
-    choices = choices_of(HydraConfig.get())
-    decided: dict[str, Any] = {**plain(config, choices), "choices": choices}
-    config = DictConfig(decided)
-    OmegaConf.to_container(config.aug, resolve=True)  # amounts, which strength scales
-    dataset = build_dataset(config)
+    decided = run_config(config)
+    assert decided.aug  # amounts, which strength scales, are worked out
+    dataset = build_dataset(decided)
     from segtrain.app.preview.sheets import write_preview  # torch, with albumentations: mistakes are told by now
 
-    return write_preview(config, dataset, typed)
+    return write_preview(decided, dataset, typed)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig
 
 from segtrain.app.preview.sheets import Sheet, Strip, Version, write_json, write_page, write_sheets
 from segtrain.aug.policy import channels_first
 from segtrain.aug.trace import trace_policy
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
@@ -53,7 +53,7 @@ def replay(name: str, outputs: Path, typed: Sequence[str], *, sample: object, ep
         raise UserError(
             f"replay takes everything from {run.path}/{run_files.CONFIG}; got also {', '.join(others)}; leave them out"
         )
-    config = as_of(run.config(), run.changes(), index_of(epoch))
+    config = as_of(RunConfig(run.config()), run.changes(), index_of(epoch))
     dataset = build_dataset(config)
     if not is_same(run, config, dataset, dataset.fingerprint()):
         raise UserError(
@@ -102,7 +102,7 @@ def network_input(image: np.ndarray) -> np.ndarray:
 
 
 def _require_seen(
-    config: DictConfig, dataset: SegmentationDataset, split: Split, key: tuple[int, int, int, int]
+    config: RunConfig, dataset: SegmentationDataset, split: Split, key: tuple[int, int, int, int]
 ) -> None:
     """Raises UserError unless the sampler of that run yields the key."""
     _, epoch, index, view = key

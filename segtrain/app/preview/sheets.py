@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from omegaconf import DictConfig
 
 from segtrain.area import shrink_labels
 from segtrain.aug import Policy
 from segtrain.aug.keys import Key
 from segtrain.aug.policy import Pair
 from segtrain.aug.trace import OPS, Drawn, isolate_ops, keep_crop, trace_policy
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.draw import pictures
@@ -62,7 +62,7 @@ class Sheet(NamedTuple):
     strips: list[Strip]
 
 
-def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Sequence[str]) -> Path:
+def write_preview(config: RunConfig, dataset: SegmentationDataset, typed: Sequence[str]) -> Path:
     """Writes strengths.png, ops.png, draws.json and preview.html, and says where; returns their folder.
 
     Args:
@@ -109,7 +109,7 @@ def write_preview(config: DictConfig, dataset: SegmentationDataset, typed: Seque
     return folder
 
 
-def _policies(config: DictConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
+def _policies(config: RunConfig, dataset: SegmentationDataset) -> tuple[dict[float, Policy], str]:
     """Returns strength -> policy, ascending; and a sentence on the strengths that the policy refuses, if any."""
     built, refused = {}, ""
     for strength in sorted({*config.strengths, config.aug.strength}):

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from segtrain.app.report.run_arguments import read_arguments
+from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.parts.config_changes import completed, differences
@@ -47,7 +48,7 @@ def find_differences(one: RunFolder, other: RunFolder) -> dict[str, list[tuple[s
     """Returns title to (what, in a, in b), of what differs."""
     for run in (one, other):
         run.require_whole()
-    found = differences(completed(one.config()), completed(other.config()))
+    found = differences(*(completed(RunConfig(run.config())) for run in (one, other)))
     return {
         "config": [(key, *pair) for key, pair in found.items()],
         "environment": list(_unequal(_flat(one.environment), _flat(other.environment))),

@@ -190,7 +190,7 @@ def open_view(options: ServeOptions, limit: TimeLimit) -> tuple["PredictionView"
         UserError: no such run, file, view or shift.
     """
     from segtrain.app.serve.prediction_view import PredictionView, UploadReader
-    from segtrain.config.objects import searched
+    from segtrain.config.composition import searched
     from segtrain.model.ensemble import VIEWS
     from segtrain.parts.input_images import Images
     from segtrain.parts.policy import Shifts

@@ -19,7 +19,7 @@ from segtrain.app.sweep import job
 from segtrain.app.sweep.pool import Answer, Outcome
 from segtrain.app.sweep.watch import Watch
 from segtrain.app.train.train import run_of
-from segtrain.config.objects import register_resolvers
+from segtrain.config.composition import register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import require_own

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from segtrain.app.sweep.pool import EX_BUSY, Answer
 from segtrain.app.sweep.watch import LOG
-from segtrain.config.objects import register_resolvers
+from segtrain.config.composition import register_resolvers
 from segtrain.config.trust import trust
 from segtrain.errors import UserError
 from segtrain.files import appended, explained, make_own, print_any_name

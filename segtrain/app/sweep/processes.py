@@ -18,8 +18,8 @@ from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome, Pool, Running
 from segtrain.app.sweep.watch import Watch
 from segtrain.app.train.train import LOOKED_AT, look_first, run_of
+from segtrain.config.composition import choices_of, cores
 from segtrain.config.known_keys import require_known
-from segtrain.config.objects import choices_of, cores
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops

@@ -30,8 +30,8 @@ from segtrain.app.sweep.study import (
     storage_words,
 )
 from segtrain.app.sweep.watch import BAD
-from segtrain.commands import command, searched_too
-from segtrain.config.objects import conf_dir
+from segtrain.command_line import command, searched_too
+from segtrain.config.composition import conf_dir
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.printable import print_text

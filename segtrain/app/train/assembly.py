@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from segtrain.app.train.initial_weights import give_initial_weights, supervision_of
@@ -15,7 +14,8 @@ from segtrain.app.train.recorder import AtomicCheckpoints, CheckpointTimer, NonF
 from segtrain.app.train.terminal import ProgressBar, Terminal
 from segtrain.aug.tail import name_preparing
 from segtrain.config.known_arguments import shipped
-from segtrain.config.objects import build, where
+from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.data.cautions import cautions
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
@@ -43,7 +43,7 @@ SILENT = ("encoder_weights", "in_channels", "classes")  # arguments that change 
 class Parts:
     """Holds what a run is made of."""
 
-    config: DictConfig
+    config: RunConfig
     run: RunFolder
     dataset: SegmentationDataset
     fingerprint: str  # the dataset's
@@ -56,7 +56,7 @@ class Parts:
 
 
 def assemble(
-    config: DictConfig,
+    config: RunConfig,
     run: RunFolder,
     terminal: Terminal,
     stops: Stops,
@@ -98,16 +98,15 @@ def assemble(
     return Parts(config, run, dataset, feeding.fingerprint, data, module, trainer, logbook, on, pixels)
 
 
-def build_module(config: DictConfig, feeding: Feeding, data: DataModule) -> Segmentation:
+def build_module(config: RunConfig, feeding: Feeding, data: DataModule) -> Segmentation:
     """Returns the module: network, loss, optimizer, scheduler, and normalisation from the training images."""
     dataset, train = feeding.dataset, data.split.train
     mean, std = feeding.statistics(train)
     optimizer, scheduler = build_descent(config)
-    network = build_network(config, dataset.channels, len(dataset.classes))
-    node: Any = OmegaConf.to_container(config.model, resolve=True)
-    if is_tried(node, shipped("model", str(config.choices.model))):
+    network = build_network(config.model, dataset.channels, len(dataset.classes))
+    if is_tried(config.model, shipped("model", str(config.choices.model))):
         size = crop_size(config) or dataset.read(train[0])[0].shape[:2]
-        try_network(network, dataset.channels, size, where(config, "model"))
+        try_network(network, dataset.channels, size, config.model.where)
     return Segmentation(
         network,
         build_loss(config, feeding, train),
@@ -167,21 +166,21 @@ def try_network(network: nn.Module, channels: int, size: Size, where: str) -> No
         )
 
 
-def build_descent(config: DictConfig) -> tuple[Any, Any]:
+def build_descent(config: RunConfig) -> tuple[Any, Any]:
     """Returns optimizer and scheduler, still without parameters and length.
 
     Raises:
         UserError: one of them refuses its values; found now, on one parameter, not after the data is loaded.
     """
-    optimizer = build(config.optimizer, where(config, "optimizer"))
-    scheduler = build(config.scheduler, where(config, "scheduler"))
-    group = "optimizer"
+    optimizer = build(config.optimizer)
+    scheduler = build(config.scheduler)
+    tried = config.optimizer
     try:
         trial = optimizer([nn.Parameter(torch.zeros(1))])
-        group = "scheduler"
+        tried = config.scheduler
         scheduler(trial, steps=10)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where(config, group)} is refused: {error}") from error
+        raise UserError(f"{tried.where} is refused: {error}") from error
     return optimizer, scheduler
 
 
@@ -200,7 +199,7 @@ class Patience(L.pytorch.callbacks.EarlyStopping):
 
 
 def build_trainer(
-    config: DictConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
+    config: RunConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
 ) -> L.Trainer:
     """Returns Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
@@ -210,7 +209,6 @@ def build_trainer(
         callbacks = [*callbacks, L.pytorch.callbacks.EMAWeightAveraging(decay=config.ema)]
     trainer: L.Trainer = build(
         config.trainer,
-        where(config, "trainer"),
         callbacks=callbacks,
         plugins=[checkpoints],
         logger=False,  # the recorder feeds ours: Lightning's would lose or double what a crash falls into

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import torch
 
 from segtrain.app.train.assembly import Parts
-from segtrain.config.objects import where
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
@@ -67,7 +66,7 @@ def _message(error: Exception, parts: Parts) -> str | None:
     if died := LOADER_DIED.search(text):
         return _loader_died(int(died[1]), died[2], parts)
     if isinstance(error, L.fabric.utilities.exceptions.MisconfigurationException):
-        return f"{where(parts.config, 'trainer')} is refused: {' '.join(text.split())}"
+        return f"{parts.config.trainer.where} is refused: {' '.join(text.split())}"
     if channels := OTHER_CHANNELS.search(text):
         return (
             f"the network takes images of {channels[1]} channels; expected {parts.dataset.channels}, as the data have; "

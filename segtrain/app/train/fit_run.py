@@ -12,8 +12,8 @@ from segtrain.app.train.assembly import Parts, assemble
 from segtrain.app.train.failures import explain_failures
 from segtrain.app.train.open_run import Opened
 from segtrain.app.train.terminal import Terminal
-from segtrain.commands import command
-from segtrain.config.objects import cores
+from segtrain.command_line import command
+from segtrain.config.composition import cores
 from segtrain.counted import counted
 from segtrain.draw import pictures
 from segtrain.interrupts import Stops

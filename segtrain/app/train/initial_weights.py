@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
-from omegaconf import DictConfig
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from segtrain.app.train.terminal import Terminal
+from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
 from segtrain.files import opened, require_regular
 from segtrain.model.initial import Taken, begin_with
@@ -27,7 +27,7 @@ WRAPPED = ("state_dict", "model_state_dict", "model")  # keys under which others
 SHOWN = 5  # names of a kind in the log; init.json has all
 
 
-def supervision_of(config: DictConfig, network: nn.Module) -> "Supervision | None":
+def supervision_of(config: RunConfig, network: nn.Module) -> "Supervision | None":
     """Returns the further outputs in training that `deep_supervision` asks for."""
     wanted = config.deep_supervision
     if wanted is False:
@@ -38,7 +38,7 @@ def supervision_of(config: DictConfig, network: nn.Module) -> "Supervision | Non
 
 
 def give_initial_weights(
-    config: DictConfig, run: RunFolder, network: nn.Module, channels: int, terminal: Terminal
+    config: RunConfig, run: RunFolder, network: nn.Module, channels: int, terminal: Terminal
 ) -> None:
     """Gives a network that is new the weights of `init_from`, and says what matched, here and in init.json.
 
@@ -124,7 +124,7 @@ def _require_unchanged(run: RunFolder) -> None:
         )
 
 
-def _require_thawing(config: DictConfig, terminal: Terminal) -> None:
+def _require_thawing(config: RunConfig, terminal: Terminal) -> None:
     frozen, epochs = config.freeze_encoder, config.trainer.max_epochs
     if frozen > epochs:
         raise UserError(

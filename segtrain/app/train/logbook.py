@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from segtrain.config.objects import build, where
+from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.config.trust import is_trusted
 from segtrain.errors import UserError
 from segtrain.folders import require_inside
@@ -51,20 +50,20 @@ ADDRESS = re.compile(
 )
 
 
-def require_places(config: DictConfig, run: RunFolder) -> None:
+def require_places(config: RunConfig, run: RunFolder) -> None:
     """Raises UserError unless what the logger writes in is a server, near the user, or of the run.
 
     A config may come from anyone: a database or a folder of its own choice lies below the current folder, or, as
     conf/logger/mlflow.yaml has it, is a database in the folder of all runs. Links in the run's folder lead nowhere.
     """
-    node: Any = OmegaConf.to_container(config.logger, resolve=True) if config.logger else {}
+    node: Mapping[str, Any] = config.logger or {}
     if is_trusted(node.get("_target_")):
         return
     for key in ADDRESSES:
         value = node.get(key)
         if value is not None and not _is_near(str(value), run):
             raise UserError(
-                f"{where(config, 'logger')}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER "
+                f"{config.logger.where}: {key} is {value!r}; expected http(s)://…, or sqlite:///FILE, file:FOLDER "
                 f"or a path below the current folder, or sqlite:///{run.path.parent.parent}/NAME.db, in the folder of "
                 "all runs; a config may come from anyone, so nothing is written elsewhere; if you mean it, say so: "
                 "trust=[lightning]"
@@ -90,7 +89,7 @@ def _is_near(address: str, run: RunFolder) -> bool:
 class Logbook:
     """Holds at most one of Lightning's loggers; without one every method does nothing."""
 
-    def __init__(self, config: DictConfig, run: RunFolder) -> None:
+    def __init__(self, config: RunConfig, run: RunFolder) -> None:
         """Of the run; nothing is written before it is opened.
 
         Raises:
@@ -109,19 +108,19 @@ class Logbook:
         try:
             self._open(self.config, self.run, rows)
         except (TypeError, ValueError) as error:  # of a key that it hands on, such as to wandb.init
-            raise UserError(f"{where(self.config, 'logger')} is refused: {error.__cause__ or error}") from error
+            raise UserError(f"{self.config.logger.where} is refused: {error.__cause__ or error}") from error
 
-    def _open(self, config: DictConfig, run: RunFolder, rows: Sequence[Row]) -> None:
+    def _open(self, config: RunConfig, run: RunFolder, rows: Sequence[Row]) -> None:
         place = PLACES.get(config.logger._target_.rpartition(".")[2], _in_the_folder)
         is_new = not self._known
         require_inside(run.path, run.checkpoints.name)
-        self.logger = build(config.logger, where(config, "logger"), **place(run, self._known, rows))
+        self.logger = build(config.logger, **place(run, self._known, rows))
         if "MLFlow" in config.logger._target_:
             self._known["run_id"] = self.logger.run_id
             self._steps = {m.step for m in self.logger.experiment.get_metric_history(self.logger.run_id, "epoch")}
         run.write_logger({"logger": config.logger._target_, **self._known})
         if is_new:
-            self.logger.log_hyperparams(OmegaConf.to_container(config))
+            self.logger.log_hyperparams(config.plain)
 
     def catch_up(self, rows: Sequence[Row]) -> None:
         """Logs the last row, which a crash may have kept from the logger."""

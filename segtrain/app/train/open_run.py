@@ -5,7 +5,7 @@ Torch is imported where the machine or a checkpoint is asked: what can be refuse
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import choices_of, plain
-from segtrain.config.values import check_values
+from segtrain.config.composition import run_config
+from segtrain.config.run_config import RunConfig
 from segtrain.data.duplicates import refuse_leaks
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped
@@ -41,7 +41,7 @@ class Opened:
     """
 
     run: RunFolder
-    config: DictConfig
+    config: RunConfig
     checkpoint: Path | None
     finished: bool = False  # nothing is left to do
     keeps_split: bool = False  # it goes on with the split that it recorded, which nobody asked to change
@@ -90,7 +90,7 @@ class Opened:
             self.run.metrics.cut(self.epochs - 1)
         if self.changed:
             pairs = {key: list(pair) for key, pair in self.changed.items()}
-            self.run.change(OmegaConf.to_yaml(self.config), pairs, self.epochs, self.batches)
+            self.run.change(self.config.yaml, pairs, self.epochs, self.batches)
         self._record(parts)
 
     def require_same_data(self, parts: "Parts") -> None:
@@ -157,29 +157,28 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
     """
     typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # ${…} as it was typed
     if config.resume is not None:
-        saved = changes.completed(run.config())
-        return _go_on(run, saved, changes.with_typed(saved, config.resume_with, check_values), config)
-    now = DictConfig(decided_config(config))
+        saved = changes.completed(RunConfig(run.config()))
+        return _go_on(run, saved, changes.with_typed(saved, config.resume_with), config.resume_allow, is_named=True)
+    now = decided_config(run_config(config))
     if not _has_begun(run):
         is_made = {path.name for path in run.path.iterdir()} <= {lock.NAME}  # not by a sweep, nor by an older run
-        run.create(OmegaConf.to_yaml(now), typed)
+        run.create(now.yaml, typed)
         return Opened(run, now, None, is_made=is_made)
-    saved = changes.completed(run.config())
-    return _go_on(run, saved, changes.keeping_decided(saved, now, typed), config)
+    saved = changes.completed(RunConfig(run.config()))
+    return _go_on(run, saved, changes.keeping_decided(saved, now, typed), config.resume_allow, is_named=False)
 
 
-def decided_config(config: DictConfig) -> dict[str, Any]:
-    """Returns the config as plain containers with every `auto` replaced by what this machine calls for."""
+def decided_config(config: RunConfig) -> RunConfig:
+    """Returns the config with every `auto` replaced by what this machine calls for."""
     from segtrain.parts import device
 
-    choices = choices_of(HydraConfig.get())
-    container = {**plain(config, choices), "choices": choices}
-    accelerator = container["trainer"]["accelerator"] = device.accelerator(container["trainer"]["accelerator"])
-    if container["trainer"]["precision"] == "auto":
-        container["trainer"]["precision"] = device.precision(accelerator)
-    if container["data"]["num_workers"] == "auto":
-        container["data"]["num_workers"] = 0 if accelerator == "cpu" else min(8, container["threads"])
-    return container
+    accelerator = device.accelerator(config.trainer.accelerator)
+    found: dict[str, Any] = {"trainer.accelerator": accelerator}
+    if config.trainer.precision == "auto":
+        found["trainer.precision"] = device.precision(accelerator)
+    if config.data["num_workers"] == "auto":
+        found["data.num_workers"] = 0 if accelerator == "cpu" else min(8, config.threads)
+    return config.changed(found)
 
 
 def _has_begun(run: RunFolder) -> bool:
@@ -187,7 +186,8 @@ def _has_begun(run: RunFolder) -> bool:
     return run.exists and (run.status["state"] == "finished" or run.has_checkpoint)
 
 
-def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfig) -> Opened:
+def _go_on(run: RunFolder, saved: RunConfig, now: RunConfig, allowed: Sequence[str], *, is_named: bool) -> Opened:
+    """Returns how a run goes on, whose keys `allowed` may differ; `is_named` by resume."""
     found = changes.differences(saved, now)
     if never := changes.fixed(found, str(saved.scheduler._target_)):
         raise UserError(
@@ -195,7 +195,7 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
             f"difference:{changes.shown(never)}\ngo on as it was with resume='{run.path}', or begin a new run with "
             f"name=… (init_from='{run.path}' gives it these weights)"
         )
-    if bad := changes.refused(found, config.resume_allow):
+    if bad := changes.refused(found, allowed):
         raise UserError(
             f"{run.path} was begun with another config, and going on would mix the two; the difference:"
             f"{changes.shown(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or allow it with "
@@ -203,7 +203,7 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
         )
     is_finished = run.status["state"] == "finished"
     if is_finished and now.trainer.max_epochs <= saved.trainer.max_epochs and "early_stopping" not in found:
-        if config.resume is not None:
+        if is_named:
             raise UserError(
                 f"{run.path} is already finished (its {run_files.RESULTS} is there); nothing was run; to train it "
                 f"longer give trainer.max_epochs above {saved.trainer.max_epochs}; to run again choose "
@@ -230,7 +230,7 @@ def _go_on(run: RunFolder, saved: DictConfig, now: DictConfig, config: DictConfi
     return Opened(run, now, path, False, keeps_split, found, epochs=done["epoch"], batches=done["batches"])
 
 
-def _require_more(run: RunFolder, now: DictConfig, begun: int, finished: Mapping[str, Any]) -> None:
+def _require_more(run: RunFolder, now: RunConfig, begun: int, finished: Mapping[str, Any]) -> None:
     """Raises UserError when there is nothing to train, or less than was trained.
 
     Args:

@@ -12,7 +12,7 @@ import torch
 
 from segtrain.app.train.logbook import Logbook
 from segtrain.aug.trace import trace_policy
-from segtrain.commands import command
+from segtrain.command_line import command
 from segtrain.data.datamodule import DataModule
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from segtrain.app.train.open_run import leave_nothing, open_run
-from segtrain.config.objects import choices_of, plain, require_buildable
-from segtrain.config.values import check_values
+from segtrain.config.composition import run_config
+from segtrain.config.objects import require_buildable
+from segtrain.config.run_config import RunConfig
 from segtrain.interrupts import Stops
 from segtrain.parts import config_changes as changes
 from segtrain.parts.data import OpenData, build_splitter, open_data, require_split
@@ -58,8 +59,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     if run.exists and run.status["state"] == "finished":
         return None
     wanted = intended_config(config, run)
-    require_buildable(wanted)
-    OmegaConf.to_container(wanted.aug, resolve=True)  # amounts, which strength scales
+    require_buildable(wanted)  # which works the amounts out that strength scales
     if wanted.init_from is not None and not run.has_checkpoint:
         weights_file(str(wanted.init_from), Path(wanted.outputs))
     data = open_data(wanted)
@@ -70,21 +70,18 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     return data
 
 
-def intended_config(config: DictConfig, run: RunFolder) -> DictConfig:
+def intended_config(config: DictConfig, run: RunFolder) -> RunConfig:
     """Returns the config that the run is to have, `auto` still in it: its own with what was typed, or the composed."""
     if config.resume is None:
-        choices = choices_of(HydraConfig.get())
-        container: dict[str, Any] = {**plain(config, choices), "choices": choices}
-        return DictConfig(container)
-    return changes.with_typed(changes.completed(run.config()), config.resume_with, check_values)
+        return run_config(config)
+    return changes.with_typed(changes.completed(RunConfig(run.config())), config.resume_with)
 
 
 def run_of(config: DictConfig) -> RunFolder:
     """Returns the run that a command means: the folder to go on with, or the one that its overrides name.
 
     Raises:
-        UserError: a value that cannot be, or no such run.
+        UserError: there is no such run.
     """
-    check_values(config)
     typed = list(HydraConfig.get().overrides.task)
     return meant_run(Path(config.outputs), str(config.name), typed, config.resume)

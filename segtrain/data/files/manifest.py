@@ -16,6 +16,7 @@ from segtrain.data.files.patterns import LOOKALIKES
 from segtrain.data.files.samples import PARTS
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, opened, text_opened
+from segtrain.nearest_name import did_you_mean
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";"}
 STEP = 500  # rows that are Python objects at a time; from 700 the garbage collector starts, and takes half of the time
@@ -298,7 +299,7 @@ def _splits(manifest: Manifest, first: int, cells: Sequence[str]) -> list[str | 
         row = min(cells.index(cell) for cell in unknown)
         said = cells[row].casefold()
         near = LOOKALIKES.get(said, said)
-        hint = f"did you mean {near}? " if near in PARTS else ""
+        hint = did_you_mean(near if near in PARTS else "")
         raise manifest.error(
             first + row,
             f"the split is '{cells[row]}'; expected {', '.join(PARTS)}, or nothing where it is to be drawn; {hint}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset
 from segtrain.parts.feeding import Feeding, build_data
 from tests.conftest import SMALL, CommandLine
@@ -74,7 +75,7 @@ def test_training_batches_are_the_same_to_the_bit(compress: str, segtrain: Comma
     batches = []
     for dataset in (SMALL_SHAPES, ["dataset=litdata", f"dataset.root={segtrain.folder / 's'}"]):
         config = composed(*dataset, *options)
-        data = build_data(config, Feeding(config, build_dataset(config)))
+        data = build_data(RunConfig(config), Feeding(RunConfig(config), build_dataset(RunConfig(config))))
         data.setup("fit")
         loaders = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader()]
         loaders[0].sampler.set_epoch(1)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from segtrain.app.evaluate.shifts import Shift, Shifted, Under, curve_rows, keep_robustness, shifts_of
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 from segtrain.model.metrics import Evaluation

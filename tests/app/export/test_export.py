@@ -21,7 +21,8 @@ from segtrain.__main__ import main
 from segtrain.app.export import export as verb
 from segtrain.app.export.export import compared_sizes, measure_agreement
 from segtrain.app.export.formats import FORMATS, write_onnx
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
@@ -186,9 +187,9 @@ def test_safetensors_have_the_names_of_training(run: Path, files: Callable[[str]
 
 
 def test_a_network_by_its_class_is_called_so(composed: Callable[..., DictConfig]) -> None:
-    assert named_model(composed("model=upernet")) == "upernet"
+    assert named_model(RunConfig(composed("model=upernet"))) == "upernet"
     other = composed("model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels")
-    assert named_model(other).startswith("PSPNet ") and "unet_resnet18" in named_model(other)
+    assert named_model(RunConfig(other)).startswith("PSPNet ") and "unet_resnet18" in named_model(RunConfig(other))
 
 
 def test_a_file_that_differs_is_not_kept_and_the_old_one_stays(
@@ -295,7 +296,7 @@ def test_architectures_agree_at_every_size(
     other = ["model._target_=segmentation_models_pytorch.PSPNet", "~model.decoder_channels"]
     torch.manual_seed(0)
     typed = other if name == "PSPNet" else [f"model={name}"]
-    model = NormalisedNetwork(build_network(composed(*typed, *encoder), 1, 4), [100.0], [50.0])
+    model = NormalisedNetwork(build_network(RunConfig(composed(*typed, *encoder)).model, 1, 4), [100.0], [50.0])
     model.eval().requires_grad_(False)
     about = {"classes": list("abcd"), "palette": [], "channels": 1, "ignore_index": 255, "stride": 32}
     write_onnx(model, about, tmp_path / "model.onnx")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segtrain.app.new import new as page
-from segtrain.config import objects as config
+from segtrain.config import composition as config
 from tests.conftest import CommandLine
 
 SIZE = (40, 48)

@@ -9,7 +9,8 @@ import yaml
 from PIL import Image
 
 from segtrain.app.new import new as page
-from segtrain.config import objects as config
+from segtrain.config import composition as config
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset, build_split
 from tests.app.new.layouts import CASES, SIZE, image, labels, make, mask_image, opened, save, unchecked
 from tests.conftest import SMALL, CommandLine
@@ -27,7 +28,7 @@ def test_a_layout_is_guessed_and_read_right(name: str, segtrain: CommandLine, un
         *above, last = key.split(".")
         node = written.dataset[above[0]] if above else written.dataset
         assert (node[last] is not None) if value is True else node[last] == value, written.dataset
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert len(dataset.ids) == case.count
     order = {tuple(image(i)[0, 0]): i for i in range(case.count)}
     for index, split in enumerate(dataset.splits):
@@ -37,7 +38,7 @@ def test_a_layout_is_guessed_and_read_right(name: str, segtrain: CommandLine, un
             i = min(order.values(), key=lambda i: np.abs(image(i).astype(int) - sample.image).mean())
         assert np.array_equal(sample.mask, labels(i, len(case.codes)))
         assert split == case.splits(i)
-    assert build_split(written, dataset).train
+    assert build_split(RunConfig(written), dataset).train
 
 
 def test_a_field_of_view_is_told_from_the_masks(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
@@ -53,7 +54,7 @@ def test_a_field_of_view_is_told_from_the_masks(segtrain: CommandLine, unchecked
     assert written.dataset.images == "images/{id}_training.tif"
     assert written.dataset.masks == "1st_manual/{id}_manual1.gif"
     assert written.dataset.regions == "mask/{id}_training_mask.gif"
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert dataset.ids == tuple(map(str, range(21, 30)))
     assert np.array_equal(dataset.read(0).mask, np.where(view, labels(21, 2), dataset.ignore_index))
 
@@ -75,7 +76,7 @@ def test_lists_of_the_parts(prefix: str, line: str, segtrain: CommandLine, unche
     written = opened(segtrain)
     assert written.dataset.masks == "SegmentationClass"
     assert set(written.dataset.lists) == {"train", "val"} and written.dataset.get("prefix", "") == prefix
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert sorted(zip(map(int, dataset.ids), dataset.splits, strict=True)) == [
         (i, "train" if i < 6 else "val") for i in range(12)
     ]
@@ -96,7 +97,9 @@ def test_thin_lines_of_255_are_ignored_and_areas_are_a_class(
     dataset = opened(segtrain).dataset
     assert dataset.ignore_value == (255 if thin else None)
     assert ("class_255" in dataset.classes) != thin
-    assert ("of the pixels, in 6 of 6 masks" in segtrain_file(segtrain)) and build_dataset(opened(segtrain)).read(0)
+    assert ("of the pixels, in 6 of 6 masks" in segtrain_file(segtrain)) and build_dataset(
+        RunConfig(opened(segtrain))
+    ).read(0)
 
 
 def segtrain_file(segtrain: CommandLine) -> str:
@@ -112,7 +115,7 @@ def test_numbered_objects_become_one_class(segtrain: CommandLine, unchecked: lis
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     written = opened(segtrain)
     assert list(written.dataset.classes) == ["background", "object"] and written.dataset.images == "{id}_img.png"
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert [int(dataset.read(i).mask[:, 4:].min()) for i in range(6)] == [1] * 6
 
 
@@ -128,7 +131,7 @@ def test_slices_of_a_stack_are_cut_in_slabs(moving: bool, segtrain: CommandLine,
     written = opened(segtrain)
     assert written.dataset.split._target_.endswith("Blocks" if moving else "Ratios")
     assert ("neighbours look alike" in segtrain.out) == moving
-    split = build_split(written, build_dataset(written))
+    split = build_split(RunConfig(written), build_dataset(RunConfig(written)))
     assert len(split.unused) == (2 * written.dataset.split.gap if moving else 0)
 
 
@@ -139,14 +142,14 @@ def test_a_test_folder_without_masks_is_left_out(segtrain: CommandLine, unchecke
         save(segtrain.folder / f"data/test/images/{i}.png", Image.fromarray(image(i + 50)))
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     assert "test has images without masks" in segtrain.out
-    assert len(build_dataset(opened(segtrain)).ids) == 9
+    assert len(build_dataset(RunConfig(opened(segtrain))).ids) == 9
 
 
 def test_grey_among_colour(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
     make(segtrain.folder / "data", CASES["images and masks"])
     save(segtrain.folder / "data/images/3.png", Image.fromarray(image(3)).convert("L"))
     assert segtrain("new", "mine", "data") == 0, segtrain.err
-    assert build_dataset(opened(segtrain)).channels == 3
+    assert build_dataset(RunConfig(opened(segtrain))).channels == 3
 
 
 def test_small_images_get_advice(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
@@ -201,7 +204,7 @@ def test_names_are_written_so_that_they_are_read_back(segtrain: CommandLine, unc
     for folder in ("it's: #1, [a] {b}", "yes"):
         make(segtrain.folder / folder / "no", CASES["images and masks"])
         assert segtrain("new", "mine", f"{folder}/no", "force=true") == 0, segtrain.err
-        assert len(build_dataset(opened(segtrain)).ids) == 9
+        assert len(build_dataset(RunConfig(opened(segtrain))).ids) == 9
 
 
 def test_a_name_that_no_config_can_hold(segtrain: CommandLine) -> None:
@@ -237,8 +240,8 @@ def test_copies_of_an_image_stay_in_one_part(segtrain: CommandLine, unchecked: l
     for seed in range(6):
         written = opened(segtrain)
         written.dataset.split.seed = seed
-        dataset = build_dataset(written)
-        split = build_split(written, dataset)
+        dataset = build_dataset(RunConfig(written))
+        split = build_split(RunConfig(written), dataset)
         parts = {dataset.ids[i]: part for part in ("train", "val", "test") for i in getattr(split, part)}
         assert len(parts) == 30 and parts["3"] == parts["7"] and parts["11"] == parts["25"] == parts["26"]
 
@@ -257,5 +260,5 @@ def test_a_rare_class_has_its_share_in_every_part(
     assert written.dataset.split._target_.endswith("Ratios" if holders == 40 else "Stratified")
     for seed in range(8):
         written.dataset.split.seed = seed
-        dataset = build_dataset(written)
-        assert any((dataset.read(i).mask == 2).any() for i in build_split(written, dataset).train)
+        dataset = build_dataset(RunConfig(written))
+        assert any((dataset.read(i).mask == 2).any() for i in build_split(RunConfig(written), dataset).train)

@@ -8,6 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset, build_split
 from tests.app.new.layouts import SIZE, image, labels, mask_image, opened, save, unchecked
 from tests.conftest import CommandLine
@@ -50,7 +51,7 @@ def test_coco_in_one_file(annotations: str, photos: str, segtrain: CommandLine) 
     for i in range(6):
         save(root / f"{photos}deep" / f"{i}.jpg", Image.fromarray(image(i)))
     assert segtrain("new", "mine", "data") == 0, segtrain.err
-    dataset = build_dataset(opened(segtrain))
+    dataset = build_dataset(RunConfig(opened(segtrain)))
     assert dataset.classes == ("background", "cell", "yes")
     assert np.array_equal(dataset.read(1).mask, 2 * AREA)
 
@@ -65,7 +66,7 @@ def test_coco_a_file_a_split(segtrain: CommandLine) -> None:
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     written = opened(segtrain)
     assert written.dataset.images == {"train": "train2017", "val": "val2017"}
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert sorted(zip(dataset.ids, dataset.splits, strict=True))[-1] == ("val/5", "val") and len(dataset.ids) == 6
 
 
@@ -84,7 +85,7 @@ def test_a_manifest(segtrain: CommandLine) -> None:
     assert written.dataset.columns == {
         "image": "file", "mask": "Label", "split": "subset", "group": "subject", "weight": "weight",
     }  # fmt: skip
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     at = list(dataset.ids).index("x35")
     assert np.array_equal(dataset.read(at).mask, labels(5, 2)) and dataset.splits[at] == "test"
 
@@ -103,7 +104,7 @@ def test_a_mask_for_each_object(above: str, segtrain: CommandLine) -> None:
         if above:
             save(root / f"stage1_test/t{i}/images/t{i}.png", Image.fromarray(image(50 + i)))
     assert segtrain("new", "mine", "data") == 0, segtrain.err
-    dataset = build_dataset(opened(segtrain))
+    dataset = build_dataset(RunConfig(opened(segtrain)))
     assert len(dataset.ids) == 6 and dataset.read(0).mask.sum() == 3 * 40
 
 
@@ -131,10 +132,10 @@ def test_scans_with_labels(name: str, segtrain: CommandLine) -> None:
         )
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     written = opened(segtrain)
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert len(dataset.ids) == 20 and dataset.channels == len(scans)
     assert set(written.dataset.classes.values()) == {0, 2}
-    assert len(build_split(written, dataset).train) % 5 == 0  # whole patients
+    assert len(build_split(RunConfig(written), dataset).train) % 5 == 0  # whole patients
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -145,7 +146,7 @@ def test_series_with_labels(segtrain: CommandLine) -> None:
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     written = opened(segtrain)
     assert written.dataset.images == "ct/{id}" and written.dataset.window == [-160, 240]
-    assert len(build_dataset(written).ids) == 15
+    assert len(build_dataset(RunConfig(written)).ids) == 15
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -165,7 +166,7 @@ def test_tiff_of_channels_and_of_pages(pages: str, channels: int, segtrain: Comm
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     written = opened(segtrain)
     assert written.dataset._target_.endswith("Tiff") and written.dataset.pages == pages
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert dataset.channels == channels and len(dataset.ids) == (18 if pages == "samples" else 6)
     assert np.array_equal(dataset.read(4).mask, labels(4, 2))
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset, build_groups, build_split
 from tests.app.new.layouts import SIZE, labels, opened, unchecked
 from tests.app.new.public_sets import EVERY, GRID, UNREAD, label, scan
@@ -26,10 +27,10 @@ def test_a_public_set_is_read_right_and_passes_the_check(name: str, segtrain: Co
         *above, last = key.split(".")
         node = written.dataset[above[0]] if above else written.dataset
         assert (node.get(last) is not None) if value is True else node.get(last) == value, written.dataset
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     assert len(dataset.ids) == case.samples and dataset.channels == case.channels
     assert {*dataset.splits} - {None} == {*case.splits}
-    assert build_split(written, dataset).train
+    assert build_split(RunConfig(written), dataset).train
     assert segtrain("--config-dir", "my_conf", "check", "dataset=mine", "parts=[data]", "workers=1") == 0, segtrain.out
 
 
@@ -47,9 +48,9 @@ def test_frames_of_a_patient_stay_together(segtrain: CommandLine) -> None:
     EVERY["ACDC"].make(segtrain.folder / "data")
     assert segtrain("new", "mine", "data") == 0, segtrain.err
     written = opened(segtrain)
-    dataset = build_dataset(written)
+    dataset = build_dataset(RunConfig(written))
     names = np.array([name.split("/")[1].split("_")[0] for name in dataset.ids])
-    codes = build_groups(written, dataset).codes
+    codes = build_groups(RunConfig(written), dataset).codes
     assert len({*zip(names.tolist(), codes.tolist(), strict=True)}) == len({*codes.tolist()}) == 8
 
 
@@ -91,7 +92,7 @@ def test_one_file_without_a_partner_is_named_and_left_out(gone: str, patients: i
             scan(root / f"p{i}_t2.nii.gz", 100 + i)
     (root / f"{gone}.nii.gz").unlink()
     assert segtrain("new", "mine", "data") == 0, segtrain.err
-    dataset = build_dataset(opened(segtrain))
+    dataset = build_dataset(RunConfig(opened(segtrain)))
     assert len({*dataset.groups}) == patients - 1 and dataset.channels == 1
     left = [line for line in segtrain.out.splitlines() if "yours to tell" in line and "left out" in line]
     assert len(left) == 1 and gone.split("_")[0] in left[0]
@@ -106,7 +107,7 @@ def test_patients_named_like_a_split_are_no_split(name: str, segtrain: CommandLi
         scan(root / name.format(i) / "scan.nii.gz", i)
         label(root / name.format(i) / "seg.nii.gz", 1)
     assert segtrain("new", "mine", "data") == 0, segtrain.err
-    dataset = build_dataset(opened(segtrain))
+    dataset = build_dataset(RunConfig(opened(segtrain)))
     assert len(dataset.ids) == 25 and {*dataset.splits} == {None}
     assert {one.split("/")[0] for one in dataset.ids} == {name.format(i) for i in range(5)}
 
@@ -124,5 +125,5 @@ def test_a_channel_that_looks_like_labels_is_no_input(fifth: str, segtrain: Comm
             how = {"planarconfig": "contig"} if values.ndim == 3 else {}
             tifffile.imwrite(path, values, photometric="minisblack", **how)
     assert segtrain("new", "mine", "data") == 0, segtrain.err
-    assert build_dataset(opened(segtrain)).channels == (4 if fifth == "labels" else 5)
+    assert build_dataset(RunConfig(opened(segtrain))).channels == (4 if fifth == "labels" else 5)
     assert ("channels 4 of the images" in segtrain.out) == (fifth == "labels")

@@ -13,6 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import TrainSamples
 from segtrain.parts.data import build_dataset
 from segtrain.parts.feeding import Feeding, build_data
@@ -170,8 +171,8 @@ def run(segtrain: CommandLine) -> Path:
 
 def test_replay_shows_what_the_network_saw_to_the_bit(segtrain: CommandLine, run: Path) -> None:
     config = OmegaConf.create((run / "config.yaml").read_text())
-    dataset = build_dataset(config)
-    loader = build_data(config, Feeding(config, dataset)).train_dataloader()
+    dataset = build_dataset(RunConfig(config))
+    loader = build_data(RunConfig(config), Feeding(RunConfig(config), dataset)).train_dataloader()
     loader.sampler.set_epoch(1)
     keys, batches = list(loader.sampler), list(loader)
     for position in (0, 3):

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 
 from segtrain.app.train.failures import explain_failures
 from segtrain.aug import Policy
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets.shapes import Sample, Shapes
 from segtrain.data.split import Split
@@ -120,7 +121,7 @@ POOLED = ("deeplabv3plus", "upernet")
 @pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")))
 def test_a_batch_of_one_trains_or_is_told_by_its_key(name, parts, composed):
     parts.config = composed(f"model={name}", "data.batch_size=1", "data.crop=64")
-    network = build_network(parts.config, 1, 2).train()
+    network = build_network(RunConfig(parts.config.model).model, 1, 2).train()
     told = ""
     try:
         with explain_failures(parts, Stops()):

@@ -9,8 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from segtrain.__main__ import quoted
 from segtrain.app.train.initial_weights import read_weights
+from segtrain.command_line import quoted
 from segtrain.errors import UserError
 from segtrain.parts.trained_run import load
 from segtrain.runs import checkpoint

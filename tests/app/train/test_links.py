@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine
@@ -51,7 +52,9 @@ def test_no_verb_writes_through_a_link_of_a_file_that_a_verb_has_written(segtrai
         (f"resume={run.relative_to(tmp_path)}", "trainer.max_epochs=3"),
     )
     (tmp_path / "pictures").mkdir()
-    Image.fromarray(build_dataset(RunFolder(run).config()).read(0).image[..., 0]).save(tmp_path / "pictures/one.png")
+    Image.fromarray(build_dataset(RunConfig(RunFolder(run).config())).read(0).image[..., 0]).save(
+        tmp_path / "pictures/one.png"
+    )
     for verb in verbs[:-1]:
         assert segtrain(*verb) == 0, segtrain.err
     (run / ".lock").touch()

@@ -17,7 +17,9 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from segtrain.app.train.recorder import CheckpointTimer, Recorder
-from segtrain.config.objects import build, conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.objects import build
+from segtrain.config.run_config import RunConfig
 from segtrain.interrupts import Stopped
 from segtrain.model.metrics import Evaluation
 from segtrain.parts.feeding import Feeding
@@ -235,7 +237,7 @@ def expected_rates(run: Path, epochs: int) -> list[str]:
     """lr after each epoch of a training that is so long from the start, by its schedule alone."""
     config = OmegaConf.load(run / "config.yaml")
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=config.optimizer.lr)
-    scheduler = build(config.scheduler, "scheduler/x.yaml")(optimizer, steps=2 * epochs)
+    scheduler = build(RunConfig(config).scheduler)(optimizer, steps=2 * epochs)
     found = []
     for _ in range(epochs):
         for _ in range(2 if config.choices.scheduler != "plateau" else 0):  # that one waits longer than this training

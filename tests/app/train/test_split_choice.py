@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
 from segtrain.parts.config_changes import with_typed
 from segtrain.parts.data import build_split
@@ -69,9 +70,9 @@ def test_a_splitter_is_handed_the_groups_and_where_it_reads_masks_the_reader(
 ) -> None:
     for choice in ("ratios", "stratified"):
         config = composed("dataset=shapes", f"split={choice}", "dataset.split={val:0.25,test:0.25}")
-        split = build_split(config, data(groups=[f"p{i // 2}" for i in range(8)]))
+        split = build_split(RunConfig(config), data(groups=[f"p{i // 2}" for i in range(8)]))
         assert all(len(part) == 2 and part[0] % 2 == 0 and part[1] == part[0] + 1 for part in (split.val, split.test))
-    split = build_split(config, data())
+    split = build_split(RunConfig(config), data())
     assert all(sum(i % 2 for i in part) == 1 for part in (split.val, split.test))
 
 
@@ -83,21 +84,21 @@ def test_no_split_leaves_a_group_on_two_sides_unless_that_is_allowed(
     torn = data(groups=["a", "b", "a", "b", "a", "b", "c", "c"])
     torn.splits = ["train", "test", "train", "train", "train", "val", "val", "val"]
     with pytest.raises(UserError, match=r"group 'b' .*train.*val"):
-        build_split(config, torn)
+        build_split(RunConfig(config), torn)
     config.dataset.split.allow_leak = True
-    assert build_split(config, torn).train
+    assert build_split(RunConfig(config), torn).train
 
 
 def test_what_does_not_come_to_dataset_split_or_does_not_fit_is_refused(composed: Callable[..., DictConfig]) -> None:
     config = composed("dataset=shapes", "split=blocks", "+dataset.split.seed=1")
     with pytest.raises(UserError, match=r"dataset/shapes\.yaml .*split=blocks.* 'seed'"):
-        build_split(config, data())
+        build_split(RunConfig(config), data())
     with pytest.raises(UserError, match=r"split=None .*dataset\.split; .*`# @package"):
-        build_split(composed("dataset=shapes", "~split"), data())
+        build_split(RunConfig(composed("dataset=shapes", "~split")), data())
 
 
 def test_a_split_typed_beside_resume_replaces_that_of_the_run(composed: Callable[..., DictConfig]) -> None:
-    now = with_typed(composed("dataset=shapes"), ["split=given"], lambda config: None)
+    now = with_typed(RunConfig(composed("dataset=shapes")), ["split=given"])
     assert (
         now.dataset.split == {"_target_": "segtrain.data.split.Given", "group": None, **LEAK}
         and now.choices.split == "given"

@@ -17,7 +17,8 @@ from segtrain.aug.audit.draws import repeats_line
 from segtrain.aug.audit.field import measure_field
 from segtrain.aug.audit.parts import KeylessTransform
 from segtrain.aug.torchvision import TorchVision
-from segtrain.config.objects import conf_dir
+from segtrain.config.composition import conf_dir
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import Shapes
 from segtrain.parts.policy import build_policy
 
@@ -64,13 +65,13 @@ def test_every_preset_passes(
 ) -> None:
     shapes = Shapes(n=4, size=size, channels=channels)
     typed = [f"dataset.size=[{size[0]},{size[1]}]", f"dataset.channels={channels}", "dataset.n=20"]
-    policy = build_policy(composed("dataset=shapes", *typed, f"aug={preset}", "data.crop=null"), shapes)
+    policy = build_policy(RunConfig(composed("dataset=shapes", *typed, f"aug={preset}", "data.crop=null")), shapes)
     found = failed(audited(policy, draws=2, shapes=shapes))
     assert ({"elastic", "ignored"} <= found) if preset in AS_STATED else not found
 
 
 def test_strength_0_changes_nothing_and_is_ok(composed: Callable[..., DictConfig]) -> None:
-    policy = build_policy(composed("aug=medical_elastic", "aug.strength=0", "data.crop=null"), SHAPES)
+    policy = build_policy(RunConfig(composed("aug=medical_elastic", "aug.strength=0", "data.crop=null")), SHAPES)
     lines = audited(policy)
     assert {name for name, line in lines.items() if line.verdict != "ok"} == {"correlated ops"}  # there are no ops
     assert lines["correlated ops"].verdict == "unmeasured"
@@ -79,7 +80,9 @@ def test_strength_0_changes_nothing_and_is_ok(composed: Callable[..., DictConfig
 
 def test_where_a_crop_lies_is_neither_displacement_nor_change(composed: Callable[..., DictConfig]) -> None:
     typed = ["aug=medical_elastic", "dataset=shapes"]
-    whole, cropped = (audited(build_policy(composed(*typed, f"data.crop={n}"), SHAPES)) for n in ("null", 48))
+    whole, cropped = (
+        audited(build_policy(RunConfig(composed(*typed, f"data.crop={n}")), SHAPES)) for n in ("null", 48)
+    )
     for name in ("displacement", "elastic", "intensity", "op rotate ±15°", "op contrast ±0.25"):
         assert whole[name].value == pytest.approx(cropped[name].value)
     alone = audited(Policy(crop=48))

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import BrainTissue
 from segtrain.data.duplicates import ALIKE, mark
 from segtrain.errors import UserError
@@ -80,7 +81,7 @@ def test_the_volume_is_mirrored_so_that_a_random_split_would_leak(brain):
 
 @needs_nilearn
 def test_the_shipped_split_has_no_near_copies_across_its_parts(brain):
-    split = build_split(composed("train", ["dataset=brain_tissue"]), brain)
+    split = build_split(RunConfig(composed("train", ["dataset=brain_tissue"])), brain)
     grey = [np.frombuffer(mark(brain.read(i).image).sketch, np.uint8) for i in range(len(brain.ids))]
     alike = np.corrcoef(np.array(grey, float))
     for one, other in itertools.combinations((split.train, split.val, split.test), 2):

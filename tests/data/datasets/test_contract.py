@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from segtrain.config.objects import build
+from segtrain.config.run_config import Node
 from segtrain.data.datasets import SegmentationDataset, colours
 from tests.data.datasets import mistakes
 
@@ -42,7 +43,7 @@ def test_every_file_in_conf_gives_a_dataset_that_keeps_the_contract(name, tmp_pa
     OmegaConf.set_struct(config, False)
     config = OmegaConf.merge(config, given_values(name, tmp_path))
     split = config.pop("split")
-    dataset: SegmentationDataset = build(config, f"dataset/{name}.yaml")
+    dataset: SegmentationDataset = build(Node(OmegaConf.to_container(config, resolve=True), f"dataset/{name}.yaml"))
     assert len(dataset.ids) == len(dataset.splits) == len(set(dataset.ids))
     assert list(dataset.ids) == sorted(dataset.ids)
     assert len(dataset.palette) == len(dataset.classes) == len(set(dataset.palette))
@@ -50,9 +51,10 @@ def test_every_file_in_conf_gives_a_dataset_that_keeps_the_contract(name, tmp_pa
     assert image.shape == (*mask.shape, dataset.channels)
     assert set(np.unique(mask)) <= {*range(len(dataset.classes)), dataset.ignore_index}
     assert int(dataset.fingerprint(), 16)
-    parts = build(split, f"dataset/{name}.yaml with split=its", leave_out=["allow_leak"]).assign(
-        dataset.ids, dataset.splits
-    )
+    parts = build(
+        Node(OmegaConf.to_container(split, resolve=True), f"dataset/{name}.yaml with split=its"),
+        leave_out=["allow_leak"],
+    ).assign(dataset.ids, dataset.splits)
     assert sorted(i for part in parts for i in part) == list(range(len(dataset.ids)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.files.pixels import read_image
 from segtrain.errors import UserError, hearing
@@ -32,7 +33,7 @@ masks = pytest.mark.parametrize("name", CODED)
 def opened(name: str, root: Path, encode: Encode | None = None, mask: Encode | None = None, **more: Any) -> Any:
     """A data set of one stack whose files are written so, and what was drawn."""
     samples = [one._replace(encode=encode, encode_mask=mask) for one in stacks(1, 2)]
-    return build_dataset(configured(name, LAYOUTS[name].write(root, samples) | more)), samples
+    return build_dataset(RunConfig(configured(name, LAYOUTS[name].write(root, samples) | more))), samples
 
 
 def tagged(text: str) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.objects import composed
+from segtrain.config.composition import composed
+from segtrain.config.run_config import RunConfig
 from segtrain.data.cache import INDEX, SAMPLES, Cached, Mapped, hold_samples, pack_samples
 from segtrain.data.datasets import SegmentationDataset, csv_manifest
 from segtrain.data.duplicates import copies_of, find_leaks, find_torn, group_same, mark, refuse_leaks
@@ -60,7 +61,7 @@ def _composed(dataset: str, *typed: str) -> DictConfig:
 
 def opened(name: str, root: Path, samples: Sequence[Made], *typed: str) -> Opened:
     config = configured(name, LAYOUTS[name].write(root, samples), *typed)
-    return config, build_dataset(config)
+    return config, build_dataset(RunConfig(config))
 
 
 def part_of(split: Split) -> dict[int, str]:
@@ -92,7 +93,7 @@ def test_copies_are_drawn_into_one_part(name: str, tmp_path: Path) -> None:
         for seed in range(3):
             drawn = configured(name, OmegaConf.to_container(without_split(config)), f"split={choice}")
             drawn.dataset.split.seed = seed
-            split = build_split(drawn, dataset)
+            split = build_split(RunConfig(drawn), dataset)
             places = part_of(split)
             assert all(places[i] == places[i + 18] for i in range(18)), (choice, seed)
 
@@ -103,12 +104,12 @@ def test_copies_count_as_one_image(name: str, tmp_path: Path) -> None:
     half = stacks(6, 3)
     samples = [*half, *(one._replace(stack=f"q{one.stack}") for one in half)]
     config, dataset = opened(name, tmp_path, samples, "split=ratios")
-    groups = build_groups(config, dataset)
+    groups = build_groups(RunConfig(config), dataset)
     named = [one.stack for one in half] if LAYOUTS[name].stacked else list(dataset.ids[:18])
     assert list(groups) == named * 2
     if not LAYOUTS[name].stacked:
         config.dataset.split.group = r"(q?p\d+)_"
-        assert list(build_groups(config, dataset)) == [one.stack for one in half] * 2
+        assert list(build_groups(RunConfig(config), dataset)) == [one.stack for one in half] * 2
 
 
 def without_split(config: DictConfig) -> Any:
@@ -123,13 +124,13 @@ def test_copies_that_a_split_tears_apart_are_refused(name: str, tmp_path: Path) 
     config, dataset = opened(name, tmp_path, samples, "split=blocks", "dataset.split.gap=1")
     if not LAYOUTS[name].stacked:
         config.dataset.split.group = STACK
-    split = build_split(config, dataset)
+    split = build_split(RunConfig(config), dataset)
     assert len(find_leaks(split, copies_of(dataset))) == 3
     hashes = cast(Any, dataset).hashes()
     with pytest.raises(UserError, match="in more than one"):
-        refuse_leaks(dataset.ids, split, hashes, allows_leak(config))
+        refuse_leaks(dataset.ids, split, hashes, allows_leak(RunConfig(config)))
     config.dataset.split.allow_leak = True
-    refuse_leaks(dataset.ids, split, hashes, allows_leak(config))
+    refuse_leaks(dataset.ids, split, hashes, allows_leak(RunConfig(config)))
 
 
 @every
@@ -143,7 +144,7 @@ def test_images_with_nothing_in_them_are_no_copies(name: str, tmp_path: Path) ->
 def test_data_that_nobody_fills_hold_no_copies(name: str) -> None:
     if name != "shapes":
         pytest.importorskip("nibabel")
-    dataset = build_dataset(configured(name, {}))
+    dataset = build_dataset(RunConfig(configured(name, {})))
     images = {dataset.read(index).image.tobytes() for index in range(len(dataset.ids))}
     assert len(images) == len(dataset.ids)
 
@@ -156,11 +157,11 @@ def test_a_stack_is_a_group_that_stays_in_one_part(name: str, choice: str, tmp_p
     config, dataset = opened(name, tmp_path, samples, f"split={choice}")
     if not LAYOUTS[name].stacked:
         config.dataset.split.group = STACK
-    groups = build_groups(config, dataset)
+    groups = build_groups(RunConfig(config), dataset)
     assert [groups[i] for i in range(len(samples))] == [one.stack for one in samples]
     for seed in range(3):
         config.dataset.split.seed = seed
-        split = build_split(config, dataset)
+        split = build_split(RunConfig(config), dataset)
         assert not find_torn(groups, split) and len({groups[i] for part in split[:3] for i in part}) == 7
 
 
@@ -170,27 +171,27 @@ def test_slabs_are_cut_within_each_stack(name: str, tmp_path: Path) -> None:
     config, dataset = opened(name, tmp_path, samples, "split=blocks", "dataset.split.gap=2")
     if not LAYOUTS[name].stacked:
         config.dataset.split.group = STACK
-    split = build_split(config, dataset)
+    split = build_split(RunConfig(config), dataset)
     for stack in range(3):
         numbers = [[samples[i].number for i in part if i // 30 == stack] for part in split[:3]]
         assert numbers == [[*range(16)], [*range(18, 23)], [*range(25, 30)]]
-    groups = build_groups(config, dataset)
+    groups = build_groups(RunConfig(config), dataset)
     assert {groups[i] for i in split.test} == {"p00", "p01", "p02"}
 
 
 @every
 def test_a_single_stack_is_cut_into_slabs_and_is_one_group(name: str, tmp_path: Path) -> None:
     config, dataset = opened(name, tmp_path, stacks(1, 30), "split=blocks")
-    split = build_split(config, dataset)
+    split = build_split(RunConfig(config), dataset)
     assert [len(part) for part in split] == [10, 5, 5, 10]
     for group in (None, r"(p\d+_\d+)") if not LAYOUTS[name].stacked else (None,):  # said or not that each is alone
         config.dataset.split.group = group
-        assert [*build_split(config, dataset)] == [*split]
-        groups = build_groups(config, dataset)
+        assert [*build_split(RunConfig(config), dataset)] == [*split]
+        groups = build_groups(RunConfig(config), dataset)
         assert len({groups[i] for i in split.test}) == 1
     if LAYOUTS[name].stacked:
         with pytest.raises(UserError, match="leaves val empty"):
-            build_split(configured(name, OmegaConf.to_container(without_split(config))), dataset)
+            build_split(RunConfig(configured(name, OmegaConf.to_container(without_split(config)))), dataset)
 
 
 @every
@@ -210,7 +211,7 @@ def test_the_fingerprint_changes_with_pixels_and_masks(name: str, tmp_path: Path
 def test_the_fingerprint_changes_with_what_is_read_of_the_files(name: str, number: int, tmp_path: Path) -> None:
     layout = LAYOUTS[name]
     values = layout.write(tmp_path, stacks(3, 4))
-    one, other = (build_dataset(configured(name, values | more)) for more in ({}, layout.other[number]))
+    one, other = (build_dataset(RunConfig(configured(name, values | more))) for more in ({}, layout.other[number]))
     assert one.fingerprint() != other.fingerprint()
 
 
@@ -220,7 +221,7 @@ def test_fingerprint_and_ids_do_not_hang_on_folder_or_listing(
 ) -> None:
     samples = stacks(3, 4)
     values = LAYOUTS[name].write(tmp_path / "here", samples)
-    dataset = build_dataset(configured(name, values))
+    dataset = build_dataset(RunConfig(configured(name, values)))
     before, ids = dataset.fingerprint(), list(dataset.ids)
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     place = "manifest" if "manifest" in values else "root"
@@ -228,7 +229,7 @@ def test_fingerprint_and_ids_do_not_hang_on_folder_or_listing(
     relative = {place: os.path.relpath(values[place], tmp_path)}
     with turned(monkeypatch), contextlib.chdir(tmp_path):
         for changed in (values, moved, values | relative):
-            again = build_dataset(configured(name, changed))
+            again = build_dataset(RunConfig(configured(name, changed)))
             assert (again.fingerprint(), list(again.ids)) == (before, ids)
 
 
@@ -266,18 +267,18 @@ def test_a_sample_that_cannot_be_read_is_left_out_where_asked(name: str, number:
     """The first too, of which much is read when a data set is opened; of a stack all of its images."""
     samples = stacks(12, 3)
     config, dataset = opened(name, tmp_path, samples, "data.on_bad=skip", "dataset.split.val=0.3")
-    fine = [{dataset.ids[i] for i in part} for part in build_split(config, dataset)[:3]]
+    fine = [{dataset.ids[i] for i in part} for part in build_split(RunConfig(config), dataset)[:3]]
     victim = samples[number]
     LAYOUTS[name].damage(tmp_path, samples, victim)
-    dataset = build_dataset(config)
+    dataset = build_dataset(RunConfig(config))
     whole = LAYOUTS[name].stacked
     bad = {dataset.ids[i] for i, one in enumerate(samples) if one is victim or (whole and one.stack == victim.stack)}
     assert {*cast(Any, dataset).bad} == bad
-    split = build_split(config, dataset)
+    split = build_split(RunConfig(config), dataset)
     assert [{dataset.ids[i] for i in part} for part in split[:3]] == [part - bad for part in fine]  # no other moves
     config.data.on_bad = "raise"
     with pytest.raises(UserError):
-        build_dataset(config).read(number)
+        build_dataset(RunConfig(config)).read(number)
 
 
 @every
@@ -326,7 +327,7 @@ def no_copies_of_older_folders(name: str, root: Path, _: pytest.MonkeyPatch) -> 
     about = json.loads((root / "segtrain.json").read_text())
     del about["hashes"]
     (root / "segtrain.json").write_text(json.dumps(about) + "\n")
-    older = build_dataset(configured(name, {"root": str(root)}))
+    older = build_dataset(RunConfig(configured(name, {"root": str(root)})))
     assert copies_of(older) == [] and older.fingerprint() == dataset.fingerprint()
 
 
@@ -335,12 +336,12 @@ def bytes_changed_in_place(name: str, root: Path, monkeypatch: pytest.MonkeyPatc
     if name == "csv":
         monkeypatch.setattr(csv_manifest, "MOST_FILES", 3)
     values = LAYOUTS[name].write(root, stacks(3, 4))
-    before = build_dataset(configured(name, values)).fingerprint()
+    before = build_dataset(RunConfig(configured(name, values))).fingerprint()
     path = max((path for path in root.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert build_dataset(configured(name, values)).fingerprint() == before
+    assert build_dataset(RunConfig(configured(name, values))).fingerprint() == before
 
 
 # What docs/formats.md says is not promised, and what shows it.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
 from segtrain.parts.data import build_dataset
 from tests.data.datasets.layouts import LAYOUTS, stacks
@@ -49,7 +50,7 @@ def test_what_is_no_file_is_named_in_every_place(name: str, tmp_path: Path) -> N
 
 def read(config: object) -> None:
     """All that training reads."""
-    dataset = build_dataset(config)  # type: ignore[arg-type]
+    dataset = build_dataset(RunConfig(config))  # type: ignore[arg-type]
     dataset.fingerprint()
     for index in range(len(dataset.ids)):
         dataset.read(index)
@@ -60,7 +61,7 @@ def test_a_name_that_is_no_utf8_is_an_id_as_text(tmp_path: Path) -> None:
     for side in ("images", "masks"):
         path = os.fsencode(tmp_path / side / f"{samples[0].name}.png")
         os.rename(path, path.replace(samples[0].name.encode(), b"x\xff"))
-    dataset = build_dataset(configured("folder", values))
+    dataset = build_dataset(RunConfig(configured("folder", values)))
     assert sorted(dataset.ids) == ["p01_00", "x\\xff"]
     image = dataset.read(list(dataset.ids).index("x\\xff")).image
     assert (image[..., 0] == samples[0].image).all()

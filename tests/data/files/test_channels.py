@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import csv_manifest
 from segtrain.errors import UserError, noting
 from segtrain.parts.data import build_dataset
@@ -25,14 +26,14 @@ def mixed(deep: int = 4, dtype: str = "uint16") -> list[Made]:
 def test_mixed_depths_are_refused_when_the_data_are_opened(name: str, tmp_path: Path) -> None:
     config = configured(name, LAYOUTS[name].write(tmp_path, mixed()))
     with pytest.raises(UserError, match=r"expected uint8 .*p02.*\(uint16\)"):
-        build_dataset(config)
+        build_dataset(RunConfig(config))
 
 
 @pytest.mark.parametrize("name", [*OPENED, "litdata"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_one_depth_is_taken_whichever_it_is(name: str, dtype: str, tmp_path: Path) -> None:
     samples = [one._replace(image=one.image.astype(dtype)) for one in stacks(2, 3)]
-    dataset = build_dataset(configured(name, LAYOUTS[name].write(tmp_path, samples)))
+    dataset = build_dataset(RunConfig(configured(name, LAYOUTS[name].write(tmp_path, samples))))
     assert {dataset.read(index).image.dtype.name for index in range(len(dataset.ids))} == {dtype}
 
 
@@ -40,7 +41,7 @@ def test_one_depth_is_taken_whichever_it_is(name: str, dtype: str, tmp_path: Pat
 def test_where_samples_are_skipped_mixed_depths_are_not_trained_on(name: str, tmp_path: Path) -> None:
     config = configured(name, LAYOUTS[name].write(tmp_path, mixed()), "data.on_bad=skip")
     with pytest.raises(UserError, match="another depth than most"):
-        build_dataset(config)
+        build_dataset(RunConfig(config))
 
 
 @pytest.mark.parametrize("name", OPENED)
@@ -54,7 +55,7 @@ def test_an_audit_names_those_that_differ_from_most_and_reads_all(name: str, tmp
         ]
     config = configured(name, LAYOUTS[name].write(tmp_path, samples))
     with noting() as noted:
-        dataset = build_dataset(config)
+        dataset = build_dataset(RunConfig(config))
     assert [len(one.names) for one in noted] == [1] and "p00" in noted[0].names[0] and "(uint16)" in noted[0].message
     assert [dataset.read(i).image.dtype.name for i in (0, 4, 11)] == ["uint16", "uint8", "uint8"]
 
@@ -63,7 +64,7 @@ def test_a_manifest_too_long_to_be_looked_at_is_refused_on_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_manifest, "MOST_FILES", 3)
-    dataset = build_dataset(configured("csv", LAYOUTS["csv"].write(tmp_path, mixed())))
+    dataset = build_dataset(RunConfig(configured("csv", LAYOUTS["csv"].write(tmp_path, mixed()))))
     assert dataset.read(7).image.dtype == np.uint8
     with pytest.raises(UserError, match=r"uint16 pixels; expected uint8"):
         dataset.read(8)
@@ -74,4 +75,4 @@ def test_what_was_converted_from_mixed_depths_is_refused_before_training(tmp_pat
     config = configured("litdata", LAYOUTS["litdata"].write(tmp_path / "data", mixed()))
     config.outputs = str(tmp_path)
     with pytest.raises(UserError, match=r"training images .* another depth than 'p00_00'.*'p02_00' \(uint16\)"):
-        Feeding(config, build_dataset(config)).pixels(range(12))
+        Feeding(RunConfig(config), build_dataset(RunConfig(config))).pixels(range(12))

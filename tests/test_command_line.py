@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.commands import command, in_shell
+from segtrain.command_line import command, in_shell
 from tests.conftest import SMALL, CommandLine
 from tests.test_main import folder_data
 
