@@ -17,8 +17,8 @@ MODULES = {
 
 # What of ours any layer may import: text, files and numbers that know nothing of images, configs and runs.
 FREE = (
-    *("segtrain.__version__", "segtrain.errors", "segtrain.files", "segtrain.folders", "segtrain.wildcards"),
-    *("segtrain.plain_yaml", "segtrain.plain_json", "segtrain.printable", "segtrain.screen"),
+    *("segtrain.__version__", "segtrain.errors", "segtrain.files", "segtrain.folders"),
+    *("segtrain.plain_files", "segtrain.printable", "segtrain.screen"),
     *("segtrain.nearest_name", "segtrain.counted", "segtrain.spread", "segtrain.area", "segtrain.padding"),
 )
 # What of ours a layer may import beside that and itself. A layer is the longest prefix; what has none may all.
@@ -42,11 +42,11 @@ ALLOWED = {
     "segtrain.data.split": ("segtrain.data.files",),
     "segtrain.runs": (),
     "segtrain.draw": ("segtrain.runs",),
-    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.mistakes", "segtrain.compat"),
+    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.compat"),
     **{
-        f"segtrain.app.{verb}": VERB for verb in ("train", "evaluate", "predict", "export", "serve", "check", "preview")
+        f"segtrain.app.{verb}": VERB
+        for verb in ["train", "evaluate", "predict", "export", "serve", "check", "preview", "report", "new", "convert"]
     },
-    **{f"segtrain.app.{verb}": VERB for verb in ("report", "new", "convert")},
     "segtrain.app.sweep": (*VERB, "segtrain.app.train", "segtrain.app.report", "segtrain.openmp"),
     "segtrain.app.elsewhere": ("segtrain.app.sweep",),
 }

@@ -44,7 +44,7 @@ from segtrain.config.interpolations import require_bounded
 from segtrain.config.values import require_value
 from segtrain.errors import UserError
 from segtrain.files import text_of
-from segtrain.plain_yaml import MOST_BYTES, require_plain
+from segtrain.plain_files import MOST_BYTES, require_plain
 
 
 def use(shipped: Path) -> None:

@@ -1,9 +1,17 @@
 """Holds a network behind its normalisation: the one class that is trained, evaluated, exported and served."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from segtrain.errors import UserError
+
+# What Lightning's trainer takes: other words for a precision, what autocast computes in, and what tensors are made in.
+SHORT = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+WHOLE = {"16-true": torch.float16, "bf16-true": torch.bfloat16, "32-true": None, "64-true": torch.float64}
 
 
 class NormalisedNetwork(nn.Module):
@@ -30,3 +38,28 @@ class NormalisedNetwork(nn.Module):
         image = (image.float() - self.mean) / self.std
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
         return logits
+
+
+@contextmanager
+def compute_in(precision: str | int, device: torch.device | str) -> Iterator[None]:
+    """Lets the block compute as a forward pass of training does in that precision: the bits are those of its test.
+
+    Args:
+        precision: one that Lightning's trainer takes, such as bf16-mixed, 16-mixed, 32-true or 64-true.
+        device: where it computes. A CPU has no 16-mixed, and Lightning takes bf16-mixed in its place; so does this.
+
+    Raises:
+        UserError: another precision.
+    """
+    kind, before = torch.device(device).type, torch.get_default_dtype()
+    name = SHORT.get(str(precision), str(precision))
+    if name not in {*MIXED, *WHOLE}:
+        known = ", ".join((*MIXED, *WHOLE))
+        raise UserError(f"trainer.precision is {precision!r}; expected one of {known}; give one of those")
+    low = torch.bfloat16 if kind == "cpu" and name in MIXED else MIXED.get(name)
+    torch.set_default_dtype(WHOLE.get(name) or before)
+    try:
+        with torch.autocast(kind, low, enabled=low is not None, cache_enabled=False):
+            yield
+    finally:
+        torch.set_default_dtype(before)

@@ -9,13 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from segtrain.config.composition import chosen, conf_dir, meant_key, single_values
 from segtrain.config.known_keys import require_known
 from segtrain.config.run_config import RunConfig
+from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean
 from segtrain.runs import run_files
 from segtrain.runs.epochs import number_of
+from segtrain.runs.folder import RunFolder
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
-
 # Keys that change no result, or that another check guards: the data's fingerprint that of its paths.
 HARMLESS = (
     *("trainer.accelerator", "trainer.devices", "choices.trainer", "data.num_workers", "data.cache", "checkpoint.*"),
@@ -168,3 +169,25 @@ def _leaves(config: RunConfig) -> dict[str, Any]:
 
     walk(config.plain, "")
     return found
+
+
+def is_same(run: RunFolder, config: RunConfig, dataset: SegmentationDataset, fingerprint: str) -> bool:
+    """Returns whether the data have the run's fingerprint: as it is today, or as an older version took it.
+
+    An older fingerprint may say less of the options than today's, so it counts only beside the options of the run's own
+    config; paths and the split, which no fingerprint holds, aside.
+
+    Args:
+        run: the run, its config as it was trained.
+        config: of which `dataset` describes the data at hand.
+        dataset: the data at hand.
+        fingerprint: today's, of the data at hand.
+    """
+    known = run.split["fingerprint"]
+    if known == fingerprint:
+        return True
+    older: list[str] = getattr(dataset, "older_fingerprints", list)()
+    return known in older and not any(
+        key.startswith("dataset.") and not key.startswith("dataset.split")
+        for key in refused(differences(completed(RunConfig(run.config())), config), ())
+    )

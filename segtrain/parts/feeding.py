@@ -45,9 +45,8 @@ from segtrain.errors import UserError
 from segtrain.files import created, make_own, part, put, text_of, to_disk, write_whole
 from segtrain.interrupts import leave_to_parent
 from segtrain.parts.data import build_split
-from segtrain.parts.limits import samples_of
+from segtrain.parts.limits import least_size, samples_of
 from segtrain.parts.policy import build_schedule
-from segtrain.parts.training_crop import least_size
 from segtrain.runs.lock import InUse, Lock
 from segtrain.screen import Screen
 

@@ -1,4 +1,4 @@
-"""Counts what the trainer's limits leave of an epoch, and says which samples are validated and tested."""
+"""Counts what the limits of the trainer leave of an epoch, and says how large images must be for the network."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.errors import UserError
+from segtrain.padding import NO_SIZE, Size, grown_size, refusal_of_grown
 
 
 def limited(wanted: int | float | None, batches: int) -> int:
@@ -65,3 +66,28 @@ def require_batches(config: RunConfig, batches: Mapping[str, int]) -> None:
                 f"trainer.{key} is {wanted}, of the {counted(number, 'batch', 'batches')} of {part}; expected a number "
                 f"of batches from 1, or a share from {1 / number:.2g} to 1; give such a one, or leave it out"
             )
+
+
+def crop_size(config: RunConfig) -> Size | None:
+    """Returns height and width of the training crop in pixels; None where whole images are trained on."""
+    crop = config.data.crop
+    if crop is None:
+        return None
+    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    if refused := refusal_of_grown(size):
+        raise UserError(f"data.crop {refused}; give a smaller data.crop")
+    return size
+
+
+def grows_to_crop(config: RunConfig) -> bool:
+    """Returns whether images smaller than the crop are grown to it in training and in every use alike.
+
+    Runs of versions that did not know the key did it in training alone, with the image at the top left.
+    """
+    return config.data.padding == "crop"
+
+
+def least_size(config: RunConfig) -> Size:
+    """Returns height and width in pixels, multiples of the stride, to which a use of the run grows smaller images."""
+    crop = crop_size(config) if grows_to_crop(config) else None
+    return NO_SIZE if crop is None else grown_size(crop)

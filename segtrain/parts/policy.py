@@ -15,7 +15,7 @@ from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.parts.data import build_split
-from segtrain.parts.training_crop import crop_size, grows_to_crop
+from segtrain.parts.limits import crop_size, grows_to_crop
 
 if TYPE_CHECKING:
     from segtrain.aug import Partners, Policy, ScheduledPolicy

@@ -12,13 +12,13 @@ from segtrain.data.pixel_meaning import PixelMeaning, require_fit, span_of
 from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities, viewed
 from segtrain.model.metrics import prediction
-from segtrain.model.precision import compute_in
+from segtrain.model.normalised_network import compute_in
 from segtrain.model.windows import Model, Read, Windows, bands
 from segtrain.padding import NO_SIZE, Size, largest
 from segtrain.parts.computed_size import Computable, goes_at_once
 from segtrain.parts.device import device_of
 from segtrain.parts.input_images import check_image
-from segtrain.parts.training_crop import least_size
+from segtrain.parts.limits import least_size
 from segtrain.runs.find_run import find_runs
 from segtrain.runs.folder import RunFolder
 
@@ -176,7 +176,7 @@ def predictor_of(
         options |= {"reading": about.get("reading"), "least": (height, width)}
         pixels = [] if allow_other_pixels else [PixelMeaning.from_json(about.get("pixels"))]
         return Predictor(model, **known, palette=palette, pixels=[one for one in pixels if one], **options)
-    from segtrain.parts.trained_run import load as load_run
+    from segtrain.parts.network import load as load_run
 
     on = device_of(device)
     loaded = [load_run(run) for run in source]

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from segtrain import plain_yaml
+from segtrain import plain_files
 from segtrain.errors import damaged
 from segtrain.runs.contents import is_whole
 from segtrain.runs.epochs import FROM_1, read_index
@@ -35,7 +35,7 @@ def read_plain_config(text: str, path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is no YAML, not a config, or one that reads more than itself.
     """
-    config = plain_yaml.read(text, path)
+    config = plain_files.read_yaml(text, path)
     if not isinstance(config, dict):
         raise damaged(path, kind_of(config), "plain YAML, a mapping of the run's keys")
     for part in PARTS:
@@ -65,7 +65,7 @@ def read_changes(text: str, path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: it is no YAML, or no list of changes.
     """
-    entries = plain_yaml.read(text, path)
+    entries = plain_files.read_yaml(text, path)
     if not isinstance(entries, list) or not all(map(_is_change, entries)):
         raise damaged(path, kind_of(entries), "a list of what was changed, and when")
     for entry in entries:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from segtrain.counted import counted
 from segtrain.errors import UserError
+from segtrain.folders import find_paths, is_pattern
 from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS, folder_name
-from segtrain.wildcards import find_paths, is_pattern
 
 SHOWN = 5  # runs of a folder that a message names
 

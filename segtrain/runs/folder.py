@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain import plain_json, plain_yaml
+from segtrain import plain_files
 from segtrain.errors import UserError, damaged
 from segtrain.files import clear_parts, explained, in_utf8, make_own, text_of, write_whole
 from segtrain.runs import contents, run_files
@@ -145,7 +145,7 @@ class RunFolder:
         Raises:
             UserError: not a run folder, or no such list.
         """
-        typed = plain_yaml.read(self._text(run_files.OVERRIDES), self.path / run_files.OVERRIDES)
+        typed = plain_files.read_yaml(self._text(run_files.OVERRIDES), self.path / run_files.OVERRIDES)
         if not contents.are_texts(typed):
             raise damaged(self.path / run_files.OVERRIDES, kind_of(typed), "a list of what was typed")
         return list(typed)
@@ -294,7 +294,7 @@ class RunFolder:
         Raises:
             UserError: the file is missing or damaged.
         """
-        mapping = plain_json.read(self._text(name), self.path / name)
+        mapping = plain_files.read_json(self._text(name), self.path / name)
         if not isinstance(mapping, dict):
             raise damaged(self.path / name, kind_of(mapping), "a JSON object")
         found, problem = contents.check_content(name, mapping)

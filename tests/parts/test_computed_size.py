@@ -21,8 +21,8 @@ from segtrain.model.windows import Windows
 from segtrain.padding import MOST_GROWN, grown_size
 from segtrain.parts.computed_size import Computable, goes_at_once
 from segtrain.parts.input_images import Images
+from segtrain.parts.limits import crop_size
 from segtrain.parts.predictor import Predictor
-from segtrain.parts.training_crop import crop_size
 
 MEANING: dict[str, Any] = {"classes": "abc", "palette": [(0, 0, 0)] * 3, "channels": 1, "ignore_index": 255}
 

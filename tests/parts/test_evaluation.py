@@ -12,11 +12,28 @@ from segtrain.data.datasets.contract import Sample
 from segtrain.lightning import L
 from segtrain.model import metrics
 from segtrain.model.metrics import Evaluation
-from segtrain.parts.evaluation import Image, Machine, batches, score, set_determinism
+from segtrain.parts.evaluation import (
+    Image,
+    Machine,
+    are_there,
+    batches,
+    cell,
+    counts,
+    of_row,
+    score,
+    sentences,
+    set_determinism,
+)
 
 ON = Machine(torch.device("cpu"), "32-true")
+
+
 SIZES = [(5, 40), (32, 32), (33, 7), (5, 40)]
+
+
 NAMES = ("background", "one")
+
+
 QUIET: dict[str, Any] = {"devices": 1, "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 
 
@@ -83,3 +100,42 @@ def test_determinism_is_that_of_a_trainer(wanted: bool | str, monkeypatch: pytes
         states.append((torch.are_deterministic_algorithms_enabled(), warns, torch.backends.cudnn.benchmark))
     torch.use_deterministic_algorithms(before[0], warn_only=before[1])
     assert states[0] == states[1]
+
+
+CLASS_NAMES = ("background", "cell")
+
+
+FOUND, RIGHT, WRONG = ([[8, 1], [0, 3]], [[9, 0], [0, 0]], [[8, 1], [0, 0]])
+
+
+IGNORED = [[0, 0], [0, 0]]
+
+
+def results(*matrices: list[list[int]]) -> dict[str, float]:
+    found = counts({i: torch.tensor(matrix) for i, matrix in enumerate(matrices)}, CLASS_NAMES)
+    return {f"test/{key}": value for key, value in found.items()}
+
+
+def test_number_and_rate_of_false_positives_stand_in_the_cell() -> None:
+    told = results(FOUND, RIGHT, RIGHT, RIGHT, WRONG)
+    assert cell(told, "test") == cell(told, "test", "cell") == "1 of 4 (25 %)"
+    assert cell(told, "test", "background") == "–"
+    assert of_row({"empty_images": 4, "false_positive_images": 1}) == "1 of 4 (25 %)"
+
+
+def test_what_is_empty_or_has_no_score_is_said_and_nothing_where_there_is_none() -> None:
+    assert sentences(results(FOUND, FOUND), "test") == [] and not are_there(results(FOUND), "test", CLASS_NAMES)
+    told = results(FOUND, RIGHT, WRONG, IGNORED)
+    empty, ignored = sentences(told, "test")
+    assert "2" in empty and "1 of them, 50 %" in empty
+    assert "ignored: 1" in ignored and are_there(told, "test", CLASS_NAMES)
+
+
+def test_of_others_is_spoken_only_where_there_are_some() -> None:
+    for matrices, others in (([WRONG, WRONG], False), ([WRONG, RIGHT], True), ([RIGHT], True)):
+        (said,) = sentences(results(FOUND, *matrices), "test")
+        assert ("others" in said) is others
+
+
+def test_results_that_were_written_before_say_nothing() -> None:
+    assert not are_there({"test/dice": 0.5}, "test", CLASS_NAMES)

@@ -13,8 +13,8 @@ import segtrain
 from segtrain.app.export.formats import describe_export
 from segtrain.config.run_config import RunConfig
 from segtrain.padding import pad_to
-from segtrain.parts.trained_run import load
-from segtrain.parts.training_crop import least_size
+from segtrain.parts.limits import least_size
+from segtrain.parts.network import load
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from segtrain.errors import UserError
 from segtrain.model import metrics
 from segtrain.model.metrics import image_rows
-from segtrain.parts.empty_images import counts
+from segtrain.parts.evaluation import counts
 from segtrain.runs.image_table import read_images
 from segtrain.runs.metrics_csv import write_csv
 

@@ -13,11 +13,10 @@ from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import require_data_fit
 from segtrain.errors import UserError
-from segtrain.parts.config_changes import with_typed
+from segtrain.parts.config_changes import is_same, with_typed
 from segtrain.parts.data import build_dataset, build_split
 from segtrain.parts.feeding import Feeding
-from segtrain.parts.same_data import is_same
-from segtrain.parts.trained_run import Loaded
+from segtrain.parts.network import Loaded
 from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
 

@@ -31,9 +31,8 @@ from segtrain.padding import largest
 from segtrain.parts.device import device_of
 from segtrain.parts.evaluation import Machine, Predict, batches, score, set_up_machine
 from segtrain.parts.feeding import build_loss
-from segtrain.parts.limits import samples_of
-from segtrain.parts.trained_run import Loaded, load
-from segtrain.parts.training_crop import least_size
+from segtrain.parts.limits import least_size, samples_of
+from segtrain.parts.network import Loaded, load
 from segtrain.printable import printable
 from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder

@@ -22,8 +22,8 @@ from segtrain.app.evaluate.shifts import Row, Under, curve_rows
 from segtrain.config.run_config import Section
 from segtrain.model import metrics
 from segtrain.model.metrics import Evaluation, averages, image_rows
-from segtrain.parts import empty_images
-from segtrain.parts.trained_run import Loaded
+from segtrain.parts import evaluation
+from segtrain.parts.network import Loaded
 from segtrain.runs.epochs import written
 
 SHOWN = 3  # images of each kind in the gallery
@@ -102,7 +102,7 @@ class Evaluated:
         part = self.data.part
         scores = {key: self.scores[f"{part}/{key}"] for key in self.intervals}
         return [
-            *empty_images.sentences(self.scores, part),
+            *evaluation.sentences(self.scores, part),
             *self._distances(),
             *missing_intervals(self.intervals, scores, len(set(self.groups))),
         ]
@@ -135,7 +135,7 @@ class Evaluated:
             found |= written("best_epoch", first.epoch)
             if first.run.has_results:
                 found.setdefault("val/dice", first.run.results.get("val/dice"))
-        more = empty_images.counts(self.scored.matrices, self.classes)
+        more = evaluation.counts(self.scored.matrices, self.classes)
         more |= averages(torch.stack(self.matrices), self.classes)
         more |= {"calibration_error": self.details.calibration.error(), **self.surfaces.means()}
         return found | {f"{part}/{key}": value for key, value in more.items()}

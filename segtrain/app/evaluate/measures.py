@@ -19,7 +19,7 @@ from segtrain.model.metrics import as_counted, seen_on_empty
 from segtrain.model.surface import DISTANCES, surface_scores
 from segtrain.parts.data import build_groups
 from segtrain.parts.evaluation import Image
-from segtrain.parts.trained_run import Loaded
+from segtrain.parts.network import Loaded
 
 Labels = np.ndarray[Any, np.dtype[np.uint8]]
 Intervals = dict[str, Interval]

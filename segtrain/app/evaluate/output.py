@@ -20,7 +20,7 @@ from segtrain.draw import pictures
 from segtrain.draw.sheet import DPI, letters_of, write_figure
 from segtrain.files import make_own, write_whole
 from segtrain.model.calibration import ReliabilityCurve
-from segtrain.parts import empty_images
+from segtrain.parts import evaluation
 from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
@@ -77,8 +77,8 @@ def say_evaluation(found: Evaluated, folder: Path, seconds: float) -> None:
         console.print(f"careful: {warning}")
     table = Table()
     surfaces = ("hd95", "surface_dice") if found.details.surfaces else ()
-    told = empty_images.are_there(results, part, found.classes)
-    headings = ("dice", "95 % interval", "iou", "precision", "recall", *surfaces, *([empty_images.HEADING] * told))
+    told = evaluation.are_there(results, part, found.classes)
+    headings = ("dice", "95 % interval", "iou", "precision", "recall", *surfaces, *([evaluation.HEADING] * told))
     for heading in ("class", *headings):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name in (*found.classes, ""):
@@ -87,14 +87,14 @@ def say_evaluation(found: Evaluated, folder: Path, seconds: float) -> None:
         shown = [f"{results[f'{part}/{kind}{key}']:.4f}" for kind in ("dice", "iou", "precision", "recall")]
         shown.insert(1, f"{low:.4f} to {high:.4f}" if not math.isnan(low) else "–")
         more = [f"{results[f'{part}/{kind}{key}']:.3f}" for kind in surfaces]
-        more += [empty_images.cell(results, part, name)] if told else []
+        more += [evaluation.cell(results, part, name)] if told else []
         table.add_row(name or "mean of foreground", *shown, *more, end_section=name == found.classes[-1])
     console.print(table)
     for note in found.notes:
         console.print(f"note: {note}")
     for row in found.curves:
         where = f"{row['shift']} {row['strength']:g}"
-        wrong = f", false positives on {empty_images.of_row(row)} empty images" if row["empty_images"] else ""
+        wrong = f", false positives on {evaluation.of_row(row)} empty images" if row["empty_images"] else ""
         console.print(f"  {where:20s} dice {row['dice']:.4f}, mean over images {row['dice_image_mean']:.4f}{wrong}")
     if found.curves and found.plainly and (following := next_command(found.loaded[0].run.path, found)):
         console.print(f"next: {following}")

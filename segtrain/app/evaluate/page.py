@@ -13,7 +13,7 @@ from segtrain.draw import pictures as plots
 from segtrain.draw.html_page import Cell, figure, group, html_page, html_table, inline, key, paragraph
 from segtrain.draw.html_page import image as image_of
 from segtrain.files import bytes_of
-from segtrain.parts import empty_images
+from segtrain.parts import evaluation
 from segtrain.printable import in_html
 from segtrain.runs.run_files import PER_IMAGE, RESULTS
 
@@ -33,7 +33,7 @@ AVERAGED = (
 )
 METHOD = (
     "A score of a class counts the pixels of all images together; a class in neither truth nor prediction is left out, "
-    f"one in only one of the two scores 0. {empty_images.RULE} Surface scores are means over images; where only truth "
+    f"one in only one of the two scores 0. {evaluation.RULE} Surface scores are means over images; where only truth "
     "or prediction has the class, both distances are the image's diagonal and both shares 0; where neither has it no "
     "distance is counted. Intervals are by a bootstrap-t over images, those of one group (patient) drawn together, and "
     "reach further down than up, for failures that these images do not show: they say how much the scores would differ "
@@ -97,17 +97,17 @@ def _by_class(found: Evaluated) -> str:
         units = {"hd95": f", {found.details.unit}", "asd": f", {found.details.unit}"}
         kinds |= {key: (name + units.get(key, ""), "{:.3f}") for key, name in SURFACES.items()}
     heads, rows = ["class", *(name for name, _ in kinds.values())], []
-    told = empty_images.are_there(found.results, found.data.part, found.classes)
+    told = evaluation.are_there(found.results, found.data.part, found.classes)
     for name in (*found.classes, ""):
         cells = [_cell(found, f"{kind}/{name}" if name else kind, form) for kind, (_, form) in kinds.items()]
         cells += [_on_empties(found, name)] if told else []
         rows.append((name or "mean of foreground", cells))
-    return _table([*heads, *([empty_images.HEADING] if told else [])], rows, last="all")
+    return _table([*heads, *([evaluation.HEADING] if told else [])], rows, last="all")
 
 
 def _on_empties(found: Evaluated, name: str) -> str:
     """Returns the false positives on images without the class, as HTML, with the interval of their rate below."""
-    shown = in_html(empty_images.cell(found.results, found.data.part, name))
+    shown = in_html(evaluation.cell(found.results, found.data.part, name))
     rate = found.intervals.get(f"false_positive_rate/{name}" if name else "false_positive_rate")
     return shown if rate is None else f"{shown}<small>{100 * rate.low:.0f} to {100 * rate.high:.0f} %</small>"
 
@@ -130,7 +130,7 @@ def _shifts(found: Evaluated) -> str:
     shown = _table(["Dice, mean over images, at strength", *heads], rows)
     if not any(row["empty_images"] for row in found.curves):
         return shown
-    wrong = {(row["shift"], row["strength"]): empty_images.of_row(row) for row in found.curves}
+    wrong = {(row["shift"], row["strength"]): evaluation.of_row(row) for row in found.curves}
     rows = [(name, [wrong.get((name, strength), "") for strength in strengths]) for name, _ in rows]
     return shown + _table(["false positives, of images without foreground, at strength", *heads], rows)
 

@@ -16,7 +16,7 @@ from segtrain.config.run_config import RunConfig, Section
 from segtrain.data.datasets.contract import Sample
 from segtrain.errors import UserError
 from segtrain.model.metrics import Evaluation, averages, image_rows
-from segtrain.parts import empty_images
+from segtrain.parts import evaluation
 from segtrain.parts.policy import policy_at
 from segtrain.runs.image_table import UNSHIFTED, read_shifted_cells
 from segtrain.runs.metrics_csv import write_csv
@@ -98,7 +98,7 @@ def curve_rows(found: Sequence[Under], classes: Sequence[str]) -> list[Row]:
         means = averages(torch.stack(matrices), classes)
         kept = {key: means[key] for key in ("dice_image_mean", "iou_image_mean")}
         row = {"shift": under.shift, "strength": under.strength, "images": len(matrices), **kept, **scores}
-        rows.append(row | empty_images.counts(under.scored.matrices, classes))
+        rows.append(row | evaluation.counts(under.scored.matrices, classes))
     return rows
 
 

@@ -17,11 +17,11 @@ from segtrain.aug.trace import OPS
 from segtrain.command_line import command
 from segtrain.counted import counted
 from segtrain.draw.html_page import Row, block, bullets, listed, table
-from segtrain.parts import empty_images
+from segtrain.parts import evaluation
 from segtrain.parts.data import named_model
 from segtrain.parts.limits import trained_batches
+from segtrain.parts.network import Loaded
 from segtrain.parts.policy import resolved_policy
-from segtrain.parts.trained_run import Loaded
 from segtrain.printable import in_code, in_markdown, one_line
 from segtrain.runs.epochs import number_of
 
@@ -212,7 +212,7 @@ def _limits(loaded: Loaded, results: Results | None, texts: dict[str, str]) -> l
         said += [(name, {"independent": independent, **fields}) for name, fields in limit_fields(loaded, results)]
     lines = [_filled(texts[name], fields) for name, fields in said]
     if results and "test/empty_images" in results:  # which older trainings did not count
-        lines += empty_images.sentences(results, "test")
+        lines += evaluation.sentences(results, "test")
     precision = str(loaded.config.trainer.precision)
     return lines + [_filled(texts["precision"], {"precision": in_markdown(precision)})] * (precision != "32-true")
 

@@ -9,8 +9,8 @@ from segtrain.errors import UserError, damaged
 from segtrain.model.bootstrap import LEAST
 from segtrain.model.intervals import of_means
 from segtrain.model.metrics import as_counted
-from segtrain.parts import empty_images
-from segtrain.parts.trained_run import Loaded
+from segtrain.parts import evaluation
+from segtrain.parts.network import Loaded
 from segtrain.printable import in_markdown
 from segtrain.runs import run_files
 from segtrain.runs.folder import RunFolder
@@ -43,7 +43,7 @@ def score_fields(loaded: Loaded, results: Results) -> dict[str, Any]:
     return {
         "images": results["test/images"],
         "background": " The mean is over the classes but background." if "background" in loaded.classes else "",
-        "empty": empty_images.RULE,
+        "empty": evaluation.RULE,
         "least": f"{LEAST:g}",
         "table": table(HEADINGS, rows),
         "accuracy": _shown(results["test/pixel_accuracy"]),

@@ -18,7 +18,7 @@ from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 from segtrain.parts.data import named_model
-from segtrain.parts.trained_run import Loaded, load
+from segtrain.parts.network import Loaded, load
 from segtrain.runs.epochs import number_of
 from segtrain.runs.find_run import find_run
 from segtrain.runs.folder import RunFolder

@@ -22,11 +22,10 @@ from segtrain.errors import UserError
 from segtrain.files import bytes_of, created, opened, require_regular
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE, largest
-from segtrain.parts.network import build_network
+from segtrain.parts.limits import least_size
+from segtrain.parts.network import Loaded, build_network, without_download
 from segtrain.parts.onnx_file import KEY, onnxruntime, open_onnx
 from segtrain.parts.predictor import reading_of
-from segtrain.parts.trained_run import Loaded, without_download
-from segtrain.parts.training_crop import least_size
 from segtrain.runs import run_files
 from segtrain.runs.epochs import written
 

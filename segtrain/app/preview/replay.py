@@ -15,12 +15,11 @@ from segtrain.data.datasets.streamed import npy
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
-from segtrain.parts.config_changes import as_of
+from segtrain.parts.config_changes import as_of, is_same
 from segtrain.parts.data import build_dataset, find_sample, recorded_split
 from segtrain.parts.feeding import Feeding, build_data
 from segtrain.parts.limits import trained_batches
 from segtrain.parts.policy import build_schedule
-from segtrain.parts.same_data import is_same
 from segtrain.printable import print_text
 from segtrain.runs import run_files
 from segtrain.runs.epochs import index_of, number_of

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from segtrain import plain_yaml
+from segtrain import plain_files
 from segtrain.app.report import cautions as caution
 from segtrain.app.report.arms import Arm, Choice, arms_of, choice
 from segtrain.app.report.contrasts import Contrast, contrasts
@@ -84,7 +84,7 @@ def read_plan(folder: Path) -> dict[str, list[str]]:
     path = folder / PLAN
     if not path.exists():
         return {}
-    jobs = plain_yaml.read(text_of(path), path)
+    jobs = plain_files.read_yaml(text_of(path), path)
     if not isinstance(jobs, dict) or not all(isinstance(key, str) and are_texts(jobs[key]) for key in jobs):
         raise damaged(path, "something else", "the jobs of a sweep, each with its overrides")
     return jobs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from segtrain import plain_yaml
+from segtrain import plain_files
 from segtrain.app.report import figures
 from segtrain.app.sweep import plan, processes
 from segtrain.app.sweep.job import Task
@@ -240,7 +240,7 @@ def _write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[st
     tree: dict[str, Any] = {"defaults": [*defaults, "_self_"]}
     for key, value in chosen.items():
         if key not in groups:
-            _put(tree, key.lstrip("+").split("."), plain_yaml.read(str(value), key))
+            _put(tree, key.lstrip("+").split("."), plain_files.read_yaml(str(value), key))
     said = f"{GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}"
     head = f"# @package _global_\n# {said}\n# {FLATTERED}\n"
     path = to / "experiment" / "best.yaml"

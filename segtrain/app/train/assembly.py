@@ -29,9 +29,8 @@ from segtrain.padding import Size, grown_size
 from segtrain.parts import device
 from segtrain.parts.data import OpenData, open_data, recorded_split, said_of_groups, scales_itself
 from segtrain.parts.feeding import Feeding, build_data, build_loss
-from segtrain.parts.limits import optimizer_steps, require_batches
+from segtrain.parts.limits import crop_size, optimizer_steps, require_batches
 from segtrain.parts.network import build_network
-from segtrain.parts.training_crop import crop_size
 from segtrain.runs.checkpoint import CheckpointWriter
 from segtrain.runs.folder import RunFolder
 

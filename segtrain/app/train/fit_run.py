@@ -20,10 +20,10 @@ from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model import metrics
 from segtrain.model.metrics import image_rows
-from segtrain.parts import empty_images
+from segtrain.parts import evaluation
 from segtrain.parts.data import OpenData, named_model
 from segtrain.parts.limits import trained_batches
-from segtrain.parts.trained_run import about
+from segtrain.parts.network import about
 from segtrain.printable import one_line
 from segtrain.runs import checkpoint, run_files
 from segtrain.runs.duration import by_one_run
@@ -131,7 +131,7 @@ def write_results(run: RunFolder, parts: Parts, *, best_epoch: int) -> dict[str,
     results: dict[str, Any] = {f"test/{key}": value for key, value in parts.module.evaluation.scores().items()}
     results |= {"test/images": len(matrices), **written("best_epoch", best_epoch)}
     results["val/dice"] = parts.trainer.checkpoint_callback.best  # type: ignore[union-attr]
-    empty = empty_images.counts(matrices, parts.dataset.classes)
+    empty = evaluation.counts(matrices, parts.dataset.classes)
     results |= {f"test/{key}": value for key, value in empty.items()}
     rows = image_rows(matrices, parts.dataset.ids, parts.dataset.classes)
     run.write_images(rows)
@@ -169,7 +169,7 @@ def say_summary(
     """
     config, run, classes = parts.config, parts.run, parts.dataset.classes
     terminal.say(_table_of_scores(results, classes))
-    for sentence in empty_images.sentences(results, "test"):
+    for sentence in evaluation.sentences(results, "test"):
         terminal.say(sentence)
     terminal.say(f"took {seconds:.0f} s; all of it is in {run.path}/")
     terminal.say(f"  {run_files.AUGMENTED} (what the network saw), {run_files.PREDICTIONS}, {run_files.CURVES},")
@@ -190,12 +190,12 @@ def _table_of_scores(results: Mapping[str, float], classes: tuple[str, ...]) -> 
     images = counted(int(results["test/images"]), "image")
     table = Table(title=f"test, {images}, checkpoint of epoch {results[f'best_epoch{FROM_1}']}")
     kinds = ("dice", "iou", "precision", "recall")
-    told = empty_images.are_there(results, "test", classes)
-    for heading in ("class", *kinds, *([empty_images.HEADING] if told else [])):
+    told = evaluation.are_there(results, "test", classes)
+    for heading in ("class", *kinds, *([evaluation.HEADING] if told else [])):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name in (*classes, ""):
         end = f"/{name}" if name else ""
         shown = [f"{results[f'test/{kind}{end}']:.4f}" for kind in kinds]
-        shown += [empty_images.cell(results, "test", name)] if told else []
+        shown += [evaluation.cell(results, "test", name)] if told else []
         table.add_row(name or "mean of foreground", *shown, end_section=name == classes[-1])
     return table

@@ -19,9 +19,8 @@ from segtrain.data.duplicates import refuse_leaks
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped
 from segtrain.parts import config_changes as changes
-from segtrain.parts.config_changes import Differences
+from segtrain.parts.config_changes import Differences, is_same
 from segtrain.parts.data import allows_leak, build_groups, changed_data
-from segtrain.parts.same_data import is_same
 from segtrain.printable import print_text
 from segtrain.runs import lock, run_files
 from segtrain.runs.contents import is_whole

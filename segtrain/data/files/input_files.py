@@ -9,8 +9,7 @@ from typing import NamedTuple
 from segtrain.data.files.patterns import SUFFIXES, way_out
 from segtrain.errors import UserError
 from segtrain.files import text_of
-from segtrain.folders import files_below
-from segtrain.wildcards import find_paths, is_pattern, literal_part
+from segtrain.folders import files_below, find_paths, is_pattern, literal_part
 
 ENDINGS = (*SUFFIXES, ".nii", ".nii.gz")
 LISTS = (".txt", ".lst")

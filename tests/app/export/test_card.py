@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from segtrain.app.export.card import fill_card
 from segtrain.errors import UserError
-from segtrain.parts.trained_run import load
+from segtrain.parts.network import load
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
 from tests.conftest import SMALL, train

@@ -28,10 +28,9 @@ from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.data import named_model
-from segtrain.parts.network import build_network
+from segtrain.parts.network import build_network, load
 from segtrain.parts.onnx_file import open_onnx
 from segtrain.parts.predictor import predictor_of
-from segtrain.parts.trained_run import load
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train
 

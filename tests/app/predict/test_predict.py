@@ -24,7 +24,7 @@ from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.parts import input_images as images
-from segtrain.parts.trained_run import load
+from segtrain.parts.network import load
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train
 from tests.parts.test_input_images import GEOREFERENCE

@@ -12,7 +12,7 @@ import torch
 from segtrain.app.train.initial_weights import read_weights
 from segtrain.command_line import quoted
 from segtrain.errors import UserError
-from segtrain.parts.trained_run import load
+from segtrain.parts.network import load
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
 from tests.app.train.test_resume import SAME, Killed, killed_after, run_in

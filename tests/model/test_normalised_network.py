@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segtrain.errors import UserError
 from segtrain.lightning import L
-from segtrain.model.precision import compute_in
+from segtrain.model.normalised_network import compute_in
 
 PRECISIONS = ["32-true", "32", 32, "64-true", "64", "16-true", "bf16-true", "16-mixed", "16", "bf16-mixed", "bf16"]
 

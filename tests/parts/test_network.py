@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from segtrain.errors import UserError
+from segtrain.parts.network import load
 from segtrain.parts.predictor import predictor_of
-from segtrain.parts.trained_run import load
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, train

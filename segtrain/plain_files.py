@@ -1,9 +1,11 @@
-"""Reads YAML that may come from a stranger, once it is known how large, deep and often repeated it is.
+"""Reads YAML and JSON that may come from a stranger, once it is known how large, deep and often repeated it is.
 
 A few lines of anchors (`&a`) that each name the one before several times (`*a`) stand for more values than memory
 holds. What a text stands for is counted from its events, of which it has no more than it has characters.
 """
 
+import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a
 TIMESTAMP, FLOAT = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float"
 EXPONENT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*[eE][-+]?[0-9]+")  # 1e-3, which YAML 1.1 itself takes for a text
 SURROGATE = re.compile("[\ud800-\udfff]")
+HALF = re.compile(r"\\u[dD][89a-fA-F]")  # the spelling of half a character, alone or one of a pair
 
 
 class Loader(PARSER):  # type: ignore[misc]  # libyaml's, where it is there
@@ -47,7 +50,7 @@ class Loader(PARSER):  # type: ignore[misc]  # libyaml's, where it is there
 Loader.add_implicit_resolver(FLOAT, EXPONENT, list("-+0123456789"))
 
 
-def read(text: str, where: object) -> Any:
+def read_yaml(text: str, where: object) -> Any:
     """Returns what a YAML text says: null, truth values, numbers, texts, and lists and mappings of them.
 
     Args:
@@ -128,3 +131,45 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 def _refusal(where: object, expected: str, got: str) -> UserError:
     return UserError(f"'{where}' is too large to be read; expected {expected}; got {got}; shorten it, or restore it")
+
+
+def read_json(text: str, where: object) -> Any:
+    """Returns what a JSON text says.
+
+    Args:
+        text: of the file or entry.
+        where: its name, for the message.
+
+    Raises:
+        UserError: it is no JSON, is nested too deep, or holds a number that is none (NaN, 1e999), a key twice, or half
+            a character.
+    """
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_mapping, parse_constant=_number, parse_float=_number, parse_int=_whole
+        )
+        if HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise damaged(where, str(error), "JSON") from error
+    return value
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"the key {Counter(key for key, _ in pairs).most_common(1)[0][0]!r} stands twice")
+    return found
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 19:
+        raise ValueError(f"the whole number {text[:20]}… has more than 63 bits")
+    return int(text)

@@ -1,14 +1,16 @@
 """What a YAML text stands for is counted before it is read."""
 
+import json
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain import plain_yaml
+from segtrain import plain_files
 from segtrain.config.composition import conf_dir
 from segtrain.errors import UserError
-from segtrain.plain_yaml import require_plain
+from segtrain.plain_files import require_plain
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
@@ -21,8 +23,8 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         LAUGHS,
         "[" * 100_000,
         "- " * 5_000 + "a",
-        "a: " + "x" * (plain_yaml.MOST_BYTES + 1),
-        "[" + "1, " * plain_yaml.MOST_VALUES + "1]",
+        "a: " + "x" * (plain_files.MOST_BYTES + 1),
+        "[" + "1, " * plain_files.MOST_VALUES + "1]",
         "a: &a [*a]",
         "a: &a {b: {c: *a}}",
     ],
@@ -60,8 +62,32 @@ def test_repetitions_count_as_what_they_stand_for(node, deep):
         shared = [shared, shared]
     text, values = yaml.safe_dump(shared), _values(shared)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plain_yaml, "MOST_VALUES", values)
+        patch.setattr(plain_files, "MOST_VALUES", values)
         require_plain(text, "x")
-        patch.setattr(plain_yaml, "MOST_VALUES", values - 1)
+        patch.setattr(plain_files, "MOST_VALUES", values - 1)
         with pytest.raises(UserError):
             require_plain(text, "x")
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(blacklist_categories=["Cs"])),
+    lambda node: st.lists(node, max_size=3) | st.dictionaries(st.text(max_size=3), node, max_size=3),
+)
+
+
+@given(PLAIN, st.booleans())
+def test_what_is_written_is_read(value, is_ascii):
+    assert plain_files.read_json(json.dumps(value, ensure_ascii=is_ascii), "x.json") == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[" * 100_000, "1e999", "[NaN]", "-Infinity", "9" * 5000, '{"a": 1, "a": 2}', r'"\ud800"', "\x00", "'a'"],
+)
+def test_what_is_no_data_is_one_message(text):
+    with pytest.raises(UserError, match=r"'x\.json' is damaged"):
+        plain_files.read_json(text, "x.json")
