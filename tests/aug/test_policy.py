@@ -318,14 +318,15 @@ def test_another_schedule_is_refused_with_the_choices(wrong: object) -> None:
 
 
 def built(composed: Callable[..., DictConfig], *overrides: str) -> Policy | ScheduledPolicy:
-    return build_schedule(composed("dataset=shapes", "trainer.max_epochs=5", *overrides), Shapes())
+    return build_schedule(RunConfig(composed("dataset=shapes", "trainer.max_epochs=5", *overrides)), Shapes())
 
 
 def test_each_epoch_is_the_policy_of_its_strength(composed: Callable[..., DictConfig]) -> None:
     policy = built(composed, "aug=medical_elastic", "aug.strength=2", "aug.schedule=linear_up")
     sample = Shapes().read(0)
     for epoch, strength in enumerate([0, 0.5, 1, 1.5, 2]):
-        alone = build_policy(composed("dataset=shapes", "aug=medical_elastic", f"aug.strength={strength}"), Shapes())
+        config = RunConfig(composed("dataset=shapes", "aug=medical_elastic", f"aug.strength={strength}"))
+        alone = build_policy(config, Shapes())
         for index in range(4):
             key = (0, epoch, index)
             assert all(np.array_equal(a, b) for a, b in zip(policy(*sample, key), alone(*sample, key), strict=True))
@@ -349,7 +350,7 @@ def test_the_schedule_is_rebuilt_from_a_saved_config(composed: Callable[..., Dic
     config = composed("dataset=shapes", "trainer.max_epochs=3", "aug=geometric", "aug.schedule=linear_down")
     saved = DictConfig(OmegaConf.create(OmegaConf.to_yaml(OmegaConf.create(plain(config, {})))))
     image, mask = Shapes().read(0)
-    first, again = build_schedule(config, Shapes()), build_schedule(saved, Shapes())
+    first, again = (build_schedule(RunConfig(one), Shapes()) for one in (config, saved))
     for epoch in range(3):
         assert np.array_equal(first(image, mask, (0, epoch, 1))[0], again(image, mask, (0, epoch, 1))[0])
     assert config.aug.strength == saved.aug.strength == 1

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from segtrain.app.check.augmentation_audit import RepeatedPair, mark_draws
 from segtrain.aug.audit.draws import repeats_line
+from segtrain.config.run_config import RunConfig
 from segtrain.parts.policy import build_policy
 from tests.aug.audit.test_audit import SHAPES, Cells, seeded
 
@@ -19,5 +20,5 @@ def test_plain_albumentations_repeats_draws_in_two_workers_and_every_epoch(seed:
 
 @pytest.mark.parametrize("preset", ["none", "flips", "medical_elastic"])
 def test_keyed_draws_are_not_repeated(preset: str, composed: Callable[..., DictConfig]) -> None:
-    policy = build_policy(composed(f"aug={preset}", "data.crop=null"), SHAPES)
+    policy = build_policy(RunConfig(composed(f"aug={preset}", "data.crop=null")), SHAPES)
     assert repeats_line(mark_draws(RepeatedPair(policy, *SHAPES.read(0)), workers=2)).verdict == "ok"

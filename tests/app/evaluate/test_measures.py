@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.app.evaluate.measures import Details, Table, groups_of, missing_intervals, score_intervals, surface_table
+from segtrain.config.run_config import RunConfig
 from segtrain.model.bootstrap import LOW, NONE, Interval
 from segtrain.parts.evaluation import Image
 
@@ -99,7 +100,7 @@ def test_groups_are_those_that_split_json_has(
     typed: list[str], groups: Any, expected: list[str], composed: Callable[..., DictConfig]
 ) -> None:
     dataset = SimpleNamespace(ids=IDS, splits=[None] * 4, **({} if groups is None else {"groups": groups}))
-    of: Any = SimpleNamespace(dataset=dataset, config=composed("dataset=shapes", *typed))
+    of: Any = SimpleNamespace(dataset=dataset, config=RunConfig(composed("dataset=shapes", *typed)))
     assert groups_of(of, range(4)) == expected
     assert groups_of(of, [3, 0]) == [expected[3], expected[0]]
 

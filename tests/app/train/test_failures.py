@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 from segtrain.app.train.failures import explain_failures
 from segtrain.aug import Policy
@@ -45,6 +44,7 @@ def made_parts(tmp_path):
     split = Split(tuple(range(8)), (8, 9), (10, 11), ())
     config = {
         "choices": {"model": "unet_resnet18"},
+        "model": {"_target_": "segmentation_models_pytorch.Unet"},
         "data": {"batch_size": 2, "crop": 96, "num_workers": 1},
         "trainer": {"precision": "32-true"},
     }
@@ -52,7 +52,7 @@ def made_parts(tmp_path):
     logbook = SimpleNamespace(pause=lambda: None)
     run = SimpleNamespace(path=tmp_path, has_results=False)
     return SimpleNamespace(
-        config=OmegaConf.create(config), dataset=dataset, data=data, device="a GPU", logbook=logbook, run=run
+        config=RunConfig(config), dataset=dataset, data=data, device="a GPU", logbook=logbook, run=run
     )
 
 
@@ -120,8 +120,8 @@ POOLED = ("deeplabv3plus", "upernet")
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")))
 def test_a_batch_of_one_trains_or_is_told_by_its_key(name, parts, composed):
-    parts.config = composed(f"model={name}", "data.batch_size=1", "data.crop=64")
-    network = build_network(RunConfig(parts.config.model).model, 1, 2).train()
+    parts.config = RunConfig(composed(f"model={name}", "data.batch_size=1", "data.crop=64"))
+    network = build_network(parts.config.model, 1, 2).train()
     told = ""
     try:
         with explain_failures(parts, Stops()):
