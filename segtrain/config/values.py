@@ -25,6 +25,7 @@ SEED = 2**32 - 1
 MOST_SIDE, MOST_AREA = 1 << 16, 1 << 28  # pixels of a crop or window: 16384 x 16384 of float32 take a GB a channel
 MOST_PROCESSES = 512  # loaders, readers
 MOST_STRENGTH = 100  # of an augmentation, in multiples of what its file says
+PRECISIONS = ("auto", "32-true", "32", "bf16-mixed", "bf16", "16-mixed", "16", "64-true", "64")  # that training takes
 MOST_LIST = 100  # of a list that is gone through
 
 
@@ -197,6 +198,10 @@ RULES = {
     "resume_allow": Rule("a list of keys, such as [optimizer.lr]", _are_names),
     "resume_with": Rule("a list of what was typed beside resume", _are_typed),
     "with": Rule("a list of what was typed of the data", _are_typed),
+    "trainer.precision": Rule(
+        "auto, 32-true, bf16-mixed, 16-mixed or 64-true: images are normalised in 32 bits at least",
+        lambda value: str(value) in PRECISIONS,
+    ),
     "trainer.devices": Rule("1: a run trains on one device; several runs share several", _is_one),
     "trainer.num_nodes": Rule("1: a run trains on one machine", lambda value: _is_one_of(value, (1,))),
     "data.batch_size": whole(1, 1 << 16, reason=" (more than memory holds)"),

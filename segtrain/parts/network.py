@@ -114,6 +114,8 @@ def load(run: RunFolder) -> Loaded:
             f"the first {bad[0]}; restore the folder, or train again"
         )
     mine = {key: value for key, value in state.items() if key in ("mean", "std") or key.startswith("network.")}
+    if "mean" in mine:
+        model.to(mine["mean"].dtype)  # float64 of a training in 64-true
     try:
         model.load_state_dict(mine)
     except RuntimeError as error:

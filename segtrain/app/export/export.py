@@ -71,6 +71,7 @@ def export(config: DictConfig) -> Path:
     run = find_run(options.run, options.outputs)
     path = _path(options, run)
     loaded = load(run)
+    loaded.model.float()  # other programs hand in 32 bits, also to what was trained in 64
     console = Screen()
     if not console.is_terminal:
         console.width = WIDTH

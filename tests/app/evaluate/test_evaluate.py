@@ -28,6 +28,7 @@ RUNS = {
     "again": [*FOLDER, "seed=1"],
     "fold0": [*FOLDS, "dataset.split.fold=0"],
     "fold1": [*FOLDS, "dataset.split.fold=1"],
+    "double": [*FOLDER, "trainer.precision=64-true"],
 }
 
 
@@ -92,7 +93,7 @@ def content(folder: Path) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("name", ["mixed", "fold1"])
+@pytest.mark.parametrize("name", ["mixed", "fold1", "double"])
 def test_a_finished_run_comes_out_exactly_and_stays_as_it_is(name: str, evaluate: Any, trained: Path) -> None:
     run = trained / run_of(trained, name)
     before, theirs = content(run), read(run)
