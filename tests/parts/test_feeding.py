@@ -194,8 +194,8 @@ def _builds(folder: str, log: str) -> None:
             file.write("built\n")
         return pack(*arguments)  # type: ignore[arg-type]
 
-    pack, cache_module = cache.pack_samples, __import__("segtrain.parts.feeding", fromlist=["pack"])
-    cache_module.pack = noted
+    pack, cache_module = cache.pack_samples, __import__("segtrain.parts.feeding", fromlist=["pack_samples"])
+    cache_module.pack_samples = noted
     feeding = Feeding(RunConfig(config), build_dataset(RunConfig(config)))
     assert feeding.dataset.read(3).mask.shape == (64, 64)
     feeding.statistics([0, 1, 2])
