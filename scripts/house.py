@@ -4,7 +4,6 @@
     python scripts/house.py --names              and the names behind each figure
     python scripts/house.py --tree FOLDER        of another tree, such as a worktree of an earlier commit
     python scripts/house.py --time               and how long the module behind `segtrain.load` takes to import; 1 min
-    python scripts/house.py --lists > tests/house.json       what tests/test_house.py allows; it may only shrink
 
 Imports inside functions count as those at the top do, and those below `if TYPE_CHECKING` count apart. What a config
 names by `_target_`, and what `importlib` is given as a string, is not followed. A module is a file that is no
@@ -13,7 +12,6 @@ names by `_target_`, and what `importlib` is given as a string, is not followed.
 
 import argparse
 import ast
-import json
 import os
 import re
 import statistics
@@ -402,27 +400,13 @@ def print_import_time(house: House) -> None:
     )
 
 
-def lists(house: House) -> dict[str, Any]:
-    """Returns what is not yet as it should be, and may only become less: circles, fragments, names with two homes."""
-    counts = {module.name: len(module.fragments()) for module in house.ours}
-    return {
-        "circles": [" ".join(group) for group in house.circles()],
-        "fragments": {name: count for name, count in counts.items() if count},
-        "names": {name: len(where) for name, where in house.names_with_two_homes().items()},
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=Path, default=Path(__file__).parents[1], help="folder with segtrain/ in it")
     parser.add_argument("--names", action="store_true", help="what is behind each figure")
     parser.add_argument("--time", action="store_true", help="measure the import of what segtrain.load imports too")
-    parser.add_argument("--lists", action="store_true", help="print the lists of tests/house.json alone")
     arguments = parser.parse_args()
     house = House(arguments.tree.resolve())
-    if arguments.lists:
-        print(json.dumps(lists(house), indent=1))
-        return
     figures(house, arguments.names)
     if arguments.time:
         print_import_time(house)

@@ -1,4 +1,4 @@
-"""segtrain: find out, by careful experiment, which augmentation helps your segmentation data.
+"""Finds out, by careful experiment, which augmentation helps your segmentation data.
 
 conf ─▶ app/train ─▶ dataset ─▶ aug ─▶ datamodule ─▶ module(net, loss, metrics) ─▶ trainer ─▶ run folder ─▶ report
 """
@@ -30,9 +30,10 @@ HERE = _here_last()
 
 
 def load(run: Any, **options: Any) -> Any:
-    """A `segtrain.parts.predictor.Predictor` of a run, several, or an exported file: `load("RUN").predict(image)`.
+    """Returns a `segtrain.parts.predictor.Predictor` of a run, several, or an exported file.
 
-    See `segtrain.parts.predictor.load_predictor`; imported here, so that `import segtrain` stays fast. The environment
-    of the process stays as it is: how OpenMP's threads wait (`segtrain.openmp`) only commands decide.
+    `load("RUN").predict(image)` predicts; see `segtrain.parts.predictor.load_predictor`. It is imported here, so that
+    `import segtrain` stays fast. The environment of the process stays as it is: how OpenMP's threads wait
+    (`segtrain.openmp`) only commands decide.
     """
     return importlib.import_module("segtrain.parts.predictor").load_predictor(run, **options)

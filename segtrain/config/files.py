@@ -1,4 +1,4 @@
-"""Has Hydra find and read config files so that each is checked, as one from a stranger, before Hydra acts on it.
+"""Checks each config file that Hydra finds and reads, as one from a stranger, before Hydra acts on it.
 
 Hydra makes objects of its own part of a config, the `hydra` node, before segtrain sees any of it. So its loader is
 replaced by one that asks, of each file and of what was typed, whether it may say that

@@ -230,7 +230,7 @@ class Source(Protocol):
 
     @property
     def ignore_index(self) -> int:
-        """The label in masks that counts nowhere."""
+        """Returns the label in masks that counts nowhere."""
 
     def read(self, index: int) -> Sample:
         """Returns the sample of an index."""

@@ -1,1 +1,1 @@
-"""Losses, metrics and schedules: torch in, torch out; nothing here knows of configs, datasets or runs."""
+"""Holds losses, metrics and schedules: torch in, torch out; nothing here knows of configs, datasets or runs."""

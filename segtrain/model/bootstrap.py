@@ -1,4 +1,4 @@
-"""Intervals of ratios of sums over images, or groups of them, that stay honest for few: a bootstrap-t with two limits.
+"""Computes intervals of ratios of sums over images or groups that stay honest for few: a bootstrap-t with two limits.
 
 Every score here is a ratio of sums over images, or a mean of such ratios over classes. Images are drawn again with
 replacement, and of each draw is taken by how many of its own standard errors its score lies from the set's; the

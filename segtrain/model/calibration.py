@@ -22,7 +22,7 @@ class Calibration:
     """
 
     def __init__(self, bins: int = 15) -> None:
-        """Start with nothing counted."""
+        """Starts with nothing counted."""
         self.bins = bins
         self._sums = np.zeros((3, bins))  # confidence, right pixels, pixels
 

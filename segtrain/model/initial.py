@@ -26,7 +26,7 @@ class Taken:
 
     @property
     def taken(self) -> list[str]:
-        """Names of the network's weights that came from the file."""
+        """Returns the names of the network's weights that came from the file."""
         return [*self.matched, *self.adapted]
 
 

@@ -76,7 +76,7 @@ def of_scores(
 
 
 def _of_pixels(parts: np.ndarray, names: Sequence[str]) -> tuple[Ratios, dict[str, Columns]]:
-    """Scores of the pixels of all images together, of `_parts`."""
+    """Returns the scores of the pixels of all images together, of `_parts`."""
     front = [c for c, name in enumerate(names) if name != "background"]
     # Beside the classes all of the foreground as one: micro.
     each = np.concatenate((parts, parts[:, :, front].sum(2, keepdims=True)), 2)

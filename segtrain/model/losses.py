@@ -1,4 +1,4 @@
-"""Losses on (logits, mask): right under ignore_index, in wholly ignored batches, for one class and for many.
+"""Holds the losses on (logits, mask): right under ignore_index, in wholly ignored batches, for one class and for many.
 
 Each takes logits (N, C, H, W) of any float dtype and a mask (N, H, W) of any integer dtype with labels 0..C-1
 or ignore_index, and returns a scalar: float32, also under autocast, or float64 for float64 logits. C = 1 is
@@ -17,7 +17,7 @@ from segtrain.model import pixels
 
 
 class CrossEntropy(nn.Module):
-    """Cross-entropy, averaged over the pixels that are not ignored: the value of torch's cross_entropy.
+    """Averages cross-entropy over the pixels that are not ignored: the value of torch's cross_entropy.
 
     Source: label smoothing, Szegedy et al. 2016 (arXiv 1512.00567), section 7.
     """
@@ -27,7 +27,7 @@ class CrossEntropy(nn.Module):
     def __init__(
         self, ignore_index: int, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0
     ) -> None:
-        """Hold the parameters.
+        """Holds the parameters.
 
         Args:
             ignore_index: label of pixels that do not count.
@@ -65,7 +65,7 @@ class Dice(nn.Module):
     """
 
     def __init__(self, ignore_index: int, smooth: float = 1.0) -> None:
-        """Hold the parameters.
+        """Holds the parameters.
 
         Args:
             ignore_index: label of pixels that do not count.
@@ -99,7 +99,7 @@ class DiceCE(nn.Module):
         smooth: float = 1.0,
         class_weights: Sequence[float] | None = None,
     ) -> None:
-        """Hold the parameters.
+        """Holds the parameters.
 
         Args:
             ignore_index: label of pixels that do not count.
@@ -138,7 +138,7 @@ class Focal(nn.Module):
     alpha: Tensor | None
 
     def __init__(self, ignore_index: int, gamma: float = 2.0, alpha: Sequence[float] | None = None) -> None:
-        """Hold the parameters.
+        """Holds the parameters.
 
         Args:
             ignore_index: label of pixels that do not count.
@@ -174,7 +174,7 @@ class Tversky(nn.Module):
     """
 
     def __init__(self, ignore_index: int, alpha: float = 0.3, beta: float = 0.7, smooth: float = 1.0) -> None:
-        """Hold the parameters.
+        """Holds the parameters.
 
         Args:
             ignore_index: label of pixels that do not count.
@@ -205,7 +205,7 @@ class Lovasz(nn.Module):
     """
 
     def __init__(self, ignore_index: int) -> None:
-        """Hold the parameter: ignore_index, label of pixels that do not count."""
+        """Holds `ignore_index`, the label of pixels that do not count."""
         super().__init__()
         self.ignore_index = ignore_index
 

@@ -35,7 +35,7 @@ class Evaluation:
     """Counts what a network predicts, batch after batch: training's validation and test, and `evaluate`."""
 
     def __init__(self, classes: Sequence[str], ignore_index: int) -> None:
-        """Begin with nothing counted; `ignore_index` is the label that counts nowhere."""
+        """Begins with nothing counted; `ignore_index` is the label that counts nowhere."""
         self.classes, self.ignore_index = tuple(classes), ignore_index
         self.matrices: dict[int, Tensor] = {}  # sample index -> (classes, classes) confusion matrix, rows truth
         self._losses: list[tuple[Tensor, int]] = []  # of a batch, and its images

@@ -39,7 +39,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         freeze_encoder: int = 0,
         encoder_lr: float = 1.0,
     ) -> None:
-        """Hold the parts.
+        """Holds the parts.
 
         Args:
             network: images (N, C, H, W) float to logits (N, classes, H, W), or (N, 1, H, W) for two classes.

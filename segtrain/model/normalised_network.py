@@ -24,7 +24,7 @@ class NormalisedNetwork(nn.Module):
     std: Tensor
 
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Hold the network; `mean` and `std` are a value a channel, in the units of the stored pixels."""
+        """Holds the network; `mean` and `std` are a value a channel, in the units of the stored pixels."""
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))

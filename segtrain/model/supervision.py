@@ -26,7 +26,7 @@ class Supervision(nn.Module):
     """
 
     def __init__(self, network: nn.Module, weights: Sequence[float] | None = None) -> None:
-        """Build the heads, from random numbers of their own: the network's and those of training stay as they are.
+        """Builds the heads, from random numbers of their own: the network's and those of training stay as they are.
 
         Args:
             network: images (N, C, H, W) to logits (N, K, H, W), of an architecture with such stages.

@@ -1,4 +1,4 @@
-"""Images of any size through a network, whole or by overlapping windows that are blended into one another."""
+"""Takes images of any size through a network, whole or by overlapping windows, blended into one another."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ SIGMA = 0.125  # of the Gaussian, in sides of the window. Source: Isensee et al.
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of `size` pixels, a side or (height, width), that share at least `overlap` of it with the next one.
+    """Describes windows of `size` pixels, a side or (height, width), that share at least `overlap` with the next one.
 
     `batch` of them go through the network at once; `joined`, neighbours in a row as one wide window of at most as many
     pixels: what they share is then computed once, and there are fewer seams.
@@ -49,14 +49,14 @@ class Windows:
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """Height and width."""
+        """Returns height and width."""
         return tuple(self.size) if isinstance(self.size, tuple) else (self.size, self.size)
 
 
 def windowed(
     model: Model, image: Tensor, windows: Windows | None, *, stride: int = STRIDE, least: Size = NO_SIZE
 ) -> Tensor:
-    """Logits (K, H, W) float32 of an image (C, H, W) as stored, on the image's device; see `bands`."""
+    """Returns logits (K, H, W) float32 of an image (C, H, W) as stored, on the image's device; see `bands`."""
     size = (image.shape[-2], image.shape[-1])
     cut = bands(model, lambda top, end: image[:, top:end], size, windows, stride=stride, least=least)
     found = [band for _, band in cut]
@@ -93,7 +93,7 @@ def bands(
 
 
 class _Cut(NamedTuple):
-    """Windows along one axis: where they begin, how long they are, and the share (windows, side) of each in its pixels.
+    """Holds windows along one axis: starts, length, and the share (windows, side) of each in its pixels.
 
     The shares add up to 1 in each pixel. The two axes' shares multiply to those of the plane, since windows stand in
     rows and columns.
@@ -112,13 +112,13 @@ class _Cut(NamedTuple):
 
     @classmethod
     def down(cls, length: int, windows: Windows, stride: int) -> "_Cut":
-        """Rows of windows."""
+        """Returns the rows of windows."""
         side = windows.sides[0]
         return cls.of(length, side, stride, int(side * windows.overlap), side)
 
     @classmethod
     def across(cls, length: int, windows: Windows, stride: int) -> "_Cut":
-        """Windows in a row; joined ones are as few as a batch allows, and no wider than these need be."""
+        """Returns the windows in a row; joined ones are as few as a batch allows, and no wider than these need be."""
         usual, shared = windows.sides[1], int(windows.sides[1] * windows.overlap)
         side = usual
         if windows.joined:
@@ -163,7 +163,7 @@ def _strip(read: Read, rows: np.ndarray[tuple[int], np.dtype[np.intp]], columns:
 
 
 def _across(model: Model, strip: Tensor, cut: _Cut, batch: int) -> Tensor:
-    """Logits (K, h, W) float32 of a strip (C, h, W) as high as a window, blended from left to right."""
+    """Returns logits (K, h, W) float32 of a strip (C, h, W) as high as a window, blended from left to right."""
     if len(cut.starts) == 1:
         return model(strip[None])[0].float()
     blended: Tensor | None = None
@@ -180,7 +180,7 @@ def _across(model: Model, strip: Tensor, cut: _Cut, batch: int) -> Tensor:
 
 
 def _like(logits: Tensor, width: int) -> Tensor:
-    """Zeros (K, h, width) in the memory layout of logits (N, K, h, w): adding is then as fast as memory."""
+    """Returns zeros (K, h, width) in the memory layout of logits (N, K, h, w): adding is then as fast as memory."""
     classes, height = logits.shape[1:3]
     if logits.is_contiguous(memory_format=torch.channels_last):
         return torch.zeros(height, width, classes, device=logits.device).permute(2, 0, 1)

@@ -48,7 +48,7 @@ def accelerator(wanted: str) -> str:
 
 
 def precision(kind: str) -> str:
-    """bf16-mixed where the device computes in bf16 itself, else 32-true: emulated bf16 is slower than fp32."""
+    """Returns bf16-mixed where the device computes in bf16 itself, else 32-true: emulated it is slower than fp32."""
     if kind == "cpu":
         capable = torch.cpu.get_capabilities()
         native = bool(capable.get("avx512_bf16") or capable.get("amx_bf16") or capable.get("bf16"))
@@ -58,7 +58,7 @@ def precision(kind: str) -> str:
 
 
 def describe(kind: str) -> str:
-    """The device in words, for headers and env.json."""
+    """Returns the device in words, for headers and env.json."""
     if kind != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"CPU, {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}"

@@ -57,7 +57,7 @@ class Feeding:
     """Holds the data as training reads them, and what must be known of them, kept by fingerprint."""
 
     def __init__(self, config: RunConfig, dataset: SegmentationDataset) -> None:
-        """Of the dataset that the config describes; `fingerprint` is that of its files."""
+        """Takes the dataset that the config describes; `fingerprint` is that of its files."""
         self.fingerprint = dataset.fingerprint()
         described = dict(config.dataset)
         known = [self.fingerprint, reading_code(dataset), {k: v for k, v in described.items() if k != "split"}]

@@ -130,7 +130,7 @@ def load(run: RunFolder) -> Loaded:
 
 
 def _weights(run: RunFolder, config: RunConfig) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights by name, and `about` them."""
+    """Returns the weights by name, and `about` them."""
     path = run.best_weights
     if path is None:
         raise UserError(

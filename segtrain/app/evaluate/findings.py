@@ -43,12 +43,12 @@ class Evaluated:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names in label order."""
+        """Returns the classes' names in label order."""
         return self.loaded[0].classes
 
     @property
     def indices(self) -> list[int]:
-        """The samples that were scored, in order."""
+        """Returns the samples that were scored, in order."""
         return sorted(self.scored.matrices)
 
     @property
@@ -71,17 +71,17 @@ class Evaluated:
 
     @cached_property
     def curves(self) -> list[Row]:
-        """The rows of shifts.csv."""
+        """Returns the rows of shifts.csv."""
         return curve_rows(self.under, self.classes)
 
     @property
     def matrices(self) -> list[Tensor]:
-        """The confusion matrix of each image, in order."""
+        """Returns the confusion matrix of each image, in order."""
         return [self.scored.matrices[index] for index in self.indices]
 
     @cached_property
     def surfaces(self) -> Table:
-        """The surface scores of each image, as they count in means; without keys where they were not wanted."""
+        """Returns the surface scores of each image, as they count in means; without keys where they were not wanted."""
         pixels = [int(matrix.sum()) for matrix in self.matrices]
         return surface_table([self.details.surfaces.get(index, {}) for index in self.indices], pixels)
 
@@ -92,7 +92,7 @@ class Evaluated:
 
     @cached_property
     def intervals(self) -> Intervals:
-        """The 95 % intervals over images, by key."""
+        """Returns the 95 % intervals over images, by key."""
         draws = {"draws": self.wanted.bootstrap, "seed": self.wanted.seed}
         return score_intervals(self.matrices, self.surfaces, self.details.farthest, self.classes, self.groups, **draws)
 
@@ -120,14 +120,14 @@ class Evaluated:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of per_image.csv: training's columns, then the surfaces'."""
+        """Returns the rows of per_image.csv: training's columns, then the surfaces'."""
         rows = image_rows(self.scored.matrices, self.data.dataset.ids, self.classes)
         more = [self.details.surfaces.get(index, {}) for index in self.indices]
         return [{**row, **surfaces} for row, surfaces in zip(rows, more, strict=True)]
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """The numbers of results.json: first what training wrote, under the same keys, then the rest."""
+        """Returns the numbers of results.json: first what training wrote, under the same keys, then the rest."""
         part, first = self.data.part, self.loaded[0]
         found: dict[str, Any] = {f"{part}/{key}": value for key, value in self.scored.scores().items()}
         found[f"{part}/images"] = len(self.indices)
@@ -142,7 +142,7 @@ class Evaluated:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """The content of results.json: the numbers, their intervals, what there is to say, and how they came about."""
+        """Returns what results.json holds: numbers, their intervals, what there is to say, and how they came about."""
         pairs = {f"{self.data.part}/{key}": list(pair) for key, pair in self.intervals.items()}
         return {**self.scores, "intervals": pairs, "notes": self.notes, "evaluated": self.how()}
 

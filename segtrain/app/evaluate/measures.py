@@ -29,7 +29,7 @@ class Details:
     """Measures image after image; predicted labels are kept deflated, a few KB an image."""
 
     def __init__(self, loaded: Loaded, wanted: Section, spacing: Callable[[int], Sequence[float]] | None) -> None:
-        """Nothing measured yet; `spacing` is the dataset's own, in mm, which the one that is typed goes before."""
+        """Begins with nothing measured; `spacing` is the dataset's own, in mm, and one that is typed goes before it."""
         self.classes, self.ignore_index = loaded.classes, loaded.ignore_index
         self.calibration = Calibration(wanted.bins)
         typed = None if wanted.spacing is None else list(wanted.spacing)

@@ -36,7 +36,7 @@ class Shifted:
     """Reads samples of a dataset through a policy, image and mask together; seed and index fix the draw."""
 
     def __init__(self, dataset: Any, policy: Policy, seed: int) -> None:
-        """Hold the dataset and the policy."""
+        """Holds the dataset and the policy."""
         self.dataset, self.policy, self.seed = dataset, policy, seed
         self.ignore_index: int = dataset.ignore_index
 

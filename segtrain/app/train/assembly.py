@@ -188,7 +188,7 @@ class Patience(L.pytorch.callbacks.EarlyStopping):
 
     @property
     def state_key(self) -> str:
-        """The name of its state in a checkpoint."""
+        """Returns the name of its state in a checkpoint."""
         key: str = super().state_key
         return key.replace("Patience", "EarlyStopping", 1)
 

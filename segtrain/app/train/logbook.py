@@ -90,7 +90,7 @@ class Logbook:
     """Holds at most one of Lightning's loggers; without one every method does nothing."""
 
     def __init__(self, config: RunConfig, run: RunFolder) -> None:
-        """Of the run; nothing is written before it is opened.
+        """Holds the run's logger, which writes nothing before it is opened.
 
         Raises:
             UserError: a database or folder that the run's config has no business in.

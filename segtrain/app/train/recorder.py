@@ -31,7 +31,7 @@ class NonFinite(L.Callback):
     """Looks at the losses: after each batch on a CPU, every 25 on a GPU, and before each checkpoint."""
 
     def __init__(self, run: RunFolder) -> None:
-        """What is found is written to `run`."""
+        """Holds the run that what is found is written to."""
         self.run = run
 
     def on_train_batch_end(
@@ -113,7 +113,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     def __init__(
         self, run: RunFolder, writer: CheckpointWriter, every: CheckpointTimer, logbook: Logbook, stops: Stops
     ) -> None:
-        """Record into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
+        """Records into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
         self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
         self.row: dict[str, float | int] = {}  # the newest of metrics.csv
@@ -213,7 +213,7 @@ class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
     """Writes Lightning's checkpoints whole, with a checksum, and reads them back only if undamaged."""
 
     def __init__(self, writer: CheckpointWriter) -> None:
-        """Hand them to `writer`."""
+        """Hands checkpoints to `writer`."""
         self.writer = writer
 
     def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:

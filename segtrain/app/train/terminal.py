@@ -23,7 +23,7 @@ class Terminal:
     """Writes to standard output and to a log file; colours and a bar only where standard output is a terminal."""
 
     def __init__(self, log: Path) -> None:
-        """Append to `log`."""
+        """Opens `log`, to append to it."""
         self.console = Screen(soft_wrap=True)
         with explained(log):
             self._file = io.TextIOWrapper(io.BufferedWriter(appended(log)), "utf-8", BEYOND_UTF8)
@@ -58,7 +58,7 @@ class ProgressBar(L.Callback):
     """Shows a bar over all steps with loss, val/dice and time left; without a terminal one line an epoch."""
 
     def __init__(self, terminal: Terminal) -> None:
-        """Report to `terminal`."""
+        """Reports to `terminal`."""
         self.terminal, self._drawn = terminal, 0.0
         self._bar: Bar | None = None
         self._task: Any = None

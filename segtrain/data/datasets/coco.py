@@ -169,7 +169,7 @@ class Coco:
 
 
 def _categories(classes: Sequence[str] | Mapping[str, str | Sequence[str] | None]) -> dict[str, list[str]]:
-    """Class -> its categories, none for background."""
+    """Returns for each class its categories, none for background."""
     chosen = classes if isinstance(classes, Mapping) else {name: name if i else None for i, name in enumerate(classes)}
     listed = {name: [of] if isinstance(of, str) else list(of or []) for name, of in chosen.items()}
     names = [*listed]

@@ -24,7 +24,7 @@ SIZED = 256  # evenly spaced samples whose files' sizes stand for all in the fin
 
 
 class Csv:
-    """Images and masks by the rows of a manifest, files in any format that `Folder` reads.
+    """Reads images and masks that the rows of a manifest name, in any format that `Folder` reads.
 
     `ids` are the images' paths in the manifest without extension, sorted; `splits`, `groups` and `weights` are its
     columns. A million rows are held in some 100 bytes each, twice that while they are read, without an object a row.

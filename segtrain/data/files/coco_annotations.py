@@ -157,7 +157,7 @@ def mend(segmentation: Any, height: int, width: int, clip: bool, skip: bool) -> 
 
 
 def remark_mended(objects: Sequence[tuple[Path, Mended]]) -> None:
-    """Remarks how much is cut and left out.
+    """Says, as a remark, how much is cut and left out.
 
     Args:
         objects: the image's file and what is drawn, of each.

@@ -1,4 +1,4 @@
-"""Imports libraries that only some formats need, when such a dataset is made."""
+"""Gets libraries that only some formats need, when such a dataset is made."""
 
 import importlib
 from types import ModuleType

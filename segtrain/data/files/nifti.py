@@ -58,7 +58,7 @@ def open_nifti(path: Path) -> Scan:
 
 
 def _compare(image: Any, path: Path) -> None:
-    """Remarks where the affine that is taken does not go with what else the header says of the voxels."""
+    """Says, as a remark, where the affine that is taken does not go with what else the header says of the voxels."""
     taken = np.sqrt((image.affine[:3, :3] ** 2).sum(0))
     said = np.abs(np.asarray(image.header.get_zooms()[:3], float))
     qform = image.header.get_qform(coded=True)[0]

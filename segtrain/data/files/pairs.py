@@ -98,7 +98,7 @@ def find_left_out(pieces: Sequence[FileSides], orphans: str | None) -> tuple[str
 
 
 def remark_left_out(files: Sequence[str]) -> None:
-    """Remarks that these files have no partner and are left out."""
+    """Says, as a remark, that these files have no partner and are left out."""
     if files:
         remark(
             "left out",

@@ -22,7 +22,7 @@ from segtrain.errors import UserError
 
 
 class Folds:
-    """Folds of whole groups, as even in samples as greed makes them: one tests, one validates, the others train.
+    """Deals whole groups to folds, as even in samples as greed makes them: one tests, one validates, others train.
 
     Largest groups come first, each to the fold with the fewest samples, so folds differ by at most the largest group.
     Among groups of one size a hash of seed and name decides: the same folds whatever the order of samples, and for
