@@ -55,7 +55,7 @@ def main() -> None:
         print(f"interrupted by {stop}; the same command goes on", file=sys.stderr)
         sys.exit(stop.status)
     except Exception as error:
-        report(error, sys.argv[1:], verb)
+        report_error(error, sys.argv[1:], verb)
 
 
 def page(verb: str) -> Callable[[Any], object]:
@@ -126,7 +126,7 @@ def require_paths(config: DictConfig, verb: str) -> None:
         find_inputs(inputs, Path(os.devnull))  # nothing is left out: the output may not be known yet
 
 
-def report(error: Exception, arguments: list[str], verb: str) -> None:
+def report_error(error: Exception, arguments: list[str], verb: str) -> None:
     """Prints a mistake as one message and exits with 2; with debug=true, or when it is no mistake, raises it."""
     from segtrain.mistakes import explain
 

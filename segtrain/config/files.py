@@ -50,8 +50,8 @@ from segtrain.plain_files import MOST_BYTES, require_plain
 def use(shipped: Path) -> None:
     """Lets Hydra load configs by the loader of this module from now on; `shipped` is the folder of segtrain's own."""
     _require_installed_plugins()
-    Loader.shipped = str(shipped)
-    hydra._internal.hydra.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]
+    CheckedLoader.shipped = str(shipped)
+    hydra._internal.hydra.ConfigLoaderImpl = CheckedLoader  # type: ignore[attr-defined]
 
 
 @functools.cache
@@ -70,7 +70,7 @@ def _require_installed_plugins() -> None:
         sys.path[:] = before
 
 
-class Loader(ConfigLoaderImpl):
+class CheckedLoader(ConfigLoaderImpl):
     """Loads configs as Hydra does, and refuses what a file or a command line may not say of Hydra."""
 
     shipped = ""
@@ -190,7 +190,7 @@ def _require_names(override: Override, group: str, listed: Sequence[str]) -> Non
 
 
 class Repository(ConfigRepository):
-    """Holds Hydra's view on the folders that it searches, each of them a `Folder`."""
+    """Holds Hydra's view on the folders that it searches, each of them a `ConfigFolder`."""
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         """Makes a source of each path; Hydra's hook."""
@@ -201,7 +201,7 @@ class Repository(ConfigRepository):
 def _checked(source: ConfigSource) -> ConfigSource:
     if source.scheme() != "file":  # by its word and not its class: Hydra imports its plug-ins anew
         return source
-    kind = Shipped if source.path == Loader.shipped else Folder
+    kind = Shipped if source.path == CheckedLoader.shipped else ConfigFolder
     return kind(source.provider, f"file://{source.path}")
 
 
@@ -226,7 +226,7 @@ class Shipped(FileConfigSource):
         return super().list(config_path, results_filter) if is_inside(config_path, self.path) else []
 
 
-class Folder(FileConfigSource):
+class ConfigFolder(FileConfigSource):
     """Reads a folder of configs that may come from a stranger: they are regular, in it, and not too large."""
 
     def load_config(self, config_path: str) -> ConfigResult:

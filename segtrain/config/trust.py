@@ -138,7 +138,7 @@ def require_allowed(node: Any, where: str, is_resolved: bool = True) -> None:
     for key, target in targets(node):
         _listed(target, where, key)
     if is_resolved and not (isinstance(node, dict) and is_trusted(node.get("_target_"))):
-        require_inside(node, role_of(where), where)
+        require_arguments_inside(node, role_of(where), where)
 
 
 def find(target: str, where: str, key: str = "") -> Any:
@@ -258,7 +258,7 @@ def _listing(names: Sequence[str]) -> str:
     return f"a class of {', '.join(packages)} that segtrain/config/allowed.py lists"
 
 
-def require_inside(node: Any, role: str, where: str) -> None:
+def require_arguments_inside(node: Any, role: str, where: str) -> None:
     """Raises UserError unless a node's arguments stay inside.
 
     Args:

@@ -46,7 +46,7 @@ class Interval(NamedTuple):
 NONE = Interval(float("nan"), float("nan"))
 
 
-class Ratios(NamedTuple):
+class SumRatios(NamedTuple):
     """Holds what k ratios of sums are made of, a row an image or group: the sum of `above` by that of `below`."""
 
     above: np.ndarray  # (n, k) float64
@@ -54,17 +54,17 @@ class Ratios(NamedTuple):
     there: np.ndarray  # (n, k) float64; where its sum is 0, the ratio is not defined
 
 
-Columns = tuple[int, ...]  # of `Ratios`, those that are defined are averaged: a score
+Columns = tuple[int, ...]  # of `SumRatios`, those that are defined are averaged: a score
 
 
-def grouped(ratios: Ratios, groups: Sequence[object] | None) -> Ratios:
+def grouped(ratios: SumRatios, groups: Sequence[object] | None) -> SumRatios:
     """Returns the same with the rows of each group summed, in the order in which groups come first."""
     if groups is None:
         return ratios
     place = {name: i for i, name in enumerate(dict.fromkeys(groups))}
     member = np.zeros((len(place), len(groups)))
     member[[place[name] for name in groups], range(len(groups))] = 1
-    return Ratios(*(member @ part for part in ratios))
+    return SumRatios(*(member @ part for part in ratios))
 
 
 def carriers(sizes: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def carriers(sizes: np.ndarray) -> np.ndarray:
     return np.asarray(sizes.sum(0) ** 2 / np.maximum((sizes**2).sum(0), np.finfo(np.float64).tiny))
 
 
-def intervals(ratios: Ratios, scores: Sequence[Columns], draws: int, seed: int) -> Mapping[Columns, Interval]:
+def intervals(ratios: SumRatios, scores: Sequence[Columns], draws: int, seed: int) -> Mapping[Columns, Interval]:
     """Returns that of each score: both ends by draws of the rows, or what is made for any scores where that is nearer.
 
     Args:
@@ -110,17 +110,17 @@ def _chunks(draws: int, count: int) -> Iterator[int]:
     yield from (min(step, draws - start) for start in range(0, draws, step))
 
 
-def divided(sums: Ratios) -> tuple[np.ndarray, np.ndarray]:
+def divided(sums: SumRatios) -> tuple[np.ndarray, np.ndarray]:
     """Returns ratios (d, k) of sums, 0 where there is nothing to divide by, and which are defined (d, k) bool."""
     above, below, there = sums
     return np.divide(above, below, out=np.zeros(above.shape), where=below > 0), there > 0
 
 
-def _sums(weights: np.ndarray, ratios: Ratios) -> Ratios:
-    return Ratios(*(weights @ part for part in ratios))
+def _sums(weights: np.ndarray, ratios: SumRatios) -> SumRatios:
+    return SumRatios(*(weights @ part for part in ratios))
 
 
-def _valued(sums: Ratios, scores: Sequence[Columns]) -> np.ndarray:
+def _valued(sums: SumRatios, scores: Sequence[Columns]) -> np.ndarray:
     """Returns each score (d, scores) of draws from their sums, NaN where none of its ratios is defined."""
     of_class, defined = divided(sums)
     values = np.full((len(of_class), len(scores)), np.nan)
@@ -131,7 +131,7 @@ def _valued(sums: Ratios, scores: Sequence[Columns]) -> np.ndarray:
     return values
 
 
-def _errors(weights: np.ndarray, ratios: Ratios, scores: Sequence[Columns]) -> np.ndarray:
+def _errors(weights: np.ndarray, ratios: SumRatios, scores: Sequence[Columns]) -> np.ndarray:
     """Returns the error (d, scores) of each score of draws from their weights (d, groups): its linear part's length.
 
     It is the standard error but for a factor of the number of groups, which that of the whole set has as well.
@@ -162,15 +162,15 @@ def _studentised(apart: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
 
 def _bound(
-    ratios: Ratios, scores: Sequence[Columns], draws: int, rng: np.random.Generator, unseen: float, tail: float
+    ratios: SumRatios, scores: Sequence[Columns], draws: int, rng: np.random.Generator, unseen: float, tail: float
 ) -> np.ndarray:
     """Returns the quantile `tail` (scores,) of the groups weighted at random, with one more of the score `unseen`.
 
     That one is as large as the group that a pixel (or an image) is in on average: large ones count more often.
     """
     size = (ratios.below**2).sum(0) / np.maximum(ratios.below.sum(0), np.finfo(np.float64).tiny)
-    more = Ratios(unseen * size, size, np.minimum(ratios.there.sum(0), 1))
-    whole = Ratios(*(np.concatenate((part, row[None])) for part, row in zip(ratios, more, strict=True)))
+    more = SumRatios(unseen * size, size, np.minimum(ratios.there.sum(0), 1))
+    whole = SumRatios(*(np.concatenate((part, row[None])) for part, row in zip(ratios, more, strict=True)))
     count = len(whole.above)
     drawn = [_valued(_sums(rng.exponential(size=(n, count)), whole), scores) for n in _chunks(draws, count)]
     return np.asarray(np.quantile(np.concatenate(drawn), tail, axis=0))

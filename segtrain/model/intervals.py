@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segtrain.model.bootstrap import DRAWS, Columns, Interval, Ratios, divided, grouped, intervals
+from segtrain.model.bootstrap import DRAWS, Columns, Interval, SumRatios, divided, grouped, intervals
 from segtrain.model.metrics import METRICS, as_counted
 
 
@@ -46,7 +46,7 @@ def of_ratios(
 ) -> list[Interval]:
     """Returns those of k ratios in [0, 1] of sums over images: (images, k) each, from 0, above at most below."""
     columns = [(column,) for column in range(above.shape[1])]
-    found = intervals(grouped(Ratios(above, below, below), groups), columns, draws, seed)
+    found = intervals(grouped(SumRatios(above, below, below), groups), columns, draws, seed)
     return [found[column] for column in columns]
 
 
@@ -70,12 +70,12 @@ def of_scores(
     means = _of_images(parts, [c for c, name in enumerate(names) if name != "background"])
     width = ratios.above.shape[1]
     scores |= {key: (width + place,) for place, key in enumerate(means)}
-    ratios = Ratios(*(np.concatenate((a, np.stack(b, 1)), 1) for a, *b in zip(ratios, *means.values(), strict=True)))
+    ratios = SumRatios(*(np.concatenate((a, np.stack(b, 1)), 1) for a, *b in zip(ratios, *means.values(), strict=True)))
     found = intervals(grouped(ratios, groups), [*scores.values()], draws, seed)
     return {key: found[columns] for key, columns in scores.items()}
 
 
-def _of_pixels(parts: np.ndarray, names: Sequence[str]) -> tuple[Ratios, dict[str, Columns]]:
+def _of_pixels(parts: np.ndarray, names: Sequence[str]) -> tuple[SumRatios, dict[str, Columns]]:
     """Returns the scores of the pixels of all images together, of `_parts`."""
     front = [c for c, name in enumerate(names) if name != "background"]
     # Beside the classes all of the foreground as one: micro.
@@ -90,10 +90,10 @@ def _of_pixels(parts: np.ndarray, names: Sequence[str]) -> tuple[Ratios, dict[st
         scores |= {metric: mean, f"{metric}_all": of_class, f"{metric}_macro": mean}
         scores[f"{metric}_micro"] = (start + len(names),)
         scores |= {f"{metric}/{name}": (column,) for name, column in zip(names, of_class, strict=True)}
-    return Ratios(*(np.concatenate(part, 1) for part in zip(*ratios, strict=True))), scores
+    return SumRatios(*(np.concatenate(part, 1) for part in zip(*ratios, strict=True))), scores
 
 
-def _of_images(parts: np.ndarray, front: Sequence[int]) -> dict[str, Ratios]:
+def _of_images(parts: np.ndarray, front: Sequence[int]) -> dict[str, SumRatios]:
     """Means over images, each (images,), of each image's mean over the classes it has; the rule is `empties`'."""
     pixels = parts[:, 1].sum(1)
     known = (pixels > 0).astype(np.float64)
@@ -102,7 +102,7 @@ def _of_images(parts: np.ndarray, front: Sequence[int]) -> dict[str, Ratios]:
         values, defined = divided(_ratios(metric, parts[:, :, front]))
         of_image = np.full(len(parts), np.nan)
         np.divide((values * defined).sum(1), defined.sum(1), out=of_image, where=defined.any(1))
-        found[f"{metric}_image_mean"] = Ratios(np.where(known > 0, as_counted(of_image, pixels), 0.0), known, known)
+        found[f"{metric}_image_mean"] = SumRatios(np.where(known > 0, as_counted(of_image, pixels), 0.0), known, known)
     return found
 
 
@@ -112,9 +112,9 @@ def _parts(matrices: np.ndarray) -> np.ndarray:
     return np.stack((right, matrices.sum(2), matrices.sum(1)), 1)
 
 
-def _ratios(metric: str, parts: np.ndarray) -> Ratios:
+def _ratios(metric: str, parts: np.ndarray) -> SumRatios:
     """Returns the ratios by the definitions of `metrics.scores`, of `_parts` (images, 3, k)."""
     right, truth, pred = parts.swapaxes(0, 1)
     both = truth + pred
     below = {"dice": both, "iou": both - right, "precision": pred, "recall": truth, "accuracy": truth}[metric]
-    return Ratios(2 * right if metric == "dice" else right, below, both)
+    return SumRatios(2 * right if metric == "dice" else right, below, both)

@@ -87,7 +87,7 @@ def fixed(found: Differences, scheduler: str) -> Differences:
     return {key: pair for key, pair in found.items() if is_fixed(key, *pair)}
 
 
-def shown(found: Differences) -> str:
+def difference_lines(found: Differences) -> str:
     """Returns the differences, a line each."""
     return "".join(f"\n  {key}: {there!r} there, {now!r} now" for key, (there, now) in found.items())
 

@@ -96,7 +96,7 @@ def about(dataset: "SegmentationDataset", epoch: int, pixels: PixelMeaning | Non
     }
 
 
-def load(run: RunFolder) -> Loaded:
+def load_run(run: RunFolder) -> Loaded:
     """Returns the best weights of a run in its network, on the CPU, in evaluation mode.
 
     Of a run that has not finished, those of its best checkpoint so far, for which its data must be there.

@@ -176,7 +176,7 @@ def predictor_of(
         options |= {"reading": about.get("reading"), "least": (height, width)}
         pixels = [] if allow_other_pixels else [PixelMeaning.from_json(about.get("pixels"))]
         return Predictor(model, **known, palette=palette, pixels=[one for one in pixels if one], **options)
-    from segtrain.parts.network import load as load_run
+    from segtrain.parts.network import load_run
 
     on = device_of(device)
     loaded = [load_run(run) for run in source]

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from segtrain.errors import UserError
-from segtrain.parts.network import load
+from segtrain.parts.network import load_run
 from segtrain.parts.predictor import predictor_of
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
@@ -32,7 +32,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def test_the_best_weights_stand_in_the_network_with_what_labels_mean(run: Path) -> None:
-    loaded = load(RunFolder(run))
+    loaded = load_run(RunFolder(run))
     saved = checkpoint.read_checkpoint(run / "checkpoints/best.ckpt")["state_dict"]
     state = loaded.model.state_dict()
     assert state and all(torch.equal(state[key], saved[key]) for key in state)
@@ -44,13 +44,13 @@ def test_the_best_weights_stand_in_the_network_with_what_labels_mean(run: Path) 
 def test_the_data_need_not_be_there(run: Path) -> None:
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("segtrain.data.datasets.Shapes", "segtrain.data.datasets.Gone"))
-    assert load(RunFolder(run)).channels == 1
+    assert load_run(RunFolder(run)).channels == 1
 
 
 def test_a_run_under_way_gives_its_best_so_far(run: Path) -> None:
-    before = load(RunFolder(run)).pixels
+    before = load_run(RunFolder(run)).pixels
     (run / "checkpoints/best.safetensors").unlink()
-    under_way = load(RunFolder(run))
+    under_way = load_run(RunFolder(run))
     assert under_way.classes == ("background", "disc", "square")
     assert before is not None and under_way.pixels == before and before.dtypes == ("uint8",)
 
@@ -63,30 +63,30 @@ def test_runs_of_versions_that_kept_nothing_of_the_pixels_say_nothing(run: Path)
     assert known.pop("pixels") == split.pop("pixels")
     save_file(state, weights, {"segtrain": json.dumps(known)})
     RunFolder(run).write_json("split.json", split)
-    assert load(RunFolder(run)).pixels is None
+    assert load_run(RunFolder(run)).pixels is None
     dark = np.zeros((32, 32), np.float32)
     assert predictor_of([RunFolder(run)]).predict(dark + np.eye(32, dtype=np.float32)).labels.shape == (32, 32)
     weights.unlink()
-    assert load(RunFolder(run)).pixels is None
+    assert load_run(RunFolder(run)).pixels is None
 
 
 def test_what_is_missing_or_damaged_is_named(run: Path) -> None:
     weights = run / "checkpoints/best.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(UserError, match=r"best\.safetensors' cannot be read"):
-        load(RunFolder(run))
+        load_run(RunFolder(run))
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UserError, match="no weights yet"):
-        load(RunFolder(run))
+        load_run(RunFolder(run))
     with pytest.raises(UserError, match="cannot be read as a run folder"):
-        load(RunFolder(run / "nowhere"))
+        load_run(RunFolder(run / "nowhere"))
 
 
 def test_weights_of_another_network_are_refused(run: Path) -> None:
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("- 8\n", "- 4\n"))
     with pytest.raises(UserError, match="do not fit the network"):
-        load(RunFolder(run))
+        load_run(RunFolder(run))
 
 
 MOST = 60  # modules of ours that a prediction may take

@@ -14,7 +14,7 @@ from segtrain.app.export.formats import describe_export
 from segtrain.config.run_config import RunConfig
 from segtrain.padding import pad_to
 from segtrain.parts.limits import least_size
-from segtrain.parts.network import load
+from segtrain.parts.network import load_run
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train
 
@@ -47,8 +47,8 @@ def test_a_use_sees_what_the_crop_would_have_shown(run: Path) -> None:
 
 
 def test_an_exported_file_says_so(run: Path) -> None:
-    assert describe_export(load(RunFolder(run)), 32)["least"] == [64, 64]
-    assert describe_export(load(RunFolder(run)), 96)["least"] == [96, 96]
+    assert describe_export(load_run(RunFolder(run)), 32)["least"] == [64, 64]
+    assert describe_export(load_run(RunFolder(run)), 96)["least"] == [96, 96]
 
 
 def test_no_window_is_smaller_than_the_crop() -> None:

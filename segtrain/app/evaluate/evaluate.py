@@ -32,7 +32,7 @@ from segtrain.parts.device import device_of
 from segtrain.parts.evaluation import Machine, Predict, batches, score, set_up_machine
 from segtrain.parts.feeding import build_loss
 from segtrain.parts.limits import least_size, samples_of
-from segtrain.parts.network import Loaded, load
+from segtrain.parts.network import Loaded, load_run
 from segtrain.printable import printable
 from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder
@@ -55,7 +55,7 @@ def evaluate(config: DictConfig) -> None:
     for members in [runs] if wanted.ensemble else [[run] for run in runs]:  # true or unseen: together
         began = time.monotonic()
         try:
-            found = evaluated([load(run) for run in members], wanted)
+            found = evaluated([load_run(run) for run in members], wanted)
         except UserError as error:
             if wanted.ensemble or len(runs) == 1:
                 raise

@@ -18,7 +18,7 @@ from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 from segtrain.parts.data import named_model
-from segtrain.parts.network import Loaded, load
+from segtrain.parts.network import Loaded, load_run
 from segtrain.runs.epochs import number_of
 from segtrain.runs.find_run import find_run
 from segtrain.runs.folder import RunFolder
@@ -70,7 +70,7 @@ def export(config: DictConfig) -> Path:
     options.form.ready()
     run = find_run(options.run, options.outputs)
     path = _path(options, run)
-    loaded = load(run)
+    loaded = load_run(run)
     loaded.model.float()  # other programs hand in 32 bits, also to what was trained in 64
     console = Screen()
     if not console.is_terminal:

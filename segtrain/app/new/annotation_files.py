@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from segtrain.app.new.config_lines import ConfigLine, Guess, key_line
-from segtrain.app.new.file_samples import FILES, PICTURES, read_json, see_files
+from segtrain.app.new.file_samples import FILES, PICTURES, read_json_object, see_files
 from segtrain.app.new.mask_values import class_lines, class_questions, class_words, find_meaning
 from segtrain.counted import counted
 from segtrain.data.files.coco_annotations import OUTSIDE, is_numbers, is_shapeless
@@ -229,7 +229,7 @@ def _last(name: str) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Returns the content, when it has objects with outlines."""
-    content = read_json(path, LARGEST)
+    content = read_json_object(path, LARGEST)
     if not all(isinstance(content.get(key), list) for key in KEYS):
         return None
     if not all(isinstance(item, dict) for key in KEYS for item in content[key]):

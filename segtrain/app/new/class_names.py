@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from segtrain.app.new.file_samples import COLOUR, read_json
+from segtrain.app.new.file_samples import COLOUR, read_json_object
 from segtrain.data.files.file_names import Found
 from segtrain.errors import UserError
 from segtrain.files import text_of
@@ -75,7 +75,7 @@ def find_names(root: Path, found: Found, masks: Iterable[str] = ()) -> ClassName
 def read_dataset_json(root: Path, found: Found) -> dict[str, Any]:
     """Returns what the dataset.json of Medical Decathlon and nnU-Net says; empty without one."""
     paths = [path for path in found.others if PurePosixPath(path).name == "dataset.json"]
-    return next((content for path in paths if (content := read_json(root / path, LARGEST))), {})
+    return next((content for path in paths if (content := read_json_object(root / path, LARGEST))), {})
 
 
 def _known(masks: list[str]) -> ClassNames | None:

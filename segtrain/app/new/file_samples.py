@@ -43,7 +43,7 @@ class Reader(NamedTuple):
     image: Callable[[Path], Pixels]
 
 
-def read_json(path: Path, largest: int) -> dict[str, Any]:
+def read_json_object(path: Path, largest: int) -> dict[str, Any]:
     """Returns the object in a file of at most `largest` bytes; an empty one where there is none, or it is no JSON."""
     try:
         content = json.loads(text_of(path, largest))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from segtrain.app.new.file_samples import read_json
+from segtrain.app.new.file_samples import read_json_object
 from segtrain.counted import counted
 from segtrain.data.files.file_names import Found
 from segtrain.data.files.patterns import UNREAD, way_out
@@ -30,7 +30,7 @@ def name_unread(root: Path, found: Found) -> str:
 def _of_json(root: Path, found: Found) -> Iterator[str]:
     paths = found.ending(".json")
     for path in spread(paths, LOOKED):
-        content = read_json(root / path, LARGEST)
+        content = read_json_object(root / path, LARGEST)
         if isinstance(content.get("shapes"), list) and "imagePath" in content:
             yield (
                 f"'{root}' holds {len(paths)} JSON files of LabelMe, such as '{path}'; expected masks, for these "

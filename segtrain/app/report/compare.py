@@ -10,7 +10,7 @@ from segtrain.app.report import verdict
 from segtrain.app.report.arms import BASELINE, Arm, arms_of
 from segtrain.app.report.contrasts import contrast, judged
 from segtrain.app.report.read_runs import Run, read_run, read_runs
-from segtrain.app.report.run_arguments import read_arguments
+from segtrain.app.report.run_arguments import read_run_arguments
 from segtrain.errors import UserError
 from segtrain.printable import print_text
 from segtrain.runs.find_run import find_run
@@ -25,7 +25,7 @@ def compare(arguments: Sequence[str]) -> None:
     Raises:
         UserError: not two runs, or no seed that both arms have finished.
     """
-    names, _ = read_arguments(arguments, USAGE)
+    names, _ = read_run_arguments(arguments, USAGE)
     if len(names) != 2:
         raise UserError(f"compare takes two runs; expected: {USAGE}; got: {' '.join(arguments) or 'nothing'}")
     ours, theirs = _arms([read_run(find_run(name, Path("outputs")).path) for name in names])

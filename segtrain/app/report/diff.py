@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from segtrain.app.report.run_arguments import read_arguments
+from segtrain.app.report.run_arguments import read_run_arguments
 from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.errors import UserError
@@ -30,7 +30,7 @@ def diff(arguments: Sequence[str]) -> None:
     Raises:
         UserError: not two runs.
     """
-    names, options = read_arguments(arguments, USAGE, ("outputs",))
+    names, options = read_run_arguments(arguments, USAGE, ("outputs",))
     if len(names) != 2:
         raise UserError(f"diff compares two runs; expected: {USAGE}; got {' '.join(names) or 'nothing'}")
     one, other = (find_run(name.rstrip("/"), Path(options.get("outputs", "outputs"))) for name in names)

@@ -14,7 +14,7 @@ from segtrain.app.report.figures import Drawn
 from segtrain.app.report.findings import SCORE, Findings, compare_runs, featured, score_of
 from segtrain.app.report.read_runs import Run
 from segtrain.app.report.robustness import robustness_figures
-from segtrain.app.report.run_arguments import read_arguments, unread_key
+from segtrain.app.report.run_arguments import read_run_arguments, unread_key
 from segtrain.app.report.verdict import own_interval, p_value, points
 from segtrain.errors import UserError
 from segtrain.files import followed, make_own, write_whole
@@ -39,7 +39,7 @@ def report(arguments: Sequence[str]) -> None:
     Raises:
         UserError: no folder is named, there is no run in it, or a key that is none of these.
     """
-    names, options = read_arguments(arguments, USAGE, ("to", "times"))
+    names, options = read_run_arguments(arguments, USAGE, ("to", "times"))
     folders = [Path(name) for name in names]
     times = SWITCH.get(options.get("times", "true").lower())
     if not folders or times is None:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from segtrain.errors import UserError
 
 
-def read_arguments(arguments: Sequence[str], usage: str, keys: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+def read_run_arguments(
+    arguments: Sequence[str], usage: str, keys: Sequence[str] = ()
+) -> tuple[list[str], dict[str, str]]:
     """Returns the names, and the values of the keys; --config-dir is left out, since no config is composed.
 
     Args:

@@ -191,14 +191,14 @@ def _go_on(run: RunFolder, saved: RunConfig, now: RunConfig, allowed: Sequence[s
     if never := changes.fixed(found, str(saved.scheduler._target_)):
         raise UserError(
             f"{run.path} cannot go on with another {' or '.join(never)}, which made what its checkpoints hold; the "
-            f"difference:{changes.shown(never)}\ngo on as it was with resume='{run.path}', or begin a new run with "
-            f"name=… (init_from='{run.path}' gives it these weights)"
+            f"difference:{changes.difference_lines(never)}\ngo on as it was with resume='{run.path}', or begin a new "
+            f"run with name=… (init_from='{run.path}' gives it these weights)"
         )
     if bad := changes.refused(found, allowed):
         raise UserError(
             f"{run.path} was begun with another config, and going on would mix the two; the difference:"
-            f"{changes.shown(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or allow it with "
-            f"resume_allow=[{','.join(bad)}], which the run records"
+            f"{changes.difference_lines(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or allow it "
+            f"with resume_allow=[{','.join(bad)}], which the run records"
         )
     is_finished = run.status["state"] == "finished"
     if is_finished and now.trainer.max_epochs <= saved.trainer.max_epochs and "early_stopping" not in found:

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from segtrain.app.export.card import fill_card
 from segtrain.errors import UserError
-from segtrain.parts.network import load
+from segtrain.parts.network import load_run
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.metrics_csv import write_csv
 from tests.conftest import SMALL, train
@@ -32,7 +32,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def card_of(run: Path, file: str = "model.onnx") -> str:
-    return fill_card(load(RunFolder(run)), file)
+    return fill_card(load_run(RunFolder(run)), file)
 
 
 def change(run: Path, *changes: str) -> None:
@@ -191,7 +191,7 @@ def test_damaged_scores_are_told(run: Path, content: str | None) -> None:
 
 
 def test_names_with_bars_keep_the_tables_whole(run: Path) -> None:
-    loaded = load(RunFolder(run))
+    loaded = load_run(RunFolder(run))
     renamed = loaded.__class__(**{**vars(loaded), "classes": ("background", "disc", "a|b")})
     (run / "results.json").unlink()
     assert "| 2 | a\\|b | #" in fill_card(renamed, "model.onnx")

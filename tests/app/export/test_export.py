@@ -28,7 +28,7 @@ from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.data import named_model
-from segtrain.parts.network import build_network, load
+from segtrain.parts.network import build_network, load_run
 from segtrain.parts.onnx_file import open_onnx
 from segtrain.parts.predictor import predictor_of
 from segtrain.runs.folder import RunFolder
@@ -92,14 +92,14 @@ def test_the_file_computes_what_the_network_does_for_every_batch_and_size(
 ) -> None:
     (form,) = (form for form in FORMATS.values() if form.suffix == file.suffix)
     stored = images(*shape).float()
-    expected, got = load(RunFolder(run)).model(stored), form.open(file)[0](stored)
+    expected, got = load_run(RunFolder(run)).model(stored), form.open(file)[0](stored)
     assert got.shape == expected.shape == (shape[0], 3, *shape[2:])
     assert (got - expected).abs().max() <= 1e-3 * expected.abs().max()
     assert (prediction(got) == prediction(expected)).double().mean() >= 0.9999
 
 
 def test_the_file_says_what_its_numbers_mean(file: Path, run: Path) -> None:
-    about, loaded = about_in(file), load(RunFolder(run))
+    about, loaded = about_in(file), load_run(RunFolder(run))
     assert about["classes"] == ["background", "disc", "square"]
     assert about["palette"] == [list(colour) for colour in loaded.palette]
     assert (about["channels"], about["ignore_index"], about["stride"]) == (1, 255, 32)
@@ -109,7 +109,7 @@ def test_the_file_says_what_its_numbers_mean(file: Path, run: Path) -> None:
 
 
 def test_the_file_refuses_other_pixels_than_the_trainings_as_its_run_does(file: Path, run: Path) -> None:
-    pixels = load(RunFolder(run)).pixels
+    pixels = load_run(RunFolder(run)).pixels
     assert pixels is not None and PixelMeaning.from_json(about_in(file)["pixels"]) == pixels
     if file.suffix == ".onnx":
         for source in (file, [RunFolder(run)]):
@@ -133,7 +133,7 @@ def test_the_terminal_tells_sizes_and_differences(export: Export, segtrain: Comm
 
 def test_the_smallest_image_and_uint8_go_through_onnx(onnx_file: Path, run: Path) -> None:
     network, _ = open_onnx(onnx_file)
-    expected = load(RunFolder(run)).model(images(1, 1, 32, 32))
+    expected = load_run(RunFolder(run)).model(images(1, 1, 32, 32))
     torch.testing.assert_close(network(images(1, 1, 32, 32)), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -238,7 +238,7 @@ def test_another_run_s_export_is_not_overwritten(
 ) -> None:
     about = {**about_in(files("safetensors")), "run": "theirs/seed=1"}
     output = tmp_path / "theirs.safetensors"
-    FORMATS["safetensors"].write(load(RunFolder(run)).model, about, output)
+    FORMATS["safetensors"].write(load_run(RunFolder(run)).model, about, output)
     assert export("format=safetensors", f"output={output}") == 2
     assert "got theirs/seed=1" in segtrain.err and "delete the file" in segtrain.err
 

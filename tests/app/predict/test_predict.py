@@ -24,7 +24,7 @@ from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.parts import input_images as images
-from segtrain.parts.network import load
+from segtrain.parts.network import load_run
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train
 from tests.parts.test_input_images import GEOREFERENCE
@@ -56,7 +56,7 @@ def labels(path: Path) -> np.ndarray[Any, Any]:
 def expected(run: Path, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """As training's test says it: the network over the image grown by reflection, in the precision of the run."""
     grown = np.pad(image, (0, -BORDER % 32), mode="reflect")
-    loaded = load(RunFolder(run))
+    loaded = load_run(RunFolder(run))
     with torch.autocast("cpu", torch.bfloat16, enabled=loaded.config.trainer.precision == "bf16-mixed"):
         logits = loaded.model(torch.from_numpy(grown)[None, None])
     return prediction(logits)[0, :BORDER, :BORDER].numpy()

@@ -12,7 +12,7 @@ import torch
 from segtrain.app.train.initial_weights import read_weights
 from segtrain.command_line import quoted
 from segtrain.errors import UserError
-from segtrain.parts.network import load
+from segtrain.parts.network import load_run
 from segtrain.runs import checkpoint
 from segtrain.runs.folder import RunFolder
 from tests.app.train.test_resume import SAME, Killed, killed_after, run_in
@@ -111,7 +111,7 @@ def test_a_deeply_supervised_run_is_loaded_as_its_plain_network(segtrain: Comman
     assert "warning: freeze_encoder " in segtrain.out
     (run,) = (segtrain.folder / "outputs/shapes").iterdir()
     assert any(name.startswith("supervision.") for name in weights(run))
-    model = load(RunFolder(run)).model
+    model = load_run(RunFolder(run)).model
     assert not [name for name in model.state_dict() if "supervision" in name]
     expected = weights(run)
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
