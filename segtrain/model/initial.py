@@ -120,8 +120,8 @@ def _refuse_another_network(own: Mapping[str, Tensor], state: Mapping[str, Tenso
     raise UserError(
         f"the weights are of another network: none of its {len(encoder)} "
         f"{'encoder ' if encoder[0].startswith('encoder.') else ''}weights is in the file with the same name and "
-        f"shape; expected such as {expected} {_shape(own[encoder[0]])}; got such as {got}"
-        f"{'' if got == 'none' else f' {_shape(state[got])}'}; choose the model of those weights (model=…, "
+        f"shape; expected such as {expected} {_shape(own[encoder[0]])}; got such as "
+        f"{got}{'' if got == 'none' else f' {_shape(state[got])}'}; choose the model of those weights (model=…, "
         "model.encoder_name=…), or other weights"
     )
 

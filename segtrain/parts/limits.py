@@ -52,10 +52,9 @@ def require_batches(config: RunConfig, batches: Mapping[str, int]) -> None:
     most = within if every is not None else within * epochs
     if isinstance(interval, int) and interval > most:
         raise UserError(
-            f"nothing would be validated, and nothing could choose the best epoch: trainer.val_check_interval is "
-            f"{interval}, of {counted(most, 'batch', 'batches')}; expected a number of batches up to {most}, or "
-            f"a share of an epoch; give "
-            "fewer, or leave it out"
+            "nothing would be validated, and nothing could choose the best epoch: trainer.val_check_interval is "
+            f"{interval}, of {counted(most, 'batch', 'batches')}; expected a number of batches up to {most}, or a "
+            "share of an epoch; give fewer, or leave it out"
         )
     for part, number in batches.items():
         key = f"limit_{part}_batches"

@@ -51,8 +51,8 @@ def forecast(jobs: Sequence[Planned], outputs: Path, slots: int | None) -> str:
     at_once = min(slots, len(left))
     return (
         f"{head}; the {'other ' if done else ''}{len(left)} {'takes' if len(left) == 1 else 'take'} about "
-        f"{time_in_words(sum(seconds) / at_once)}, {at_once} at a "
-        f"time, by {basis}{doubt}; longer beside other programs"
+        f"{time_in_words(sum(seconds) / at_once)}, {at_once} at a time, by {basis}{doubt}; longer beside other "
+        "programs"
     )
 
 

@@ -76,8 +76,7 @@ def export(config: DictConfig) -> Path:
     if not console.is_terminal:
         console.width = WIDTH
     console.print(
-        f"exporting {run.path!s}: model {named_model(loaded.config)}, "
-        f"epoch {number_of(loaded.epoch)}, "
+        f"exporting {run.path!s}: model {named_model(loaded.config)}, epoch {number_of(loaded.epoch)}, "
         f"{loaded.channels} channels, classes {', '.join(loaded.classes)}, as {options.format}",
         soft_wrap=True,
     )

@@ -76,8 +76,7 @@ def predict(config: DictConfig) -> None:
     made = len(items) - len(failed) - job.skipped
     print_text(
         f"{folder}/: {made} of {counted(len(items), 'file')} predicted, {counted(job.images, 'image')} in "
-        f"{seconds:.1f} s "
-        f"({job.images / max(seconds, 1e-9):.1f} images/s); {job.skipped} "
+        f"{seconds:.1f} s ({job.images / max(seconds, 1e-9):.1f} images/s); {job.skipped} "
         f"{'was' if job.skipped == 1 else 'were'} done before, {len(failed)} failed"
     )
     if failed:

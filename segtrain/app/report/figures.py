@@ -149,9 +149,8 @@ def draw_images(contrast: Contrast) -> Drawn:
     axes.set_ylabel("Dice points")
     wins = sum(value > 0 for value in values)
     caption = (
-        f"{contrast.arm.name} against {contrast.baseline.name}: {wins} of {counted(len(values), 'image')} gain, "
-        f"mean over the "
-        "repetitions that test them."
+        f"{contrast.arm.name} against {contrast.baseline.name}: {wins} of {counted(len(values), 'image')} gain, mean "
+        "over the repetitions that test them."
     )
     return Drawn("images", caption, figure)
 

@@ -100,8 +100,8 @@ def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None) -> N
         "aug": f"{config.choices.aug}, strength {config.aug.strength:g}",
         "model": f"{named_model(config)}, {parameters:.1f} M parameters",
         "device": f"{parts.device}; {counted(config.threads, 'thread')}, "
-        f"{counted(config.data.num_workers, 'loader worker')}, "
-        f"{config.trainer.precision}, deterministic {str(config.deterministic).lower()}",
+        f"{counted(config.data.num_workers, 'loader worker')}, {config.trainer.precision}, deterministic "
+        f"{str(config.deterministic).lower()}",
         "training": f"{epochs} of {counted(trained_batches(config, data.steps_per_epoch), 'step')}, "
         f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
     }

@@ -256,9 +256,8 @@ def _check_ids(ids: Sequence[str]) -> None:
     twice = [name for name, after in pairwise(ids) if name == after]
     if twice:
         raise UserError(
-            f"{counted(len(twice), 'image')} named like another, but for the extension; expected names that "
-            f"differ; got "
-            f"{some_of(twice)}; rename one of each, in its folder and in the annotation file"
+            f"{counted(len(twice), 'image')} named like another, but for the extension; expected names that differ; "
+            f"got {some_of(twice)}; rename one of each, in its folder and in the annotation file"
         )
 
 

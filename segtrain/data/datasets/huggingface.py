@@ -267,8 +267,7 @@ def _check_ids(ids: Sequence[str], column: str | None) -> None:
     if twice:
         raise UserError(
             f"column '{column}' names {counted(len(twice), 'sample')} more than once: {some_of(twice)}; expected "
-            f"another name for "
-            "each; choose another dataset.id, or null for the numbers of the rows"
+            "another name for each; choose another dataset.id, or null for the numbers of the rows"
         )
 
 

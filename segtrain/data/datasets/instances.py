@@ -157,8 +157,7 @@ def _image(folder: Path) -> Path:
     if len(files) != 1:
         raise UserError(
             f"'{folder}' holds {counted(len(files), 'image')}; expected one; got "
-            f"{some_of([p.name for p in files]) or 'none'}; give "
-            "each image a folder of its own"
+            f"{some_of([p.name for p in files]) or 'none'}; give each image a folder of its own"
         )
     return files[0]
 

@@ -85,8 +85,7 @@ class Folds:
         if len(sizes) < self._k:
             raise UserError(
                 f"there {'is' if len(sizes) == 1 else 'are'} {say_groups(sizes, len(ids), twins)} for {self._k} "
-                f"folds; expected one a fold; "
-                "lower dataset.split.k"
+                "folds; expected one a fold; lower dataset.split.k"
             )
         folds = _dealt(sizes, self._k)
         tests, validates = folds == self._fold, folds == (self._fold + 1) % self._k
