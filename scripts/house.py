@@ -338,7 +338,7 @@ def figures(house: House, names: bool) -> None:
     say(f"modules of at most {SHORT_FILE} lines with one importer: {len(small)}", small)
     taken = house.config_parameters()
     below = [one for one in taken if one.startswith(tuple(f"{door}." for door in DOORS))]
-    parts = [one for one in taken if one.startswith(("segtrain.parts.", "segtrain.build."))]
+    parts = [one for one in taken if one.startswith("segtrain.parts.")]
     say(
         f"parameters of type DictConfig: {len(taken)}; in parts {len(parts)}, "
         f"in {', '.join(door.rpartition('.')[2] for door in DOORS)} {len(below)}",

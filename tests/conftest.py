@@ -15,14 +15,14 @@ from omegaconf import DictConfig
 
 from segtrain import compat
 from segtrain.__main__ import main
-from segtrain.config import composition as config
+from segtrain.config import composition
 from tests.composing import compose_quickly
 from tests.drawing import draw_quickly, laid_out
 from tests.left_out import pytest_collection_modifyitems, pytest_runtest_logreport, pytest_sessionfinish
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 compat.register_torchvision_operators()
-config.register_resolvers()
+composition.register_resolvers()
 compose_quickly()
 draw_quickly()
 settings.register_profile("segtrain", deadline=None)  # a busy machine is no failure
@@ -58,7 +58,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """compose("aug=flips", …) -> the train config with these overrides."""
-    return lambda *overrides: config.composed("train", overrides)
+    return lambda *overrides: composition.composed("train", overrides)
 
 
 class CommandLine:

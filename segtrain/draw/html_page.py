@@ -97,10 +97,10 @@ def _cell(cell: str | Cell) -> str:
 
 def figure(source: str, words: str) -> str:
     """Returns a picture with words below it, which also stand for it where it is not seen."""
-    return f"<figure>{image(source, words)}<figcaption>{in_html(words)}</figcaption></figure>"
+    return f"<figure>{html_image(source, words)}<figcaption>{in_html(words)}</figcaption></figure>"
 
 
-def image(source: str, words: str) -> str:
+def html_image(source: str, words: str) -> str:
     """Returns a picture by itself, with the words that stand for it."""
     return f'<img alt="{in_html(words)}" src="{source}">'
 
@@ -115,7 +115,7 @@ def group(kind: str, html: Iterable[str]) -> str:
     return f'<div class="{kind}">{"".join(html)}</div>'
 
 
-def key(colours: Mapping[str, Sequence[int]], before: str = "", after: str = "") -> str:
+def html_key(colours: Mapping[str, Sequence[int]], before: str = "", after: str = "") -> str:
     """Returns what each colour (R, G, B) means, by name, between two texts."""
     spans = "".join(
         f'<span class="colour" style="--c:rgb{tuple(colour)}">{in_html(name)}</span>'

@@ -15,8 +15,7 @@ from segtrain.aug.audit.parts import Op, may_move
 from segtrain.aug.keys import stream
 from segtrain.aug.photometry import PhotometryDraw
 from segtrain.aug.trace import each_op, keep_op
-from segtrain.config import composition as config
-from segtrain.config.composition import conf_dir
+from segtrain.config.composition import composed, conf_dir
 from segtrain.config.run_config import RunConfig
 from segtrain.data.datasets import Shapes
 from segtrain.errors import UserError
@@ -42,7 +41,7 @@ def labels(size: tuple[int, int] = (96, 120), seed: int = 0) -> np.ndarray:
 
 @functools.cache
 def config_of(preset: str) -> DictConfig:
-    return config.composed("train", ["dataset=shapes", f"aug={preset}"])
+    return composed("train", ["dataset=shapes", f"aug={preset}"])
 
 
 def built(preset: str, strength: float = 1, crop: object = None) -> Policy:

@@ -37,8 +37,8 @@ def page(tmp_path: Path) -> str:
         kit.html_list([HOSTILE]),
         kit.html_table([HOSTILE], [[HOSTILE], [kit.Cell("<b>own</b>", "better", "1.5")]], sorts=True, last="all"),
         kit.figure(source, HOSTILE),
-        kit.key({HOSTILE: (1, 2, 3)}, HOSTILE, HOSTILE),
-        kit.group("strip", [kit.image(source, HOSTILE)]),
+        kit.html_key({HOSTILE: (1, 2, 3)}, HOSTILE, HOSTILE),
+        kit.group("strip", [kit.html_image(source, HOSTILE)]),
     ]
     return kit.html_page(HOSTILE, parts, style, "sort();\n")
 

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 
 from segtrain.app.evaluate.findings import Evaluated, pictured
-from segtrain.draw import pictures as plots
-from segtrain.draw.html_page import Cell, figure, group, html_page, html_table, inline, key, paragraph
-from segtrain.draw.html_page import image as image_of
+from segtrain.draw.html_page import Cell, figure, group, html_image, html_key, html_page, html_table, inline, paragraph
+from segtrain.draw.pictures import CONFUSED, EXTRA, MISSED, prediction_tiles
 from segtrain.files import bytes_of
 from segtrain.parts import evaluation
 from segtrain.printable import in_html
@@ -146,11 +145,11 @@ def _figure(path: Path, words: str) -> str:
 
 def _key(found: Evaluated) -> str:
     colours = dict(zip(found.classes, found.loaded[0].palette, strict=True))
-    errors = {"missed": plots.MISSED, "extra": plots.EXTRA, "wrong class": plots.CONFUSED}
+    errors = {"missed": MISSED, "extra": EXTRA, "wrong class": CONFUSED}
     return (
         paragraph("Image, truth, prediction, errors.", "soft")
-        + key(colours, "In truth and prediction:")
-        + key(errors, "In the errors, where a colour means another thing:")
+        + html_key(colours, "In truth and prediction:")
+        + html_key(errors, "In the errors, where a colour means another thing:")
     )
 
 
@@ -159,9 +158,9 @@ def _gallery(found: Evaluated) -> list[str]:
     palette, ignored = found.loaded[0].palette, found.data.dataset.ignore_index
     for kind, index in found.gallery():
         name, image, mask, pred, dice = pictured(found, index)
-        tiles = plots.prediction_tiles(image, mask, pred, palette, found.classes, ignored)
+        tiles = prediction_tiles(image, mask, pred, palette, found.classes, ignored)
         named = zip(("image", "truth", "prediction", "errors"), tiles, strict=True)
-        pictures = group("tiles", (image_of(_webp(tile), words) for words, tile in named))
+        pictures = group("tiles", (html_image(_webp(tile), words) for words, tile in named))
         scores = ", ".join(f"{key} {value:.3f}" for key, value in dice.items() if not math.isnan(value))
         words = in_html(f"{kind}: {name} | Dice: {scores}")
         shown.append(f"<figure>{pictures}<figcaption>{words}</figcaption></figure>")

@@ -17,9 +17,7 @@ from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.draw import pictures
-from segtrain.draw.html_page import group, html_page, html_table, inline, paragraph
-from segtrain.draw.html_page import image as image_of
-from segtrain.draw.html_page import key as key_of
+from segtrain.draw.html_page import group, html_image, html_key, html_page, html_table, inline, paragraph
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.parts.data import build_split, find_sample
@@ -166,7 +164,7 @@ def _legend(dataset: SegmentationDataset) -> str:
         for i, (name, colour) in enumerate(zip(dataset.classes, dataset.palette, strict=True))
         if i or tuple(colour) != pictures.BLACK
     }
-    return key_of(drawn, after="grey stripes: ignored, from outside the image")
+    return html_key(drawn, after="grey stripes: ignored, from outside the image")
 
 
 def _figures(strip: Strip, dataset: SegmentationDataset) -> Iterator[str]:
@@ -199,7 +197,7 @@ def _picture(rgb: np.ndarray, words: str, whole: bool) -> str:
     """Returns PNG of whole pixels, JPEG of averaged ones: a page of large pictures is then a quarter as large."""
     kind, options = ("png", []) if whole else ("jpeg", SHRUNK)
     data = cv2.imencode(f".{kind}", np.ascontiguousarray(rgb[..., ::-1]), options)[1].tobytes()
-    return image_of(inline(data, kind), words)
+    return html_image(inline(data, kind), words)
 
 
 def _table(strip: Strip) -> str:

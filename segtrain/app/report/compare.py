@@ -5,8 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from segtrain.app.report import cautions as caution
-from segtrain.app.report import verdict
+from segtrain.app.report import cautions, verdict
 from segtrain.app.report.arms import BASELINE, Arm, arms_of
 from segtrain.app.report.contrasts import contrast, judged
 from segtrain.app.report.read_runs import Run, read_run, read_runs
@@ -52,7 +51,7 @@ def compare(arguments: Sequence[str]) -> None:
         )
     Screen(soft_wrap=True).print(table)
     runs = [run for arm in (ours, theirs) for run in arm.runs.values()]
-    for warning in caution.warnings(runs, [ours, theirs._replace(policy=BASELINE)], compared):
+    for warning in cautions.warnings(runs, [ours, theirs._replace(policy=BASELINE)], compared):
         print_text(f"careful: {warning}")
 
 

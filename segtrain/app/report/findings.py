@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from segtrain import plain_files
-from segtrain.app.report import cautions as caution
+from segtrain.app.report import cautions
 from segtrain.app.report.arms import Arm, Choice, arms_of, choice
 from segtrain.app.report.contrasts import Contrast, contrasts
 from segtrain.app.report.read_runs import (
@@ -56,7 +56,7 @@ def compare_runs(folders: Sequence[Path]) -> Findings:
     by_class = {key.partition("/")[2]: contrasts(arms, key) for key in sorted(scores)}
     chosen = choice(arms)
     warned = [f"{path.name} is left out, as it cannot be read: {reason}." for path, reason in unread.items()]
-    warned += caution.warnings(runs, arms, compared, _missing(folders, {run.path for run in runs} | unread.keys()))
+    warned += cautions.warnings(runs, arms, compared, _missing(folders, {run.path for run in runs} | unread.keys()))
     title = " and ".join(folder.resolve().name for folder in folders)
     empty = {key: found for key in [SCORE, *sorted(scores)] if (found := _on_empty(arms, key))}
     return Findings(title, runs, arms, compared, by_class, chosen, warned, find_robustness(arms), empty)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from segtrain.app.report import cautions as caution
-from segtrain.app.report import robustness, verdict
+from segtrain.app.report import cautions, robustness, verdict
 from segtrain.app.report.arms import Arm
 from segtrain.app.report.contrasts import Contrast
 from segtrain.app.report.figures import POINTS, Drawn
@@ -63,7 +62,7 @@ def _conditions(found: Findings) -> list[str]:
         f"{name} {packages[name]}" for name in ("segtrain", "torch", "albumentations", "lightning") if name in packages
     ]
     kept = [f"{key.replace('_', ' ')} {env[key]}" for key in ("device", "threads", "precision", "python") if key in env]
-    other = caution.config_differences(found.runs)
+    other = cautions.config_differences(found.runs)
     return [
         f"Data fingerprint {', '.join(sorted({run.fingerprint for run in found.runs if run.fingerprint})) or 'none'}.",
         f"{'; '.join([*kept, *named])}; commit {str(env.get('segtrain_commit'))[:12]}.",

@@ -197,8 +197,8 @@ def _go_on(run: RunFolder, saved: RunConfig, now: RunConfig, allowed: Sequence[s
     if bad := changes.refused(found, allowed):
         raise UserError(
             f"{run.path} was begun with another config, and going on would mix the two; the difference:"
-            f"{changes.difference_lines(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or allow "
-            f"it with resume_allow=[{','.join(bad)}], which the run records"
+            f"{changes.difference_lines(bad)}\nchoose another name=…, go on as it was with resume='{run.path}', or "
+            f"allow it with resume_allow=[{','.join(bad)}], which the run records"
         )
     is_finished = run.status["state"] == "finished"
     if is_finished and now.trainer.max_epochs <= saved.trainer.max_epochs and "early_stopping" not in found:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segtrain.app.new import new as page
-from segtrain.config import composition as config
+from segtrain.config.composition import composed
 from tests.conftest import CommandLine
 
 SIZE = (40, 48)
@@ -216,4 +216,4 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def opened(segtrain: CommandLine) -> Any:
     """What the written file composes to, as `--config-dir my_conf dataset=mine` has it."""
     search = f"hydra.searchpath=[file://{segtrain.folder / 'my_conf'}]"
-    return config.composed("train", [search, "dataset=mine"])
+    return composed("train", [search, "dataset=mine"])

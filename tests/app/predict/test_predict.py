@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import segtrain as package
-from segtrain.app.predict import output_folder as outputs
+from segtrain.app.predict import output_folder
 from segtrain.app.predict.predict import by_reason
 from segtrain.data.datasets import Shapes
 from segtrain.data.pixel_meaning import PixelMeaning, span_of
@@ -164,7 +164,7 @@ def test_a_full_disk_ends_it(
         except OSError as error:
             raise UserError(f"could not write '{path}': No space left on device") from error
 
-    monkeypatch.setattr(outputs, "write_whole", full)
+    monkeypatch.setattr(output_folder, "write_whole", full)
     assert segtrain("predict", f"run={run}", "input=data", "output=out") == 2
     assert "No space left" in segtrain.err and segtrain.err.count("could not write") == 1
 

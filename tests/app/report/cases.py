@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from segtrain.app.report import cautions as caution
-from segtrain.app.report import verdict
+from segtrain.app.report import cautions, verdict
 from segtrain.app.report.arms import arms_of, choice
 from segtrain.app.report.contrasts import Contrast, contrasts
 from segtrain.app.report.read_runs import Repetition, Run
@@ -58,7 +57,7 @@ class Said:
         self.contrasts: list[Contrast] = contrasts(self.arms, "dice")
         self.choice = choice(self.arms)
         self.sentences = verdict.verdict_sentences(self.choice, self.contrasts, self.arms)
-        self.warnings = caution.warnings(runs, self.arms, self.contrasts)
+        self.warnings = cautions.warnings(runs, self.arms, self.contrasts)
         self.steps = verdict.next_steps(self.choice, self.contrasts)
 
     @property

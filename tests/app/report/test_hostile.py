@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from segtrain.app.report import page as pictures
+from segtrain.app.report import page
 from segtrain.app.report.figures import file_name
 from segtrain.app.report.findings import compare_runs, featured
 from segtrain.app.report.report import write_report
@@ -123,7 +123,7 @@ def test_a_damaged_picture_ends_no_report(swept: Path, tmp_path: Path, name: str
     for run in folder.glob("*/"):
         (run / name).write_bytes(content)
     found = compare_runs([folder])
-    assert not pictures.sheets(found.arms) and "<img" not in pictures.images_section(featured(found), "", 1)[200:]
+    assert not page.sheets(found.arms) and "<img" not in page.images_section(featured(found), "", 1)[200:]
 
 
 def test_names_are_only_names(swept: Path, tmp_path: Path) -> None:
