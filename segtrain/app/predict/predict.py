@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from segtrain.app.predict.output_folder import Band, DoneTable, Wanted, open_outputs, paths_of
 from segtrain.config.composition import settings
+from segtrain.config.run_config import Section
 from segtrain.counted import counted
 from segtrain.data.files.input_files import Item, find_inputs
 from segtrain.data.pixel_meaning import Span, require_fit
@@ -67,7 +68,7 @@ def predict(config: DictConfig) -> None:
         UserError: no such run or model, nothing to predict, a value that cannot be, a full disk.
         SystemExit: with status 1 when files failed.
     """
-    options = _read_options(config)
+    options = _read_options(settings(config))
     folder, items = options.folder, find_inputs(options.input, options.folder)
     job = Job(options)
     began = time.monotonic()
@@ -85,14 +86,13 @@ def predict(config: DictConfig) -> None:
         raise SystemExit(1)
 
 
-def _read_options(config: DictConfig) -> PredictOptions:
-    """Returns the values of the verb's config.
+def _read_options(values: Section) -> PredictOptions:
+    """Returns the options that the values of the verb's config ask for.
 
     Raises:
         UserError: no such run, or the first value that is not what it may be; views, axis and pages are checked where
             they are used.
     """
-    values = settings(config)
     whole, threads, most, gigabytes = (values[key] for key in ("whole", "threads", "max_pixels", "max_gb"))
     rules = {
         "whole": (type(whole) is int and whole >= 0, "a side in pixels from 0"),

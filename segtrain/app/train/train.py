@@ -58,7 +58,10 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     """
     if run.exists and run.status["state"] == "finished":
         return None
-    wanted = intended_config(config, run)
+    if config.resume is None:
+        wanted = run_config(config)
+    else:  # the run's own config, with what was typed
+        wanted = changes.with_typed(changes.completed(RunConfig(run.config())), config.resume_with)
     require_buildable(wanted)  # which works the amounts out that strength scales
     if wanted.init_from is not None and not run.has_checkpoint:
         weights_file(str(wanted.init_from), Path(wanted.outputs))
@@ -68,13 +71,6 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     else:
         require_split(wanted, data.dataset)
     return data
-
-
-def intended_config(config: DictConfig, run: RunFolder) -> RunConfig:
-    """Returns the config that the run is to have, `auto` still in it: its own with what was typed, or the composed."""
-    if config.resume is None:
-        return run_config(config)
-    return changes.with_typed(changes.completed(RunConfig(run.config())), config.resume_with)
 
 
 def run_of(config: DictConfig) -> RunFolder:
