@@ -1,3 +1,5 @@
+"""Every network of conf/model takes the dataset's channels and classes, and trains."""
+
 import pytest
 import torch
 from hydra.utils import instantiate

@@ -1,3 +1,5 @@
+"""Every splitter of segtrain.data.split: parts without overlap, whole groups, shares as near as groups permit."""
+
 import hashlib
 import random
 
