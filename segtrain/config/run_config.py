@@ -10,18 +10,34 @@ from typing import Any, Literal, Self
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.allowed import ROLES
+from segtrain.errors import UserError
 
 Size = int | Sequence[int]  # a side in pixels, or height and width
+
+
+class MissingKey(UserError, AttributeError, KeyError):
+    """Says that a config lacks a key: of a run, when its config.yaml was changed by hand."""
+
+    def __init__(self, key: str) -> None:
+        """Takes the dotted key."""
+        super().__init__(
+            f"the config has no key '{key}'; expected every key that `--cfg job` shows; got none there: was the file "
+            "changed, or is it of another program? Restore it, or give the key"
+        )
+
+    __str__ = Exception.__str__  # KeyError's own is in quotes
 
 
 class Section(Mapping[str, Any]):
     """Holds keys of a config, which are its attributes too; asking for one that is not there is an error."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        """Keeps the values, plain and resolved."""
-        self._values = dict(values)
+    def __init__(self, values: Mapping[str, Any], place: str = "") -> None:
+        """Keeps the values, plain and resolved, and the dotted key that they stand at."""
+        self._values, self._place = dict(values), place
 
     def __getitem__(self, key: str) -> Any:
+        if key not in self._values:
+            raise MissingKey(f"{self._place}.{key}".lstrip("."))
         return self._values[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -31,10 +47,9 @@ class Section(Mapping[str, Any]):
         return len(self._values)
 
     def __getattr__(self, key: str) -> Any:
-        try:
-            return self.__dict__["_values"][key]
-        except KeyError:
-            raise AttributeError(f"the config has no key '{key}' here") from None
+        if "_values" in self.__dict__:
+            return self[key]
+        raise AttributeError(key)  # not there yet: copying asks
 
 
 class Node(Section):
@@ -44,7 +59,7 @@ class Node(Section):
 
     def __init__(self, values: Mapping[str, Any], where: str) -> None:
         """Keeps both; the first part of `where` is the role of every `_target_`."""
-        super().__init__(values)
+        super().__init__(values, where.partition("/")[0])
         self.where = where
 
     def but(self, **values: Any) -> Self:
@@ -136,7 +151,7 @@ class RunConfig(Section):
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:
             if key not in self:
-                raise KeyError(key)
+                raise MissingKey(key)
             self._values[key] = self._part(key)
         return self._values[key]
 
@@ -150,9 +165,9 @@ class RunConfig(Section):
         return len(self._tree)
 
     def __getattr__(self, key: str) -> Any:
-        if "_tree" in self.__dict__ and key in self:
+        if "_tree" in self.__dict__:
             return self[key]
-        raise AttributeError(f"the config has no key '{key}'")
+        raise AttributeError(key)  # not there yet: copying asks
 
     @property
     def split(self) -> Node | None:
@@ -195,4 +210,4 @@ class RunConfig(Section):
             return plain
         if key in ROLES:
             return KINDS.get(key, Node)(plain, f"{key}/{(self.get('choices') or {}).get(key)}.yaml")
-        return SECTIONS.get(key, Section)({**ABSENT, **plain} if key == "data" else plain)
+        return SECTIONS.get(key, Section)({**ABSENT, **plain} if key == "data" else plain, key)

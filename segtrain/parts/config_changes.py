@@ -2,19 +2,21 @@
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import chosen, conf_dir, meant_key, single_values
 from segtrain.config.known_keys import require_known
 from segtrain.config.run_config import RunConfig
-from segtrain.data.datasets import SegmentationDataset
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean
 from segtrain.runs import run_files
 from segtrain.runs.epochs import number_of
 from segtrain.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from segtrain.data.datasets import SegmentationDataset
 
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
 # Keys that change no result, or that another check guards: the data's fingerprint that of its paths.
@@ -171,7 +173,7 @@ def _leaves(config: RunConfig) -> dict[str, Any]:
     return found
 
 
-def is_same(run: RunFolder, config: RunConfig, dataset: SegmentationDataset, fingerprint: str) -> bool:
+def is_same(run: RunFolder, config: RunConfig, dataset: "SegmentationDataset", fingerprint: str) -> bool:
     """Returns whether the data have the run's fingerprint: as it is today, or as an older version took it.
 
     An older fingerprint may say less of the options than today's, so it counts only beside the options of the run's own

@@ -50,5 +50,6 @@ def test_what_is_no_pair_of_runs_is_a_message(segtrain: CommandLine) -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    code = "import sys; import segtrain.app.report.diff; assert not {'torch', 'lightning', 'cv2'} & set(sys.modules)"
+    code = "import sys; import segtrain.app.report.diff, segtrain.parts.config_changes\n"
+    code += "assert not {'torch', 'lightning', 'cv2', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -113,6 +113,10 @@ def test_what_ends_is_told_while_the_others_run(
 
 def test_a_job_that_an_earlier_version_pickled_finds_its_work() -> None:
     assert pickle.loads(b"csegtrain.app.elsewhere\nwork\n.") is clusters.work
+    for name in (b"Loader", b"Repository", b"Shipped", b"Folder"):
+        assert pickle.loads(b"csegtrain.config_files\n" + name + b"\n.").__module__ == "segtrain.config.files"
+    for name in (b"_env", b"_amount", b"_span", b"_chance", b"_threads", b"_run_name"):
+        assert callable(pickle.loads(b"csegtrain.config\n" + name + b"\n."))
 
 
 def test_a_missing_plugin_is_named_with_its_extra() -> None:
