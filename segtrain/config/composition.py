@@ -160,7 +160,7 @@ def _required_strength(strength: Any) -> float:
 
 
 def cores() -> int:
-    """CPU cores this process may use."""
+    """Returns how many CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

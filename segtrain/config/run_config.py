@@ -146,7 +146,7 @@ class RunConfig(Section):
     def __init__(self, values: Mapping[str, Any]) -> None:
         """Takes the whole config, with the choice of each group below `choices`; references to other keys may stay."""
         super().__init__({})
-        self._tree = DictConfig(values)
+        self._tree = values if isinstance(values, DictConfig) else DictConfig(values)
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:

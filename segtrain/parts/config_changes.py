@@ -45,14 +45,15 @@ def completed(config: RunConfig) -> RunConfig:
 
     A key that comes to train.yaml has the default that leaves every run as it was, or stands in `BEFORE`.
     """
-    newest: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "train.yaml"), resolve=False)
+    newest: Any = OmegaConf.load(conf_dir() / "train.yaml")
     del newest["defaults"], newest["hydra"]
-    first = RunConfig(newest).changed(BEFORE).plain
-    return RunConfig(DictConfig(OmegaConf.merge(first, config.plain)))
+    for key, value in BEFORE.items():
+        OmegaConf.update(newest, key, value)
+    return RunConfig(DictConfig(OmegaConf.merge(newest, config.plain)))
 
 
 def differences(there: RunConfig, now: RunConfig) -> Differences:
-    """The leaves in which two configs differ, by dotted key, amounts that depend on aug.strength unresolved."""
+    """Returns the leaves in which two configs differ, by dotted key, amounts that depend on aug.strength unresolved."""
     old, new = _leaves(there), _leaves(now)
     return {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
 

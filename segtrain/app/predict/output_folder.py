@@ -25,6 +25,7 @@ Array = np.ndarray[Any, Any]
 RGB = tuple[int, int, int]
 
 MOST_OVERLAY = 4096  # pixels a side of an overlay: of larger images every n-th is shown
+WRITTEN = "this output is written with"  # a package of an extra
 FULL = 65535  # what probability 1 becomes in 16 bits
 
 TABLE = "predicted.csv"
@@ -121,7 +122,7 @@ def _png_labels(path: Path, opened: InputFile, palette: Sequence[RGB]) -> Iterat
 def _nifti_labels(path: Path, opened: InputFile) -> Iterator[Put]:
     """Takes the labels of a NIfTI file on the grid of the scan, with its header's geometry."""
     assert opened.scan is not None
-    nibabel, scan = need("nibabel", "medical"), opened.scan
+    nibabel, scan = need("nibabel", "medical", WRITTEN), opened.scan
     labels = np.zeros(scan.grid.shape, np.uint8)
 
     def take(band: Band) -> None:
@@ -192,7 +193,7 @@ def _overlay(path: Path, opened: InputFile, wanted: Wanted) -> Iterator[Put]:
         write_whole(path, _encoded(Image.fromarray(pages[0])))
         return
     stream = io.BytesIO()
-    need("tifffile", "tiff").imwrite(stream, np.stack(pages), photometric="rgb")
+    need("tifffile", "tiff", WRITTEN).imwrite(stream, np.stack(pages), photometric="rgb")
     write_whole(path, stream.getvalue())
 
 
@@ -204,7 +205,7 @@ def _tiff(
 
     `take` gives the rows of each plane.
     """
-    tifffile = need("tifffile", "tiff")
+    tifffile = need("tifffile", "tiff", WRITTEN)
     height, width = shape[-2:]
     planes, size = int(np.prod(shape[1:-2])), np.dtype(kind).itemsize
     with part(path) as temporary:

@@ -65,7 +65,7 @@ def _conditions(found: Findings) -> list[str]:
     other = cautions.config_differences(found.runs)
     return [
         f"Data fingerprint {', '.join(sorted({run.fingerprint for run in found.runs if run.fingerprint})) or 'none'}.",
-        f"{'; '.join([*kept, *named])}; commit {str(env.get('segtrain_commit'))[:12]}.",
+        f"{'; '.join([*kept, *named])}; commit {str(env.get('segtrain_commit') or 'unknown')[:12]}.",
         f"Config keys that differ beside the swept ones: {', '.join(other) if other else 'none'}.",
     ]
 

@@ -54,7 +54,7 @@ class Opened:
     def status(self) -> Iterator[None]:
         """Writes status.json while the block runs: running, then finished, interrupted or failed with the error.
 
-        Of a run that goes on only from `begin` on.
+        A run that goes on is marked so only from `begin` on.
         """
         if self.changed is None:
             self.run.set_status("running")

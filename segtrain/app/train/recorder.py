@@ -87,7 +87,7 @@ class CheckpointTimer:
     """Says when a checkpoint within an epoch is due: each so many steps, or minutes."""
 
     def __init__(self, interval: int | str | None) -> None:
-        """`interval` is a number of steps, minutes as '15min', or None: only at the end of an epoch."""
+        """Takes a number of steps, minutes as '15min', or None: only at the end of an epoch."""
         minutes = re.fullmatch(r"(\d+(?:\.\d+)?)min", str(interval))
         self.steps = interval if isinstance(interval, int) else None
         self.seconds = 60 * float(minutes[1]) if minutes else None
