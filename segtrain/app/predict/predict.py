@@ -15,10 +15,11 @@ import torch
 from omegaconf import DictConfig
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from segtrain.app.predict.output_folder import Band, DoneTable, Wanted, open_outputs, paths_of
+from segtrain.app.predict.output_folder import WRITTEN, Band, DoneTable, Wanted, open_outputs, paths_of
 from segtrain.config.composition import settings
 from segtrain.config.run_config import Section
 from segtrain.counted import counted
+from segtrain.data.files.extras import need
 from segtrain.data.files.input_files import Item, find_inputs
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
@@ -69,6 +70,8 @@ def predict(config: DictConfig) -> None:
         SystemExit: with status 1 when files failed.
     """
     options = _read_options(settings(config))
+    if options.probabilities == "tiff":
+        need("tifffile", "tiff", WRITTEN)  # told before the network is loaded
     folder, items = options.folder, find_inputs(options.input, options.folder)
     job = Job(options)
     began = time.monotonic()
