@@ -1,7 +1,7 @@
 """Applies a policy, which is transforms as data, to image and mask through one keyed draw."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import albumentations as A
@@ -18,9 +18,8 @@ from segtrain.aug.tail import refuse_own_job, require_same_kind
 from segtrain.aug.transforms import require_chances, require_transform, stream_names, tie_mask
 from segtrain.errors import UserError
 
-__all__ = ["Augment", "Key", "Pair", "Partners", "Policy", "channels_first", "stream"]
+__all__ = ["Key", "Pair", "Partners", "Policy", "channels_first", "stream"]
 Streams = Mapping[str, Stream]
-Augment = Callable[[np.ndarray, np.ndarray, Key], Pair]  # a Policy, or one chosen by the key's epoch
 _OFF_LAST = re.compile(r"off_last_(\d+)_epochs")
 
 

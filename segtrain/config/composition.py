@@ -52,7 +52,8 @@ def typed_folder() -> str:
 def searched() -> list[str]:
     """Returns the user's own folder for configs (--config-dir) as an override, so that `composed` finds its choices."""
     own = typed_folder()
-    return [f"hydra.searchpath=[file://{Path(own).resolve()}]"] if own else []
+    quoted = str(Path(own).resolve()).replace("'", "\\'")  # a path may have = and , in it
+    return [f"hydra.searchpath=['file://{quoted}']"] if own else []
 
 
 @functools.cache

@@ -1,12 +1,14 @@
 """split=NAME, where it is placed, and what a splitter is handed."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from segtrain.config import composition
 from segtrain.config.run_config import RunConfig
 from segtrain.errors import UserError
 from segtrain.parts.config_changes import with_typed
@@ -95,6 +97,17 @@ def test_what_does_not_come_to_dataset_split_or_does_not_fit_is_refused(composed
         build_split(RunConfig(config), data())
     with pytest.raises(UserError, match=r"split=None .*dataset\.split; .*`# @package"):
         build_split(RunConfig(composed("dataset=shapes", "~split")), data())
+
+
+@pytest.mark.parametrize("name", ["mine", "a=b,c d", "it's"])
+def test_the_user_s_own_folder_is_found_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name / "split").mkdir(parents=True)
+    (tmp_path / name / "split" / "ours.yaml").write_text("# @package dataset.split\ndefaults: [given]\n")
+    monkeypatch.setattr(composition, "typed_folder", lambda: str(tmp_path / name))
+    now = with_typed(RunConfig(composition.composed("train", ["dataset=shapes"])), ["split=ours"])
+    assert now.dataset.split["_target_"] == "segtrain.data.split.Given" and now.choices.split == "ours"
 
 
 def test_a_split_typed_beside_resume_replaces_that_of_the_run(composed: Callable[..., DictConfig]) -> None:
