@@ -131,7 +131,13 @@ def sums(folder: Path) -> dict[str, str]:
     """Returns the sum of each file that is compared, by its path below the folder."""
     paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if "cache" not in path.parts]
     found = [path for path in paths if path.name in COMPARED or "/".join(path.parts[-2:]) in COMPARED]
-    return {path.as_posix(): hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in found}
+    return {path.as_posix(): hashlib.sha256(_compared(folder / path)).hexdigest() for path in found}
+
+
+def _compared(path: Path) -> bytes:
+    """Returns the bytes of a file, without the lines that name a commit."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    return b"".join(line for line in lines if path.suffix != ".md" or b"; commit " not in line)
 
 
 def run(folder: Path, name: str, command: list[str]) -> None:

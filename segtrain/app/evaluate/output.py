@@ -1,5 +1,6 @@
 """Writes what comes out of an evaluation, results.json, per_image.csv, figures, a gallery and the page, and says it."""
 
+import contextlib
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from segtrain.app.evaluate.shifts import keep_robustness
 from segtrain.command_line import command
 from segtrain.draw import pictures
 from segtrain.draw.sheet import DPI, letters_of, write_figure
+from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.model.calibration import ReliabilityCurve
 from segtrain.parts import evaluation
@@ -110,10 +112,14 @@ def next_command(run: Path, found: Evaluated) -> str:
 
     The report takes runs that were evaluated under the same shifts: those beside it that were not come first.
     """
-    beside = [one for one in map(RunFolder, sorted(run.parent.iterdir())) if one.has_results]
-    if len({tuple(o for o in one.overrides() if not o.startswith(REPEATED)) for one in beside}) < 2:
+    arms: dict[Path, tuple[str, ...]] = {}
+    for one in map(RunFolder, sorted(run.parent.iterdir())):
+        with contextlib.suppress(UserError):  # a damaged run beside it is the report's to tell
+            if one.has_results:
+                arms[one.robustness] = tuple(o for o in one.overrides() if not o.startswith(REPEATED))
+    if len({*arms.values()}) < 2:
         return ""
-    if all(one.robustness.exists() for one in beside):
+    if all(robustness.exists() for robustness in arms):
         return command("report", str(run.parent))
     wanted = found.wanted
     shifts = [f"shift={','.join(wanted.shift)}", f"shift_strength={','.join(f'{s:g}' for s in wanted.shift_strength)}"]
