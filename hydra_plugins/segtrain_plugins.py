@@ -112,3 +112,35 @@ class OptunaSweeper(GridSweeper):
 
         params = OmegaConf.to_container(self.params)
         return run_search(self.composer, params, arguments, self.settings, self.limits)
+
+
+class FindSweeper(GridSweeper):
+    """Finds the best arm within a budget: see `segtrain.app.find.find`."""
+
+    def __init__(
+        self,
+        params: Any,
+        budget: str | None = None,
+        tolerance: float = 0.005,
+        seeds: int = 16,
+        confirm: int = 8,
+        lengths: Any = "auto",
+        arms: int | None = None,
+        n_jobs: int | None = None,
+        spread: float = 0.01,
+    ) -> None:
+        """Takes the values of conf/hydra/sweeper/find.yaml."""
+        from segtrain.app.find.options import Options
+
+        super().__init__(params)
+        several = lengths if isinstance(lengths, str) else tuple(map(float, lengths))
+        self.options = Options(budget, tolerance, seeds, confirm, several, arms, n_jobs, spread)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Races, confirms and hands over, as far as the budget goes."""
+        from omegaconf import OmegaConf
+
+        from segtrain.app.find.find import find
+
+        params = OmegaConf.to_container(self.params)
+        find(self.composer, params, arguments, self.options, self.limits or self.launcher)

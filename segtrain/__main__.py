@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.command_line import package_told, read_arguments, split_verb
+from segtrain.command_line import find_arguments, package_told, read_arguments, split_verb
 from segtrain.config.composition import choices_of, conf_dir, register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
@@ -40,6 +40,8 @@ def main() -> None:
         if {"--help", "-h"} & set(arguments):
             print(help_text(arguments))
             return
+        if verb == "find":  # a training's command, with a sweeper of its own
+            verb, arguments = "train", find_arguments(arguments)
         register_resolvers()
         if verb in WITHOUT_HYDRA:
             page(verb)(arguments)

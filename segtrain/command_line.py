@@ -24,6 +24,7 @@ from segtrain.printable import one_line
 INFO, OF_INFO = ("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 CONFIG_DIR = ("--config-dir", "-cd")
 QUOTED = ("resume", "init_from", "replay", "sample", "to", "run", "input", "output", "model_file")
+OF_FIND = ("budget", "tolerance", "seeds", "confirm", "lengths", "arms", "n_jobs", "spread")  # keys of find alone
 OF_FILE = ("predict", "serve")  # verbs whose model= is an exported file; elsewhere, and to Hydra, it is a group
 BESIDE = ("resume", "resume_allow", "debug", "outputs", "trust")  # keys that are about resuming, not of the run
 # Keys of evaluate and predict whose comma lists are lists, not a sweep; parts of a split, as `split=` may name them.
@@ -101,6 +102,21 @@ def overrides_first(arguments: list[str]) -> list[str]:
     flags = [a.startswith("-") or not ("=" in a or a[:1] in ("~", "+")) for a in arguments]
     flags = [flag or before in (*VALUED, *INFO) for flag, before in zip(flags, ["", *arguments], strict=False)]
     return [a for _, a in sorted(zip(flags, arguments, strict=True), key=lambda pair: pair[0])]
+
+
+def find_arguments(arguments: Sequence[str]) -> list[str]:
+    """Returns what was typed behind `find` as a training's command: its own keys are those of its sweeper.
+
+    `lengths=1,2,4` is a list there, not an axis of a sweep.
+    """
+    found = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key == "lengths" and "," in value and value[:1] != "[":
+            value = f"[{value}]"
+        found.append(f"hydra.sweeper.{key}={value}" if equals and key in OF_FIND else argument)
+    chosen = any(argument.startswith("sweep=") for argument in arguments)
+    return ["hydra/sweeper=find", *([] if chosen else ["sweep=find"]), *found]
 
 
 def swept(arguments: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
-from segtrain.config.values import Rule, number, one_of, whole
+from segtrain.config.values import LENGTHS, TIME, Rule, number, one_of, whole
 from segtrain.errors import UserError
 
 # Launchers and sweepers that a file may name: segtrain's own, Hydra's, and those of the extras.
@@ -24,7 +24,7 @@ LAUNCHERS = (
     "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
 )
 SWEEPERS = (
-    *(f"hydra_plugins.segtrain_plugins.{kind}Sweeper" for kind in ("Grid", "Optuna")),
+    *(f"hydra_plugins.segtrain_plugins.{kind}Sweeper" for kind in ("Grid", "Optuna", "Find")),
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
 )
 # What a file may ask a cluster for in words; how jobs are set up, and where they write, runs programs and is typed.
@@ -61,6 +61,16 @@ RULES: dict[str, Mapping[str, Rule]] = {
         "sampler": one_of("tpe", "random", "grid", "cmaes"),
         "pruner": one_of("none", "median", "halving"),
         "seed": whole(0, 2**32 - 1, None),
+    },
+    "hydra_plugins.segtrain_plugins.FindSweeper": {
+        "budget": TIME,
+        "tolerance": number("a difference of val/dice between 0 and 1, such as 0.005", 0, 1),
+        "seeds": whole(3, 1024),
+        "confirm": whole(5, 1024),
+        "lengths": LENGTHS,
+        "arms": whole(2, 1024, None),
+        "n_jobs": whole(1, 4096, None),
+        "spread": number("a standard deviation of val/dice above 0, such as 0.01", 0, 1, above=True),
     },
 }
 WAYS = {

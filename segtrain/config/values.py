@@ -3,6 +3,7 @@
 Each has a kind and a range, whose upper end is where a larger value could only take all memory or never end.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,6 +167,28 @@ MOST_SHOWN = 300  # characters of a value in a message
 MOST_TEXT, MOST_NAME, MOST_PART = 4096, 1000, 255  # bytes that systems allow a path, and a folder's name
 FLAG = one_of(True, False)
 TEXT = Rule("text of one line", _is_text)
+UNITS = {"d": 86400, "h": 3600, "min": 60, "s": 1}  # of a length of time, in seconds
+_TIMED = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(d|h|min|s)")
+
+
+def seconds_of(text: str) -> float:
+    """Returns the seconds of a length of time such as 45min, 2h, 1h30min or 3d; NaN of another text."""
+    found = _TIMED.findall(text)
+    whole_text = "".join(amount + unit for amount, unit in found) == text
+    return sum(float(amount) * UNITS[unit] for amount, unit in found) if found and whole_text else math.nan
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and seconds_of(value) > 0)
+
+
+def _are_lengths(value: Any) -> bool:
+    several = isinstance(value, list) and 0 < len(value) <= 8
+    return value == "auto" or (several and all(_is_number(one) and 1 <= one <= 1000 for one in value))
+
+
+TIME = Rule("a time such as 45min, 2h, 1h30min or 3d", _is_time)
+LENGTHS = Rule("auto, or multiples of trainer.max_epochs from 1, such as [1,2,4]", _are_lengths)
 ABLATED = ("without", "only")
 LIMIT = Rule("null, a number of batches from 1, or a share above 0 up to 1.0", _is_limit)
 STRENGTHS = Rule(

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain import plain_files
 from segtrain.errors import UserError, damaged
-from segtrain.files import clear_parts, explained, in_utf8, make_own, text_of, write_whole
+from segtrain.files import bytes_of, clear_parts, explained, in_utf8, make_own, text_of, write_whole
 from segtrain.runs import contents, run_files
 from segtrain.runs.config_yaml import kind_of, read_changes, read_plain_config, whole_config
 from segtrain.runs.epochs import written
@@ -113,6 +113,23 @@ class RunFolder:
             number = len(list(self.path.glob(run_files.OLD_RESULTS.format("*")))) + 1
             with explained(results):
                 results.rename(self.path / run_files.OLD_RESULTS.format(number))
+
+    def copy_for_more(self, path: Path, overrides: Sequence[str]) -> None:
+        """Writes a copy that looks interrupted at its end, so that a longer training goes on from it.
+
+        Args:
+            path: the folder of the copy, in which no run is yet.
+            overrides: what is typed for the longer training.
+        """
+        copy = RunFolder(path)
+        make_own(copy.checkpoints, copy.path)
+        kept = [self.path / name for name in run_files.GONE_ON_WITH if self.has(name)]
+        for file in [*kept, *sorted(self.checkpoints.iterdir())]:
+            if not file.name.endswith(".part"):
+                write_whole(copy.path / file.relative_to(self.path), bytes_of(file))
+        write_whole(copy.path / run_files.OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
+        ended = {key: None for key in ("error", "ended_at")}
+        copy.write_json(run_files.STATUS, {**self.status, **ended, "state": "interrupted"})  # last
 
     def changes(self) -> list[dict[str, Any]]:
         """Returns the entries of changes.yaml in their order, `epoch` and `batch` from 0.

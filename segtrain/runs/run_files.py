@@ -27,6 +27,8 @@ AUGMENTED, PREDICTIONS, CURVES, THUMBNAILS = "augmented.png", "predictions.png",
 CHECKPOINTS = "checkpoints"  # the folder of the next four
 WEIGHTS, BEST, LAST, PREVIOUS = "best.safetensors", "best.ckpt", "last.ckpt", "previous.ckpt"
 FINISHED = (SPLIT, ENVIRONMENT, METRICS, PER_IMAGE, RESULTS)  # what every version has written of a finished run
+# What a longer training goes on with, beside the checkpoints.
+GONE_ON_WITH = (CONFIG, CHANGES, ENVIRONMENT, SPLIT, METRICS, INITIAL_WEIGHTS, LOG)
 # Overrides that do not change the result, or that the path says already.
 UNNAMED = re.compile(
     r"(name|outputs|debug|resume|sweep|trust|checkpoint\..*|data\.(num_workers|cache)|logger.*|hydra([./].*)?)(@.*)?"

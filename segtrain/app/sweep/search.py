@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml
-
-from segtrain import plain_files
 from segtrain.app.report import figures
 from segtrain.app.sweep import plan, processes
+from segtrain.app.sweep.best_choice import write_choice
 from segtrain.app.sweep.job import Task
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome, Running
@@ -33,7 +31,7 @@ from segtrain.app.sweep.watch import BAD
 from segtrain.command_line import command, searched_too
 from segtrain.config.composition import conf_dir
 from segtrain.errors import UserError
-from segtrain.files import make_own, write_whole
+from segtrain.files import make_own
 from segtrain.printable import print_text
 from segtrain.runs.folder import RunFolder
 
@@ -234,19 +232,9 @@ def _write_best(study: "optuna.Study", groups: Sequence[str], fixed: Sequence[st
     if not study.get_trials(deepcopy=False, states=(state.COMPLETE,)):
         return None
     best = study.best_trial
-    chosen = {**dict(o.lstrip("+").split("=", 1) for o in fixed if "=" in o), **best.params}
-    chosen.pop("name", None)
-    defaults = [{f"override /{key}": value} for key, value in chosen.items() if key in groups]
-    tree: dict[str, Any] = {"defaults": [*defaults, "_self_"]}
-    for key, value in chosen.items():
-        if key not in groups:
-            _put(tree, key.lstrip("+").split("."), plain_files.read_yaml(str(value), key))
     said = f"{GOAL} {best.value:.4f}: trial {best.number} of {len(study.trials)}, {study.study_name}"
-    head = f"# @package _global_\n# {said}\n# {FLATTERED}\n"
-    path = to / "experiment" / "best.yaml"
-    make_own(path.parent, to)
-    write_whole(path, head + yaml.safe_dump(tree, sort_keys=False))
-    return path
+    drawn = [f"{key}={value}" for key, value in best.params.items()]
+    return write_choice(to, [*fixed, *drawn], groups, [said, FLATTERED])
 
 
 def write_figures(study: "optuna.Study", folder: Path) -> None:
@@ -262,9 +250,3 @@ def write_figures(study: "optuna.Study", folder: Path) -> None:
         drawn.append(figures.draw_importance(shares))
     for one in drawn:
         figures.write_drawn(one, folder)
-
-
-def _put(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
-    for part in parts[:-1]:
-        tree = tree.setdefault(part, {})
-    tree[parts[-1]] = value

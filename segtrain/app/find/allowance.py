@@ -1,0 +1,97 @@
+"""Says what a budget of time can see before anything is spent: how many runs, arms and seeds, and which difference."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from segtrain.app.find.options import FIRST, LEAST_CONFIRMING, LENGTH_SEEDS
+from segtrain.errors import UserError
+from segtrain.runs.duration import time_in_words
+
+LENGTH_ARMS = 3  # for which time is kept at another length: none and two others
+
+
+class RunTime(NamedTuple):
+    """Holds what a run takes beside others: so many seconds, of which some do not grow with the epochs."""
+
+    fixed: float
+    an_epoch: float
+    epochs: int  # 0: the training's length is none of epochs, and all is `fixed`
+    basis: str  # where this is known from, in words
+
+    @property
+    def seconds(self) -> float:
+        """Returns the seconds of a whole run."""
+        return self.fixed + self.an_epoch * self.epochs
+
+    def at(self, factor: float) -> float:
+        """Returns the seconds of a run of so many times the epochs."""
+        return self.fixed + self.an_epoch * self.epochs * factor if self.epochs else self.fixed * factor
+
+
+class Allowance(NamedTuple):
+    """Holds what a budget allows."""
+
+    runs: int  # in all
+    confirming: int  # seeds of its own, each a run of two arms
+    length_runs: float  # kept for other lengths, counted in runs of the usual one
+    race_runs: int
+    seeds: int  # of every arm, if none is dropped
+
+
+def allow(seconds: float, slots: int, run: RunTime, arms: int, most: int, confirm: int, kept: float) -> Allowance:
+    """Returns what so many seconds with so many jobs at a time allow.
+
+    An eighth of the runs confirms, by at least 5 seeds of two arms, and at most those that are asked for.
+
+    Args:
+        seconds: that are left of the budget.
+        slots: jobs at a time.
+        run: what one takes.
+        arms: of the race.
+        most: seeds of an arm.
+        confirm: seeds that are asked for to confirm.
+        kept: runs that are kept for other lengths.
+    """
+    runs = math.floor(seconds * slots / run.seconds)
+    confirming = min(confirm, max(LEAST_CONFIRMING, runs // 16))
+    race_runs = max(0, math.floor(runs - 2 * confirming - kept))
+    return Allowance(runs, confirming, kept, race_runs, min(most, race_runs // arms))
+
+
+def length_runs(factors: Sequence[float]) -> float:
+    """Returns the runs, counted in those of the usual length, that are kept for other lengths."""
+    return sum(factors) * LENGTH_SEEDS * LENGTH_ARMS
+
+
+def require_enough(allowed: Allowance, names: Sequence[str], budget: float, slots: int, run: RunTime) -> None:
+    """Raises UserError where a budget allows fewer than three seeds of every arm: it offers what can be done instead.
+
+    Args:
+        allowed: what it allows.
+        names: of the arms, in their order.
+        budget: in seconds.
+        slots: jobs at a time.
+        run: what one takes.
+    """
+    if allowed.seeds >= FIRST:
+        return
+    kept = 2 * LEAST_CONFIRMING + allowed.length_runs
+    needed = (FIRST * len(names) + kept) * run.seconds / slots
+    ways = []
+    if (fewer := int((allowed.runs - kept) // FIRST)) >= 2:
+        ways.append(f"fewer arms, by arms={fewer} ({', '.join(names[:fewer])})")
+    if run.an_epoch > 0 and (epochs := _epochs_within(budget * slots, FIRST * len(names) + kept, run)) >= 1:
+        ways.append(f"a shorter training, by trainer.max_epochs={epochs} instead of {run.epochs}")
+    ways.append(f"more time, by budget={math.ceil(needed / 60)}min")
+    raise UserError(
+        f"budget={time_in_words(budget)} is not enough for {len(names)} arms: a run takes about "
+        f"{time_in_words(run.seconds)} ({run.basis}), {slots} at a time, so that it allows {allowed.runs} runs; expected "
+        f"room for {FIRST} seeds of every arm and {LEAST_CONFIRMING} seeds that confirm the winner, "
+        f"{math.ceil(FIRST * len(names) + kept)} runs, below which nothing can be said; give {'; or '.join(ways)}"
+    )
+
+
+def _epochs_within(seconds: float, runs: float, run: RunTime) -> int:
+    """Returns the epochs of a training that fits so often into the seconds."""
+    return math.floor((seconds / runs - run.fixed) / run.an_epoch)

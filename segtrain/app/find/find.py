@@ -1,0 +1,230 @@
+"""Runs `python -m segtrain find`: within a budget, which augmentation is best, how sure that is, and the model.
+
+It says what the budget can see, races the arms over seeds, confirms the winner with seeds of its own, trains the best
+arms longer where time is left, and hands over the answer with an ensemble. The same command goes on where it was stopped.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hydra.plugins.launcher import Launcher
+
+from segtrain.app.find import allowance, lengths, words
+from segtrain.app.find.allowance import Allowance, RunTime
+from segtrain.app.find.answer import LengthPoint
+from segtrain.app.find.arms import plan_arms
+from segtrain.app.find.boundary import Boundary, calibrate_stages, detectable
+from segtrain.app.find.confirm import choose_pair, confirm
+from segtrain.app.find.hand_over import answer_of, costs_of, hand_over
+from segtrain.app.find.jobs import Field, Job
+from segtrain.app.find.options import FIRST, Options
+from segtrain.app.find.race import Standing, run_race
+from segtrain.app.find.record import Record
+from segtrain.app.find.timing import time_run
+from segtrain.app.sweep.plan import Composer
+from segtrain.app.sweep.processes import Limits
+from segtrain.counted import counted
+from segtrain.printable import print_text
+from segtrain.runs.duration import time_in_words
+from segtrain.runs.lock import Lock
+
+LOCK = ".find.lock"
+POINTS = 100  # Dice points in a difference of 1
+
+
+def find(
+    composer: Composer, params: Mapping[str, Any], arguments: Sequence[str], options: Options, engine: Limits | Launcher
+) -> None:
+    """Runs what is missing of a find, as far as the budget goes, and writes its answer.
+
+    Args:
+        composer: makes the jobs' configs.
+        params: of the sweep's file, which names the arms.
+        arguments: what was typed beside find's own keys.
+        options: find's own keys.
+        engine: the limits of jobs that run on this machine, or the launcher of another engine.
+
+    Raises:
+        UserError: no budget, arms that cannot be compared, or a budget that allows too little to say anything.
+    """
+    budget = options.seconds
+    field = Field(composer, engine, plan_arms(composer, params, arguments, options.arms), options.n_jobs)
+    with Lock(field.folder, LOCK):
+        record = Record(field.folder)
+        record.require_same(field.arms)
+        field.prepare(Job(arm, 0) for arm in range(len(field.arms)))  # a mistake in any is told before time is spent
+        run = record.run = record.run or time_run(field, record)
+        found = Find(field, options, record, budget, run)
+        found.say_plan()
+        record.write()
+        standing = found.race()
+        pair = choose_pair(field, standing)
+        confirmation = confirm(field, pair, found.confirming(), record) if found.confirming() else None
+        points = found.train_longer(standing)
+        answer = answer_of(field, standing, found.boundary, options, confirmation, points, found.is_used_up)
+        hand_over(field, answer, costs_of(field, record, budget, run), pair[0])
+        for line in words.summary(answer):
+            print_text(line)
+        print_text(f"the whole answer: {field.folder / 'find.html'}")
+
+
+class Find:
+    """Holds a find under way: what it may still spend, and how its race stands."""
+
+    def __init__(self, field: Field, options: Options, record: Record, budget: float, run: RunTime) -> None:
+        """Reckons what the budget allows, and calibrates the boundary of the race.
+
+        Raises:
+            UserError: it allows fewer than three seeds of every arm, and nothing has been run yet.
+        """
+        self.field, self.options, self.record, self.budget, self.run = field, options, record, budget, run
+        self.is_used_up = False
+        kept = allowance.length_runs(options.factors) if options.keeps_time_for_lengths and field.epochs else 0.0
+        self.allowed: Allowance = allowance.allow(
+            budget, field.slots, run, len(field.arms), options.seeds, options.confirm, kept
+        )
+        allowance.require_enough(self.allowed, [arm.name for arm in field.arms], budget, field.slots, run)
+        record.add_stage(options.seeds)
+        self.boundary: Boundary = calibrate_stages(len(field.arms), FIRST, record.lasts)
+
+    def say_plan(self) -> None:
+        """Prints what the budget can see, and what will be done."""
+        field, allowed, run = self.field, self.allowed, self.run
+        arms, seeds = len(field.arms), allowed.seeds
+        spread = POINTS * self.options.spread
+        lead = POINTS * detectable(self.boundary, arms, seeds, self.options.spread)
+        others = f", and {allowed.length_runs:.0f} for other lengths" if allowed.length_runs else ""
+        lines = [
+            f"{field.folder}: {arms} arms: {', '.join(arm.name for arm in field.arms)}",
+            f"A run takes about {time_in_words(run.seconds)}, {run.basis}. {time_in_words(self.budget)} with "
+            f"{counted(field.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: {2 * allowed.confirming} are "
+            f"kept to confirm the winner against none by {allowed.confirming} seeds of its own{others}, "
+            f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more of those that are left "
+            "when others are dropped.",
+            f"If a run's residual spread is {spread:.2g} Dice points (a guess, by spread=; it is measured on the way), an "
+            f"arm that is {lead:.1f} points behind the best is told from it in 8 of 10 finds.",
+        ]
+        if self.record.spent > 0:
+            left = max(0.0, self.budget - self.record.spent)
+            lines.append(
+                f"{time_in_words(self.record.spent)} are used already, {time_in_words(left) if left else 'nothing'} is left."
+            )
+        for line in lines:
+            print_text(line, flush=True)
+
+    def race(self) -> Standing:
+        """Runs seed after seed of the arms that are left, until the race ends or the budget does."""
+        field = self.field
+        there = [
+            job
+            for seed in range(self.boundary.last)
+            for arm in range(len(field.arms))
+            if field.is_there(job := Job(arm, seed))
+        ]
+        if there:
+            print_text(
+                f"{counted(len(there), 'run')} of the race {'is' if len(there) == 1 else 'are'} there", flush=True
+            )
+            field.run(there, None)
+        told = 0
+        while True:
+            standing = self.standing()
+            if standing.seeds > told:
+                told = standing.seeds
+                print_text(self._progress(standing), flush=True)
+            jobs = self._next(standing)
+            if not jobs:
+                return standing
+            if not self._fits(self.run.seconds * len(jobs), kept=2 * self._to_confirm() + self.allowed.length_runs):
+                self.is_used_up = True
+                return standing
+            field.run(jobs, self.record)
+            self._measure()
+
+    def standing(self) -> Standing:
+        """Returns how the race stands by the runs that have ended."""
+        field = self.field
+        scores = np.full((len(field.arms), self.boundary.last), math.nan)
+        failed = np.zeros(scores.shape, bool)
+        for job in field.outcomes:
+            if not job.more and job.seed < self.boundary.last:
+                scores[job.arm, job.seed] = field.score(job)
+                failed[job.arm, job.seed] = math.isnan(scores[job.arm, job.seed])
+        return run_race(scores, failed, self.boundary, self.options.tolerance)
+
+    def confirming(self) -> int:
+        """Returns the seeds that confirm: decided once, so that a look at the test set is never taken twice."""
+        if self.record.confirming is None:
+            seeds = self._to_confirm()
+            while seeds and not self._fits(2 * seeds * self.run.seconds):
+                seeds -= 1
+            if not seeds:
+                self.is_used_up = True
+                return 0
+            self.record.confirming = seeds
+            self.record.write()
+        return self.record.confirming
+
+    def train_longer(self, standing: Standing) -> tuple[LengthPoint, ...]:
+        """Runs the best arms at other lengths, as far as the budget goes, and returns what they gain."""
+        field, factors = self.field, self.options.factors if self.field.epochs else ()
+        most = None if self.options.keeps_time_for_lengths else lengths.BY_ITSELF
+        arms = lengths.choose_arms(field, standing, most)
+        if len(arms) < 2 or standing.seeds < lengths.LENGTH_SEEDS:
+            return ()
+        run = []
+        for factor in factors:
+            jobs = lengths.plan_length(field, arms, factor)
+            new = [job for job in jobs if not field.is_there(job)]
+            if new and not self._fits(len(new) * self.run.at(factor)):
+                self.is_used_up = True
+                break
+            lengths.run_length(field, jobs, self.record)
+            run.append(factor)
+        return lengths.measure_lengths(field, standing, arms, run) if run else ()
+
+    def _to_confirm(self) -> int:
+        return self.record.confirming or self.allowed.confirming
+
+    def _next(self, standing: Standing) -> list[Job]:
+        """Returns the trainings of the next seed; of several, where fewer arms are left than jobs run at a time."""
+        if standing.end is not None:
+            return []
+        left = [arm for arm, is_left in enumerate(standing.left) if is_left]
+        last = min(self.boundary.last, standing.seeds + max(1, self.field.slots // len(left)))
+        jobs = [Job(arm, seed) for seed in range(standing.seeds, last) for arm in left]
+        return [job for job in jobs if job not in self.field.outcomes]
+
+    def _fits(self, seconds: float, kept: float = 0.0) -> bool:
+        """Returns whether runs of so many seconds in all fit into what is left of the budget, beside `kept` runs."""
+        return self.record.spent + (seconds + kept * self.run.seconds) / self.field.slots <= self.budget
+
+    def _measure(self) -> None:
+        """Puts what runs really took in the place of what was reckoned."""
+        took = [o.seconds for job, o in self.field.outcomes.items() if not job.more and o.answer.state == "finished"]
+        if took:
+            ratio = float(np.mean(took)) / self.run.seconds
+            self.run = self.run._replace(fixed=self.run.fixed * ratio, an_epoch=self.run.an_epoch * ratio)
+
+    def _progress(self, standing: Standing) -> str:
+        """Returns a line: seeds, arms left, the leader with its lead, what was dropped just now, and the time left."""
+        field = self.field
+        names = [arm.name for arm in field.arms]
+        left = [i for i, is_left in enumerate(standing.left) if is_left]
+        said = [f"seed {standing.seeds}: {len(left)} of {counted(len(names), 'arm')} left"]
+        if len(left) > 1:
+            second = max((i for i in left if i != standing.leader), key=lambda i: standing.means[i])
+            lead = POINTS * (standing.means[standing.leader] - standing.means[second])
+            said.append(f"{names[standing.leader]} leads by {lead:.2f} points over {names[second]}")
+        gone = [drop for drop in standing.drops if drop.seed == standing.seeds]
+        if gone:
+            said.append(
+                "dropped: " + ", ".join(f"{names[d.arm]} ({POINTS * d.behind:.2f} points behind)" for d in gone)
+            )
+        if standing.seeds >= FIRST:
+            said.append(f"residual spread of a run {POINTS * standing.sd:.2f} points")
+        remaining = max(0.0, self.budget - self.record.spent)
+        said.append(f"{time_in_words(remaining) if remaining else 'nothing'} of the budget is left")
+        return "; ".join(said)

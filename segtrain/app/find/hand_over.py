@@ -1,0 +1,165 @@
+"""Writes what a find hands over: find.html, find.json, cost.json, figures/, the ensemble best/ and experiment=best."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from segtrain.app.find import page
+from segtrain.app.find.allowance import RunTime
+from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Cost, Costs, LengthPoint, RaceAnswer
+from segtrain.app.find.boundary import Boundary, detectable
+from segtrain.app.find.confirm import SEED
+from segtrain.app.find.jobs import DONE, Field, Job
+from segtrain.app.find.options import FIRST, Options
+from segtrain.app.find.race import Standing
+from segtrain.app.find.record import Record
+from segtrain.app.sweep.best_choice import write_choice
+from segtrain.config.composition import choices_of, conf_dir
+from segtrain.files import make_own, write_whole
+from segtrain.runs import duration
+from segtrain.runs.ensemble import write_ensemble
+
+GRID = 8  # seeds of the sweep that a find is compared with
+MEMBERS = 5  # runs of the ensemble: more cost time at every prediction and add little
+
+
+def answer_of(
+    field: Field,
+    standing: Standing,
+    boundary: Boundary,
+    options: Options,
+    confirmation: Confirmation | None,
+    points: tuple[LengthPoint, ...],
+    is_used_up: bool,
+) -> Answer:
+    """Returns all that was found, as find.json holds it."""
+    names = [arm.name for arm in field.arms]
+    losses = [_train_loss(field, arm) for arm in range(len(names))]
+    order = sorted((i for i in range(len(names)) if standing.left[i]), key=lambda i: -standing.means[i])
+    mild = min(order, key=lambda i: (not field.arms[i].plain, losses[i] if losses[i] is not None else math.inf))
+    race = RaceAnswer(
+        arms=tuple(_arm_answer(field, standing, i, losses[i]) for i in range(len(names))),
+        leader=names[standing.leader],
+        left=tuple(names[i] for i in order),
+        mildest=names[mild],
+        seeds=standing.seeds,
+        first=FIRST,
+        last=boundary.last,
+        boundary=boundary.at(standing.seeds),
+        stages=boundary.stages,
+        residual_sd=_known(standing.sd) if standing.seeds >= FIRST else None,
+        detectable=_known(detectable(boundary, len(names), standing.seeds, standing.sd))
+        if standing.seeds >= FIRST
+        else None,
+        end=standing.end or "budget",
+        tolerance=options.tolerance,
+    )
+    dataset = str(choices_of(field.first.hydra)["dataset"])
+    return Answer(
+        field.folder.name, dataset, race, confirmation, points, tuple(_members(field, standing.leader)), is_used_up
+    )
+
+
+def _arm_answer(field: Field, standing: Standing, arm: int, train_loss: float | None) -> ArmAnswer:
+    jobs = [Job(arm, seed) for seed in range(standing.seeds) if Job(arm, seed) in field.outcomes]
+    scores = tuple(_known(field.score(job)) for job in jobs)
+    planned = field.arms[arm]
+    failed = next((one for one in standing.failures if one.arm == arm), None)
+    drop = next((one for one in standing.drops if one.arm == arm), None)
+    found = ArmAnswer(planned.name, planned.overrides, planned.plain, scores, "left", _known(standing.stakes[arm]))
+    found = found._replace(train_loss=train_loss)
+    if failed is not None:
+        return found._replace(state="failed", stake=None, seed=failed.seed, error=field.failure(Job(arm, failed.seed)))
+    if drop is not None:
+        dropped = found._replace(state="dropped", stake=None, seed=drop.seed, behind=field.arms[drop.leader].name)
+        return dropped._replace(by=drop.behind, limit=drop.limit)
+    return found
+
+
+def _train_loss(field: Field, arm: int) -> float | None:
+    """Returns the mean training loss of the last epoch over the arm's seeds of the race; None without one."""
+    jobs = [job for job in field.outcomes if job.arm == arm and not job.more and job.seed < SEED]
+    rows = [field.run_folder(job).metrics.rows() for job in jobs if field.outcomes[job].answer.state in DONE]
+    losses = [row[-1]["train/loss"] for row in rows if row and "train/loss" in row[-1]]
+    return _known(sum(losses) / len(losses)) if losses else None
+
+
+def _members(field: Field, winner: int) -> list[str]:
+    """Returns the names of the winner's run folders that the ensemble is made of: first those that confirmed it."""
+    ended = [job for job, outcome in field.outcomes.items() if job.arm == winner and outcome.answer.state in DONE]
+    usual = sorted((job for job in ended if not job.more), key=lambda job: (job.seed < SEED, job.seed))
+    return [field.run_folder(job).path.name for job in usual[:MEMBERS]]
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def costs_of(field: Field, record: Record, budget: float, run: RunTime) -> Costs:
+    """Returns what the find took, by the run folders, whichever process ran them."""
+    took: dict[Job, float] = {}
+    for job, outcome in field.outcomes.items():
+        seconds = (
+            outcome.seconds if outcome.answer.state != "skipped" else duration.duration(field.run_folder(job).status)
+        )
+        took[job] = seconds or 0.0
+    races = {job: took[job] for job in took if not job.more and job.seed < SEED}
+    arms = tuple(
+        Cost(arm.name, sum(job.arm == i for job in races), round(sum(s for job, s in races.items() if job.arm == i), 1))
+        for i, arm in enumerate(field.arms)
+    )
+    confirming = sum(job.seed >= SEED for job in took)
+    longer = sum(any(o.startswith("trainer.max_epochs=") for o in job.more) and not _is_piece(job) for job in took)
+    return Costs(
+        budget,
+        round(record.spent, 1),
+        field.slots,
+        round(run.seconds, 1),
+        arms,
+        GRID * len(field.arms),
+        len(races),
+        confirming,
+        longer,
+    )
+
+
+def _is_piece(job: Job) -> bool:
+    return any(override.startswith("outputs=") for override in job.more)
+
+
+def hand_over(field: Field, answer: Answer, costs: Costs, winner: int) -> None:
+    """Writes all files of the find's folder.
+
+    Args:
+        field: of the find.
+        answer: what was found.
+        costs: what it took.
+        winner: place of the arm that best/ and experiment=best are of.
+    """
+    folder = field.folder
+    make_own(folder)
+    members = [folder / name for name in answer.members]
+    if members:
+        write_ensemble(folder / "best", members)
+    groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
+    about = f"{field.arms[winner].name}: the winner of {answer.title}; train it again, longer, or on all data"
+    write_choice(folder / "conf", field.arms[winner].overrides, groups, [about])
+    page.write_page(folder, answer, costs)
+    write_whole(folder / "cost.json", _json(costs._asdict()))
+    write_whole(folder / "find.json", _json(answer._asdict()))  # last: its presence means that the rest is there
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Returns named tuples as mappings, and numbers that JSON lacks as null."""
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,139 @@
+"""Runs the trainings of a find on the engine of a sweep, and reads what they score."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
+
+from segtrain.app.find.arms import PlannedArm
+from segtrain.app.find.record import Clock, Record
+from segtrain.app.report.findings import write_plan
+from segtrain.app.sweep import clusters, processes
+from segtrain.app.sweep.job import Task
+from segtrain.app.sweep.plan import Composer
+from segtrain.app.sweep.pool import Outcome
+from segtrain.app.sweep.processes import Limits
+from segtrain.runs.duration import Planned
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.run_files import folder_name
+
+SCORE = "val/dice"  # of the best epoch
+DONE = ("finished", "skipped")
+
+
+class Job(NamedTuple):
+    """Names a training: an arm by its place, a seed, and what is else than in the race."""
+
+    arm: int
+    seed: int
+    more: tuple[str, ...] = ()  # further overrides, such as ("trainer.max_epochs=16",)
+
+
+class Field:
+    """Holds the arms with what runs them, and what has come out."""
+
+    def __init__(
+        self, composer: Composer, engine: Limits | Launcher, arms: Sequence[PlannedArm], n_jobs: int | None
+    ) -> None:
+        """Takes the arms, the engine, and how many jobs run at a time; None: as the engine has it."""
+        self.composer, self.arms = composer, list(arms)
+        self.first = composer.compose([*arms[0].overrides, "seed=0"])
+        if isinstance(engine, Limits):
+            limits = engine._replace(n_jobs=n_jobs or engine.n_jobs, retries=max(1, engine.retries))
+            self.engine: Limits | Launcher = limits
+            self.places = processes.slots_of(limits, self.first.trainer.accelerator, self.first.threads)
+            self.slots = len(self.places)
+        else:
+            self.engine, self.slots, self.places = engine, n_jobs or len(arms), [None]
+        self.tasks: dict[Job, Task] = {}
+        self.outcomes: dict[Job, Outcome] = {}
+
+    @property
+    def folder(self) -> Path:
+        """Returns the folder of the find, in which its runs lie."""
+        HydraConfig.instance().set_config(self.first)  # which the name asks for
+        return Path(str(self.first.outputs)) / str(self.first.name)
+
+    @property
+    def epochs(self) -> int:
+        """Returns the epochs of a training; 0 where its length is none of epochs."""
+        epochs = self.first.trainer.get("max_epochs")
+        return epochs if type(epochs) is int and epochs > 0 else 0
+
+    def overrides(self, job: Job) -> list[str]:
+        """Returns what is typed for a training."""
+        return [*self.arms[job.arm].overrides, *job.more, f"seed={job.seed}"]
+
+    def prepare(self, jobs: Iterable[Job]) -> None:
+        """Composes the configs of trainings that are not composed yet; a mistake in any is told.
+
+        Raises:
+            UserError: as `processes.prepare_tasks` has it.
+        """
+        new = [job for job in jobs if job not in self.tasks]
+        tasks = processes.prepare_tasks(self.composer, [self.overrides(job) for job in new], len(self.tasks))
+        self.tasks |= dict(zip(new, tasks, strict=True))
+
+    def run(self, jobs: Sequence[Job], record: Record | None) -> None:
+        """Runs trainings that have no outcome yet, in their order; those that are finished are looked at only.
+
+        Args:
+            jobs: the trainings.
+            record: counts the time; None: it is not counted.
+        """
+        new = [job for job in jobs if job not in self.outcomes]
+        if not new:
+            return
+        self.prepare(new)
+        tasks = [self.tasks[job] for job in new]
+        write_plan(self.folder, {Path(task.folder).name: task.overrides for task in tasks})
+        if record is None:
+            outcomes = self._run(tasks)
+        else:
+            with Clock(record, [task.folder for task in tasks]):
+                outcomes = self._run(tasks)
+        self.outcomes |= {job: outcomes[task.folder] for job, task in zip(new, tasks, strict=True)}
+
+    def _run(self, tasks: Sequence[Task]) -> dict[str, Outcome]:
+        if isinstance(self.engine, Limits):
+            return processes.run_here(self.engine, tasks)
+        return clusters.run_elsewhere(self.engine, tasks)
+
+    def is_there(self, job: Job) -> bool:
+        """Returns whether a training has finished before, by its folder; nothing is composed for that."""
+        run = RunFolder(self.folder / folder_name(self.overrides(job)))
+        return run.exists and run.status["state"] == "finished"
+
+    def run_folder(self, job: Job) -> RunFolder:
+        """Returns the run folder of a training, composed if it is not yet."""
+        self.prepare([job])
+        return RunFolder(self.tasks[job].folder)
+
+    def score(self, job: Job) -> float:
+        """Returns the val/dice of a training that was run; NaN where it failed, or validation has no score."""
+        answer = self.outcomes[job].answer
+        value = (answer.results or {}).get(SCORE) if answer.state in DONE else None
+        return math.nan if value is None else float(value)
+
+    def failure(self, job: Job) -> str:
+        """Returns why a training has no score."""
+        answer = self.outcomes[job].answer
+        if answer.state in DONE:
+            return f"{SCORE} is not defined: no image of the validation part holds a class"
+        return answer.message or answer.state
+
+    def planned(self, jobs: Sequence[Job]) -> list[Planned]:
+        """Returns the trainings as `segtrain.runs.duration` compares them with runs that are there."""
+        found = []
+        for job in jobs:
+            task = self.tasks[job]
+            HydraConfig.instance().set_config(task.config)  # which threads and names ask for
+            nodes = ["dataset", "model", "data", "trainer", "threads", "name", "seed"]
+            config: Any = OmegaConf.to_container(OmegaConf.masked_copy(task.config, nodes), resolve=True)
+            on_gpu = config["trainer"]["accelerator"] in ("gpu", "cuda") or self.places[0] is not None
+            found.append(Planned(task.folder, config, on_gpu))
+        return found
