@@ -48,6 +48,7 @@ ALLOWED = {
         for verb in ["train", "evaluate", "predict", "export", "serve", "check", "preview", "report", "new", "convert"]
     },
     "segtrain.app.sweep": (*VERB, "segtrain.app.train", "segtrain.app.report", "segtrain.openmp"),
+    "segtrain.app.find": (*VERB, "segtrain.app.sweep", "segtrain.app.train", "segtrain.app.report"),
     "segtrain.app.elsewhere": ("segtrain.app.sweep",),
 }
 # Packages that only these layers may import.
@@ -65,7 +66,8 @@ WITHOUT_TORCH = (
     *("segtrain.app.new", "segtrain.app.report", "segtrain.draw", "segtrain.runs"),
     *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.findings"),
     *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "statistics", "cautions", "likely_groups", "split")),
-    *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch")),
+    *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch", "best_choice")),
+    *(f"segtrain.app.find.{name}" for name in ("answer", "options", "allowance", "record")),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
 MAY_USE_TORCH = ("segtrain.runs.checkpoint",)

@@ -42,13 +42,13 @@ def plan_arms(
     several = {override.get_key_element() for override in typed if override.is_sweep_override()}
     if twice := sorted(several & set(ONE)):
         raise UserError(
-            f"find compares arms on one data set, in one folder, and {twice[0]} has several values; expected one value; "
+            f"find compares arms on one data set, in one folder, and {twice[0]} has several values; expected one; "
             "run a find for each"
         )
     if named := sorted((swept & {SEED}) | (several & set(OWN))):
         raise UserError(
-            f"find chooses the repetitions itself, and {named[0]} is given; expected keys that tell arms apart, such as "
-            f"aug=none,flips; leave {named[0]} out (seeds=32 is the most seeds of an arm)"
+            f"find chooses the repetitions itself, and {named[0]} is given; expected keys that tell arms apart, such "
+            f"as aug=none,flips; leave {named[0]} out (seeds=32 is the most seeds of an arm)"
         )
     chosen = choices_of(composer.config.hydra).get("sweep")
     params = {key: value for key, value in params.items() if key not in OWN}

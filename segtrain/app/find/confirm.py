@@ -1,4 +1,4 @@
-"""Confirms the winner of a race: on the test set, with seeds that took no part in it, against the arm without augmentation."""
+"""Confirms the winner of a race: on the test set, by seeds that took no part in it, against no augmentation."""
 
 import math
 from collections.abc import Sequence

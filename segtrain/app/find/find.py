@@ -1,7 +1,7 @@
 """Runs `python -m segtrain find`: within a budget, which augmentation is best, how sure that is, and the model.
 
 It says what the budget can see, races the arms over seeds, confirms the winner with seeds of its own, trains the best
-arms longer where time is left, and hands over the answer with an ensemble. The same command goes on where it was stopped.
+arms longer where time is left, and hands over the answer with an ensemble. The same command goes on.
 """
 
 import math
@@ -85,7 +85,8 @@ class Find:
         self.allowed: Allowance = allowance.allow(
             budget, field.slots, run, len(field.arms), options.seeds, options.confirm, kept
         )
-        allowance.require_enough(self.allowed, [arm.name for arm in field.arms], budget, field.slots, run)
+        if not record.lasts:  # what has begun may end with less
+            allowance.require_enough(self.allowed, [arm.name for arm in field.arms], budget, field.slots, run)
         record.add_stage(options.seeds)
         self.boundary: Boundary = calibrate_stages(len(field.arms), FIRST, record.lasts)
 
@@ -99,18 +100,17 @@ class Find:
         lines = [
             f"{field.folder}: {arms} arms: {', '.join(arm.name for arm in field.arms)}",
             f"A run takes about {time_in_words(run.seconds)}, {run.basis}. {time_in_words(self.budget)} with "
-            f"{counted(field.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: {2 * allowed.confirming} are "
-            f"kept to confirm the winner against none by {allowed.confirming} seeds of its own{others}, "
-            f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more of those that are left "
-            "when others are dropped.",
-            f"If a run's residual spread is {spread:.2g} Dice points (a guess, by spread=; it is measured on the way), an "
-            f"arm that is {lead:.1f} points behind the best is told from it in 8 of 10 finds.",
+            f"{counted(field.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: {2 * allowed.confirming} "
+            f"are kept to confirm the winner against none by {allowed.confirming} seeds of its own{others}, "
+            f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more of those that are "
+            "left when others are dropped.",
+            f"If a run's residual spread is {spread:.2g} Dice points (a guess, by spread=; it is measured on the way), "
+            f"an arm that is {lead:.1f} points behind the best is told from it in 8 of 10 finds.",
         ]
         if self.record.spent > 0:
             left = max(0.0, self.budget - self.record.spent)
-            lines.append(
-                f"{time_in_words(self.record.spent)} are used already, {time_in_words(left) if left else 'nothing'} is left."
-            )
+            rest = time_in_words(left) if left else "nothing"
+            lines.append(f"{time_in_words(self.record.spent)} are used already, {rest} is left.")
         for line in lines:
             print_text(line, flush=True)
 
@@ -137,7 +137,7 @@ class Find:
             jobs = self._next(standing)
             if not jobs:
                 return standing
-            if not self._fits(self.run.seconds * len(jobs), kept=2 * self._to_confirm() + self.allowed.length_runs):
+            if not self._fits(len(jobs), self.run.seconds, kept=2 * self._to_confirm() + self.allowed.length_runs):
                 self.is_used_up = True
                 return standing
             field.run(jobs, self.record)
@@ -158,7 +158,7 @@ class Find:
         """Returns the seeds that confirm: decided once, so that a look at the test set is never taken twice."""
         if self.record.confirming is None:
             seeds = self._to_confirm()
-            while seeds and not self._fits(2 * seeds * self.run.seconds):
+            while seeds and not self._fits(2 * seeds, self.run.seconds):
                 seeds -= 1
             if not seeds:
                 self.is_used_up = True
@@ -178,7 +178,7 @@ class Find:
         for factor in factors:
             jobs = lengths.plan_length(field, arms, factor)
             new = [job for job in jobs if not field.is_there(job)]
-            if new and not self._fits(len(new) * self.run.at(factor)):
+            if new and not self._fits(len(new), self.run.at(factor)):
                 self.is_used_up = True
                 break
             lengths.run_length(field, jobs, self.record)
@@ -197,9 +197,11 @@ class Find:
         jobs = [Job(arm, seed) for seed in range(standing.seeds, last) for arm in left]
         return [job for job in jobs if job not in self.field.outcomes]
 
-    def _fits(self, seconds: float, kept: float = 0.0) -> bool:
-        """Returns whether runs of so many seconds in all fit into what is left of the budget, beside `kept` runs."""
-        return self.record.spent + (seconds + kept * self.run.seconds) / self.field.slots <= self.budget
+    def _fits(self, runs: int, seconds: float, kept: float = 0.0) -> bool:
+        """Returns whether so many runs, each of so many seconds, fit into what is left beside `kept` usual runs."""
+        slots = self.field.slots
+        needed = math.ceil(runs / slots) * seconds + kept * self.run.seconds / slots
+        return self.record.spent + needed <= self.budget
 
     def _measure(self) -> None:
         """Puts what runs really took in the place of what was reckoned."""

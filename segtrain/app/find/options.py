@@ -33,8 +33,8 @@ class Options(NamedTuple):
         """
         if self.budget is None:
             raise UserError(
-                "find wants a budget, the time in which its jobs may run; expected budget=TIME; got none; give it, such "
-                "as budget=45min, budget=2h or budget=3d"
+                "find wants a budget, the time in which its jobs may run; expected budget=TIME; got none; give it, "
+                "such as budget=45min, budget=2h or budget=3d"
             )
         return seconds_of(self.budget)
 

@@ -84,9 +84,9 @@ class Record:
             there = {name for name, _ in self.arms}
             others = [name for name, _ in now if name not in there] or [name for name, _ in now]
             raise UserError(
-                f"'{self.path.parent}' is a find of other arms, or of another training: {', '.join(there)}; expected the "
-                f"same again, so that its answer is about one race; got {', '.join(others)}; give the same command, or "
-                "another name=…"
+                f"'{self.path.parent}' is a find of other arms, or of another training: {', '.join(there)}; expected "
+                f"the same again, as its answer is of one race; got {', '.join(others)}; give the same command, "
+                "or another name=…"
             )
         self.arms = now
 

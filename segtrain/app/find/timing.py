@@ -47,7 +47,7 @@ def time_run(field: Field, record: Record) -> RunTime:
 
 
 def _piece(field: Field, record: Record, epochs: int | None) -> float:
-    """Returns the mean seconds of trainings of so many epochs, as many as run at a time; None: of their whole length."""
+    """Returns the mean seconds of trainings of so many epochs, as many as run at once; None: of their whole length."""
     apart = f"outputs='{field.folder / 'timing'}'"
     more = [apart, "checkpoint.keep=best", *([] if epochs is None else [f"trainer.max_epochs={epochs}"])]
     arms = [0, *range(len(field.arms) - 1, 0, -1)][: field.slots]  # the last are the strongest
