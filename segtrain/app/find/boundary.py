@@ -1,0 +1,113 @@
+"""Calibrates how far behind an arm must be to leave a race, so that the truly best is seldom ever dropped.
+
+The least favourable case is that of equal arms. Races of equal arms are simulated, eliminations included; since arms are
+then alike, the share of arms that are ever dropped is the probability that the best is. The boundary is a normal score,
+the same at all looks of a stage, which each look turns into Student's quantile at its degrees of freedom.
+
+A largest number of seeds that is raised later begins a new stage, whose looks have a boundary of their own: the first
+stage spends .04 of the probability, the next .005, each further one half of that, so that all of them, however many,
+spend at most .05. A budget that is raised within the largest number of seeds changes nothing.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+from segtrain.app.find.elimination import PRIOR, eliminate, student_score
+
+FIRST_LOOK = 3  # seeds: two leave one degree of freedom to the variance of a difference
+LAST_LOOK = 16
+SPENT_FIRST, SPENT_NEXT = 0.04, 0.005  # probabilities of dropping the best
+POWER = 0.8
+SEED = 20261130
+
+
+class Stage(NamedTuple):
+    """Holds the looks up to `last` seeds, after those of the stage before."""
+
+    last: int
+    spent: float  # the probability that the best is dropped at one of these looks
+    score: float  # the boundary, in standard deviations of a normal distribution
+
+
+class Boundary(NamedTuple):
+    """Holds when an arm is dropped."""
+
+    arms: int
+    first: int  # seeds after which an arm may be dropped
+    stages: tuple[Stage, ...]
+
+    @property
+    def last(self) -> int:
+        """Returns the largest number of seeds at which it holds."""
+        return self.stages[-1].last
+
+    @property
+    def spent(self) -> float:
+        """Returns the probability with which the best arm is dropped at any look, where all arms are equal."""
+        return sum(stage.spent for stage in self.stages)
+
+    @property
+    def looks(self) -> np.ndarray:
+        """Returns the normal score by the number of seeds, (last + 1,); infinite before the first look."""
+        scores = np.full(self.last + 1, np.inf)
+        for stage in reversed(self.stages):
+            scores[self.first : stage.last + 1] = stage.score
+        return scores
+
+
+def calibrate(arms: int, first: int = FIRST_LOOK, last: int = LAST_LOOK) -> Boundary:
+    """Returns the boundary of a race of `arms` arms with looks after `first` to `last` seeds."""
+    return _with_stage(Boundary(arms, first, ()), last)
+
+
+def extend(boundary: Boundary, last: int) -> Boundary:
+    """Returns a boundary that goes on to `last` seeds; the looks that were there keep theirs."""
+    return boundary if last <= boundary.last else _with_stage(boundary, last)
+
+
+@cache
+def _with_stage(before: Boundary, last: int) -> Boundary:
+    """Returns the boundary with one more stage, by bisection on the same races."""
+    spent = SPENT_NEXT * 0.5 ** (len(before.stages) - 1) if before.stages else SPENT_FIRST
+    start = before.stages[-1].last + 1 if before.stages else before.first
+    races = int(np.clip(60_000 // before.arms, 2_000, 20_000))
+    scores = np.random.default_rng(SEED).standard_normal((races, before.arms, last))
+
+    def dropped(score: float) -> float:
+        tried = before._replace(stages=(*before.stages, Stage(last, spent, score)))
+        return float((eliminate(scores, tried.looks).dropped >= start).mean())
+
+    low, high = 1.0, 5.0
+    for _ in range(10):
+        middle = (low + high) / 2
+        low, high = (middle, high) if dropped(middle) > spent else (low, middle)
+    return before._replace(stages=(*before.stages, Stage(last, spent, round(high, 3))))
+
+
+def detectable(boundary: Boundary, seeds: int, sd: float) -> float:
+    """Returns the lead of one arm at which another is dropped by `seeds` seeds, with a probability of .8.
+
+    It is that of the look after `seeds` seeds alone; those before make the probability a little larger.
+    Source: the power of Student's test, by the noncentral t distribution.
+
+    Args:
+        boundary: that of the race.
+        seeds: at least boundary.first.
+        sd: residual standard deviation of a run, beside what its seed and its arm bring.
+    """
+    freedom = PRIOR + seeds - 1
+    limit = float(student_score(boundary.looks[seeds], np.array([freedom]))[0])
+    low, high = 0.0, limit + 10
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if stats.nct.sf(limit, freedom, middle) < POWER else (low, middle)
+    return high * sd * float(np.sqrt(2 / seeds))
+
+
+def seeds_to_detect(boundary: Boundary, lead: float, sd: float) -> int | None:
+    """Returns how many seeds find a lead with a probability of .8; None where more than the boundary's last would."""
+    counts = range(boundary.first, boundary.last + 1)
+    return next((n for n in counts if detectable(boundary, n, sd) <= lead), None)
