@@ -31,6 +31,7 @@ SWEEPERS = (
 OF_CLUSTER = (
     *("partition", "qos", "comment", "constraint", "exclude", "gres", "account", "name", "mem_per_gpu", "mem_per_cpu"),
 )
+OF_SWEEPER = ("sampler", "pruner", "budget", "lengths")  # words of ours
 OF_ENGINE = ("ray", "init", "remote")  # mappings of Ray's launcher that hold numbers
 WORD = r"(?a)[\w .,:;=@%+&|()\[\]*/-]{1,200}"
 KEY = r"(?a)[a-zA-Z0-9][\w-]{0,63}"  # not one of Hydra's own, which begin with _
@@ -146,8 +147,10 @@ def _require_engine(node: Any, key: str, where: str, trusted: Sequence[str]) -> 
             _require(value is None, where, path, value, "null: a study goes where the user says")
         elif name in OF_ENGINE or name == "additional_parameters":
             _require_numbers(value, path, where)
+        elif name == "lengths" and isinstance(value, list):
+            _require(LENGTHS.holds(value), where, path, value, LENGTHS.expected)
         elif isinstance(value, str) and not _is_number(value):
-            fits = name in (*OF_CLUSTER, "sampler", "pruner") and re.fullmatch(WORD, value) is not None
+            fits = name in (*OF_CLUSTER, *OF_SWEEPER) and re.fullmatch(WORD, value) is not None
             _require(fits, where, path, value, "a number, true, false or null")
         else:
             _require(value is None or isinstance(value, bool | int | float | str), where, path, value, "a single value")

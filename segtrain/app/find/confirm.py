@@ -23,13 +23,14 @@ def choose_pair(field: Field, standing: Standing) -> tuple[int, int]:
     That is the one without augmentation that else is the same. Where the winner is without augmentation, it is the best
     arm with one, by its mean over the seeds that it ran.
     """
-    winner = standing.leader
+    names = [arm.name for arm in field.arms]
+    winner, bases = names.index(str(standing.leader)), baselines(field.arms)
     if not field.arms[winner].plain:
-        return winner, baselines(field.arms)[winner]
-    others = [i for i, arm in enumerate(field.arms) if not arm.plain and not math.isnan(standing.means[i])]
-    alike = [i for i in others if baselines(field.arms)[i] == winner] or others
-    left = [i for i in alike if standing.left[i]]
-    return winner, max(left or alike, key=lambda i: standing.means[i])
+        return winner, bases[winner]
+    others = [i for i, arm in enumerate(field.arms) if not arm.plain and names[i] in standing.means]
+    alike = [i for i in others if bases[i] == winner] or others
+    left = [i for i in alike if names[i] in standing.left]
+    return winner, max(left or alike, key=lambda i: standing.means[names[i]])
 
 
 def confirm(field: Field, pair: tuple[int, int], seeds: int, record: Record) -> Confirmation | None:

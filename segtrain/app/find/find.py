@@ -15,17 +15,18 @@ from segtrain.app.find import allowance, lengths, words
 from segtrain.app.find.allowance import Allowance, RunTime
 from segtrain.app.find.answer import LengthPoint
 from segtrain.app.find.arms import plan_arms
-from segtrain.app.find.boundary import Boundary, calibrate_stages, detectable
+from segtrain.app.find.boundary import Boundary, calibrate, detectable, extend
 from segtrain.app.find.confirm import choose_pair, confirm
 from segtrain.app.find.hand_over import answer_of, costs_of, hand_over
 from segtrain.app.find.jobs import Field, Job
 from segtrain.app.find.options import FIRST, Options
-from segtrain.app.find.race import Standing, run_race
+from segtrain.app.find.race import Standing, judge_race
 from segtrain.app.find.record import Record
 from segtrain.app.find.timing import time_run
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.processes import Limits
 from segtrain.counted import counted
+from segtrain.errors import UserError
 from segtrain.printable import print_text
 from segtrain.runs.duration import time_in_words
 from segtrain.runs.lock import Lock
@@ -60,12 +61,18 @@ def find(
         found.say_plan()
         record.write()
         standing = found.race()
+        if standing.leader is None:
+            raise UserError(
+                f"budget={options.budget} is used up before every arm had one seed ({time_in_words(record.spent)} are "
+                "used); expected room for three; give the same command with a larger budget"
+            )
         pair = choose_pair(field, standing)
         confirmation = confirm(field, pair, found.confirming(), record) if found.confirming() else None
         points = found.train_longer(standing)
         answer = answer_of(field, standing, found.boundary, options, confirmation, points, found.is_used_up)
-        hand_over(field, answer, costs_of(field, record, budget, run), pair[0])
-        for line in words.summary(answer):
+        costs = costs_of(field, record, budget, run)
+        hand_over(field, answer, costs, pair[0])
+        for line in words.summary(answer, costs):
             print_text(line)
         print_text(f"the whole answer: {field.folder / 'find.html'}")
 
@@ -88,14 +95,16 @@ class Find:
         if not record.lasts:  # what has begun may end with less
             allowance.require_enough(self.allowed, [arm.name for arm in field.arms], budget, field.slots, run)
         record.add_stage(options.seeds)
-        self.boundary: Boundary = calibrate_stages(len(field.arms), FIRST, record.lasts)
+        self.boundary: Boundary = calibrate(len(field.arms), FIRST, record.lasts[0])
+        for last in record.lasts[1:]:
+            self.boundary = extend(self.boundary, last)
 
     def say_plan(self) -> None:
         """Prints what the budget can see, and what will be done."""
         field, allowed, run = self.field, self.allowed, self.run
         arms, seeds = len(field.arms), allowed.seeds
         spread = POINTS * self.options.spread
-        lead = POINTS * detectable(self.boundary, arms, seeds, self.options.spread)
+        lead = POINTS * detectable(self.boundary, max(FIRST, seeds), self.options.spread)
         others = f", and {allowed.length_runs:.0f} for other lengths" if allowed.length_runs else ""
         lines = [
             f"{field.folder}: {arms} arms: {', '.join(arm.name for arm in field.arms)}",
@@ -152,7 +161,8 @@ class Find:
             if not job.more and job.seed < self.boundary.last:
                 scores[job.arm, job.seed] = field.score(job)
                 failed[job.arm, job.seed] = math.isnan(scores[job.arm, job.seed])
-        return run_race(scores, failed, self.boundary, self.options.tolerance)
+        names = tuple(arm.name for arm in field.arms)
+        return judge_race(names, scores, failed, self.boundary, self.options.tolerance)
 
     def confirming(self) -> int:
         """Returns the seeds that confirm: decided once, so that a look at the test set is never taken twice."""
@@ -190,9 +200,11 @@ class Find:
 
     def _next(self, standing: Standing) -> list[Job]:
         """Returns the trainings of the next seed; of several, where fewer arms are left than jobs run at a time."""
+        if standing.halted is not None:
+            raise self._halted(standing)
         if standing.end is not None:
             return []
-        left = [arm for arm, is_left in enumerate(standing.left) if is_left]
+        left = [i for i, arm in enumerate(self.field.arms) if arm.name in standing.left]
         last = min(self.boundary.last, standing.seeds + max(1, self.field.slots // len(left)))
         jobs = [Job(arm, seed) for seed in range(standing.seeds, last) for arm in left]
         return [job for job in jobs if job not in self.field.outcomes]
@@ -210,22 +222,28 @@ class Find:
             ratio = float(np.mean(took)) / self.run.seconds
             self.run = self.run._replace(fixed=self.run.fixed * ratio, an_epoch=self.run.an_epoch * ratio)
 
+    def _halted(self, standing: Standing) -> UserError:
+        job = next(job for job in self.field.outcomes if job.seed == standing.halted and not job.more)
+        return UserError(
+            f"every arm failed with seed {standing.halted}, which is not the augmentation's doing: "
+            f"{self.field.failure(job)}; expected trainings that end; see {self.field.run_folder(job).path}; then give "
+            "the same command"
+        )
+
     def _progress(self, standing: Standing) -> str:
         """Returns a line: seeds, arms left, the leader with its lead, what was dropped just now, and the time left."""
-        field = self.field
-        names = [arm.name for arm in field.arms]
-        left = [i for i, is_left in enumerate(standing.left) if is_left]
-        said = [f"seed {standing.seeds}: {len(left)} of {counted(len(names), 'arm')} left"]
+        leader, left = standing.leader, standing.left
+        said = [f"seed {standing.seeds}: {len(left)} of {counted(len(self.field.arms), 'arm')} left"]
         if len(left) > 1:
-            second = max((i for i in left if i != standing.leader), key=lambda i: standing.means[i])
-            lead = POINTS * (standing.means[standing.leader] - standing.means[second])
-            said.append(f"{names[standing.leader]} leads by {lead:.2f} points over {names[second]}")
-        gone = [drop for drop in standing.drops if drop.seed == standing.seeds]
+            said.append(f"{leader} leads by {POINTS * standing.leads[left[1]]:.2f} points over {left[1]}")
+        gone = [
+            f"{drop.arm} ({POINTS * drop.by:.2f} points behind)"
+            for drop in standing.drops
+            if drop.seeds == standing.seeds
+        ]
         if gone:
-            said.append(
-                "dropped: " + ", ".join(f"{names[d.arm]} ({POINTS * d.behind:.2f} points behind)" for d in gone)
-            )
-        if standing.seeds >= FIRST:
+            said.append(f"dropped: {', '.join(gone)}")
+        if standing.sd is not None and standing.seeds >= FIRST:
             said.append(f"residual spread of a run {POINTS * standing.sd:.2f} points")
         remaining = max(0.0, self.budget - self.record.spent)
         said.append(f"{time_in_words(remaining) if remaining else 'nothing'} of the budget is left")

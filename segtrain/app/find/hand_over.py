@@ -35,51 +35,59 @@ def answer_of(
 ) -> Answer:
     """Returns all that was found, as find.json holds it."""
     names = [arm.name for arm in field.arms]
-    losses = [_train_loss(field, arm) for arm in range(len(names))]
-    order = sorted((i for i in range(len(names)) if standing.left[i]), key=lambda i: -standing.means[i])
-    mild = min(order, key=lambda i: (not field.arms[i].plain, losses[i] if losses[i] is not None else math.inf))
+    losses = [_train_loss(field, arm, standing.seeds) for arm in range(len(names))]
+    mild = min(map(names.index, standing.left), key=lambda i: (not field.arms[i].plain, _or_last(losses[i])))
+    looked = standing.seeds >= FIRST
     race = RaceAnswer(
         arms=tuple(_arm_answer(field, standing, i, losses[i]) for i in range(len(names))),
-        leader=names[standing.leader],
-        left=tuple(names[i] for i in order),
+        leader=str(standing.leader),
+        left=standing.left,
         mildest=names[mild],
         seeds=standing.seeds,
         first=FIRST,
         last=boundary.last,
-        boundary=boundary.at(standing.seeds),
-        stages=boundary.stages,
-        residual_sd=_known(standing.sd) if standing.seeds >= FIRST else None,
-        detectable=_known(detectable(boundary, len(names), standing.seeds, standing.sd))
-        if standing.seeds >= FIRST
-        else None,
+        boundary=float(boundary.looks[max(FIRST, standing.seeds)]),
+        stages=sum(stage.last < standing.seeds for stage in boundary.stages) + 1,
+        residual_sd=standing.sd if looked else None,
+        detectable=detectable(boundary, standing.seeds, standing.sd) if looked and standing.sd is not None else None,
         end=standing.end or "budget",
         tolerance=options.tolerance,
     )
     dataset = str(choices_of(field.first.hydra)["dataset"])
     return Answer(
-        field.folder.name, dataset, race, confirmation, points, tuple(_members(field, standing.leader)), is_used_up
+        field.folder.name,
+        dataset,
+        race,
+        confirmation,
+        points,
+        tuple(_members(field, names.index(str(standing.leader)))),
+        is_used_up,
     )
 
 
 def _arm_answer(field: Field, standing: Standing, arm: int, train_loss: float | None) -> ArmAnswer:
+    planned = field.arms[arm]
     jobs = [Job(arm, seed) for seed in range(standing.seeds) if Job(arm, seed) in field.outcomes]
     scores = tuple(_known(field.score(job)) for job in jobs)
-    planned = field.arms[arm]
-    failed = next((one for one in standing.failures if one.arm == arm), None)
-    drop = next((one for one in standing.drops if one.arm == arm), None)
-    found = ArmAnswer(planned.name, planned.overrides, planned.plain, scores, "left", _known(standing.stakes[arm]))
+    failed = next((one for one in standing.failures if one.arm == planned.name), None)
+    drop = next((one for one in standing.drops if one.arm == planned.name), None)
+    found = ArmAnswer(planned.name, planned.overrides, planned.plain, scores, "left", standing.stakes.get(planned.name))
     found = found._replace(train_loss=train_loss)
     if failed is not None:
         return found._replace(state="failed", stake=None, seed=failed.seed, error=field.failure(Job(arm, failed.seed)))
     if drop is not None:
-        dropped = found._replace(state="dropped", stake=None, seed=drop.seed, behind=field.arms[drop.leader].name)
-        return dropped._replace(by=drop.behind, limit=drop.limit)
+        dropped = found._replace(state="dropped", stake=None, seed=drop.seeds, behind=drop.behind)
+        return dropped._replace(by=drop.by, limit=drop.limit)
     return found
 
 
-def _train_loss(field: Field, arm: int) -> float | None:
+def _or_last(loss: float | None) -> float:
+    return math.inf if loss is None else loss
+
+
+def _train_loss(field: Field, arm: int, seeds: int) -> float | None:
     """Returns the mean training loss of the last epoch over the arm's seeds of the race; None without one."""
-    jobs = [job for job in field.outcomes if job.arm == arm and not job.more and job.seed < SEED]
+    jobs = [job for job in field.outcomes if job.arm == arm and not job.more and job.seed < seeds]
     rows = [field.run_folder(job).metrics.rows() for job in jobs if field.outcomes[job].answer.state in DONE]
     losses = [row[-1]["train/loss"] for row in rows if row and "train/loss" in row[-1]]
     return _known(sum(losses) / len(losses)) if losses else None

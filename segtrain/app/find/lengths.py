@@ -36,8 +36,8 @@ def choose_arms(field: Field, standing: Standing, most: int | None) -> list[int]
         standing: of the race.
         most: of those with augmentation; None: all that are left.
     """
-    means = [(standing.means[i], i) for i in range(len(field.arms)) if standing.left[i] and not field.arms[i].plain]
-    chosen = [i for _, i in sorted(means, key=lambda pair: -pair[0])][:most]
+    place = {arm.name: i for i, arm in enumerate(field.arms)}
+    chosen = [place[name] for name in standing.left if not field.arms[place[name]].plain][:most]
     return [*sorted({baselines(field.arms)[i] for i in chosen}), *chosen]
 
 
@@ -97,5 +97,7 @@ def _both(field: Field, arm: int, base: int, factor: float, seed: int) -> tuple[
 
 def _reach(standing: Standing, seeds: int) -> float:
     """Returns half of the 95 % interval of a difference over so many seeds."""
-    quantile = float(special.stdtrit(max(1.0, standing.freedom), 1 - (1 - paired.LEVEL) / 2))
-    return quantile * standing.sd * math.sqrt(2 / seeds)
+    arms = len(standing.means)
+    freedom = max(1, standing.runs - arms - standing.seeds + 1)  # of the residuals of arms and seeds
+    quantile = float(special.stdtrit(freedom, 1 - (1 - paired.LEVEL) / 2))
+    return quantile * (standing.sd or 0.0) * math.sqrt(2 / seeds)
