@@ -112,7 +112,7 @@ def find_arguments(arguments: Sequence[str]) -> list[str]:
     found = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if key == "lengths" and "," in value and value[:1] != "[":
+        if key == "lengths" and value != "auto" and value[:1] != "[":
             value = f"[{value}]"
         found.append(f"hydra.sweeper.{key}={value}" if equals and key in OF_FIND else argument)
     chosen = any(argument.startswith("sweep=") for argument in arguments)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from segtrain.app.find.options import FIRST, LEAST_CONFIRMING, LENGTH_SEEDS
+from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.duration import time_in_words
 
@@ -86,7 +87,7 @@ def require_enough(allowed: Allowance, names: Sequence[str], budget: float, slot
     ways.append(f"more time, by budget={math.ceil(needed / 60)}min")
     raise UserError(
         f"budget={time_in_words(budget)} is not enough for {len(names)} arms: a run takes about "
-        f"{time_in_words(run.seconds)} ({run.basis}), {slots} at a time, so that it allows {allowed.runs} runs; "
+        f"{time_in_words(run.seconds)} ({run.basis}), {slots} at a time, so that it allows {counted(allowed.runs, 'run')}; "
         f"expected room for {FIRST} seeds of every arm and {LEAST_CONFIRMING} seeds that confirm the winner, "
         f"{math.ceil(FIRST * len(names) + kept)} runs, below which nothing can be said; give {'; or '.join(ways)}"
     )
