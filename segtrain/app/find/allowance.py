@@ -87,9 +87,10 @@ def require_enough(allowed: Allowance, names: Sequence[str], budget: float, slot
     ways.append(f"more time, by budget={math.ceil(needed / 60)}min")
     raise UserError(
         f"budget={time_in_words(budget)} is not enough for {len(names)} arms: a run takes about "
-        f"{time_in_words(run.seconds)} ({run.basis}), {slots} at a time, so that it allows {counted(allowed.runs, 'run')}; "
-        f"expected room for {FIRST} seeds of every arm and {LEAST_CONFIRMING} seeds that confirm the winner, "
-        f"{math.ceil(FIRST * len(names) + kept)} runs, below which nothing can be said; give {'; or '.join(ways)}"
+        f"{time_in_words(run.seconds)} ({run.basis}), {slots} at a time, so that it allows "
+        f"{counted(allowed.runs, 'run')}; expected room for {FIRST} seeds of every arm and {LEAST_CONFIRMING} seeds that "
+        f"confirm the winner, {math.ceil(FIRST * len(names) + kept)} runs, below which nothing can be said; give "
+        f"{'; or '.join(ways)}"
     )
 
 
