@@ -14,10 +14,10 @@ from segtrain.app.find.words import is_shown
 from segtrain.app.report.figures import COLOURS, DPI, FONT, MARKERS, POINTS, Drawn
 from segtrain.draw.sheet import letters_of
 
-WIDTH = 6.2  # inches: one beside a smaller one on a screen, and read on a telephone
-LABELS = 0.40  # share of the width that the labels take
+WIDTH = 6.6  # inches: one beside a smaller one on a screen, and read on a telephone
+LABELS = 0.38  # share of the width that the labels take
 ROW = 0.165  # inches of a label, so that none covers the next
-OUT, FAILED, NONE = "0.62", "#b04400", "0.25"  # colours of dropped and failed arms, and of the one without augmentation
+OUT, FAILED, NONE = "0.5", "#b04400", "0.2"  # colours of dropped and failed arms, and of the one without augmentation
 COMPRESSED = 3.0  # limits behind the leader from which the axis is compressed
 LONGEST = 34  # letters of an arm's name in a figure
 
@@ -58,12 +58,12 @@ def _last(line: Line) -> tuple[float, float]:
 
 
 def draw_race(race: RaceAnswer) -> Drawn | None:
-    """Draws how far each arm is behind the leader by the number of seeds, and where it was dropped; None without runs."""
+    """Draws how far each arm is behind the leader by the number of seeds; None without runs."""
     lines = race_lines(race)
     if not any(line.seeds for line in lines):
         return None
     most = max(max(line.seeds, default=1) for line in lines)
-    figure, axes = _figure(max(2.6, 0.75 + ROW * len(lines)))
+    figure, axes = _figure(max(3.4, 0.75 + ROW * len(lines)))
     axes.set_xlim(0.8, most + 0.2 if most > 1 else 1.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     limits = _limits(race, most)
@@ -75,7 +75,7 @@ def draw_race(race: RaceAnswer) -> Drawn | None:
     for index, line in enumerate(lines):
         _draw_line(axes, line, index, race)
     axes.set_xlabel("seeds of an arm")
-    axes.set_ylabel("Dice points behind the leader (val/dice)")
+    axes.set_ylabel("Dice points to the leader (val/dice)")
     _label(
         figure,
         axes,
@@ -196,7 +196,7 @@ def draw_lengths(answer: Answer) -> Drawn | None:
     curves = {arm: curve for arm, curve in curves_by_arm(answer).items() if len(curve) > 1}
     if not curves:
         return None
-    figure, axes = _figure(max(2.4, 0.75 + ROW * len(curves)))
+    figure, axes = _figure(max(2.8, 0.75 + ROW * len(curves)))
     axes.set_xscale("log", base=2)
     axes.axhline(0, color=NONE, linewidth=1.6, linestyle="--")
     ends = [("no augmentation", max(p.factor for curve in curves.values() for p in curve), 0.0, NONE)]
@@ -242,8 +242,8 @@ def _figure(height: float, labels: bool = True, width: float = WIDTH) -> tuple[F
     axes = figure.add_axes((left, bottom, 1 - left - (LABELS if labels else 0.2 / width), top - bottom))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=FONT)
-    axes.xaxis.label.set_size(FONT + 1)
-    axes.yaxis.label.set_size(FONT + 1)
+    axes.xaxis.label.set_fontsize(FONT + 1)
+    axes.yaxis.label.set_fontsize(FONT + 1)
     axes.grid(axis="both", color="0.92", linewidth=0.7)
     axes.set_axisbelow(True)
     return figure, axes
@@ -252,6 +252,7 @@ def _figure(height: float, labels: bool = True, width: float = WIDTH) -> tuple[F
 def _label(figure: Figure, axes: Any, ends: Sequence[tuple[str, float, float, str]]) -> None:
     """Puts a label at the right of the axes for each line's end (label, x, y, colour), none over another."""
     box, height = axes.get_position(), figure.get_figheight()
+    axes.get_xlim(), axes.get_ylim()  # has the axes take up what was drawn: transData does not ask for it
     to_figure = axes.transData + figure.transFigure.inverted()
     ends = sorted(ends, key=lambda end: (math.isnan(end[2]), -end[2]))
     wanted = [to_figure.transform((x, y))[1] if math.isfinite(y) else 0.0 for _, x, y, _ in ends]
@@ -265,7 +266,7 @@ def _label(figure: Figure, axes: Any, ends: Sequence[tuple[str, float, float, st
 
 
 def spread_down(wanted: Sequence[float], gap: float, top: float) -> list[float]:
-    """Returns places as near to those wanted, which fall, as a gap between any two allows; none above the top or below 0.
+    """Returns places as near to those wanted, which fall, as a gap between any two allows; from 0 to the top.
 
     Neighbours that are too near share their middle (pool adjacent violators). Where there is not room for all, they
     stand as near as they must.

@@ -75,9 +75,9 @@ def _turn(leader: str, rival: str, lead: Mapping[float, float], curves: Mapping[
     if doublings > AHEAD:
         return ""
     return (
-        f"The lead of {leader} over {rival} goes from {size(lead[first])} points at {first:g} × to {size(lead[last])} at "
-        f"{last:g} × the training length; if it went on so, it would be gone at about {last * 2**doublings:.2g} ×: the "
-        "order may turn."
+        f"The lead of {leader} over {rival} goes from {points(lead[first])} points at {first:g} × the training length "
+        f"to {points(lead[last])} at {last:g} ×; if it went on so, it would be gone at about {last * 2**doublings:.2g} ×: "
+        "the order may turn."
     )
 
 

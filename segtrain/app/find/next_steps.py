@@ -85,9 +85,9 @@ def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
         arguments = [*(a for a in arguments if not a.startswith("seeds=")), f"seeds={seeds}"]
         stage = f" It extends the race beyond {race.last} seeds, which makes its boundary a little wider."
     words = (
-        f"Go on: {seeds} seeds in all would find a difference of {100 * race.tolerance:g} points in about 8 of 10 races, "
-        f"if runs vary as they did. These are {counted(runs, 'more run', 'more runs')}, about {time_in_words(seconds)}."
-        f"{stage}"
+        f"Go on: {seeds} seeds in all would find a difference of {100 * race.tolerance:g} points in about 8 of 10 "
+        f"races, if runs vary as they did. These are {counted(runs, 'more run', 'more runs')}, about "
+        f"{time_in_words(seconds)}.{stage}"
     )
     return [NextStep(words, command("find", *arguments, f"budget={_as_typed(_used(costs) + seconds)}"))]
 
@@ -126,11 +126,9 @@ def _used(costs: Costs) -> float:
 
 def _as_typed(seconds: float) -> str:
     """Returns a length of time as `budget` takes it, rounded up: 45min, 3h, 2d."""
-    for unit, name, most in ((60, "min", 120), (3600, "h", 72), (86400, "d", 0)):
-        number = math.ceil(seconds / unit)
-        if number <= most or not most:
-            break
-    return f"{number}{name}"
+    if seconds <= 120 * 60:
+        return f"{math.ceil(seconds / 60)}min"
+    return f"{math.ceil(seconds / 3600)}h" if seconds <= 72 * 3600 else f"{math.ceil(seconds / 86400)}d"
 
 
 def _for_the_gain(found: Confirmation | None) -> list[NextStep]:
@@ -152,7 +150,8 @@ def _for_the_gain(found: Confirmation | None) -> list[NextStep]:
     ]
     if numbers:
         ways.append(
-            f"a difference of {size(found.gain)} points, if it is there, would be found in 8 of 10 tests with {' or '.join(numbers)}"
+            f"a difference of {size(found.gain)} points, if it is there, would be found in 8 of 10 tests with "
+            f"{' or '.join(numbers)}"
         )
     if not ways:
         ways.append("it takes more test images, or a larger confirm= in a find with another name=…")

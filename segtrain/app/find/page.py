@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -39,9 +38,9 @@ ARM_HEADS = (
 )
 LENGTH_HEADS = ("arm", "length", f"points over {NOTHING}", "95 % interval", "seeds")
 READING = (
-    "Points are hundredths of Dice. The mean is over an arm's own seeds; how far it is behind the leader is over the seeds "
-    "that both have. At stake is what training with an arm loses at most against the best one, with 95 % confidence. "
-    "Seeds and minutes are those of the race."
+    "Points are hundredths of Dice. The mean is over an arm's own seeds; how far it is behind the leader is over the "
+    "seeds that both have. At stake is what training with an arm loses at most against the best one, with 95 % "
+    "confidence. Seeds and minutes are those of the race."
 )
 
 
@@ -75,8 +74,9 @@ def render_find(answer: Answer, costs: Costs, asked: Asked, drawn: Sequence[Draw
     parts += [paragraph(first, "verdict"), *(paragraph(one) for one in others)]
     parts += ["<h2>The gain on the test images</h2>", *(paragraph(one) for one in confirmation_sentences(answer))]
     parts += [*(paragraph(one, "warning") for one in cautions), figures.get("gain", "")]
+    parts += ["<h2>The race</h2>", figures["race"]] if "race" in figures else []
     parts += ["<h2>What to do next</h2>", _steps(next_steps_of(answer, costs, asked))]
-    parts += ["<h2>The race</h2>", figures.get("race", ""), _arms(answer.race, costs), paragraph(READING, "soft")]
+    parts += ["<h2>The arms</h2>", _arms(answer.race, costs), paragraph(READING, "soft")]
     if answer.lengths:
         parts += ["<h2>Longer training</h2>", *(paragraph(one) for one in length_sentences(answer))]
         parts += [group("strip", [figures["lengths"]]) if "lengths" in figures else "", _lengths(answer)]

@@ -36,12 +36,12 @@ def outward(low: float, high: float) -> str:
 
 
 def _rounded(value: float, way: str, sign: bool = True) -> str:
-    exact = 100 * Decimal(repr(float(value)))  # .003 is .3 points, not .30000000000000004
+    exact = round(100 * Decimal(float(value)), MOST_DIGITS)  # .032 + .004 is .036, not .036000000000000004
     for digits in range(DIGITS, MOST_DIGITS + 1):
         found = exact.quantize(Decimal(1).scaleb(-digits), way)
         if found or not exact:
             break
-    return f"{abs(found) if not found else found:{'+' if sign else ''}}"
+    return f"{found or abs(found):{'+' if sign else ''}}"
 
 
 def listed_names(names: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ def listed_names(names: Sequence[str]) -> str:
 
 
 def spoken(answer: Answer) -> Answer:
-    """Returns the answer with the arm without augmentation called so, where there is one: "none leads" says the opposite.
+    """Returns the answer with the one arm without augmentation called so: "none leads" would say the opposite.
 
     Where several arms are without it, each keeps its name.
     """

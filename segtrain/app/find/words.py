@@ -1,14 +1,14 @@
-"""Says what a find has found, in sentences: the answer first, then the confirmed gain, what it means, and what it does not.
+"""Says what a find has found, in sentences: the answer, the confirmed gain, what it means, and what it does not.
 
 Whatever is said is true of the answer as it stands: "best" is said with its 95 %, and only of what the race compared.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Costs, RaceAnswer
 from segtrain.app.find.length_words import length_sentences
-from segtrain.app.find.phrasing import bound, listed_names, outward, size, spoken
+from segtrain.app.find.phrasing import NOTHING, bound, listed_names, outward, size, spoken
 from segtrain.app.report.verdict import p_value
 from segtrain.counted import counted
 from segtrain.runs.duration import time_in_words
@@ -25,7 +25,12 @@ def answer_sentences(answer: Answer) -> list[str]:
     if not has_answer(race):
         return [_no_answer(race), *_failures(race)]
     said = _sole(race) if len(race.left) == 1 else _set(race)
-    return [*said, *_without_augmentation(race), *_orphans(race), *_failures(race)]
+    return [_begun(one) for one in (*said, *_without_augmentation(race), *_orphans(race), *_failures(race))]
+
+
+def _begun(sentence: str) -> str:
+    """Returns a sentence that begins as one where it begins with `no augmentation`; names of arms stay as they are."""
+    return sentence[0].upper() + sentence[1:] if sentence.startswith(NOTHING) else sentence
 
 
 def has_answer(race: RaceAnswer) -> bool:
@@ -53,8 +58,8 @@ def compared_arms(race: RaceAnswer) -> list[ArmAnswer]:
 def _no_answer(race: RaceAnswer) -> str:
     if len(compared_arms(race)) == 1:
         return (
-            f"There is no answer: of {counted(len(race.arms), 'arm')}, {race.left[0]} alone did not fail or lose to one "
-            "that failed, so it is compared with nothing."
+            f"There is no answer: of {counted(len(race.arms), 'arm')}, {race.left[0]} alone did not fail or lose to "
+            "one that failed, so it is compared with nothing."
         )
     why = "the budget was used up" if race.end == "budget" else "the race ended"
     after = f"after {counted(race.seeds, 'seed')} of every arm" if race.seeds else "before every arm had a seed"
@@ -67,7 +72,7 @@ def _sole(race: RaceAnswer) -> list[str]:
         ran = _ran(race) if len(others) > 1 else _ran(race).replace("were", "was")
         which = f"none of the {len(others)} augmentations" if len(others) > 1 else "the one augmentation"
         better = "better" if len(others) > 1 else "no better"
-        said = f"Train without augmentation: with 95 % confidence {which} that {ran} is {better} here."
+        said = f"{_train_with(name)}: with 95 % confidence {which} that {ran} is {better} here."
     else:
         said = (
             f"Train with {name}: with 95 % confidence it is the best of the {len(others) + 1} arms that {_ran(race)}."
@@ -89,32 +94,36 @@ def _dropped(arm: ArmAnswer) -> str:
 def _set(race: RaceAnswer) -> list[str]:
     how = "with this budget" if race.end == "budget" else f"with {counted(race.seeds, 'seed')}"
     stakes = {arm.name: arm.stake for arm in race.arms if arm.name in race.left and arm.stake is not None}
-    said = [f"{listed_names(race.left)} cannot be told apart {how}{_stakes(race, stakes)}."]
-    many, few = len(compared_arms(race)), len(race.left)
-    known = {race.leader, race.mildest} <= stakes.keys()
-    if many > few:
-        more = ", and no more is at stake" if known else ""
-        said.append(f"With 95 % confidence one of these {few} is the best of the {many} arms that {_ran(race)}{more}.")
-    else:
-        said.append("No arm was dropped." + (" With 95 % confidence no more is at stake." if known else ""))
-    leads = stakes.get(race.leader, math.inf)
+    apart = f"{listed_names(race.left)} cannot be told apart {how}"
+    many, few, leads = len(compared_arms(race)), len(race.left), stakes.get(race.leader, math.inf)
     if race.end == "tolerance" and leads <= race.tolerance:
-        said.append(
-            f"The race ended as {race.leader} loses at most {bound(leads)} points, within the tolerance of "
-            f"{100 * race.tolerance:g}."
-        )
-    return said
+        return [
+            f"{_train_with(race.leader)}: with 95 % confidence none of the {many} arms that {_ran(race)} is better by more "
+            f"than {bound(leads)} Dice points.",
+            f"That is within the tolerance of {100 * race.tolerance:g} points, so the race ended. "
+            f"{_begun(apart)}{_of_the_mildest(race, stakes)}.",
+        ]
+    known = {race.leader, race.mildest} <= stakes.keys()
+    more = ", and no more is at stake" if known else ""
+    sure = f"With 95 % confidence one of these {few} is the best of the {many} arms that {_ran(race)}{more}."
+    if many == few:
+        sure = f"No arm was dropped.{' With 95 % confidence no more is at stake.' if more else ''}"
+    if not known:
+        return [f"{apart}; {race.leader} leads, and the mildest is {race.mildest}.", sure]
+    both = "which leads and is the mildest" if race.leader == race.mildest else "which leads"
+    most = f"loses at most {bound(leads)} Dice points against the best of them"
+    return [f"{apart}: training with {race.leader}, {both}, {most}{_of_the_mildest(race, stakes)}.", sure]
 
 
-def _stakes(race: RaceAnswer, stakes: Mapping[str, float]) -> str:
-    """Returns what the leader and the mildest of those left lose at most."""
-    leader, mildest = race.leader, race.mildest
-    if not {leader, mildest} <= stakes.keys():
-        return f"; {leader} leads, and the mildest is {mildest}"
-    most = f"loses at most {bound(stakes[leader])} Dice points against the best of them"
-    if leader == mildest:
-        return f": training with {leader}, which leads and is the mildest, {most}"
-    return f": training with {leader}, which leads, {most}; with {mildest}, the mildest, it is at most {bound(stakes[mildest])}"
+def _of_the_mildest(race: RaceAnswer, stakes: Mapping[str, float]) -> str:
+    """Returns what the mildest of those left loses at most, where it is not the leader; in points."""
+    if race.mildest == race.leader or race.mildest not in stakes:
+        return ""
+    return f"; with {race.mildest}, the mildest, it is at most {bound(stakes[race.mildest])}"
+
+
+def _train_with(name: str) -> str:
+    return "Train without augmentation" if name == NOTHING else f"Train with {name}"
 
 
 def _plain(race: RaceAnswer) -> set[str]:
@@ -173,7 +182,9 @@ def confirmation_sentences(answer: Answer) -> list[str]:
         between = f"95 % interval {outward(low, high)}, over {found.over}; p {p_value(found.p)}"
     change = f"gains {size(gain)} points over" if gain > 0 else f"loses {size(gain)} points against"
     said = f"On the test images {arm} {change} {other} ({between}), with {seeds} and {tested}."
-    score = "" if math.isnan(found.score) else f" {found.winner} has a mean Dice of {found.score:.4f} there."
+    score = (
+        "" if math.isnan(found.score) else f" {_begun(f'{found.winner} has a mean Dice of {found.score:.4f} there.')}"
+    )
     return [f"{said} {_conclusion(found, (arm, other), (gain, low, high), turned)}{score}"]
 
 
@@ -208,8 +219,8 @@ def guarantee_sentences(answer: Answer) -> list[str]:
             "What the race says holds with 95 %: of 100 races whose arms do not fail, at most 5 drop the arm that is "
             f"truly best. Best is the highest val/dice on average over seeds, on these validation images, with these "
             f"images to train on and this training length. {_boundary(race)}",
-            "An arm that was dropped is not the best; it is not shown to do harm. Arms that are left are not shown to be "
-            "equal.",
+            "An arm that was dropped is not the best; it is not shown to do harm. Arms that are left are not shown to "
+            "be equal.",
         ]
     else:
         said.append("The race guarantees nothing: it compared too little.")
@@ -233,8 +244,8 @@ def _boundary(race: RaceAnswer) -> str:
         return f"The boundary, {race.boundary:.2f} standard errors of a difference, is calibrated for {looks}."
     return (
         f"The race was extended after it had begun and is in stage {race.stages}: its boundary, {race.boundary:.2f} "
-        f"standard errors of a difference up to {race.last} seeds, is such that all stages together keep the 95 %. What "
-        "an earlier stage dropped stays dropped."
+        f"standard errors of a difference up to {race.last} seeds, is such that all stages together keep the 95 %. "
+        "What an earlier stage dropped stays dropped."
     )
 
 
@@ -261,7 +272,7 @@ def spread_sentence(race: RaceAnswer) -> str:
     if race.residual_sd is None or race.detectable is None or not has_answer(race):
         return ""
     return (
-        f"A run varies by {size(race.residual_sd)} points (standard deviation) beside what its seed and its arm bring. So "
+        f"A run varies by {size(race.residual_sd)} points (sd) beside what its seed and its arm bring. So "
         f"{counted(race.seeds, 'seed')} of every arm find a difference of {bound(race.detectable)} points in 8 of 10 races."
     )
 
