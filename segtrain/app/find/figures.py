@@ -255,8 +255,8 @@ def _label(figure: Figure, axes: Any, ends: Sequence[tuple[str, float, float, st
     axes.get_xlim(), axes.get_ylim()  # has the axes take up what was drawn: transData does not ask for it
     to_figure = axes.transData + figure.transFigure.inverted()
     ends = sorted(ends, key=lambda end: (math.isnan(end[2]), -end[2]))
-    wanted = [to_figure.transform((x, y))[1] if math.isfinite(y) else 0.0 for _, x, y, _ in ends]
-    places = spread_down(wanted, ROW / height, 1 - ROW / 2 / height)
+    wanted = [to_figure.transform((x, y))[1] if math.isfinite(y) else box.y0 for _, x, y, _ in ends]
+    places = spread_down(wanted, ROW / height, box.y0, box.y1)
     for (label, x, y, colour), place in zip(ends, places, strict=True):
         figure.text(box.x1 + 0.03, place, letters_of(label), color=colour, fontsize=FONT, va="center")
         if math.isfinite(y):
@@ -265,19 +265,19 @@ def _label(figure: Figure, axes: Any, ends: Sequence[tuple[str, float, float, st
             axes.plot([start[0], box.x1 + 0.01, box.x1 + 0.027], [start[1], place, place], clip_on=False, **line)
 
 
-def spread_down(wanted: Sequence[float], gap: float, top: float) -> list[float]:
-    """Returns places as near to those wanted, which fall, as a gap between any two allows; from 0 to the top.
+def spread_down(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Returns places from low to high as near to those wanted, which fall, as a gap between any two allows.
 
     Neighbours that are too near share their middle (pool adjacent violators). Where there is not room for all, they
     stand as near as they must.
     """
-    gap = min(gap, top / max(1, len(wanted)))
+    gap = min(gap, (high - low) / max(1, len(wanted) - 1))
     blocks: list[tuple[float, int]] = []  # middle of a block as if its first stood there, and how many it has
     for index, place in enumerate(wanted):
         blocks.append((place + index * gap, 1))
         while len(blocks) > 1 and blocks[-1][0] > blocks[-2][0]:
-            (low, few), (high, many) = blocks.pop(), blocks.pop()
-            blocks.append(((low * few + high * many) / (few + many), few + many))
+            (lower, few), (upper, many) = blocks.pop(), blocks.pop()
+            blocks.append(((lower * few + upper * many) / (few + many), few + many))
     free = [middle for middle, many in blocks for _ in range(many)]
-    lowest = gap / 2 + (len(wanted) - 1) * gap
-    return [min(max(place, lowest), top) - index * gap for index, place in enumerate(free)]
+    lowest = low + (len(wanted) - 1) * gap
+    return [min(max(place, lowest), high) - index * gap for index, place in enumerate(free)]

@@ -44,7 +44,7 @@ def length_sentences(answer: Answer) -> list[str]:
 
 def _gains(curve: Sequence[LengthPoint]) -> str:
     steps = [f"{points(point.gain)} at {point.factor:g} ×" for point in curve]
-    return f"gains, in points over {NOTHING} on validation, {', '.join(steps)} the training length"
+    return f"gains, in points of val/dice over {NOTHING}, {', '.join(steps)} the training length"
 
 
 def _leads(answer: Answer, curves: Mapping[str, Sequence[LengthPoint]]) -> dict[str, dict[float, float]]:
@@ -76,7 +76,7 @@ def _turn(leader: str, rival: str, lead: Mapping[float, float], curves: Mapping[
         return ""
     return (
         f"The lead of {leader} over {rival} goes from {points(lead[first])} points at {first:g} × the training length "
-        f"to {points(lead[last])} at {last:g} ×; if it went on so, it would be gone at about {last * 2**doublings:.2g} ×: "
+        f"to {points(lead[last])} at {last:g} ×; going on so, it would be gone at about {last * 2**doublings:.2g} ×: "
         "the order may turn."
     )
 

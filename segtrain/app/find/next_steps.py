@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.app.find.answer import Answer, Confirmation, Costs, RaceAnswer
-from segtrain.app.find.phrasing import size, spoken
+from segtrain.app.find.phrasing import NOTHING, size, spoken
 from segtrain.app.find.words import has_answer, is_shown
 from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
 from segtrain.command_line import command, searched_too
@@ -47,11 +47,16 @@ def _use(answer: Answer, asked: Asked) -> list[NextStep]:
     longer = f"trainer.max_epochs={2 * asked.epochs if asked.epochs else '…'}"
     twice = "twice as long" if asked.epochs else "longer"
     many = len(answer.members)
-    runs = f"the average of {many} runs" if many > 1 else "a run"
+    runs = f"the average of {many} runs" if many > 1 else "one run"
+    trained = (
+        NOTHING.replace("training", "trained")
+        if answer.race.leader == NOTHING
+        else f"trained with {answer.race.leader}"
+    )
     return [
-        NextStep(f"Label new images with best/, {runs} of {answer.race.leader}.", command("predict", best, "input=…")),
+        NextStep(f"Label new images with best/, {runs} {trained}.", command("predict", best, "input=…")),
         NextStep("Score best/ on the test images, with intervals.", command("evaluate", best)),
-        NextStep(f"Train {answer.race.leader} again, {twice}.", command("", *again, "name=longer", longer, conf=conf)),
+        NextStep(f"Train again, {twice}.", command("", *again, "name=longer", longer, conf=conf)),
         NextStep(
             "Or on more of the data: where the split is drawn by shares, this leaves one test image (or group).",
             command("", *again, "name=more_data", "dataset.split.test=0", conf=conf),
@@ -72,7 +77,7 @@ def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
     if seeds is not None and seeds > MOST_SEEDS:
         words = (
             f"A difference of {100 * race.tolerance:g} points between those left would take more than {MOST_SEEDS} "
-            f"seeds of each: take {race.mildest}, the mildest, or more images."
+            "seeds of each: take the mildest, or more images."
         )
         return [NextStep(words, "")]
     if seeds is None or seeds <= race.seeds:

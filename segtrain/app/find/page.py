@@ -9,7 +9,7 @@ from segtrain.app.find.answer import Answer, ArmAnswer, Costs, RaceAnswer
 from segtrain.app.find.figures import find_figures
 from segtrain.app.find.length_words import curves_by_arm, length_sentences
 from segtrain.app.find.next_steps import Asked, NextStep, next_steps_of
-from segtrain.app.find.phrasing import NOTHING, bound, outward, size
+from segtrain.app.find.phrasing import bound, outward, size
 from segtrain.app.find.words import (
     answer_sentences,
     confirmation_sentences,
@@ -36,7 +36,7 @@ ARM_HEADS = (
     "seeds",
     "minutes",
 )
-LENGTH_HEADS = ("arm", "length", f"points over {NOTHING}", "95 % interval", "seeds")
+LENGTH_HEADS = ("arm", "length", "points over none", "95 % interval", "seeds")
 READING = (
     "Points are hundredths of Dice. The mean is over an arm's own seeds; how far it is behind the leader is over the "
     "seeds that both have. At stake is what training with an arm loses at most against the best one, with 95 % "

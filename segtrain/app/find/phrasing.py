@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from segtrain.app.find.answer import Answer
 from segtrain.counted import some_of
 
-NOTHING = "no augmentation"  # what the arm without augmentation is called in a sentence, where there is one
+NOTHING = "training without augmentation"  # what that arm is called in a sentence, where there is one of them
 NAMED = 5  # arms that a sentence names
 DIGITS, MOST_DIGITS = 2, 8  # of a number in points; more where a limit that is not 0 would be shown as 0
 
@@ -41,7 +41,7 @@ def _rounded(value: float, way: str, sign: bool = True) -> str:
         found = exact.quantize(Decimal(1).scaleb(-digits), way)
         if found or not exact:
             break
-    return f"{found or abs(found):{'+' if sign else ''}}"
+    return f"{found or abs(found):{'+' if sign else ''}f}"
 
 
 def listed_names(names: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ def listed_names(names: Sequence[str]) -> str:
 
 
 def spoken(answer: Answer) -> Answer:
-    """Returns the answer with the one arm without augmentation called so: "none leads" would say the opposite.
+    """Returns the answer with the one arm without augmentation called so: "none is better" could be misread.
 
     Where several arms are without it, each keeps its name.
     """

@@ -21,15 +21,15 @@ def answer_sentences(answer: Answer) -> list[str]:
     """Returns the answer in a sentence, and what belongs to it: what is at stake, and which arms are not judged."""
     race = spoken(answer).race
     if not race.left:
-        return [f"There is no answer: all {counted(len(race.arms), 'arm')} failed.", *_failures(race)]
+        return [f"There is no answer: all {counted(len(race.arms), 'arm')} failed.", *map(_begun, _failures(race))]
     if not has_answer(race):
-        return [_no_answer(race), *_failures(race)]
+        return [_no_answer(race), *map(_begun, _failures(race))]
     said = _sole(race) if len(race.left) == 1 else _set(race)
-    return [_begun(one) for one in (*said, *_without_augmentation(race), *_orphans(race), *_failures(race))]
+    return [_begun(one) for one in (*said, *_orphans(race), *_failures(race), *_without_augmentation(race))]
 
 
 def _begun(sentence: str) -> str:
-    """Returns a sentence that begins as one where it begins with `no augmentation`; names of arms stay as they are."""
+    """Returns a sentence that begins as one where it begins with a phrase; names of arms stay as they are."""
     return sentence[0].upper() + sentence[1:] if sentence.startswith(NOTHING) else sentence
 
 
@@ -77,8 +77,9 @@ def _sole(race: RaceAnswer) -> list[str]:
         said = (
             f"Train with {name}: with 95 % confidence it is the best of the {len(others) + 1} arms that {_ran(race)}."
         )
-    last = max(others, key=lambda arm: arm.seed or 0)
-    return [said, f"The last of the others to be dropped was {last.name}, {_dropped(last)}."]
+    told = [arm for arm in others if not arm.plain]  # of those without augmentation it is said apart
+    last = max(told, key=lambda arm: (arm.seed or 0, -(arm.by or 0.0)), default=None)
+    return [said] if last is None else [said, f"The last to be dropped was {last.name}, {_dropped(last)}."]
 
 
 def _ran(race: RaceAnswer) -> str:
@@ -98,32 +99,36 @@ def _set(race: RaceAnswer) -> list[str]:
     many, few, leads = len(compared_arms(race)), len(race.left), stakes.get(race.leader, math.inf)
     if race.end == "tolerance" and leads <= race.tolerance:
         return [
-            f"{_train_with(race.leader)}: with 95 % confidence none of the {many} arms that {_ran(race)} is better by more "
-            f"than {bound(leads)} Dice points.",
+            f"{_train_with(race.leader)}: with 95 % confidence none of the {many} arms that {_ran(race)} is better by "
+            f"more than {bound(leads)} Dice points.",
             f"That is within the tolerance of {100 * race.tolerance:g} points, so the race ended. "
             f"{_begun(apart)}{_of_the_mildest(race, stakes)}.",
         ]
-    known = {race.leader, race.mildest} <= stakes.keys()
-    more = ", and no more is at stake" if known else ""
-    sure = f"With 95 % confidence one of these {few} is the best of the {many} arms that {_ran(race)}{more}."
-    if many == few:
-        sure = f"No arm was dropped.{' With 95 % confidence no more is at stake.' if more else ''}"
-    if not known:
+    among = f"one of these {few} is the best of the {many} arms that {_ran(race)}"
+    if not {race.leader, race.mildest} <= stakes.keys():
+        sure = "No arm was dropped." if many == few else f"With 95 % confidence {among}."
         return [f"{apart}; {race.leader} leads, and the mildest is {race.mildest}.", sure]
     both = "which leads and is the mildest" if race.leader == race.mildest else "which leads"
     most = f"loses at most {bound(leads)} Dice points against the best of them"
-    return [f"{apart}: training with {race.leader}, {both}, {most}{_of_the_mildest(race, stakes)}.", sure]
+    return [
+        f"{apart}: with 95 % confidence {_training_with(race.leader)}, {both}, {most}{_of_the_mildest(race, stakes)}.",
+        "No arm was dropped." if many == few else f"With the same 95 % {among}.",
+    ]
 
 
 def _of_the_mildest(race: RaceAnswer, stakes: Mapping[str, float]) -> str:
     """Returns what the mildest of those left loses at most, where it is not the leader; in points."""
     if race.mildest == race.leader or race.mildest not in stakes:
         return ""
-    return f"; with {race.mildest}, the mildest, it is at most {bound(stakes[race.mildest])}"
+    return f"; {race.mildest} is the mildest, and loses at most {bound(stakes[race.mildest])}"
 
 
 def _train_with(name: str) -> str:
     return "Train without augmentation" if name == NOTHING else f"Train with {name}"
+
+
+def _training_with(name: str) -> str:
+    return name if name == NOTHING else f"training with {name}"
 
 
 def _plain(race: RaceAnswer) -> set[str]:
@@ -139,10 +144,10 @@ def _without_augmentation(race: RaceAnswer) -> list[str]:
         return []
     (arm,) = plain
     if arm.name in race.left:
-        return ["No augmentation is among those left: that augmentation helps here is not shown."]
+        return [f"{arm.name} is among those left: that augmentation helps here is not shown."]
     if arm.state == "failed":
-        return ["The arm without augmentation failed, so whether augmentation helps is not known."]
-    return [f"Training without augmentation was dropped {_dropped(arm)}."]
+        return ["As the arm without augmentation failed, whether augmentation helps is not known."]
+    return [f"{arm.name} was dropped {_dropped(arm)}."]
 
 
 def _orphans(race: RaceAnswer) -> list[str]:
@@ -180,7 +185,7 @@ def confirmation_sentences(answer: Answer) -> list[str]:
     between = "no interval can be given"
     if not math.isnan(low):
         between = f"95 % interval {outward(low, high)}, over {found.over}; p {p_value(found.p)}"
-    change = f"gains {size(gain)} points over" if gain > 0 else f"loses {size(gain)} points against"
+    change = f"gains {size(gain)} points over" if gain >= 0 else f"loses {size(gain)} points against"
     said = f"On the test images {arm} {change} {other} ({between}), with {seeds} and {tested}."
     score = (
         "" if math.isnan(found.score) else f" {_begun(f'{found.winner} has a mean Dice of {found.score:.4f} there.')}"
@@ -272,8 +277,9 @@ def spread_sentence(race: RaceAnswer) -> str:
     if race.residual_sd is None or race.detectable is None or not has_answer(race):
         return ""
     return (
-        f"A run varies by {size(race.residual_sd)} points (sd) beside what its seed and its arm bring. So "
-        f"{counted(race.seeds, 'seed')} of every arm find a difference of {bound(race.detectable)} points in 8 of 10 races."
+        f"A run varies by {size(race.residual_sd)} points (sd) beside what its seed and its arm bring, so that "
+        f"{counted(race.seeds, 'seed')} of every arm find a difference of {bound(race.detectable)} points in 8 of 10 "
+        "races."
     )
 
 
