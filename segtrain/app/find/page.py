@@ -44,7 +44,7 @@ READING = (
 )
 
 
-def write_page(answer: Answer, costs: Costs, asked: Asked) -> None:
+def write_find_page(answer: Answer, costs: Costs, asked: Asked) -> None:
     """Writes find.html and its figures, as PNG and SVG, into the folder of the find.
 
     Raises:

@@ -36,7 +36,7 @@ def test_what_won_is_used_and_trained_again() -> None:
 
 
 def test_an_open_race_goes_on_with_what_its_tolerance_takes() -> None:
-    race = answers.race({"none": 0.8, "flips": 0.849, "geometric": 0.85}, 5, sd=0.003, tolerance=0.003)
+    race = answers.race({"none": 0.8, "flips": 0.849, "geometric": 0.85}, 5, sd=0.003, tolerance=0.002)
     assert race.end == "budget" and race.detectable is not None
     step = going_on(answers.answer(race))
     seeds = int(re.findall(r"(\d+) seeds in all", step.words)[0])

@@ -22,7 +22,7 @@ NASTY = "<script>alert(1)</script> × 1"
 
 
 def written(answer: Answer, folder: Path) -> str:
-    page.write_page(answer, answers.costs(answer), Asked(folder, ("dataset=cells",), 12))
+    page.write_find_page(answer, answers.costs(answer), Asked(folder, ("dataset=cells",), 12))
     return (folder / "find.html").read_text(encoding="utf-8")
 
 
