@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, LengthPoint, RaceAnswer
+from segtrain.app.find.elimination import PRIOR, student_score
 from segtrain.app.find.length_words import curves_by_arm
 from segtrain.app.find.words import is_shown
 from segtrain.app.report.figures import COLOURS, DPI, FONT, MARKERS, POINTS, Drawn
@@ -57,11 +58,9 @@ def _last(line: Line) -> tuple[float, float]:
     return (-line.behind[-1], -len(line.seeds)) if line.behind else (math.inf, 0.0)
 
 
-def draw_race(race: RaceAnswer) -> Drawn | None:
-    """Draws how far each arm is behind the leader by the number of seeds; None without runs."""
+def draw_race(race: RaceAnswer) -> Drawn:
+    """Draws how far each arm is behind the leader by the number of seeds."""
     lines = race_lines(race)
-    if not any(line.seeds for line in lines):
-        return None
     most = max(max(line.seeds, default=1) for line in lines)
     figure, axes = _figure(max(3.4, 0.75 + ROW * len(lines)))
     axes.set_xlim(0.8, most + 0.2 if most > 1 else 1.8)
@@ -90,16 +89,21 @@ def _race_caption(race: RaceAnswer, band: bool) -> str:
         "seeds, behind the leader of then."
     ]
     if band:
-        said.append("The band: an arm inside it may be the best (with the spread as measured in the end).")
+        said.append(
+            "The band: about how far behind an arm may be and stay, by the spread of all in the end; each pair of arms "
+            "has a limit of its own."
+        )
     return " ".join(said)
 
 
 def _limits(race: RaceAnswer, most: int) -> list[tuple[int, float]]:
-    """Returns number of seeds and the limit then, in points, of the stage that the race is in."""
-    if race.residual_sd is None or not math.isfinite(race.boundary) or race.seeds < race.first:
+    """Returns number of seeds and the limit then, in points, of two arms whose difference varies as most do."""
+    if race.residual_sd is None:
         return []
-    reach = POINTS * race.boundary * race.residual_sd * math.sqrt(2)
-    return [(n, reach / math.sqrt(n)) for n in range(race.first, most + 1)]
+    counts = np.arange(race.first, most + 1)
+    quantiles = student_score(race.boundary, PRIOR + counts - 1.0)
+    reach = POINTS * race.residual_sd * quantiles * np.sqrt(2 / counts)
+    return [(int(n), float(limit)) for n, limit in zip(counts, reach, strict=True)]
 
 
 def _set_scale(axes: Any, lines: Sequence[Line], limits: Sequence[tuple[int, float]]) -> None:

@@ -67,8 +67,6 @@ def _use(answer: Answer, asked: Asked) -> list[NextStep]:
 def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
     """Returns how the find goes on where it did not end with one arm, or within the tolerance."""
     race = answer.race
-    if not race.left:
-        return [NextStep("See the errors in the table, mend them, and give the same command again.", "")]
     if race.seeds < race.first:
         return _reach_first(race, costs, asked) if race.end == "budget" else []
     if race.end not in ("budget", "seeds") or len(race.left) < 2:
@@ -88,7 +86,7 @@ def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
     arguments, stage = list(asked.arguments), ""
     if seeds > race.last:
         arguments = [*(a for a in arguments if not a.startswith("seeds=")), f"seeds={seeds}"]
-        stage = f" It extends the race beyond {race.last} seeds, which makes its boundary a little wider."
+        stage = f" It extends the race beyond {race.last} seeds, by a stage with a boundary of its own."
     words = (
         f"Go on: {seeds} seeds in all would find a difference of {100 * race.tolerance:g} points in about 8 of 10 "
         f"races, if runs vary as they did. These are {counted(runs, 'more run', 'more runs')}, about "

@@ -20,8 +20,6 @@ SETTLED = ("better", "worse")  # words of a report without reserve
 def answer_sentences(answer: Answer) -> list[str]:
     """Returns the answer in a sentence, and what belongs to it: what is at stake, and which arms are not judged."""
     race = spoken(answer).race
-    if not race.left:
-        return [f"There is no answer: all {counted(len(race.arms), 'arm')} failed.", *map(_begun, _failures(race))]
     if not has_answer(race):
         return [_no_answer(race), *map(_begun, _failures(race))]
     said = _sole(race) if len(race.left) == 1 else _set(race)
@@ -62,7 +60,7 @@ def _no_answer(race: RaceAnswer) -> str:
             "one that failed, so it is compared with nothing."
         )
     why = "the budget was used up" if race.end == "budget" else "the race ended"
-    after = f"after {counted(race.seeds, 'seed')} of every arm" if race.seeds else "before every arm had a seed"
+    after = f"after {counted(race.seeds, 'seed')} of every arm"
     return f"There is no answer: {why} {after}, and fewer than {race.first} say nothing of which arm is best."
 
 
@@ -244,13 +242,16 @@ def guarantee_sentences(answer: Answer) -> list[str]:
 
 
 def _boundary(race: RaceAnswer) -> str:
-    looks = f"all looks from {race.first} to {race.last} seeds"
+    said = (
+        f"The boundary is calibrated, by simulated races of equal arms, for all looks from {race.first} to {race.last} "
+        f"seeds together; at {counted(race.seeds, 'seed')} it is a normal score of {race.boundary:.2f}, turned into "
+        "Student's."
+    )
     if race.stages == 1:
-        return f"The boundary, {race.boundary:.2f} standard errors of a difference, is calibrated for {looks}."
+        return said
     return (
-        f"The race was extended after it had begun and is in stage {race.stages}: its boundary, {race.boundary:.2f} "
-        f"standard errors of a difference up to {race.last} seeds, is such that all stages together keep the 95 %. "
-        "What an earlier stage dropped stays dropped."
+        f"{said} The largest number of seeds was raised after the race had begun: it is in stage {race.stages}, whose "
+        "looks have a boundary of their own, while those of before keep theirs."
     )
 
 

@@ -4,13 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
 
-from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Cost, Costs, End, LengthPoint, RaceAnswer
+from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Cost, Costs, LengthPoint, RaceAnswer
+from segtrain.app.find.boundary import Boundary, Stage, detectable
+from segtrain.app.find.race import Standing, judge_race
 
 POLICIES = ("none", "flips", "geometric", "photometric", "elastic", "cutmix")
-FIRST, LAST, BOUNDARY = 3, 16, 3.4
-Arms = dict[str, ArmAnswer]
+FIRST, LAST, SCORE = 3, 16, 2.7  # as calibrated for some arms
+
+
+class NoAnswer(Exception):
+    """Says that a race ended before it had a seed."""
 
 
 def race(
@@ -23,83 +29,62 @@ def race(
     tolerance: float = 0.005,
     rng: int = 0,
 ) -> RaceAnswer:
-    """Races arms, name to true val/dice: those behind the leader by more than the limit are out from the third seed on.
+    """Races arms as `find` does, and says what it answers.
 
     Args:
         gains: true val/dice by name; the arm without augmentation is called none.
         seeds: the budget, in seeds.
         sd: of a run.
         failed: name to the seed at which it fails.
-        stages: of the race.
+        stages: of the race: 1, or 2 of which the second begins after 4 seeds.
         tolerance: at which it ends.
         rng: of the scores.
     """
-    draws = np.random.default_rng(rng)
+    draws, names = np.random.default_rng(rng), tuple(gains)
     of_seed = draws.normal(0, 0.01, seeds)
-    scores = {name: gain + of_seed + draws.normal(0, sd, seeds) for name, gain in gains.items()}
-    arms = {name: ArmAnswer(name, (f"aug={name}",), name == "none", (), "left", None) for name in gains}
-    done = 0
-    while done < seeds and len(names_left(arms)) > 1:
-        _take_seed(arms, scores, done, failed or {})
-        done += 1
-        if done >= FIRST:
-            _drop(arms, scores, done, sd)
-    return _answered(arms, scores, done, sd, stages, tolerance)
-
-
-def names_left(arms: Mapping[str, ArmAnswer]) -> list[str]:
-    return [name for name, arm in arms.items() if arm.state == "left"]
-
-
-def _take_seed(arms: Arms, scores: Mapping[str, np.ndarray], seed: int, failed: Mapping[str, int]) -> None:
-    for name in names_left(arms):
-        arm = arms[name]
-        if failed.get(name) == seed:
-            arms[name] = arm._replace(
-                state="failed", seed=seed, scores=(*arm.scores, None), error="the loss is not finite"
-            )
-        else:
-            arms[name] = arm._replace(scores=(*arm.scores, float(scores[name][seed])))
-
-
-def _drop(arms: Arms, scores: Mapping[str, np.ndarray], done: int, sd: float) -> None:
-    means = {name: float(scores[name][:done].mean()) for name in names_left(arms)}
-    leader = max(means, key=lambda name: means[name], default="")
-    for name, mean in means.items():
-        by, limit = means[leader] - mean, BOUNDARY * sd * math.sqrt(2 / done)
-        if by > limit:
-            arms[name] = arms[name]._replace(state="dropped", seed=done, behind=leader, by=by, limit=limit)
+    scores = np.array([gain + of_seed + draws.normal(0, sd, seeds) for gain in gains.values()])
+    fails = np.array([[(failed or {}).get(name) == seed for seed in range(seeds)] for name in names])
+    scores[fails] = np.nan
+    looks = (Stage(LAST, 0.04, SCORE),) if stages == 1 else (Stage(4, 0.04, SCORE), Stage(LAST, 0.005, SCORE + 0.5))
+    boundary = Boundary(len(names), FIRST, looks)
+    return _answered(judge_race(names, scores, fails, boundary, tolerance), names, scores, boundary, tolerance)
 
 
 def _answered(
-    arms: Arms, scores: Mapping[str, np.ndarray], done: int, sd: float, stages: int, tolerance: float
+    standing: Standing, names: tuple[str, ...], scores: np.ndarray, boundary: Boundary, tolerance: float
 ) -> RaceAnswer:
-    means = {name: float(scores[name][:done].mean()) for name in names_left(arms)}
-    left = sorted(means, key=lambda name: -means[name])
-    limit = BOUNDARY * sd * math.sqrt(2 / max(1, done))
-    for name in left if done >= FIRST else ():
-        others = [means[other] - means[name] for other in left if other != name]
-        arms[name] = arms[name]._replace(stake=max(0.0, max(others, default=-limit) + limit))
-    stake = arms[left[0]].stake if left else None
-    close = stake is not None and stake <= tolerance
-    end: End = "one left" if len(left) == 1 else "tolerance" if close else "seeds" if done == LAST else "budget"
-    measured = done >= FIRST and bool(left)
-    first = next(iter(arms))
+    if standing.leader is None:  # every arm failed with the first seed: find ends with a message then
+        raise NoAnswer
+    looked = standing.seeds >= FIRST and standing.sd is not None
     return RaceAnswer(
-        arms=tuple(arm._replace(train_loss=0.5 + 0.1 * i) for i, arm in enumerate(arms.values())),
-        leader=left[0] if left else first,
-        left=tuple(left),
-        mildest=min(left, key=[*arms].index) if left else first,
-        seeds=done,
+        arms=tuple(_arm(standing, name, scores[i], 0.5 + 0.1 * i) for i, name in enumerate(names)),
+        leader=standing.leader,
+        left=standing.left,
+        mildest=min(standing.left, key=lambda name: (name != "none", names.index(name))),
+        seeds=standing.seeds,
         first=FIRST,
-        last=LAST,
-        boundary=BOUNDARY,
-        stages=stages,
-        residual_sd=sd if measured else None,
-        detectable=(BOUNDARY + 0.84) * sd * math.sqrt(2 / max(1, done)) if measured else None,
-        end=end,
+        last=boundary.last,
+        boundary=float(boundary.looks[max(FIRST, standing.seeds)]),
+        stages=sum(stage.last < standing.seeds for stage in boundary.stages) + 1,
+        residual_sd=standing.sd if looked else None,
+        detectable=detectable(boundary, standing.seeds, standing.sd or 0.0) if looked else None,
+        end=standing.end or "budget",
         tolerance=tolerance,
     )
+
+
+def _arm(standing: Standing, name: str, scores: np.ndarray, train_loss: float) -> ArmAnswer:
+    failed = next((one.seed for one in standing.failures if one.arm == name), None)
+    drop = next((one for one in standing.drops if one.arm == name), None)
+    ran = drop.seeds if drop else standing.seeds if failed is None else failed + 1
+    known = tuple(None if math.isnan(score) else float(score) for score in scores[:ran])
+    found = ArmAnswer(name, (f"aug={name}",), name == "none", known, "left", standing.stakes.get(name))
+    found = found._replace(train_loss=train_loss)
+    if failed is not None:
+        return found._replace(state="failed", seed=failed, error="the loss is not finite")
+    if drop is not None:
+        return found._replace(state="dropped", seed=drop.seeds, behind=drop.behind, by=drop.by, limit=drop.limit)
+    return found
 
 
 def confirmation(
@@ -128,7 +113,7 @@ def confirmation(
 
 def answer(found: RaceAnswer, confirmed: Confirmation | None = None, lengths: Sequence[LengthPoint] = ()) -> Answer:
     """Returns the whole answer."""
-    members = tuple(f"aug={found.leader},seed={seed}" for seed in range(5)) if found.left and found.seeds else ()
+    members = tuple(f"aug={found.leader},seed={seed}" for seed in range(5))
     return Answer("cells-find", "cells", found, confirmed, tuple(lengths), members, found.end == "budget")
 
 
@@ -152,15 +137,18 @@ def races(draw: st.DrawFn) -> RaceAnswer:
     names = draw(st.permutations(POLICIES))[: draw(st.integers(2, len(POLICIES)))]
     spacing = draw(st.sampled_from([0.0, 0.002, 0.006, 0.03]))
     failed = draw(st.dictionaries(st.sampled_from(names), st.integers(0, 6), max_size=len(names)))
-    return race(
-        {name: 0.8 + spacing * i for i, name in enumerate(names)},
-        draw(st.integers(1, LAST)),
-        sd=draw(st.sampled_from([0.0004, 0.003, 0.012])),
-        failed=failed,
-        stages=draw(st.integers(1, 3)),
-        tolerance=draw(st.sampled_from([0.0, 0.0025, 0.005, 0.05])),
-        rng=draw(st.integers(0, 50)),
-    )
+    try:
+        return race(
+            {name: 0.8 + spacing * i for i, name in enumerate(names)},
+            draw(st.integers(1, LAST)),
+            sd=draw(st.sampled_from([0.0004, 0.003, 0.012])),
+            failed=failed,
+            stages=draw(st.integers(1, 2)),
+            tolerance=draw(st.sampled_from([0.0, 0.0025, 0.005, 0.05])),
+            rng=draw(st.integers(0, 50)),
+        )
+    except NoAnswer:
+        reject()
 
 
 @st.composite
@@ -168,7 +156,7 @@ def all_answers(draw: st.DrawFn) -> Answer:
     """Draws whole answers: confirmed with any interval, or not; with other lengths, or without."""
     found = draw(races())
     confirmed = None
-    if found.left and len({arm.plain for arm in found.arms}) == 2 and draw(st.booleans()):
+    if len({arm.plain for arm in found.arms}) == 2 and draw(st.booleans()):
         confirmed = draw(confirmations(found))
     lengths: list[LengthPoint] = []
     for name in [name for name in found.left if name != "none"][:3] if confirmed else ():

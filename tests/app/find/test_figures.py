@@ -42,7 +42,6 @@ def test_a_line_is_the_mean_difference_to_the_leader_so_far(race: RaceAnswer) ->
 
 def test_every_arm_has_a_label_inside_the_figure_that_covers_no_other(race: RaceAnswer) -> None:
     drawn = figures.draw_race(race)
-    assert drawn is not None
     drawn.figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in drawn.figure.texts]
     texts = [text.get_text() for text in drawn.figure.texts]
@@ -56,29 +55,26 @@ def test_every_arm_has_a_label_inside_the_figure_that_covers_no_other(race: Race
     assert "policy 0 × 1: failed at seed 0" in texts
 
 
-def test_the_limit_is_that_of_the_stage(race: RaceAnswer) -> None:
+def test_the_band_is_about_the_limit_of_those_dropped(race: RaceAnswer) -> None:
     limits = figures._limits(race, race.seeds)
     assert [n for n, _ in limits] == [*range(race.first, race.seeds + 1)]
-    dropped = [arm for arm in race.arms if arm.state == "dropped"]
-    assert dropped and all(dict(limits)[arm.seed or 0] == pytest.approx(100 * (arm.limit or 0)) for arm in dropped)
+    ratios = [100 * (arm.limit or 0) / dict(limits)[arm.seed or 0] for arm in race.arms if arm.state == "dropped"]
+    assert len(ratios) > 3 and 0.7 < np.median(ratios) < 1.4
 
 
 def test_one_arm_far_behind_does_not_hide_the_others() -> None:
     race = answers.race({"none": 0.4, "flips": 0.849, "geometric": 0.85}, 6)
     drawn = figures.draw_race(race)
-    assert drawn is not None
     (axes,) = drawn.figure.axes
     assert axes.get_yscale() == "symlog"
     (_, first), (_, second) = (axes.transData.transform((1, y)) for y in (0, -1))
     assert first - second > 0.1 * axes.get_window_extent().height
 
 
-def test_there_is_no_figure_of_nothing() -> None:
-    race = answers.race({"none": 0.8, "flips": 0.81}, 5, failed={"none": 0, "flips": 0})
-    assert figures.find_figures(answers.answer(race)) == []
+def test_a_race_of_two_seeds_has_no_band_and_nothing_else_is_drawn() -> None:
     open_race = answers.race({"none": 0.8, "flips": 0.81}, 2)
-    assert [one.name for one in figures.find_figures(answers.answer(open_race))] == ["race"]
-    assert "The band" not in figures.find_figures(answers.answer(open_race))[0].caption
+    (drawn,) = figures.find_figures(answers.answer(open_race))
+    assert drawn.name == "race" and "The band" not in drawn.caption and not drawn.figure.axes[0].collections
 
 
 def test_the_gain_and_the_lengths_are_drawn_where_they_are_known() -> None:
