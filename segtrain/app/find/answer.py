@@ -64,6 +64,7 @@ class Confirmation(NamedTuple):
     verdict: str  # of segtrain.app.report.contrasts
     over: str  # what the interval is taken over, in words
     cautions: tuple[str, ...] = ()
+    needed: tuple[int | None, int | None] = (None, None)  # seeds, or images (groups), that would settle such a gain
 
 
 class LengthPoint(NamedTuple):

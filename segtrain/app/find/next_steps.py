@@ -1,0 +1,161 @@
+"""Says what to do after a find: use the model, train it again, or go on, with the commands that do it."""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from segtrain.app.find.answer import Answer, Confirmation, Costs, RaceAnswer
+from segtrain.app.find.phrasing import NOTHING, size, spoken
+from segtrain.app.find.words import has_answer, is_shown
+from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
+from segtrain.command_line import command, searched_too
+from segtrain.counted import counted
+from segtrain.runs.duration import time_in_words
+
+MOST_SEEDS = 200  # of an arm: more are nothing that one would run
+LEAST_KEPT = 10  # runs that confirm, at least: 5 seeds of two arms
+
+
+class Asked(NamedTuple):
+    """Holds what a find was asked, as one would type it again."""
+
+    folder: Path  # of the find, such as outputs/cells-find
+    arguments: tuple[str, ...]  # behind `find`, without budget and --config-dir, such as ("dataset=cells", "n_jobs=4")
+    epochs: int | None  # of a training; None where its length is none of epochs
+
+
+class NextStep(NamedTuple):
+    """Holds a thing to do, and the command that does it; "" where it is none of segtrain's."""
+
+    words: str
+    command: str
+
+
+def next_steps_of(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
+    """Returns what to do next, most useful first."""
+    answer = spoken(answer)
+    steps = [*_use(answer, asked), *_go_on(answer, costs, asked)]
+    return steps + _for_the_gain(answer.confirmation) if has_answer(answer.race) else steps
+
+
+def _use(answer: Answer, asked: Asked) -> list[NextStep]:
+    """Returns how the model is used, and trained again."""
+    if not answer.members:
+        return []
+    best, conf = f"run={asked.folder / 'best'}", asked.folder / "conf"
+    again = [*searched_too(conf), "experiment=best"]
+    longer = f"trainer.max_epochs={2 * asked.epochs if asked.epochs else '…'}"
+    twice = "twice as long" if asked.epochs else "longer"
+    many = len(answer.members)
+    runs = f"the average of {many} runs" if many > 1 else "one run"
+    trained = (
+        NOTHING.replace("training", "trained")
+        if answer.race.leader == NOTHING
+        else f"trained with {answer.race.leader}"
+    )
+    return [
+        NextStep(f"Label new images with best/, {runs} {trained}.", command("predict", best, "input=…")),
+        NextStep("Score best/ on the test images, with intervals.", command("evaluate", best)),
+        NextStep(f"Train again, {twice}.", command("", *again, "name=longer", longer, conf=conf)),
+        NextStep(
+            "Or on more of the data: where the split is drawn by shares, this leaves one test image (or group).",
+            command("", *again, "name=more_data", "dataset.split.test=0", conf=conf),
+        ),
+    ]
+
+
+def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
+    """Returns how the find goes on where it did not end with one arm, or within the tolerance."""
+    race = answer.race
+    if race.seeds < race.first:
+        return _reach_first(race, costs, asked) if race.end == "budget" else []
+    if race.end not in ("budget", "seeds") or len(race.left) < 2:
+        return []
+    seeds = _seeds_for_tolerance(race)
+    if seeds is not None and seeds > MOST_SEEDS:
+        words = (
+            f"A difference of {100 * race.tolerance:g} points between those left would take more than {MOST_SEEDS} "
+            "seeds of each: take the mildest, or more images."
+        )
+        return [NextStep(words, "")]
+    if seeds is None or seeds <= race.seeds:
+        typed = [*asked.arguments, "budget=…"]
+        return [NextStep("Go on: the same command with a larger budget adds seeds.", command("find", *typed))]
+    runs = (seeds - race.seeds) * len(race.left)
+    seconds = runs * _seconds_a_run(costs) / costs.slots
+    arguments, stage = list(asked.arguments), ""
+    if seeds > race.last:
+        arguments = [*(a for a in arguments if not a.startswith("seeds=")), f"seeds={seeds}"]
+        stage = f" It extends the race beyond {race.last} seeds, by a stage with a boundary of its own."
+    words = (
+        f"Go on: {seeds} seeds in all would find a difference of {100 * race.tolerance:g} points in about 8 of 10 "
+        f"races, if runs vary as they did. These are {counted(runs, 'more run', 'more runs')}, about "
+        f"{time_in_words(seconds)}.{stage}"
+    )
+    return [NextStep(words, command("find", *arguments, f"budget={_as_typed(_used(costs) + seconds)}"))]
+
+
+def _reach_first(race: RaceAnswer, costs: Costs, asked: Asked) -> list[NextStep]:
+    """Returns how the race gets the seeds that it takes to say anything."""
+    runs = (race.first - race.seeds) * len(race.left) + LEAST_KEPT
+    seconds = runs * _seconds_a_run(costs) / costs.slots
+    return [
+        NextStep(
+            f"Go on with a larger budget: {race.first} seeds of every arm, and 5 that confirm, are at least "
+            f"{counted(runs, 'more run', 'more runs')}, about {time_in_words(seconds)}.",
+            command("find", *asked.arguments, f"budget={_as_typed(_used(costs) + seconds)}"),
+        )
+    ]
+
+
+def _seeds_for_tolerance(race: RaceAnswer) -> int | None:
+    """Returns about how many seeds find a difference of the size of the tolerance in 8 of 10 races.
+
+    The difference that so many seeds find falls with the root of their number.
+    """
+    if race.detectable is None or race.tolerance <= 0:
+        return None
+    return math.ceil(race.seeds * (race.detectable / race.tolerance) ** 2)
+
+
+def _seconds_a_run(costs: Costs) -> float:
+    runs = sum(cost.runs for cost in costs.arms)
+    return sum(cost.seconds for cost in costs.arms) / runs if runs else costs.seconds_a_run
+
+
+def _used(costs: Costs) -> float:
+    return max(costs.budget, costs.spent)
+
+
+def _as_typed(seconds: float) -> str:
+    """Returns a length of time as `budget` takes it, rounded up: 45min, 3h, 2d."""
+    if seconds <= 120 * 60:
+        return f"{math.ceil(seconds / 60)}min"
+    return f"{math.ceil(seconds / 3600)}h" if seconds <= 72 * 3600 else f"{math.ceil(seconds / 86400)}d"
+
+
+def _for_the_gain(found: Confirmation | None) -> list[NextStep]:
+    """Returns what would make the confirmed gain surer, where it is not shown."""
+    if found is None or is_shown(found):
+        return []
+    ways = []
+    if found.groups < SETTLING_UNITS:
+        least = f"at least {SETTLING_UNITS} " if found.groups >= LEAST_UNITS else f"{SETTLING_UNITS} or more "
+        ways.append(f"test on {least}images or groups (patients, scans) that are independent, now {found.groups}")
+    seeds, images = found.needed
+    numbers = [
+        f"{number} {what}"
+        for number, what in (
+            (seeds, "seeds"),
+            (images, "test images" if found.groups == found.images else "groups of test images"),
+        )
+        if number is not None
+    ]
+    if numbers:
+        ways.append(
+            f"a difference of {size(found.gain)} points, if it is there, would be found in 8 of 10 tests with "
+            f"{' or '.join(numbers)}"
+        )
+    if not ways:
+        ways.append("it takes more test images, or a larger confirm= in a find with another name=…")
+    return [NextStep(f"To settle the gain on the test images: {'; '.join(ways)}.", "")]

@@ -1,0 +1,79 @@
+"""What a find says to do next: to use what won, and to go on where that can tell more."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from segtrain.app.find.answer import Answer
+from segtrain.app.find.next_steps import Asked, NextStep, next_steps_of
+from tests.app.find import answers
+
+ASKED = Asked(Path("outputs/cells-find"), ("dataset=cells", "n_jobs=2"), 12)
+
+
+def steps(answer: Answer, asked: Asked = ASKED) -> list[NextStep]:
+    return next_steps_of(answer, answers.costs(answer), asked)
+
+
+def going_on(answer: Answer) -> NextStep:
+    (step,) = [step for step in steps(answer) if step.words.startswith("Go on")]
+    return step
+
+
+def test_what_won_is_used_and_trained_again() -> None:
+    found = steps(answers.answer(answers.race({"none": 0.8, "flips": 0.9}, 8)))
+    assert [step.command for step in found] == [
+        "python -m segtrain predict run=outputs/cells-find/best input=…",
+        "python -m segtrain evaluate run=outputs/cells-find/best",
+        "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=longer trainer.max_epochs=24",
+        "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=more_data dataset.split.test=0",
+    ]
+    assert found[0].words == "Label new images with best/, the average of 5 runs trained with flips."
+    plain = steps(answers.answer(answers.race({"none": 0.9, "flips": 0.8}, 8)))
+    assert plain[0].words.endswith("the average of 5 runs trained without augmentation.")
+    unknown = steps(answers.answer(answers.race({"none": 0.8, "flips": 0.9}, 8)), ASKED._replace(epochs=None))
+    assert unknown[2].command.endswith("trainer.max_epochs=…") and "longer" in unknown[2].words
+
+
+def test_an_open_race_goes_on_with_what_its_tolerance_takes() -> None:
+    race = answers.race({"none": 0.8, "flips": 0.849, "geometric": 0.85}, 5, sd=0.003, tolerance=0.002)
+    assert race.end == "budget" and race.detectable is not None
+    step = going_on(answers.answer(race))
+    seeds = int(re.findall(r"(\d+) seeds in all", step.words)[0])
+    assert (seeds - 1) < 5 * (race.detectable / race.tolerance) ** 2 <= seeds
+    runs = int(re.findall(r"These are (\d+) more runs", step.words)[0])
+    assert runs == (seeds - 5) * len(race.left)
+    assert "python -m segtrain find dataset=cells n_jobs=2 " in step.command
+    assert ("seeds=" in step.command) == (seeds > race.last) == ("extends the race" in step.words)
+    minutes = int(re.findall(r"budget=(\d+)min", step.command + " budget=999min")[0])
+    assert minutes == 999 or 0 <= 60 * minutes - (7200 + runs * 41.5 / 2) < 60
+
+
+def test_a_race_that_no_budget_settles_says_so() -> None:
+    race = answers.race({"none": 0.8, "flips": 0.849, "geometric": 0.85}, 5, sd=0.03)
+    found = steps(answers.answer(race))
+    assert any("would take more than 200 seeds" in step.words and not step.command for step in found)
+
+
+def test_a_race_that_ended_by_itself_is_not_gone_on_with() -> None:
+    for race in (
+        answers.race({"none": 0.8, "flips": 0.9}, 8),
+        answers.race({"none": 0.7, "flips": 0.85, "geometric": 0.8505}, 16, sd=0.0012),
+    ):
+        assert race.end in ("one left", "tolerance")
+        assert not [step for step in steps(answers.answer(race)) if "find" in step.command.split()]
+
+
+def test_a_gain_that_is_not_shown_asks_for_what_would_show_it() -> None:
+    race = answers.race({"none": 0.8, "flips": 0.9}, 8)
+
+    def last(**more: Any) -> str:
+        return steps(answers.answer(race, answers.confirmation(race, 0.01, -0.002, 0.022, **more)))[-1].words
+
+    assert "it takes more test images" in last()
+    assert "a difference of 1.00 points, if it is there" in last(
+        needed=(12, 80)
+    ) and "12 seeds or 80 test images" in last(needed=(12, 80))
+    assert "at least 12 images or groups (patients, scans) that are independent, now 6" in last(groups=6)
+    shown = steps(answers.answer(race, answers.confirmation(race, 0.01, 0.002, 0.018)))
+    assert not [step for step in shown if "settle" in step.words]
