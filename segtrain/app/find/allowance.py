@@ -88,7 +88,7 @@ def require_enough(allowed: Allowance, names: Sequence[str], budget: float, slot
     raise UserError(
         f"budget={time_in_words(budget)} is not enough for {len(names)} arms: a run takes about "
         f"{time_in_words(run.seconds)} ({run.basis}), {slots} at a time, so that it allows "
-        f"{counted(allowed.runs, 'run')}; expected room for {FIRST} seeds of every arm and {LEAST_CONFIRMING} seeds that "
+        f"{counted(allowed.runs, 'run')}; expected room for {FIRST} seeds of every arm and {LEAST_CONFIRMING} that "
         f"confirm the winner, {math.ceil(FIRST * len(names) + kept)} runs, below which nothing can be said; give "
         f"{'; or '.join(ways)}"
     )
