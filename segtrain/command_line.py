@@ -119,6 +119,15 @@ def find_arguments(arguments: Sequence[str]) -> list[str]:
     return ["hydra/sweeper=find", *([] if chosen else ["sweep=find"]), *found]
 
 
+def typed_find(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Returns what is typed behind `find`, without its budget: the way back from `find_arguments`, flags left out."""
+    flags = ["", *arguments]
+    overrides = [a for before, a in zip(flags, arguments, strict=False) if a[:1] != "-" and before not in VALUED]
+    chosen = [a for a in overrides if a not in ("hydra/sweeper=find", "sweep=find")]
+    own = [a.removeprefix("hydra.sweeper.") if a.startswith("hydra.sweeper.") else a for a in chosen]
+    return tuple(a for a in own if not a.startswith("budget="))
+
+
 def swept(arguments: list[str]) -> list[str]:
     """Adds -m where a sweep file is chosen: without it, one run would leave the file's axes out in silence."""
     chosen = any(a.startswith("sweep=") and a != "sweep=null" for a in arguments)

@@ -2,19 +2,22 @@
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from segtrain.app.find import page
 from segtrain.app.find.allowance import RunTime
 from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Cost, Costs, LengthPoint, RaceAnswer
 from segtrain.app.find.boundary import Boundary, detectable
 from segtrain.app.find.confirm import SEED
 from segtrain.app.find.jobs import DONE, Field, Job
+from segtrain.app.find.next_steps import Asked
 from segtrain.app.find.options import FIRST, Options
+from segtrain.app.find.page import write_find_page
 from segtrain.app.find.race import Standing
 from segtrain.app.find.record import Record
 from segtrain.app.sweep.best_choice import write_choice
+from segtrain.command_line import typed_find
 from segtrain.config.composition import choices_of, conf_dir
 from segtrain.files import make_own, write_whole
 from segtrain.runs import duration
@@ -153,7 +156,7 @@ def hand_over(field: Field, answer: Answer, costs: Costs, winner: int) -> None:
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
     about = f"{field.arms[winner].name}: the winner of {answer.title}; train it again, longer, or on all data"
     write_choice(folder / "conf", field.arms[winner].overrides, groups, [about])
-    page.write_page(folder, answer, costs)
+    write_find_page(answer, costs, Asked(folder, typed_find(sys.argv[1:]), field.epochs or None))
     write_whole(folder / "cost.json", _json(costs._asdict()))
     write_whole(folder / "find.json", _json(answer._asdict()))  # last: its presence means that the rest is there
 
