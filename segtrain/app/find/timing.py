@@ -54,7 +54,7 @@ def _piece(field: Field, record: Record, epochs: int | None) -> float:
     jobs = [Job(arm, 0, tuple(more)) for arm in arms]
     field.run(jobs, record)
     took = [field.outcomes[job].seconds for job in jobs if field.outcomes[job].answer.state == "finished"]
-    there = [duration.duration(field.run_folder(job).status) for job in jobs]
+    there = [duration.duration(run.status) for job in jobs if (run := field.run_folder(job)).exists]
     took = took or [seconds for seconds in there if seconds]
     if not took:
         failed = next((job for job in jobs if field.outcomes[job].answer.state not in DONE), jobs[0])
