@@ -1,4 +1,4 @@
-"""Judges one race over seeds by its table of scores: who is left, who was dropped when and behind whom, what is at stake.
+"""Judges one race over seeds by its table of scores: who is left, who was dropped behind whom, what is at stake.
 
 Looks come after every seed from the boundary's first on, in order, however many seeds were run at once; so how a race
 stands depends on nothing but the table, and a race that was killed goes on as if it had not been.
