@@ -10,8 +10,10 @@ from segtrain.app.find.race import Standing
 from segtrain.app.find.record import Record
 from segtrain.app.report import cautions
 from segtrain.app.report.arms import BASELINE, Arm, arms_of
-from segtrain.app.report.contrasts import contrast, judged
+from segtrain.app.report.contrasts import Contrast, contrast, judged
+from segtrain.app.report.design import Design
 from segtrain.app.report.findings import SCORE
+from segtrain.app.report.paired import needed_for_power
 from segtrain.app.report.read_runs import Run, read_run
 
 SEED = 10_000  # the first that confirms: no race has as many
@@ -76,7 +78,14 @@ def confirm(field: Field, pair: tuple[int, int], seeds: int, record: Record) -> 
         verdict=found.verdict,
         over=found.table.design.value,
         cautions=tuple([*said, *failed]),
+        needed=_needed(found),
     )
+
+
+def _needed(found: Contrast) -> tuple[int | None, int | None]:
+    """Returns the seeds, and the test images or groups, at which a difference of this size would be found."""
+    rows, units = needed_for_power(found.estimate) if found.table.design is Design.CROSSED else (None, None)
+    return rows, units
 
 
 def _arm(field: Field, place: int, runs: Sequence[Run]) -> Arm | None:

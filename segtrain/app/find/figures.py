@@ -86,7 +86,7 @@ def draw_race(race: RaceAnswer) -> Drawn:
 def _race_caption(race: RaceAnswer, band: bool) -> str:
     said = [
         f"Mean difference of each arm to {race.leader} over the seeds that both have. A cross: dropped after that many "
-        "seeds, behind the leader of then."
+        "seeds."
     ]
     if band:
         said.append(

@@ -34,8 +34,8 @@ class NextStep(NamedTuple):
 def next_steps_of(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
     """Returns what to do next, most useful first."""
     answer = spoken(answer)
-    steps = [*_use(answer, asked), *_go_on(answer, costs, asked)]
-    return steps + _for_the_gain(answer.confirmation) if has_answer(answer.race) else steps
+    use, more = _use(answer, asked), _go_on(answer, costs, asked)
+    return [*use, *more, *_for_the_gain(answer.confirmation)] if has_answer(answer.race) else [*more, *use]
 
 
 def _use(answer: Answer, asked: Asked) -> list[NextStep]:
@@ -48,11 +48,8 @@ def _use(answer: Answer, asked: Asked) -> list[NextStep]:
     twice = "twice as long" if asked.epochs else "longer"
     many = len(answer.members)
     runs = f"the average of {many} runs" if many > 1 else "one run"
-    trained = (
-        NOTHING.replace("training", "trained")
-        if answer.race.leader == NOTHING
-        else f"trained with {answer.race.leader}"
-    )
+    leader = answer.race.leader
+    trained = "trained without augmentation" if leader == NOTHING else f"trained with {leader}"
     return [
         NextStep(f"Label new images with best/, {runs} {trained}.", command("predict", best, "input=…")),
         NextStep("Score best/ on the test images, with intervals.", command("evaluate", best)),
@@ -89,8 +86,8 @@ def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
         stage = f" It extends the race beyond {race.last} seeds, by a stage with a boundary of its own."
     words = (
         f"Go on: {seeds} seeds in all would find a difference of {100 * race.tolerance:g} points in about 8 of 10 "
-        f"races, if runs vary as they did. These are {counted(runs, 'more run', 'more runs')}, about "
-        f"{time_in_words(seconds)}.{stage}"
+        f"races, if runs vary as they did. These are {counted(runs, 'more run', 'more runs')} where no other arm is "
+        f"dropped on the way, about {time_in_words(seconds)}.{stage}"
     )
     return [NextStep(words, command("find", *arguments, f"budget={_as_typed(_used(costs) + seconds)}"))]
 

@@ -107,7 +107,8 @@ def _arms(race: RaceAnswer, costs: Costs) -> str:
     places = {name: i for i, name in enumerate(race.left)}
     order = {"left": 0, "dropped": 1, "failed": 2}
     arms = sorted(
-        race.arms, key=lambda arm: (order[arm.state], places.get(arm.name, 0), -(arm.seed or 0), arm.by or 0.0)
+        race.arms,
+        key=lambda arm: (order[arm.state], places.get(arm.name, 0), -(arm.seed or 0), behind_leader(arm, race) or 0.0),
     )
     rows = []
     for arm in arms:

@@ -113,7 +113,7 @@ def confirmation(
 
 def answer(found: RaceAnswer, confirmed: Confirmation | None = None, lengths: Sequence[LengthPoint] = ()) -> Answer:
     """Returns the whole answer."""
-    members = tuple(f"aug={found.leader},seed={seed}" for seed in range(5))
+    members = tuple(f"aug={found.leader},seed={seed}" for seed in range(min(5, found.seeds)))
     return Answer("cells-find", "cells", found, confirmed, tuple(lengths), members, found.end == "budget")
 
 

@@ -28,9 +28,9 @@ def test_what_won_is_used_and_trained_again() -> None:
         "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=longer trainer.max_epochs=24",
         "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=more_data dataset.split.test=0",
     ]
-    assert found[0].words == "Label new images with best/, the average of 5 runs trained with flips."
+    assert found[0].words == "Label new images with best/, the average of 3 runs trained with flips."
     plain = steps(answers.answer(answers.race({"none": 0.9, "flips": 0.8}, 8)))
-    assert plain[0].words.endswith("the average of 5 runs trained without augmentation.")
+    assert plain[0].words.endswith("the average of 3 runs trained without augmentation.")
     unknown = steps(answers.answer(answers.race({"none": 0.8, "flips": 0.9}, 8)), ASKED._replace(epochs=None))
     assert unknown[2].command.endswith("trainer.max_epochs=…") and "longer" in unknown[2].words
 

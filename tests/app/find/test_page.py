@@ -84,7 +84,7 @@ def test_the_table_says_what_became_of_every_arm(tmp_path: Path) -> None:
             assert happened == in_html(said)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answers.all_answers())
 def test_every_answer_makes_a_page(tmp_path: Path, answer: Answer) -> None:
     html = written(answer, tmp_path)

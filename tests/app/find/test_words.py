@@ -30,7 +30,7 @@ def everything(answer: Answer) -> list[str]:
     ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(answers.all_answers())
 def test_what_is_best_is_said_of_a_race_that_compared_and_with_its_confidence(answer: Answer) -> None:
     race, said = answer.race, words.answer_sentences(answer)
@@ -48,7 +48,7 @@ def test_what_is_best_is_said_of_a_race_that_compared_and_with_its_confidence(an
         assert len(race.left) > 1 and "cannot be told apart" in said[0]
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(answers.all_answers())
 def test_numbers_of_arms_are_right_and_bounds_hold(answer: Answer) -> None:
     race = answer.race
@@ -70,7 +70,7 @@ def test_numbers_of_arms_are_right_and_bounds_hold(answer: Answer) -> None:
     assert all(arm.state != "failed" for arm in words.compared_arms(race))
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(answers.all_answers())
 def test_the_confirmed_gain_is_said_as_its_interval_has_it(answer: Answer) -> None:
     found, said = answer.confirmation, " ".join(words.confirmation_sentences(answer))
@@ -96,7 +96,7 @@ def test_the_confirmed_gain_is_said_as_its_interval_has_it(answer: Answer) -> No
     assert "35 test images" in said and (f"{found.groups} group" in said) == (found.groups != 35)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(answers.all_answers())
 def test_sentences_are_whole_and_their_plurals_right(answer: Answer) -> None:
     for sentence in everything(answer):
@@ -110,7 +110,7 @@ def test_sentences_are_whole_and_their_plurals_right(answer: Answer) -> None:
         assert not sentence.startswith("no "), sentence
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(answers.all_answers())
 def test_what_to_do_next_are_commands(answer: Answer) -> None:
     for step in next_steps_of(answer, answers.costs(answer), ASKED):
