@@ -10,10 +10,9 @@ from rich.table import Table
 
 from segtrain.app.report import cautions, verdict
 from segtrain.app.report.arms import BASELINE, Arm, arms_of
-from segtrain.app.report.contrasts import POINTS, Contrast, contrast, judged
-from segtrain.app.report.findings import SCORE
+from segtrain.app.report.contrasts import POINTS, SCORE, Contrast, contrast, judged
 from segtrain.app.report.meant_arms import Side, find_sides
-from segtrain.app.report.next_runs import commands_for, find_needed, find_steps, is_settled
+from segtrain.app.report.next_runs import commands_for, find_needed, find_steps, has_few_seeds, is_settled
 from segtrain.app.report.paired import LEAST_SEEDS, SETTLING_UNITS, Needed
 from segtrain.app.report.run_arguments import CONFIG_DIR, read_run_arguments
 from segtrain.errors import UserError
@@ -84,7 +83,8 @@ def judge(sides: Sequence[Side], found: Contrast, compared: Sequence[Contrast], 
     needed = find_needed(found)
     is_one_config = len(arms_of([run for side in sides for run in side.runs])) == 1
     # Runs of one config differ in what no command can say, such as the code that they were made with.
-    wanted = [] if is_settled(found) or is_one_config else commands_for([ours, theirs], needed.rows, conf)
+    seeds = needed.rows or (LEAST_SEEDS if has_few_seeds(found) else None)
+    wanted = [] if is_settled(found) or is_one_config else commands_for([ours, theirs], seeds, conf)
     way: Literal["better", "worse", "undecided"] = "undecided"
     if is_settled(found):
         way = "better" if found.verdict == "better" else "worse"
@@ -101,7 +101,7 @@ def _reason(found: Contrast) -> str:
         return "the two cannot be told apart: the interval holds 0"
     lacking = [
         "the runs did not all see the same data" * (not found.same_data),
-        f"it takes {LEAST_SEEDS} seeds" * (min(found.table.seeds, found.estimate.rows) < LEAST_SEEDS),
+        f"it takes {LEAST_SEEDS} seeds" * has_few_seeds(found),
         f"it takes {SETTLING_UNITS} independent test images or groups" * (len(found.table.units) < SETTLING_UNITS),
         "test images that are neighbours differ alike" * (found.neighbours is not None),
     ]

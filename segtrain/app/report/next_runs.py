@@ -1,7 +1,6 @@
 """Says what to run next where two arms cannot be told apart: how many seeds or images, and the commands for them."""
 
 import itertools
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -34,23 +33,38 @@ def is_settled(found: Contrast) -> bool:
 def find_needed(found: Contrast) -> Needed:
     """Returns at how many seeds, or units, in all a difference of the size seen is told from 0 with a power of 80 %.
 
-    None: that alone would not do it, or it is not reckoned for how the runs were repeated.
+    Of seeds no fewer than a verdict takes; where there is no spread to reckon with, so many.
+
+    Returns:
+        None: that alone would not do it, or it is not reckoned for how the runs were repeated.
     """
-    estimate, table = found.estimate, found.table
     if is_settled(found) or found.neighbours is not None or not found.same_data:
         return NOBODY
-    few_rows, units = min(table.seeds, estimate.rows) < LEAST_SEEDS, len(table.units)
-    narrow = table.design is Design.THESE_IMAGES or (table.design is Design.ONE and units < LEAST_UNITS)
-    rows, more = _by_power(found)
-    if few_rows:
-        rows, more = rows or LEAST_SEEDS, None
-    few_units = units < SETTLING_UNITS and not narrow
-    return Needed(None if few_units else rows, more and max(more, SETTLING_UNITS))
+    rows, units = _by_power(found)
+    if has_few_seeds(found):
+        rows, units = rows if _is_reckoned(found) else LEAST_SEEDS, None
+    return Needed(None if _has_few_units(found) else rows, units and max(units, SETTLING_UNITS))
+
+
+def has_few_seeds(found: Contrast) -> bool:
+    """Returns whether there are fewer repetitions than a verdict takes."""
+    return min(found.table.seeds, found.estimate.rows) < LEAST_SEEDS
+
+
+def _has_few_units(found: Contrast) -> bool:
+    """Returns whether there are fewer units than a verdict takes; with very few it is one on exactly these."""
+    design, units = found.table.design, len(found.table.units)
+    on_these = design is Design.THESE_IMAGES or (design is Design.ONE and units < LEAST_UNITS)
+    return units < SETTLING_UNITS and not on_these
 
 
 def _by_power(found: Contrast) -> Needed:
-    crossed = found.table.design is Design.CROSSED and found.estimate.mean != 0
-    return needed_for_power(found.estimate, limit=LIMIT) if crossed else NOBODY
+    is_some = _is_reckoned(found) and found.estimate.mean != 0
+    return needed_for_power(found.estimate, limit=LIMIT) if is_some else NOBODY
+
+
+def _is_reckoned(found: Contrast) -> bool:
+    return found.table.design is Design.CROSSED
 
 
 def find_steps(found: Contrast, needed: Needed) -> list[str]:
@@ -62,18 +76,18 @@ def find_steps(found: Contrast, needed: Needed) -> list[str]:
         steps.append("Train both arms on the same data.")
     units = "groups of test images" if found.table.grouped else "test images"
     ways = [f"{n} {what} in all" for n, what in zip(needed, ("seeds", units), strict=True) if n is not None]
-    if ways and not math.isnan(found.estimate.p):
+    if ways and _is_reckoned(found):
         steps.append(
             "A difference of this size, if it is there, would be found in 8 of 10 such comparisons with about "
             f"{' or '.join(ways)}. Run all of them before the next look: whoever looks after each and stops at the "
             "first difference finds some that are not there."
         )
-    elif found.verdict == "not distinguishable" and found.table.design is Design.CROSSED and not ways:
-        low, high = found.estimate.low, found.estimate.high
-        most = POINTS * min(1.0, max(abs(low), abs(high)))
+    if not steps and _is_reckoned(found):
+        most = POINTS * min(1.0, max(abs(found.estimate.low), abs(found.estimate.high)))
         steps.append(
-            f"Take the two as alike: they differ by at most {most:.2f} points, and {LIMIT} seeds or {units} would not "
-            "find a difference of the size seen."
+            f"By the interval the two differ by at most {most:.2f} points, and {LIMIT} seeds or {units} would not find a "
+            "difference of the size seen. Where so many points do not matter, take either; else more of both narrow "
+            "the interval."
         )
     return steps
 

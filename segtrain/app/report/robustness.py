@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from segtrain.app.report import figures
 from segtrain.app.report.arms import Arm
-from segtrain.app.report.contrasts import POINTS, Contrast, contrasts
+from segtrain.app.report.contrasts import POINTS, SCORE, Contrast, contrasts
 from segtrain.app.report.figures import Drawn
 from segtrain.app.report.read_runs import PIXELS, Run
 from segtrain.app.report.verdict import interval, own_interval, points
@@ -25,8 +25,6 @@ NOTE = (
     "shifted images; strength 1 is the policy as in training. Cells are Dice points against the baseline under the "
     "same shift, paired by seed and image as above, with their 95 % interval; the baseline's cells are its Dice."
 )
-
-SCORE = "dice"
 
 
 class Robustness(NamedTuple):
