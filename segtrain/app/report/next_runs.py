@@ -85,8 +85,8 @@ def find_steps(found: Contrast, needed: Needed) -> list[str]:
     if not steps and _is_reckoned(found):
         most = POINTS * min(1.0, max(abs(found.estimate.low), abs(found.estimate.high)))
         steps.append(
-            f"By the interval the two differ by at most {most:.2f} points, and {LIMIT} seeds or {units} would not find a "
-            "difference of the size seen. Where so many points do not matter, take either; else more of both narrow "
+            f"By the interval the two differ by at most {most:.2f} points, and {LIMIT} seeds or {units} would not find "
+            "a difference of the size seen. Where so many points do not matter, take either; else more of both narrow "
             "the interval."
         )
     return steps
