@@ -11,7 +11,7 @@ from rich.table import Table
 from segtrain.app.report import cautions, verdict
 from segtrain.app.report.arms import BASELINE, Arm, arms_of
 from segtrain.app.report.contrasts import POINTS, SCORE, Contrast, contrast, judged
-from segtrain.app.report.meant_arms import Side, find_sides
+from segtrain.app.report.meant_arms import MeantArm, find_meant_arms
 from segtrain.app.report.next_runs import commands_for, find_needed, find_steps, has_few_seeds, is_settled
 from segtrain.app.report.paired import LEAST_SEEDS, SETTLING_UNITS, Needed
 from segtrain.app.report.run_arguments import CONFIG_DIR, read_run_arguments
@@ -54,19 +54,19 @@ def compare(arguments: Sequence[str]) -> None:
     names, options = read_run_arguments(arguments, USAGE, ("score", "outputs"), (JSON,))
     if len(names) != 2:
         raise UserError(f"compare takes two arms; expected: {USAGE}; got: {' '.join(arguments) or 'nothing'}")
-    sides = find_sides(names, Path(options.get("outputs", "outputs")))
+    sides = find_meant_arms(names, Path(options.get("outputs", "outputs")))
     conf, score = options.get(CONFIG_DIR, ""), options.get("score", SCORE)
     _require_shared_seed(sides, conf)
     found = _scored(sides, score)
     if JSON in options:
         judgement = judge(sides, found, [found], conf)
-        print_text(as_json(report_of(judgement)))
+        print_text(json_text(report_of(judgement)))
         raise SystemExit(STATUS[judgement.verdict])
     others = [one for name in _scores(sides) if (one := _contrast(sides, name))]
     _print(judge(sides, found, others, conf), others)
 
 
-def judge(sides: Sequence[Side], found: Contrast, compared: Sequence[Contrast], conf: str = "") -> Judgement:
+def judge(sides: Sequence[MeantArm], found: Contrast, compared: Sequence[Contrast], conf: str = "") -> Judgement:
     """Returns what is said of a contrast: decided only where the report would say it without reserve.
 
     Args:
@@ -148,7 +148,7 @@ def _in_points(value: float) -> float:
     return POINTS * value
 
 
-def as_json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Returns JSON that any parser takes and no terminal obeys: letters of ASCII alone, no half characters, no NaN."""
     return json.dumps(_whole_text(value), allow_nan=False, indent=2).replace("\x7f", "\\u007f")
 
@@ -182,17 +182,17 @@ def _print(judgement: Judgement, compared: Sequence[Contrast]) -> None:
         print_text(f"next: {step}")
 
 
-def _scores(sides: Sequence[Side]) -> list[str]:
+def _scores(sides: Sequence[MeantArm]) -> list[str]:
     """Returns the scores of the first arm's runs in which two arms can be compared."""
     images = next(iter(sides[0].arm.finished.values())).images
     return [name for name in next(iter(images.values())) if name.startswith(SCORES)]
 
 
-def _contrast(sides: Sequence[Side], score: str) -> Contrast | None:
+def _contrast(sides: Sequence[MeantArm], score: str) -> Contrast | None:
     return judged(contrast(sides[0].arm, sides[1].arm, score))
 
 
-def _scored(sides: Sequence[Side], score: str) -> Contrast:
+def _scored(sides: Sequence[MeantArm], score: str) -> Contrast:
     """Returns the contrast in a score.
 
     Raises:
@@ -213,7 +213,7 @@ def _scored(sides: Sequence[Side], score: str) -> Contrast:
     return found
 
 
-def _require_shared_seed(sides: Sequence[Side], conf: str) -> None:
+def _require_shared_seed(sides: Sequence[MeantArm], conf: str) -> None:
     """Raises UserError unless the arms have finished a run of one seed, and split: there is no pair without."""
     ours, theirs = (side.arm for side in sides)
     if ours.finished.keys() & theirs.finished.keys():

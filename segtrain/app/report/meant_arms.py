@@ -18,7 +18,7 @@ from segtrain.runs.run_files import STATUS
 Reading = Callable[[tuple[Path, ...]], tuple[list[Run], dict[Path, str]]]
 
 
-class Side(NamedTuple):
+class MeantArm(NamedTuple):
     """Holds one of two arms that are compared."""
 
     typed: str
@@ -32,7 +32,7 @@ class Side(NamedTuple):
         return [*self.arm.runs.values(), *self.arm.repeated]
 
 
-def find_sides(typed: Sequence[str], outputs: Path) -> list[Side]:
+def find_meant_arms(typed: Sequence[str], outputs: Path) -> list[MeantArm]:
     """Returns the two arms that were typed, each named as among the runs of both.
 
     Arms of one config in two folders are two arms (code, data or packages may differ), and named with what was typed.
@@ -41,7 +41,7 @@ def find_sides(typed: Sequence[str], outputs: Path) -> list[Side]:
         UserError: what was typed is no arm, or more than one; or the two share a run.
     """
     read = functools.cache(read_whole_runs)  # both may lie in one folder
-    one, other = (find_side(name, outputs, read) for name in typed)
+    one, other = (find_meant_arm(name, outputs, read) for name in typed)
     if {run.path for run in one.runs} & {run.path for run in other.runs}:
         raise UserError(
             f"both runs are of the arm {one.arm.name}, which is all of its seeds; expected runs of two arms; got "
@@ -54,7 +54,7 @@ def find_sides(typed: Sequence[str], outputs: Path) -> list[Side]:
     return [side._replace(arm=side.arm._replace(name=name)) for side, name in zip((one, other), names, strict=True)]
 
 
-def find_side(typed: str, outputs: Path, read: Reading = read_whole_runs) -> Side:
+def find_meant_arm(typed: str, outputs: Path, read: Reading = read_whole_runs) -> MeantArm:
     """Returns the arm that was typed: RUN (all seeds beside it), FOLDER:ARM, or a FOLDER or glob of one arm's runs.
 
     What is there by that very name is meant by it: a run, then a folder, then an arm's name behind a colon.
@@ -74,17 +74,17 @@ def find_side(typed: str, outputs: Path, read: Reading = read_whole_runs) -> Sid
     arms = arms_of(runs)
     if len(arms) > 1:
         raise _several(typed, arms)
-    return Side(typed, arms[0], runs, unread)
+    return MeantArm(typed, arms[0], runs, unread)
 
 
-def _of_run(typed: str, path: Path, read: Reading) -> Side:
+def _of_run(typed: str, path: Path, read: Reading) -> MeantArm:
     runs, unread = read((path.parent, path))
     if (wrong := unread.get(path.resolve())) is not None:
         raise UserError(wrong)
-    return Side(typed, next(arm for arm in arms_of(runs) if arm.holds(path)), runs, unread)
+    return MeantArm(typed, next(arm for arm in arms_of(runs) if arm.holds(path)), runs, unread)
 
 
-def _of_name(typed: str, folder: Path, name: str, read: Reading) -> Side:
+def _of_name(typed: str, folder: Path, name: str, read: Reading) -> MeantArm:
     runs, unread = read((folder,))
     arms = arms_of(runs)
     meant = [arm for arm in arms if _as_typed(arm.name) == _as_typed(name)]
@@ -94,7 +94,7 @@ def _of_name(typed: str, folder: Path, name: str, read: Reading) -> Side:
             f"'{name}' is {counted(len(meant), 'arm') if meant else 'no arm'} of {folder}; expected one there; "
             f"got '{typed}'; {_ways(arms)}"
         )
-    return Side(typed, meant[0], runs, unread)
+    return MeantArm(typed, meant[0], runs, unread)
 
 
 def _as_typed(name: str) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from segtrain.app.report.arms import arms_of
-from segtrain.app.report.compare import as_json
+from segtrain.app.report.compare import json_text
 from segtrain.app.report.contrasts import contrast, judged
-from segtrain.app.report.meant_arms import find_sides
+from segtrain.app.report.meant_arms import find_meant_arms
 from segtrain.app.report.read_runs import read_runs
 from tests.app.report import made
 from tests.app.report.test_hostile import NAMES, renamed
@@ -223,7 +223,7 @@ def test_names_of_strangers_are_only_text(segtrain: CommandLine) -> None:
     folder = segtrain.folder / "outputs" / os.fsdecode(b"s\xff\x7f\x1b[2J")
     renamed(made.sweep(folder, seeds=2), [name for name in NAMES if "\n" not in name and "\r" not in name])
     os.chdir(segtrain.folder)
-    sides = find_sides([f"{folder}:none", str(next(folder.glob("aug=flips*")))], Path("outputs"))
+    sides = find_meant_arms([f"{folder}:none", str(next(folder.glob("aug=flips*")))], Path("outputs"))
     assert "\x1b" in sides[1].arm.name  # or the next lines would show nothing
     found = told(segtrain, f"{folder}:none", str(next(folder.glob("aug=flips*"))))
     assert "\x1b[2J" in found["second"]["arm"] and not re.search(f"[{SEEN}]", segtrain.out)
@@ -233,10 +233,10 @@ def test_names_of_strangers_are_only_text(segtrain: CommandLine) -> None:
 
 def test_json_has_nothing_that_a_parser_refuses_or_a_terminal_obeys() -> None:
     text = "a\x7f\x9f\udcff\x1b\u2028é"
-    said = as_json({"a": [text, {"b": text}], "c": None})
+    said = json_text({"a": [text, {"b": text}], "c": None})
     assert not re.search(f"[{SEEN}]", said) and json.loads(said)["a"][0] == "a\x7f\x9f\\xff\x1b\u2028é"
     with pytest.raises(ValueError, match="JSON"):
-        as_json({"a": float("nan")})
+        json_text({"a": float("nan")})
 
 
 def test_a_script_gets_the_status_without_torch_and_without_figures(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segtrain.app.report.meant_arms import Side, find_side, find_sides
+from segtrain.app.report.meant_arms import MeantArm, find_meant_arm, find_meant_arms
 from segtrain.errors import UserError
 from tests.app.report import made
 
@@ -22,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def meant(typed: str) -> tuple[str, set[str]]:
     """The arm's policy and strength, and the folders of its runs."""
-    side = find_side(typed, OUTPUTS)
+    side = find_meant_arm(typed, OUTPUTS)
     return f"{side.arm.policy} {side.arm.strength:g}", {run.path.name for run in side.runs}
 
 
@@ -55,7 +55,7 @@ def test_a_run_stands_for_the_seeds_in_its_own_folder() -> None:
     for folder, seeds in (("outputs/a", range(2)), ("outputs/b", range(3))):
         for seed in seeds:
             made.run(Path(folder), "none", 1.0, seed)
-    one, other = find_sides(["outputs/a/aug=none,seed=0", "outputs/b/aug=none,seed=0"], OUTPUTS)
+    one, other = find_meant_arms(["outputs/a/aug=none,seed=0", "outputs/b/aug=none,seed=0"], OUTPUTS)
     assert [len(one.runs), len(other.runs)] == [2, 3]
     assert one.arm.name == "none (outputs/a/aug=none,seed=0)" and one.arm.name != other.arm.name
 
@@ -64,7 +64,7 @@ def test_a_policy_of_one_strength_needs_no_strength() -> None:
     made.sweep(Path("outputs/s"), seeds=1)
     assert meant("s:flips")[0] == "flips 1"
     with pytest.raises(UserError, match="'elastic' is 3 arms of"):
-        find_side("s:elastic", OUTPUTS)
+        find_meant_arm("s:elastic", OUTPUTS)
 
 
 def test_a_folder_of_one_arm_is_that_arm_whatever_its_name() -> None:
@@ -77,7 +77,7 @@ def test_a_folder_of_one_arm_is_that_arm_whatever_its_name() -> None:
 def test_several_arms_are_refused_with_what_can_be_typed_instead(typed: str) -> None:
     made.sweep(Path("outputs/s"), seeds=2)
     with pytest.raises(UserError, match="give one of: ") as refused:
-        find_side(typed, OUTPUTS)
+        find_meant_arm(typed, OUTPUTS)
     ways = shlex.split(str(refused.value).partition("give one of: ")[2].replace(", ", " "))
     assert {meant(way)[0] for way in ways} == {"none 1", "flips 1", "elastic 0.5", "elastic 1", "elastic 2"}
 
@@ -86,27 +86,27 @@ def test_what_a_glob_calls_an_arm_is_its_name_in_the_folder() -> None:
     """Among the runs that fit there is one strength alone, and the name says none."""
     made.sweep(Path("outputs/s"), seeds=1)
     with pytest.raises(UserError, match=re.escape("give one of: outputs/s:none, 'outputs/s:flips × 1'")):
-        find_side("outputs/s/aug=[nf]*", OUTPUTS)
+        find_meant_arm("outputs/s/aug=[nf]*", OUTPUTS)
 
 
 @pytest.mark.parametrize("typed", ["outputs/t", "t:none", ":none", "outputs/t/*", "", "/", "s:"])
 def test_what_is_not_there_is_refused(typed: str) -> None:
     made.sweep(Path("outputs/s"), seeds=1)
     with pytest.raises(UserError, match=r"no run|no arm"):
-        find_side(typed, OUTPUTS)
+        find_meant_arm(typed, OUTPUTS)
 
 
 def test_two_that_share_a_run_are_no_two_arms() -> None:
     made.sweep(Path("outputs/s"), seeds=3)
     with pytest.raises(UserError, match="both runs are of the arm none"):
-        find_sides(["outputs/s/aug=none,seed=[01]", "outputs/s/aug=none,seed=[12]"], OUTPUTS)
+        find_meant_arms(["outputs/s/aug=none,seed=[01]", "outputs/s/aug=none,seed=[12]"], OUTPUTS)
 
 
 def test_arms_have_the_names_that_tell_them_apart() -> None:
     made.sweep(Path("outputs/s"), seeds=1)
 
     def names(*typed: str) -> list[str]:
-        sides: list[Side] = find_sides(typed, OUTPUTS)
+        sides: list[MeantArm] = find_meant_arms(typed, OUTPUTS)
         return [side.arm.name for side in sides]
 
     assert names("s:flips", "s:elastic × 1") == ["flips × 1", "elastic × 1"]
