@@ -17,7 +17,7 @@ VERBS = {
     "predict": "label images of files, folders, stacks and scans, of any size: predict run=RUN input=PATH",
     "export": "a run's network as one file for other programs, checked, with a model card: export run=RUN format=onnx",
     "report": "what the runs of a sweep say together, and how sure that is: report outputs/NAME",
-    "compare": "two arms against each other by the report's statistics: compare RUN RUN",
+    "compare": "one arm against another by the report's statistics, for scripts with --json: compare RUNS RUNS",
     "diff": "in what two runs differ: config, environment, data and results: diff RUN RUN",
     "new": "a config for your folder of images and masks, guessed from what is in it, and checked: new NAME ROOT",
     "convert": "write a dataset as chunks that stream from a folder or an object store: convert dataset=X to=FOLDER",

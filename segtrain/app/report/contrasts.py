@@ -14,6 +14,8 @@ from segtrain.app.report.paired import Estimate
 from segtrain.app.report.read_runs import score_of_image
 
 ALPHA = 1 - paired.LEVEL
+POINTS = 100.0  # Dice points, hundredths
+SCORE = "dice"  # by which arms are judged, where no other is asked for
 NOT_BY_CHANCE = 0.05  # p from which the likeness of neighbours counts as found
 
 

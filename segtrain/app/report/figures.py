@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from segtrain.app.report.arms import Arm
-from segtrain.app.report.contrasts import Contrast
+from segtrain.app.report.contrasts import POINTS, Contrast
 from segtrain.counted import counted
 from segtrain.draw.sheet import letters_of, write_figure
 from segtrain.files import write_whole
@@ -32,7 +32,6 @@ LONGEST = 40  # letters in a line of an arm's name at an axis
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", ":", "-.")
-POINTS = 100.0  # Dice points, hundredths
 
 
 class Drawn(NamedTuple):

@@ -11,7 +11,7 @@ import yaml
 from segtrain import plain_files
 from segtrain.app.report import cautions
 from segtrain.app.report.arms import Arm, Choice, arms_of, choice
-from segtrain.app.report.contrasts import Contrast, contrasts
+from segtrain.app.report.contrasts import SCORE, Contrast, contrasts
 from segtrain.app.report.read_runs import (
     FalsePositives,
     Run,
@@ -25,7 +25,6 @@ from segtrain.errors import damaged
 from segtrain.files import followed, make_own, text_of, write_whole
 from segtrain.runs.contents import are_texts
 
-SCORE = "dice"
 PLAN = "sweep.yaml"  # in a sweep's folder: its jobs, by folder
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from segtrain.app.report import cautions, robustness, verdict
 from segtrain.app.report.arms import Arm
-from segtrain.app.report.contrasts import Contrast
-from segtrain.app.report.figures import POINTS, Drawn
+from segtrain.app.report.contrasts import POINTS, Contrast
+from segtrain.app.report.figures import Drawn
 from segtrain.app.report.findings import Findings, featured
 from segtrain.app.report.robustness import Robustness
 from segtrain.app.report.verdict import own_interval, points

@@ -10,8 +10,9 @@ import numpy as np
 
 from segtrain.app.report import figures, page, verdict
 from segtrain.app.report.arms import Arm
+from segtrain.app.report.contrasts import SCORE
 from segtrain.app.report.figures import Drawn
-from segtrain.app.report.findings import SCORE, Findings, compare_runs, featured, score_of
+from segtrain.app.report.findings import Findings, compare_runs, featured, score_of
 from segtrain.app.report.read_runs import Run
 from segtrain.app.report.robustness import robustness_figures
 from segtrain.app.report.run_arguments import read_run_arguments, unread_key

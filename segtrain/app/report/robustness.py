@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from segtrain.app.report import figures
 from segtrain.app.report.arms import Arm
-from segtrain.app.report.contrasts import Contrast, contrasts
+from segtrain.app.report.contrasts import POINTS, SCORE, Contrast, contrasts
 from segtrain.app.report.figures import Drawn
 from segtrain.app.report.read_runs import PIXELS, Run
 from segtrain.app.report.verdict import interval, own_interval, points
@@ -25,8 +25,6 @@ NOTE = (
     "shifted images; strength 1 is the policy as in training. Cells are Dice points against the baseline under the "
     "same shift, paired by seed and image as above, with their 95 % interval; the baseline's cells are its Dice."
 )
-
-SCORE = "dice"
 
 
 class Robustness(NamedTuple):
@@ -195,7 +193,7 @@ def _doses(found: Robustness, clean: Sequence[Contrast]) -> Drawn | None:
             dots = [(0.0, 0.0)] + [(arm.strength, c.estimate.mean) for arm in of if (c := _contrast(known, arm))]
             look = {"color": "0.1", "linewidth": 2.0} if not index else {"color": figures.COLOURS[(index - 1) % 6]}
             marker = figures.MARKERS[index % len(figures.MARKERS)]
-            x, y = [dot[0] for dot in dots], [figures.POINTS * dot[1] for dot in dots]
+            x, y = [dot[0] for dot in dots], [POINTS * dot[1] for dot in dots]
             axes.plot(x, y, label=letters_of(label), marker=marker, markersize=4, **look)
         axes.set_title(letters_of(kind), fontsize=10, loc="left")
     _along(panels, len(several), "aug.strength of the training")

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 
 from segtrain.app.report.arms import Arm, Choice, baseline_of
-from segtrain.app.report.contrasts import ALPHA, Contrast
+from segtrain.app.report.contrasts import ALPHA, POINTS, Contrast
 from segtrain.app.report.design import Design
-from segtrain.app.report.figures import POINTS
 from segtrain.app.report.paired import BETTER, LEAST_SEEDS, LEAST_UNITS, SETTLING_UNITS, needed_for_power
 from segtrain.counted import counted
 
@@ -173,7 +172,7 @@ def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str
     """Returns what to run next, if anything; with a winner, only arms that may be as good are worth more runs."""
     better = [c for c in contrasts if c.verdict == "better" and c.table.design is not Design.THESE_IMAGES]
     winner = choice and next((c for c in better if c.arm is choice.best), None)
-    steps = _for_a_verdict(contrasts) + _for_power(contrasts, winner.estimate.mean if winner else 0.0)
+    steps = steps_to_settle(contrasts) + _for_power(contrasts, winner.estimate.mean if winner else 0.0)
     if choice is not None and winner:
         steps.insert(0, _train_with(choice, better))
     elif choice is not None and better:
@@ -192,7 +191,8 @@ def _train_with(choice: Choice, better: Sequence[Contrast]) -> str:
     return f"Train with {arm.name} on all your data, or sweep other policies at its strength."
 
 
-def _for_a_verdict(contrasts: Sequence[Contrast]) -> list[str]:
+def steps_to_settle(contrasts: Sequence[Contrast]) -> list[str]:
+    """Returns what it takes for a word without reserve, beside a difference that is large enough."""
     steps = []
     seeds = min((c.table.seeds for c in contrasts), default=LEAST_SEEDS)
     rows = min((c.estimate.rows for c in contrasts), default=LEAST_SEEDS)

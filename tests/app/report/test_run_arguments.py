@@ -19,7 +19,8 @@ def test_what_else_is_typed(verb: str, segtrain: CommandLine) -> None:
     plain = segtrain.out
     for folder in FOLDER:
         for typed in ([*folder, verb, *names], [verb, *folder, *names], [verb, *names, *folder]):
-            assert segtrain(*typed) == 0 and segtrain.out == plain, segtrain.err
+            assert segtrain(*typed) == 0, segtrain.err
+            assert segtrain.out.replace("--config-dir my_conf", "--config-dir …") == plain  # in commands that it tells
     for other in ("+foo=1", "++foo.bar=1", "~foo"):
         assert segtrain(verb, *names, other) == 2
         assert f"nothing reads the key '{other.lstrip('+~').partition('=')[0]}'" in segtrain.err
