@@ -17,7 +17,8 @@ from segtrain.app.find.words import (
     guarantee_sentences,
     spread_sentence,
 )
-from segtrain.app.report.figures import POINTS, Drawn, write_drawn
+from segtrain.app.report.contrasts import POINTS
+from segtrain.app.report.figures import Drawn, write_drawn
 from segtrain.app.report.page import SCRIPT, STYLE
 from segtrain.app.report.verdict import points
 from segtrain.counted import counted
