@@ -142,5 +142,5 @@ class FindSweeper(GridSweeper):
 
         from segtrain.app.find.find import find
 
-        params = OmegaConf.to_container(self.params)
+        params: Any = OmegaConf.to_container(self.params)
         find(self.composer, params, arguments, self.options, self.limits or self.launcher)

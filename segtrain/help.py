@@ -38,7 +38,7 @@ Examples
   python -m segtrain preview aug=medical_elastic                      look at it, without training
   python -m segtrain -m aug=none,flips,medical_elastic seed=0,1,2     nine runs and a report; says how long
   python -m segtrain report outputs/NAME                              which of them is better, and how sure that is
-  python -m segtrain find budget=2h                                   a race of a dozen: the best, how sure, and the model
+  python -m segtrain find budget=2h                                   a race: the best, how sure, and the model
   python -m segtrain new cells data/cells                             your data: writes my_conf/dataset/cells.yaml
   python -m segtrain --config-dir my_conf dataset=cells               and trains on it
   python -m segtrain resume=outputs/brain_tissue/aug=medical_elastic  go on, from the run's own config

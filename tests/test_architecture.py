@@ -67,7 +67,10 @@ WITHOUT_TORCH = (
     *("segtrain.data.datasets", "segtrain.data.files", "segtrain.parts.config_changes", "segtrain.app.check.findings"),
     *(f"segtrain.data.{name}" for name in ("survey", "duplicates", "statistics", "cautions", "likely_groups", "split")),
     *(f"segtrain.app.sweep.{name}" for name in ("plan", "pool", "watch", "best_choice")),
-    *(f"segtrain.app.find.{name}" for name in ("answer", "options", "allowance", "record")),
+    *(
+        f"segtrain.app.find.{name}"
+        for name in ("answer", "options", "allowance", "boundary", "elimination", "race", "page", "words", "next_steps")
+    ),
 )
 TORCH = ("torch", "torchvision", "torchmetrics", "lightning", "segmentation_models_pytorch", "timm")
 MAY_USE_TORCH = ("segtrain.runs.checkpoint",)

@@ -8,7 +8,7 @@ from typing import Any
 
 from segtrain.config.kinds import is_plain, kinds_of, words
 from segtrain.config.run_config import Node, RunConfig
-from segtrain.config.trust import ROLES, below, find, require_allowed
+from segtrain.config.trust import ROLES, below, find_allowed, require_allowed
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean, nearest_name
 
@@ -160,7 +160,7 @@ def target_of(target: str, where: str, key: str = "") -> Any:
         UserError: it is not allowed in its role, or cannot be imported.
     """
     try:
-        return find(target, where, key)
+        return find_allowed(target, where, key)
     except UserError:
         raise
     except Exception as error:  # of a module that is imported

@@ -18,7 +18,17 @@ from segtrain.config.allowed import ROLES, SPLIT, Role
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean, nearest_name
 
-__all__ = ["ROLES", "below", "find", "is_trusted", "require_allowed", "role_of", "targets", "trust", "typed_trust"]
+__all__ = [
+    "ROLES",
+    "below",
+    "find_allowed",
+    "is_trusted",
+    "require_allowed",
+    "role_of",
+    "targets",
+    "trust",
+    "typed_trust",
+]
 SHOWN = 12  # names that a message lists; of more it says from which packages they are
 OWN = "segtrain"
 PACKAGE = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
@@ -141,7 +151,7 @@ def require_allowed(node: Any, where: str, is_resolved: bool = True) -> None:
         require_arguments_inside(node, role_of(where), where)
 
 
-def find(target: str, where: str, key: str = "") -> Any:
+def find_allowed(target: str, where: str, key: str = "") -> Any:
     """Returns the class or function of a name, which is imported when it may be.
 
     Args:

@@ -88,8 +88,8 @@ def _with_stage(before: Boundary, last: int) -> Boundary:
 def detectable(boundary: Boundary, seeds: int, sd: float) -> float:
     """Returns the lead of one arm at which another is dropped by `seeds` seeds, with a probability of .8.
 
-    It is that of the look after `seeds` seeds alone; the looks before, and arms that are as good as the leader, make the
-    probability a little larger (.78 to .87 with two arms in the race or one left beside the leader).
+    It is that of the look after `seeds` seeds alone; the looks before, and arms that are as good as the leader, make
+    the probability a little larger (.78 to .87 with two arms in the race or one left beside the leader).
     Source: the power of Student's test, by the noncentral t distribution.
 
     Args:

@@ -12,7 +12,8 @@ from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, LengthPoin
 from segtrain.app.find.elimination import PRIOR, student_score
 from segtrain.app.find.length_words import curves_by_arm
 from segtrain.app.find.words import is_shown
-from segtrain.app.report.figures import COLOURS, DPI, FONT, MARKERS, POINTS, Drawn
+from segtrain.app.report.contrasts import POINTS
+from segtrain.app.report.figures import COLOURS, DPI, FONT, MARKERS, Drawn
 from segtrain.draw.sheet import letters_of
 
 WIDTH = 6.6  # inches: one beside a smaller one on a screen, and read on a telephone

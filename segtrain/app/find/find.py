@@ -18,11 +18,12 @@ from segtrain.app.find.arms import plan_arms
 from segtrain.app.find.boundary import Boundary, calibrate, detectable, extend
 from segtrain.app.find.confirm import choose_pair, confirm
 from segtrain.app.find.hand_over import answer_of, costs_of, hand_over
-from segtrain.app.find.jobs import Field, Job
-from segtrain.app.find.options import FIRST, Options
+from segtrain.app.find.options import FIRST, LENGTH_SEEDS, Options
 from segtrain.app.find.race import Standing, judge_race
 from segtrain.app.find.record import Record
 from segtrain.app.find.timing import time_run
+from segtrain.app.find.trainings import Training, Trainings
+from segtrain.app.report.contrasts import POINTS
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.processes import Limits
 from segtrain.counted import counted
@@ -32,7 +33,6 @@ from segtrain.runs.duration import time_in_words
 from segtrain.runs.lock import Lock
 
 LOCK = ".find.lock"
-POINTS = 100  # Dice points in a difference of 1
 
 
 def find(
@@ -51,13 +51,15 @@ def find(
         UserError: no budget, arms that cannot be compared, or a budget that allows too little to say anything.
     """
     budget = options.seconds
-    field = Field(composer, engine, plan_arms(composer, params, arguments, options.arms), options.n_jobs)
-    with Lock(field.folder, LOCK):
-        record = Record(field.folder)
-        record.require_same(field.arms)
-        field.prepare(Job(arm, 0) for arm in range(len(field.arms)))  # a mistake in any is told before time is spent
-        run = record.run = record.run or time_run(field, record)
-        found = Find(field, options, record, budget, run)
+    trainings = Trainings(composer, engine, plan_arms(composer, params, arguments, options.arms), options.n_jobs)
+    with Lock(trainings.folder, LOCK):
+        record = Record(trainings.folder)
+        record.require_same(trainings.arms)
+        trainings.prepare(
+            Training(arm, 0) for arm in range(len(trainings.arms))
+        )  # a mistake in any is told before time is spent
+        run = record.run = record.run or time_run(trainings, record)
+        found = Find(trainings, options, record, budget, run)
         found.say_plan()
         record.write()
         standing = found.race()
@@ -66,51 +68,51 @@ def find(
                 f"budget={options.budget} is used up before every arm had one seed ({time_in_words(record.spent)} are "
                 "used); expected room for three; give the same command with a larger budget"
             )
-        pair = choose_pair(field, standing)
-        confirmation = confirm(field, pair, found.confirming(), record) if found.confirming() else None
+        pair = choose_pair(trainings, standing)
+        confirmation = confirm(trainings, pair, found.confirming(), record) if found.confirming() else None
         points = found.train_longer(standing)
-        answer = answer_of(field, standing, found.boundary, options, confirmation, points, found.is_used_up)
-        costs = costs_of(field, record, budget, run)
-        hand_over(field, answer, costs, pair[0])
+        answer = answer_of(trainings, standing, found.boundary, options, confirmation, points, found.is_used_up)
+        costs = costs_of(trainings, record, budget, run)
+        hand_over(trainings, answer, costs, pair[0])
         for line in words.summary(answer, costs):
             print_text(line)
-        print_text(f"the whole answer: {field.folder / 'find.html'}")
+        print_text(f"the whole answer: {trainings.folder / 'find.html'}")
 
 
 class Find:
     """Holds a find under way: what it may still spend, and how its race stands."""
 
-    def __init__(self, field: Field, options: Options, record: Record, budget: float, run: RunTime) -> None:
+    def __init__(self, trainings: Trainings, options: Options, record: Record, budget: float, run: RunTime) -> None:
         """Reckons what the budget allows, and calibrates the boundary of the race.
 
         Raises:
             UserError: it allows fewer than three seeds of every arm, and nothing has been run yet.
         """
-        self.field, self.options, self.record, self.budget, self.run = field, options, record, budget, run
+        self.trainings, self.options, self.record, self.budget, self.run = trainings, options, record, budget, run
         self.is_used_up = False
-        kept = allowance.length_runs(options.factors) if options.keeps_time_for_lengths and field.epochs else 0.0
+        kept = allowance.length_runs(options.factors) if options.keeps_time_for_lengths and trainings.epochs else 0.0
         self.allowed: Allowance = allowance.allow(
-            budget, field.slots, run, len(field.arms), options.seeds, options.confirm, kept
+            budget, trainings.slots, run, len(trainings.arms), options.seeds, options.confirm, kept
         )
         if not record.lasts:  # what has begun may end with less
-            allowance.require_enough(self.allowed, [arm.name for arm in field.arms], budget, field.slots, run)
+            allowance.require_enough(self.allowed, [arm.name for arm in trainings.arms], budget, trainings.slots, run)
         record.add_stage(options.seeds)
-        self.boundary: Boundary = calibrate(len(field.arms), FIRST, record.lasts[0])
+        self.boundary: Boundary = calibrate(len(trainings.arms), FIRST, record.lasts[0])
         for last in record.lasts[1:]:
             self.boundary = extend(self.boundary, last)
 
     def say_plan(self) -> None:
         """Prints what the budget can see, and what will be done."""
-        field, allowed, run = self.field, self.allowed, self.run
-        arms, seeds = len(field.arms), allowed.seeds
+        trainings, allowed, run = self.trainings, self.allowed, self.run
+        arms, seeds = len(trainings.arms), allowed.seeds
         spread = POINTS * self.options.spread
         lead = POINTS * detectable(self.boundary, max(FIRST, seeds), self.options.spread)
         others = f", and {allowed.length_runs:.0f} for other lengths" if allowed.length_runs else ""
         lines = [
-            f"{field.folder}: {arms} arms: {', '.join(arm.name for arm in field.arms)}",
+            f"{trainings.folder}: {arms} arms: {', '.join(arm.name for arm in trainings.arms)}",
             f"A run takes about {time_in_words(run.seconds)}, {run.basis}. {time_in_words(self.budget)} with "
-            f"{counted(field.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: {2 * allowed.confirming} "
-            f"are kept to confirm the winner against none by {allowed.confirming} seeds of its own{others}, "
+            f"{counted(trainings.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: "
+            f"{2 * allowed.confirming} are kept to confirm the winner against none by {allowed.confirming} seeds of its own{others}, "
             f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more of those that are "
             "left when others are dropped.",
             f"If a run's residual spread is {spread:.2g} Dice points (a guess, by spread=; it is measured on the way), "
@@ -125,18 +127,18 @@ class Find:
 
     def race(self) -> Standing:
         """Runs seed after seed of the arms that are left, until the race ends or the budget does."""
-        field = self.field
+        trainings = self.trainings
         there = [
             job
             for seed in range(self.boundary.last)
-            for arm in range(len(field.arms))
-            if field.is_there(job := Job(arm, seed))
+            for arm in range(len(trainings.arms))
+            if trainings.is_there(job := Training(arm, seed))
         ]
         if there:
             print_text(
                 f"{counted(len(there), 'run')} of the race {'is' if len(there) == 1 else 'are'} there", flush=True
             )
-            field.run(there, None)
+            trainings.run(there, None)
         told = 0
         while True:
             standing = self.standing()
@@ -149,19 +151,19 @@ class Find:
             if not self._fits(len(jobs), self.run.seconds, kept=2 * self._to_confirm() + self.allowed.length_runs):
                 self.is_used_up = True
                 return standing
-            field.run(jobs, self.record)
+            trainings.run(jobs, self.record)
             self._measure()
 
     def standing(self) -> Standing:
         """Returns how the race stands by the runs that have ended."""
-        field = self.field
-        scores = np.full((len(field.arms), self.boundary.last), math.nan)
+        trainings = self.trainings
+        scores = np.full((len(trainings.arms), self.boundary.last), math.nan)
         failed = np.zeros(scores.shape, bool)
-        for job in field.outcomes:
+        for job in trainings.outcomes:
             if not job.more and job.seed < self.boundary.last:
-                scores[job.arm, job.seed] = field.score(job)
+                scores[job.arm, job.seed] = trainings.score(job)
                 failed[job.arm, job.seed] = math.isnan(scores[job.arm, job.seed])
-        names = tuple(arm.name for arm in field.arms)
+        names = tuple(arm.name for arm in trainings.arms)
         return judge_race(names, scores, failed, self.boundary, self.options.tolerance)
 
     def confirming(self) -> int:
@@ -179,61 +181,63 @@ class Find:
 
     def train_longer(self, standing: Standing) -> tuple[LengthPoint, ...]:
         """Runs the best arms at other lengths, as far as the budget goes, and returns what they gain."""
-        field, factors = self.field, self.options.factors if self.field.epochs else ()
+        trainings, factors = self.trainings, self.options.factors if self.trainings.epochs else ()
         most = None if self.options.keeps_time_for_lengths else lengths.BY_ITSELF
-        arms = lengths.choose_arms(field, standing, most)
-        if len(arms) < 2 or standing.seeds < lengths.LENGTH_SEEDS:
+        arms = lengths.choose_arms(trainings, standing, most)
+        if len(arms) < 2 or standing.seeds < LENGTH_SEEDS:
             return ()
         run = []
         for factor in factors:
-            jobs = lengths.plan_length(field, arms, factor)
-            new = [job for job in jobs if not field.is_there(job)]
+            jobs = lengths.plan_length(trainings, arms, factor)
+            new = [job for job in jobs if not trainings.is_there(job)]
             if new and not self._fits(len(new), self.run.at(factor)):
                 self.is_used_up = True
                 break
-            lengths.run_length(field, jobs, self.record)
+            lengths.run_length(trainings, jobs, self.record)
             run.append(factor)
-        return lengths.measure_lengths(field, standing, arms, run) if run else ()
+        return lengths.measure_lengths(trainings, standing, arms, run) if run else ()
 
     def _to_confirm(self) -> int:
         return self.record.confirming or self.allowed.confirming
 
-    def _next(self, standing: Standing) -> list[Job]:
+    def _next(self, standing: Standing) -> list[Training]:
         """Returns the trainings of the next seed; of several, where fewer arms are left than jobs run at a time."""
         if standing.halted is not None:
             raise self._halted(standing)
         if standing.end is not None:
             return []
-        left = [i for i, arm in enumerate(self.field.arms) if arm.name in standing.left]
-        last = min(self.boundary.last, standing.seeds + max(1, self.field.slots // len(left)))
-        jobs = [Job(arm, seed) for seed in range(standing.seeds, last) for arm in left]
-        return [job for job in jobs if job not in self.field.outcomes]
+        left = [i for i, arm in enumerate(self.trainings.arms) if arm.name in standing.left]
+        last = min(self.boundary.last, standing.seeds + max(1, self.trainings.slots // len(left)))
+        jobs = [Training(arm, seed) for seed in range(standing.seeds, last) for arm in left]
+        return [job for job in jobs if job not in self.trainings.outcomes]
 
     def _fits(self, runs: int, seconds: float, kept: float = 0.0) -> bool:
         """Returns whether so many runs, each of so many seconds, fit into what is left beside `kept` usual runs."""
-        slots = self.field.slots
+        slots = self.trainings.slots
         needed = math.ceil(runs / slots) * seconds + kept * self.run.seconds / slots
         return self.record.spent + needed <= self.budget
 
     def _measure(self) -> None:
         """Puts what runs really took in the place of what was reckoned."""
-        took = [o.seconds for job, o in self.field.outcomes.items() if not job.more and o.answer.state == "finished"]
+        took = [
+            o.seconds for job, o in self.trainings.outcomes.items() if not job.more and o.answer.state == "finished"
+        ]
         if took:
             ratio = float(np.mean(took)) / self.run.seconds
             self.run = self.run._replace(fixed=self.run.fixed * ratio, an_epoch=self.run.an_epoch * ratio)
 
     def _halted(self, standing: Standing) -> UserError:
-        job = next(job for job in self.field.outcomes if job.seed == standing.halted and not job.more)
+        job = next(job for job in self.trainings.outcomes if job.seed == standing.halted and not job.more)
         return UserError(
             f"every arm failed with seed {standing.halted}, which is not the augmentation's doing: "
-            f"{self.field.failure(job)}; expected trainings that end; see {self.field.run_folder(job).path}; then give "
-            "the same command"
+            f"{self.trainings.failure(job)}; expected trainings that end; see {self.trainings.run_folder(job).path}; "
+            "then give the same command"
         )
 
     def _progress(self, standing: Standing) -> str:
         """Returns a line: seeds, arms left, the leader with its lead, what was dropped just now, and the time left."""
         leader, left = standing.leader, standing.left
-        said = [f"seed {standing.seeds}: {len(left)} of {counted(len(self.field.arms), 'arm')} left"]
+        said = [f"seed {standing.seeds}: {len(left)} of {counted(len(self.trainings.arms), 'arm')} left"]
         if len(left) > 1:
             said.append(f"{leader} leads by {POINTS * standing.leads[left[1]]:.2f} points over {left[1]}")
         gone = [

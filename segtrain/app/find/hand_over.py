@@ -9,13 +9,13 @@ from typing import Any
 from segtrain.app.find.allowance import RunTime
 from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Cost, Costs, LengthPoint, RaceAnswer
 from segtrain.app.find.boundary import Boundary, detectable
-from segtrain.app.find.confirm import SEED
-from segtrain.app.find.jobs import DONE, Field, Job
+from segtrain.app.find.confirm import FIRST_SEED
 from segtrain.app.find.next_steps import Asked
 from segtrain.app.find.options import FIRST, Options
 from segtrain.app.find.page import write_find_page
 from segtrain.app.find.race import Standing
 from segtrain.app.find.record import Record
+from segtrain.app.find.trainings import DONE, Training, Trainings
 from segtrain.app.sweep.best_choice import write_choice
 from segtrain.command_line import typed_find
 from segtrain.config.composition import choices_of, conf_dir
@@ -28,7 +28,7 @@ MEMBERS = 5  # runs of the ensemble: more cost time at every prediction and add 
 
 
 def answer_of(
-    field: Field,
+    trainings: Trainings,
     standing: Standing,
     boundary: Boundary,
     options: Options,
@@ -37,12 +37,12 @@ def answer_of(
     is_used_up: bool,
 ) -> Answer:
     """Returns all that was found, as find.json holds it."""
-    names = [arm.name for arm in field.arms]
-    losses = [_train_loss(field, arm, standing.seeds) for arm in range(len(names))]
-    mild = min(map(names.index, standing.left), key=lambda i: (not field.arms[i].plain, _or_last(losses[i])))
+    names = [arm.name for arm in trainings.arms]
+    losses = [_train_loss(trainings, arm, standing.seeds) for arm in range(len(names))]
+    mild = min(map(names.index, standing.left), key=lambda i: (not trainings.arms[i].plain, _or_last(losses[i])))
     looked = standing.seeds >= FIRST
     race = RaceAnswer(
-        arms=tuple(_arm_answer(field, standing, i, losses[i]) for i in range(len(names))),
+        arms=tuple(_arm_answer(trainings, standing, i, losses[i]) for i in range(len(names))),
         leader=str(standing.leader),
         left=standing.left,
         mildest=names[mild],
@@ -56,28 +56,30 @@ def answer_of(
         end=standing.end or "budget",
         tolerance=options.tolerance,
     )
-    dataset = str(choices_of(field.first.hydra)["dataset"])
+    dataset = str(choices_of(trainings.first.hydra)["dataset"])
     return Answer(
-        field.folder.name,
+        trainings.folder.name,
         dataset,
         race,
         confirmation,
         points,
-        tuple(_members(field, names.index(str(standing.leader)))),
+        tuple(_members(trainings, names.index(str(standing.leader)))),
         is_used_up,
     )
 
 
-def _arm_answer(field: Field, standing: Standing, arm: int, train_loss: float | None) -> ArmAnswer:
-    planned = field.arms[arm]
-    jobs = [Job(arm, seed) for seed in range(standing.seeds) if Job(arm, seed) in field.outcomes]
-    scores = tuple(_known(field.score(job)) for job in jobs)
+def _arm_answer(trainings: Trainings, standing: Standing, arm: int, train_loss: float | None) -> ArmAnswer:
+    planned = trainings.arms[arm]
+    jobs = [Training(arm, seed) for seed in range(standing.seeds) if Training(arm, seed) in trainings.outcomes]
+    scores = tuple(_known(trainings.score(job)) for job in jobs)
     failed = next((one for one in standing.failures if one.arm == planned.name), None)
     drop = next((one for one in standing.drops if one.arm == planned.name), None)
     found = ArmAnswer(planned.name, planned.overrides, planned.plain, scores, "left", standing.stakes.get(planned.name))
     found = found._replace(train_loss=train_loss)
     if failed is not None:
-        return found._replace(state="failed", stake=None, seed=failed.seed, error=field.failure(Job(arm, failed.seed)))
+        return found._replace(
+            state="failed", stake=None, seed=failed.seed, error=trainings.failure(Training(arm, failed.seed))
+        )
     if drop is not None:
         dropped = found._replace(state="dropped", stake=None, seed=drop.seeds, behind=drop.behind)
         return dropped._replace(by=drop.by, limit=drop.limit)
@@ -88,75 +90,77 @@ def _or_last(loss: float | None) -> float:
     return math.inf if loss is None else loss
 
 
-def _train_loss(field: Field, arm: int, seeds: int) -> float | None:
+def _train_loss(trainings: Trainings, arm: int, seeds: int) -> float | None:
     """Returns the mean training loss of the last epoch over the arm's seeds of the race; None without one."""
-    jobs = [job for job in field.outcomes if job.arm == arm and not job.more and job.seed < seeds]
-    rows = [field.run_folder(job).metrics.rows() for job in jobs if field.outcomes[job].answer.state in DONE]
+    jobs = [job for job in trainings.outcomes if job.arm == arm and not job.more and job.seed < seeds]
+    rows = [trainings.run_folder(job).metrics.rows() for job in jobs if trainings.outcomes[job].answer.state in DONE]
     losses = [row[-1]["train/loss"] for row in rows if row and "train/loss" in row[-1]]
     return _known(sum(losses) / len(losses)) if losses else None
 
 
-def _members(field: Field, winner: int) -> list[str]:
+def _members(trainings: Trainings, winner: int) -> list[str]:
     """Returns the names of the winner's run folders that the ensemble is made of: first those that confirmed it."""
-    ended = [job for job, outcome in field.outcomes.items() if job.arm == winner and outcome.answer.state in DONE]
-    usual = sorted((job for job in ended if not job.more), key=lambda job: (job.seed < SEED, job.seed))
-    return [field.run_folder(job).path.name for job in usual[:MEMBERS]]
+    ended = [job for job, outcome in trainings.outcomes.items() if job.arm == winner and outcome.answer.state in DONE]
+    usual = sorted((job for job in ended if not job.more), key=lambda job: (job.seed < FIRST_SEED, job.seed))
+    return [trainings.run_folder(job).path.name for job in usual[:MEMBERS]]
 
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def costs_of(field: Field, record: Record, budget: float, run: RunTime) -> Costs:
+def costs_of(trainings: Trainings, record: Record, budget: float, run: RunTime) -> Costs:
     """Returns what the find took, by the run folders, whichever process ran them."""
-    took: dict[Job, float] = {}
-    for job, outcome in field.outcomes.items():
+    took: dict[Training, float] = {}
+    for job, outcome in trainings.outcomes.items():
         seconds = (
-            outcome.seconds if outcome.answer.state != "skipped" else duration.duration(field.run_folder(job).status)
+            outcome.seconds
+            if outcome.answer.state != "skipped"
+            else duration.duration(trainings.run_folder(job).status)
         )
         took[job] = seconds or 0.0
-    races = {job: took[job] for job in took if not job.more and job.seed < SEED}
+    races = {job: took[job] for job in took if not job.more and job.seed < FIRST_SEED}
     arms = tuple(
         Cost(arm.name, sum(job.arm == i for job in races), round(sum(s for job, s in races.items() if job.arm == i), 1))
-        for i, arm in enumerate(field.arms)
+        for i, arm in enumerate(trainings.arms)
     )
-    confirming = sum(job.seed >= SEED for job in took)
+    confirming = sum(job.seed >= FIRST_SEED for job in took)
     longer = sum(any(o.startswith("trainer.max_epochs=") for o in job.more) and not _is_piece(job) for job in took)
     return Costs(
         budget,
         round(record.spent, 1),
-        field.slots,
+        trainings.slots,
         round(run.seconds, 1),
         arms,
-        GRID * len(field.arms),
+        GRID * len(trainings.arms),
         len(races),
         confirming,
         longer,
     )
 
 
-def _is_piece(job: Job) -> bool:
+def _is_piece(job: Training) -> bool:
     return any(override.startswith("outputs=") for override in job.more)
 
 
-def hand_over(field: Field, answer: Answer, costs: Costs, winner: int) -> None:
+def hand_over(trainings: Trainings, answer: Answer, costs: Costs, winner: int) -> None:
     """Writes all files of the find's folder.
 
     Args:
-        field: of the find.
+        trainings: of the find.
         answer: what was found.
         costs: what it took.
         winner: place of the arm that best/ and experiment=best are of.
     """
-    folder = field.folder
+    folder = trainings.folder
     make_own(folder)
     members = [folder / name for name in answer.members]
     if members:
         write_ensemble(folder / "best", members)
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
-    about = f"{field.arms[winner].name}: the winner of {answer.title}; train it again, longer, or on all data"
-    write_choice(folder / "conf", field.arms[winner].overrides, groups, [about])
-    write_find_page(answer, costs, Asked(folder, typed_find(sys.argv[1:]), field.epochs or None))
+    about = f"{trainings.arms[winner].name}: the winner of {answer.title}; train it again, longer, or on all data"
+    write_choice(folder / "conf", trainings.arms[winner].overrides, groups, [about])
+    write_find_page(answer, costs, Asked(folder, typed_find(sys.argv[1:]), trainings.epochs or None))
     write_whole(folder / "cost.json", _json(costs._asdict()))
     write_whole(folder / "find.json", _json(answer._asdict()))  # last: its presence means that the rest is there
 

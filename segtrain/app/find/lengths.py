@@ -12,53 +12,53 @@ from scipy import special
 
 from segtrain.app.find.answer import LengthPoint
 from segtrain.app.find.arms import baselines
-from segtrain.app.find.jobs import Field, Job
 from segtrain.app.find.options import LENGTH_SEEDS
 from segtrain.app.find.race import Standing
 from segtrain.app.find.record import Record
+from segtrain.app.find.trainings import Training, Trainings
 from segtrain.app.report import paired
 
 GO_ON = ("segtrain.model.schedulers.constant", "segtrain.model.schedulers.plateau")  # know nothing of a length
 BY_ITSELF = 2  # arms with augmentation that lengths=auto trains longer
 
 
-def goes_on(field: Field) -> bool:
+def goes_on(trainings: Trainings) -> bool:
     """Returns whether a longer training has the same first epochs: neither scheduler nor augmentation asks how long."""
-    config = field.first
+    config = trainings.first
     return str(config.scheduler._target_) in GO_ON and config.aug.schedule == "constant"
 
 
-def choose_arms(field: Field, standing: Standing, most: int | None) -> list[int]:
+def choose_arms(trainings: Trainings, standing: Standing, most: int | None) -> list[int]:
     """Returns the places of the arms that are trained longer: those left, by their mean, and what they are gained over.
 
     Args:
-        field: the arms.
+        trainings: the arms.
         standing: of the race.
         most: of those with augmentation; None: all that are left.
     """
-    place = {arm.name: i for i, arm in enumerate(field.arms)}
-    chosen = [place[name] for name in standing.left if not field.arms[place[name]].plain][:most]
-    return [*sorted({baselines(field.arms)[i] for i in chosen}), *chosen]
+    place = {arm.name: i for i, arm in enumerate(trainings.arms)}
+    chosen = [place[name] for name in standing.left if not trainings.arms[place[name]].plain][:most]
+    return [*sorted({baselines(trainings.arms)[i] for i in chosen}), *chosen]
 
 
-def plan_length(field: Field, arms: Sequence[int], factor: float) -> list[Job]:
+def plan_length(trainings: Trainings, arms: Sequence[int], factor: float) -> list[Training]:
     """Returns the trainings at so many times the epochs, all arms of a seed first."""
-    epochs = max(1, round(factor * field.epochs))
-    return [Job(arm, seed, (f"trainer.max_epochs={epochs}",)) for seed in range(LENGTH_SEEDS) for arm in arms]
+    epochs = max(1, round(factor * trainings.epochs))
+    return [Training(arm, seed, (f"trainer.max_epochs={epochs}",)) for seed in range(LENGTH_SEEDS) for arm in arms]
 
 
-def run_length(field: Field, jobs: Sequence[Job], record: Record) -> None:
+def run_length(trainings: Trainings, jobs: Sequence[Training], record: Record) -> None:
     """Runs them; each goes on from a copy of the run that is there, where that is the same training."""
-    if goes_on(field):
+    if goes_on(trainings):
         for job in jobs:
-            before, longer = field.run_folder(Job(job.arm, job.seed)), field.run_folder(job)
+            before, longer = trainings.run_folder(Training(job.arm, job.seed)), trainings.run_folder(job)
             if before.has_checkpoint and before.has_results and not longer.exists and len(job.more) == 1:
-                before.copy_for_more(longer.path, field.overrides(job))
-    field.run(jobs, record)
+                before.copy_for_more(longer.path, trainings.overrides(job))
+    trainings.run(jobs, record)
 
 
 def measure_lengths(
-    field: Field, standing: Standing, arms: Sequence[int], factors: Sequence[float]
+    trainings: Trainings, standing: Standing, arms: Sequence[int], factors: Sequence[float]
 ) -> tuple[LengthPoint, ...]:
     """Returns what each arm gains over the one without augmentation at every length that was run.
 
@@ -66,32 +66,37 @@ def measure_lengths(
     worth speaking of. It holds as far as a run's spread is the same at other lengths.
 
     Args:
-        field: has run them.
+        trainings: has run them.
         standing: of the race.
         arms: places of the arms, those without augmentation among them.
         factors: multiples of the usual length.
     """
     found = []
-    for arm in (one for one in arms if not field.arms[one].plain):
-        base = baselines(field.arms)[arm]
+    for arm in (one for one in arms if not trainings.arms[one].plain):
+        base = baselines(trainings.arms)[arm]
         for factor in (1.0, *factors):
             jobs = [
-                _both(field, arm, base, factor, seed) for seed in range(standing.seeds if factor == 1 else LENGTH_SEEDS)
+                _both(trainings, arm, base, factor, seed)
+                for seed in range(standing.seeds if factor == 1 else LENGTH_SEEDS)
             ]
             gains = [
-                field.score(one) - field.score(other) for one, other in jobs if {one, other} <= field.outcomes.keys()
+                trainings.score(one) - trainings.score(other)
+                for one, other in jobs
+                if {one, other} <= trainings.outcomes.keys()
             ]
             gains = [gain for gain in gains if not math.isnan(gain)]
             if gains:
                 mean, reach = float(np.mean(gains)), _reach(standing, len(gains))
-                found.append(LengthPoint(field.arms[arm].name, factor, mean, mean - reach, mean + reach, len(gains)))
+                found.append(
+                    LengthPoint(trainings.arms[arm].name, factor, mean, mean - reach, mean + reach, len(gains))
+                )
     return tuple(found)
 
 
-def _both(field: Field, arm: int, base: int, factor: float, seed: int) -> tuple[Job, Job]:
+def _both(trainings: Trainings, arm: int, base: int, factor: float, seed: int) -> tuple[Training, Training]:
     if factor == 1:
-        return Job(arm, seed), Job(base, seed)
-    one, other = plan_length(field, (arm, base), factor)[2 * seed : 2 * seed + 2]
+        return Training(arm, seed), Training(base, seed)
+    one, other = plan_length(trainings, (arm, base), factor)[2 * seed : 2 * seed + 2]
     return one, other
 
 

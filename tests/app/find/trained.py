@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segtrain.app.find import jobs as find_jobs
-from segtrain.app.find import record
+from segtrain.app.find import record, trainings
 from segtrain.app.sweep.job import Task
 from segtrain.app.sweep.pool import Answer, Outcome
 from segtrain.interrupts import Stopped
@@ -30,8 +29,8 @@ class Engine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, gain: Score = gain_of) -> None:
         self.gain, self.trained, self.failing = gain, list[str](), set[str]()
         self.stop_after: int | None = None  # runs
-        monkeypatch.setattr(find_jobs.processes, "run_here", self.run)
-        monkeypatch.setattr(find_jobs, "Clock", Clock)
+        monkeypatch.setattr(trainings.processes, "run_here", self.run)
+        monkeypatch.setattr(trainings, "Clock", Clock)
 
     def run(self, limits: object, tasks: Sequence[Task]) -> dict[str, Outcome]:
         return {task.folder: Outcome(task.folder, self._train(task), SECONDS) for task in tasks}

@@ -17,15 +17,15 @@ from segtrain.app.sweep.job import Task
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome
 from segtrain.app.sweep.processes import Limits
+from segtrain.app.sweep.study import GOAL
 from segtrain.runs.duration import Planned
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import folder_name
 
-SCORE = "val/dice"  # of the best epoch
 DONE = ("finished", "skipped")
 
 
-class Job(NamedTuple):
+class Training(NamedTuple):
     """Names a training: an arm by its place, a seed, and what is else than in the race."""
 
     arm: int
@@ -33,7 +33,7 @@ class Job(NamedTuple):
     more: tuple[str, ...] = ()  # further overrides, such as ("trainer.max_epochs=16",)
 
 
-class Field:
+class Trainings:
     """Holds the arms with what runs them, and what has come out."""
 
     def __init__(
@@ -49,8 +49,8 @@ class Field:
             self.slots = len(self.places)
         else:
             self.engine, self.slots, self.places = engine, n_jobs or len(arms), [None]
-        self.tasks: dict[Job, Task] = {}
-        self.outcomes: dict[Job, Outcome] = {}
+        self.tasks: dict[Training, Task] = {}
+        self.outcomes: dict[Training, Outcome] = {}
 
     @property
     def folder(self) -> Path:
@@ -64,11 +64,11 @@ class Field:
         epochs = self.first.trainer.get("max_epochs")
         return epochs if type(epochs) is int and epochs > 0 else 0
 
-    def overrides(self, job: Job) -> list[str]:
+    def overrides(self, job: Training) -> list[str]:
         """Returns what is typed for a training."""
         return [*self.arms[job.arm].overrides, *job.more, f"seed={job.seed}"]
 
-    def prepare(self, jobs: Iterable[Job]) -> None:
+    def prepare(self, jobs: Iterable[Training]) -> None:
         """Composes the configs of trainings that are not composed yet; a mistake in any is told.
 
         Raises:
@@ -78,7 +78,7 @@ class Field:
         tasks = processes.prepare_tasks(self.composer, [self.overrides(job) for job in new], len(self.tasks))
         self.tasks |= dict(zip(new, tasks, strict=True))
 
-    def run(self, jobs: Sequence[Job], record: Record | None) -> None:
+    def run(self, jobs: Sequence[Training], record: Record | None) -> None:
         """Runs trainings that have no outcome yet, in their order; those that are finished are looked at only.
 
         Args:
@@ -103,30 +103,30 @@ class Field:
             return processes.run_here(self.engine, tasks)
         return clusters.run_elsewhere(self.engine, tasks)
 
-    def is_there(self, job: Job) -> bool:
+    def is_there(self, job: Training) -> bool:
         """Returns whether a training has finished before, by its folder; nothing is composed for that."""
         run = RunFolder(self.folder / folder_name(self.overrides(job)))
         return run.exists and run.status["state"] == "finished"
 
-    def run_folder(self, job: Job) -> RunFolder:
+    def run_folder(self, job: Training) -> RunFolder:
         """Returns the run folder of a training, composed if it is not yet."""
         self.prepare([job])
         return RunFolder(self.tasks[job].folder)
 
-    def score(self, job: Job) -> float:
+    def score(self, job: Training) -> float:
         """Returns the val/dice of a training that was run; NaN where it failed, or validation has no score."""
         answer = self.outcomes[job].answer
-        value = (answer.results or {}).get(SCORE) if answer.state in DONE else None
+        value = (answer.results or {}).get(GOAL) if answer.state in DONE else None
         return math.nan if value is None else float(value)
 
-    def failure(self, job: Job) -> str:
+    def failure(self, job: Training) -> str:
         """Returns why a training has no score."""
         answer = self.outcomes[job].answer
         if answer.state in DONE:
-            return f"{SCORE} is not defined: no image of the validation part holds a class"
+            return f"{GOAL} is not defined: no image of the validation part holds a class"
         return answer.message or answer.state
 
-    def planned(self, jobs: Sequence[Job]) -> list[Planned]:
+    def planned(self, jobs: Sequence[Training]) -> list[Planned]:
         """Returns the trainings as `segtrain.runs.duration` compares them with runs that are there."""
         found = []
         for job in jobs:
