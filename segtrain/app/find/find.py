@@ -112,9 +112,9 @@ class Find:
             f"{trainings.folder}: {arms} arms: {', '.join(arm.name for arm in trainings.arms)}",
             f"A run takes about {time_in_words(run.seconds)}, {run.basis}. {time_in_words(self.budget)} with "
             f"{counted(trainings.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: "
-            f"{2 * allowed.confirming} are kept to confirm the winner against none by {allowed.confirming} seeds of its own{others}, "
-            f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more of those that are "
-            "left when others are dropped.",
+            f"{2 * allowed.confirming} are kept to confirm the winner against none by {allowed.confirming} seeds of "
+            f"its own{others}, {allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more "
+            "of those that are left when others are dropped.",
             f"If a run's residual spread is {spread:.2g} Dice points (a guess, by spread=; it is measured on the way), "
             f"an arm that is {lead:.1f} points behind the best is told from it in 8 of 10 finds.",
         ]
