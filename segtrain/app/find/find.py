@@ -58,7 +58,9 @@ def find(
         trainings.prepare(
             Training(arm, 0) for arm in range(len(trainings.arms))
         )  # a mistake in any is told before time is spent
-        run = record.run = record.run or time_run(trainings, record)
+        if record.run is None:
+            record.run, record.timing = time_run(trainings, record), record.spent
+        run = record.run
         found = Find(trainings, options, record, budget, run)
         found.say_plan()
         record.write()
@@ -92,7 +94,7 @@ class Find:
         self.is_used_up = False
         kept = allowance.length_runs(options.factors) if options.keeps_time_for_lengths and trainings.epochs else 0.0
         self.allowed: Allowance = allowance.allow(
-            budget, trainings.slots, run, len(trainings.arms), options.seeds, options.confirm, kept
+            budget - record.timing, trainings.slots, run, len(trainings.arms), options.seeds, options.confirm, kept
         )
         if not record.lasts:  # what has begun may end with less
             allowance.require_enough(self.allowed, [arm.name for arm in trainings.arms], budget, trainings.slots, run)
@@ -143,12 +145,12 @@ class Find:
         while True:
             standing = self.standing()
             if standing.seeds > told:
+                print_text(self._progress(standing, told), flush=True)
                 told = standing.seeds
-                print_text(self._progress(standing), flush=True)
             jobs = self._next(standing)
             if not jobs:
                 return standing
-            if not self._fits(len(jobs), self.run.seconds, kept=2 * self._to_confirm() + self.allowed.length_runs):
+            if not self._fits(len(jobs), self.run.seconds, kept=self._kept_runs()):
                 self.is_used_up = True
                 return standing
             trainings.run(jobs, self.record)
@@ -197,6 +199,11 @@ class Find:
             run.append(factor)
         return lengths.measure_lengths(trainings, standing, arms, run) if run else ()
 
+    def _kept_runs(self) -> float:
+        """Returns the runs for which time is kept: those that confirm a winner, a new one alone, and longer ones."""
+        arms = 1 if self.record.confirming else 2
+        return arms * self._to_confirm() + self.allowed.length_runs
+
     def _to_confirm(self) -> int:
         return self.record.confirming or self.allowed.confirming
 
@@ -234,17 +241,13 @@ class Find:
             "then give the same command"
         )
 
-    def _progress(self, standing: Standing) -> str:
-        """Returns a line: seeds, arms left, the leader with its lead, what was dropped just now, and the time left."""
+    def _progress(self, standing: Standing, told: int) -> str:
+        """Returns a line: seeds, arms left, the leader with its lead, who left since so many seeds, and the time left."""
         leader, left = standing.leader, standing.left
         said = [f"seed {standing.seeds}: {len(left)} of {counted(len(self.trainings.arms), 'arm')} left"]
         if len(left) > 1:
             said.append(f"{leader} leads by {POINTS * standing.leads[left[1]]:.2f} points over {left[1]}")
-        gone = [
-            f"{drop.arm} ({POINTS * drop.by:.2f} points behind)"
-            for drop in standing.drops
-            if drop.seeds == standing.seeds
-        ]
+        gone = [f"{drop.arm} ({POINTS * drop.by:.2f} points behind)" for drop in standing.drops if drop.seeds > told]
         if gone:
             said.append(f"dropped: {', '.join(gone)}")
         if standing.sd is not None and standing.seeds >= FIRST:

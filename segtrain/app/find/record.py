@@ -38,7 +38,8 @@ class Record:
         self.lasts: list[int] = []  # largest number of seeds of each stage of the race
         self.confirming: int | None = None  # seeds; decided once
         self.run: RunTime | None = None
-        self.spent = 0.0  # seconds in which jobs ran
+        self.timing = 0.0  # seconds that it took to time a run
+        self.spent = 0.0  # seconds in which jobs ran, those included
         self._lock = threading.Lock()
         if self.path.exists():
             self._read()
@@ -54,6 +55,7 @@ class Record:
             and all(is_whole(one) and one >= 3 for one in lasts)
             and lasts == sorted(set(lasts))
             and (known.get("confirming") is None or is_whole(known["confirming"]))
+            and is_number(known.get("timing"))
             and is_number(known.get("spent"))
             and (run is None or _is_run_time(run))
         )
@@ -61,7 +63,7 @@ class Record:
             raise damaged(self.path, "something else", "what a find has decided, as it wrote it")
         assert isinstance(arms, dict)
         self.arms, self.lasts = list(arms.items()), list(lasts or ())
-        self.confirming, self.spent = known["confirming"], float(known["spent"])
+        self.confirming, self.timing, self.spent = known["confirming"], float(known["timing"]), float(known["spent"])
         self.run = RunTime(**run) if run else None
 
     def write(self) -> None:
@@ -72,6 +74,7 @@ class Record:
                 "lasts": self.lasts,
                 "confirming": self.confirming,
                 "run": self.run._asdict() if self.run else None,
+                "timing": round(self.timing, 1),
                 "spent": round(self.spent, 1),
             }
             make_own(self.path.parent)
