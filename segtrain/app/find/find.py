@@ -242,7 +242,7 @@ class Find:
         )
 
     def _progress(self, standing: Standing, told: int) -> str:
-        """Returns a line: seeds, arms left, the leader with its lead, who left since so many seeds, and the time left."""
+        """Returns a line: seeds, arms left, the leader with its lead, who left since `told`, and the time left."""
         leader, left = standing.leader, standing.left
         said = [f"seed {standing.seeds}: {len(left)} of {counted(len(self.trainings.arms), 'arm')} left"]
         if len(left) > 1:
