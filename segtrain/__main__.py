@@ -109,7 +109,7 @@ def run(verb: str) -> None:
 def require_paths(config: DictConfig, verb: str) -> None:
     """Raises UserError unless what a verb cannot do without is given, and the runs and files that it names exist."""
     from segtrain.data.files.input_files import find_inputs
-    from segtrain.runs.find_run import find_run, runs_of
+    from segtrain.runs.find_run import runs_of
 
     missing = OmegaConf.missing_keys(config)
     given = {key: config[key] for key in GIVEN if key in config and key not in missing}
@@ -119,9 +119,7 @@ def require_paths(config: DictConfig, verb: str) -> None:
             got = "null" if is_null else "none"
             raise UserError(f"{verb} wants {what}; expected {key}=…; got {got}; give it, as {key}={example}")
     outputs = Path(config.get("outputs", ""))
-    if verb == "export":
-        find_run(str(given["run"]), outputs)
-    if verb in ("evaluate", "predict") and given["run"] is not None:
+    if verb in ("evaluate", "predict", "export") and given["run"] is not None:
         runs_of(str(given["run"]), outputs)
     if verb == "predict":
         inputs = given["input"] if isinstance(given["input"], str) else list(given["input"])

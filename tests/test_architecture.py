@@ -125,6 +125,7 @@ EXCEPTIONS = {  # module -> calls, as they stand there, and why
         "unfinished.mkdir": "refuses what is there, a link too",
         "shutil.rmtree": "of the folder that it made",
     },
+    "segtrain.runs.ensemble": {"shutil.rmtree": "of what a killed process left, which is asked to be no link"},
     "segtrain.runs.lock": {"os.utime": "of a link itself, where one stands there now"},
     "segtrain.runs.checkpoint": {
         "torch.load": "of a file whose sum has just been taken",

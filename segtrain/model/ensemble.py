@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from segtrain.errors import UserError
+from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.model.windows import Model
 from segtrain.padding import NO_SIZE, STRIDE, Size, grown_size, reflected
 
@@ -27,6 +28,24 @@ def ensembled(models: Sequence[Model]) -> Callable[[Tensor], Tensor]:
         return torch.logsumexp(logs, 0) - math.log(len(models))
 
     return mean
+
+
+class AveragedNetwork(NormalisedNetwork):
+    """Averages the probabilities of networks, each behind its normalisation: its logits are those of `ensembled`.
+
+    `mean` and `std` are the first one's.
+    """
+
+    def __init__(self, members: Sequence[NormalisedNetwork]) -> None:
+        """Holds the networks, two or more."""
+        nn.Module.__init__(self)
+        self.network = nn.ModuleList(members)
+        self.register_buffer("mean", members[0].mean)
+        self.register_buffer("std", members[0].std)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns logarithms of the mean probabilities (N, K, H, W) float32 of images (N, C, H, W) as stored."""
+        return ensembled(list(self.network))(image)
 
 
 def log_probabilities(logits: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Builds the network that a config names, and takes one up from a run folder with its weights, without its data."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +15,7 @@ from segtrain.config.run_config import Node, RunConfig
 from segtrain.data.pixel_meaning import PixelMeaning
 from segtrain.errors import UserError, damaged
 from segtrain.files import require_regular
+from segtrain.model.ensemble import AveragedNetwork
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.runs import checkpoint, run_files
 from segtrain.runs.contents import about_problem
@@ -82,6 +83,12 @@ class Loaded:
     ignore_index: int
     epoch: int  # of the best checkpoint, from 0
     pixels: PixelMeaning | None  # of the training images; None: not known, of an earlier version
+    others: tuple["Loaded", ...] = ()  # further runs whose networks `model` averages; all else is of the first one
+
+    @property
+    def all(self) -> tuple["Loaded", ...]:
+        """Returns every run whose network `model` holds, itself first."""
+        return (self, *self.others)
 
 
 def about(dataset: "SegmentationDataset", epoch: int, pixels: PixelMeaning | None = None) -> dict[str, Any]:
@@ -94,6 +101,36 @@ def about(dataset: "SegmentationDataset", epoch: int, pixels: PixelMeaning | Non
         "ignore_index": dataset.ignore_index,
         "pixels": None if pixels is None else pixels.to_json(),
     }
+
+
+def load_runs(runs: Sequence[RunFolder]) -> list[Loaded]:
+    """Returns the best weights of runs whose labels mean the same, each as `load_run` does.
+
+    Raises:
+        UserError: as `load_run`, or runs that differ in classes or channels.
+    """
+    first, *others = [load_run(run) for run in runs]
+    for other in others:
+        if (other.classes, other.channels) != (first.classes, first.channels):
+            raise UserError(
+                f"'{other.run.path}' has the classes {', '.join(other.classes)} and {other.channels} channels; "
+                f"expected those of '{first.run.path}': {', '.join(first.classes)} and {first.channels}; give runs of "
+                "one dataset"
+            )
+    return [first, *others]
+
+
+def load_average(runs: Sequence[RunFolder]) -> Loaded:
+    """Returns runs as one whose network averages their probabilities; one run alone is returned as it is.
+
+    Raises:
+        UserError: as `load_runs`.
+    """
+    first, *others = load_runs(runs)
+    if not others:
+        return first
+    model = AveragedNetwork([one.model for one in (first, *others)]).eval()
+    return replace(first, model=model, others=tuple(others))
 
 
 def load_run(run: RunFolder) -> Loaded:

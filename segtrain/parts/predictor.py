@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from segtrain.data.pixel_meaning import PixelMeaning, require_fit, span_of
-from segtrain.errors import UserError
 from segtrain.model.ensemble import ensembled, log_probabilities, viewed
 from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import compute_in
@@ -176,18 +175,11 @@ def predictor_of(
         options |= {"reading": about.get("reading"), "least": (height, width)}
         pixels = [] if allow_other_pixels else [PixelMeaning.from_json(about.get("pixels"))]
         return Predictor(model, **known, palette=palette, pixels=[one for one in pixels if one], **options)
-    from segtrain.parts.network import load_run
+    from segtrain.parts.network import load_runs
 
     on = device_of(device)
-    loaded = [load_run(run) for run in source]
+    loaded = load_runs(source)
     first = loaded[0]
-    for other in loaded[1:]:
-        if (other.classes, other.channels) != (first.classes, first.channels):
-            raise UserError(
-                f"'{other.run.path}' has the classes {', '.join(other.classes)} and {other.channels} channels; "
-                f"expected those of '{first.run.path}': {', '.join(first.classes)} and {first.channels}; give runs of "
-                "one dataset"
-            )
     model = ensembled([place_network(one.model, str(one.config.trainer.precision), on) for one in loaded])
     return Predictor(
         model,

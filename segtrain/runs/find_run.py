@@ -7,6 +7,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.folders import find_paths, is_pattern
 from segtrain.nearest_name import did_you_mean, nearest_name
+from segtrain.runs.ensemble import is_ensemble, members_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS, folder_name
 
@@ -38,6 +39,12 @@ def find_run(name: str, outputs: Path) -> RunFolder:
     """
     if _is_run(Path(name)):
         return RunFolder(name)
+    if (ensemble := find_ensemble(name, outputs)) is not None:
+        members = members_of(ensemble)
+        raise UserError(
+            f"'{name}' is an ensemble of {counted(len(members), 'run')}, and one run is asked for here; expected a run "
+            f"folder; give one of its members: {', '.join(str(run.path) for run in members[:SHOWN])}"
+        )
     runs, matches = _below(outputs), _named(name, outputs)
     if len(matches) == 1:
         return RunFolder(matches[0])
@@ -65,7 +72,7 @@ def runs_of(named: str, outputs: Path) -> list[RunFolder]:
         UserError: one that is no run, or a glob that fits none.
     """
     named = named.strip()
-    if not (named.startswith("[") and named.endswith("]")) or is_named(named, outputs):
+    if not (named.startswith("[") and named.endswith("]")) or is_named(named, outputs) or find_ensemble(named, outputs):
         return find_runs([named], outputs)
     pieces, found = named[1:-1].split(","), list[RunFolder]()
     while pieces:
@@ -84,6 +91,9 @@ def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
     """
     found: list[RunFolder] = []
     for name in names:
+        if (folder := find_ensemble(name, outputs)) is not None:
+            found += members_of(folder)
+            continue
         if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
             found.append(find_run(name, outputs))
             continue
@@ -113,6 +123,11 @@ def find_runs_in(folders: Sequence[Path]) -> list[Path]:
             "below; give outputs/NAME, the folder of a sweep"
         )
     return found
+
+
+def find_ensemble(name: str, outputs: Path) -> Path | None:
+    """Returns the folder of the ensemble that is meant, by its path or its name below `outputs`; None for none."""
+    return next((folder for folder in (Path(name), outputs / name) if is_ensemble(folder)), None)
 
 
 def weights_file(name: str, outputs: Path) -> Path:

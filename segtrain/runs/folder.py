@@ -131,6 +131,29 @@ class RunFolder:
         ended = {key: None for key in ("error", "ended_at")}
         copy.write_json(run_files.STATUS, {**self.status, **ended, "state": "interrupted"})  # last
 
+    def copy_for_use(self, path: Path) -> None:
+        """Writes a copy that can be used and read about, and not gone on with: with the best weights alone.
+
+        Raises:
+            UserError: it has not finished, lacks a file, or the disk does not take the copy.
+        """
+        self.require_whole()
+        weights = self.best_weights
+        if weights is None or not self.has_results:
+            raise damaged(self.checkpoints, "no best weights", "them, as of every run that has finished")
+        copy = RunFolder(path)
+        make_own(copy.checkpoints, copy.path)
+        beside = [file for file in sorted(self.checkpoints.iterdir()) if file.name.startswith(weights.name)]
+        for file in [*beside, *(self.path / name for name in run_files.USED_WITH if self.has(name))]:
+            write_whole(copy.path / file.relative_to(self.path), bytes_of(file))
+
+    def has_same_weights(self, path: Path) -> bool:
+        """Returns whether a copy has the bytes of this run's best weights."""
+        ours, theirs = self.best_weights, RunFolder(path).best_weights
+        if ours is None or theirs is None or ours.name != theirs.name:
+            return False
+        return ours.stat().st_size == theirs.stat().st_size and bytes_of(ours) == bytes_of(theirs)
+
     def changes(self) -> list[dict[str, Any]]:
         """Returns the entries of changes.yaml in their order, `epoch` and `batch` from 0.
 

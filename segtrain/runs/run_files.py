@@ -29,6 +29,12 @@ WEIGHTS, BEST, LAST, PREVIOUS = "best.safetensors", "best.ckpt", "last.ckpt", "p
 FINISHED = (SPLIT, ENVIRONMENT, METRICS, PER_IMAGE, RESULTS)  # what every version has written of a finished run
 # What a longer training goes on with, beside the checkpoints.
 GONE_ON_WITH = (CONFIG, CHANGES, ENVIRONMENT, SPLIT, METRICS, INITIAL_WEIGHTS, LOG)
+# What using a finished run takes, and reading about it, beside the best weights.
+USED_WITH = (
+    *(CONFIG, OVERRIDES, CHANGES, INITIAL_WEIGHTS, LOG, AUGMENTED, PREDICTIONS, CURVES, THUMBNAILS, ROBUSTNESS),
+    *(*FINISHED, STATUS),
+)
+MEMBERS = "ensemble.json"  # of a folder of runs that are used as one
 # Overrides that do not change the result, or that the path says already.
 UNNAMED = re.compile(
     r"(name|outputs|debug|resume|sweep|trust|checkpoint\..*|data\.(num_workers|cache)|logger.*|hydra([./].*)?)(@.*)?"

@@ -76,6 +76,7 @@ def _network(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
     return {
         "run": in_markdown(run_name(loaded.run.path)),
         "file": in_code(file),
+        "ensemble": _ensemble(loaded, file, texts),
         "number": len(loaded.classes),
         "kind": in_markdown(target.rpartition(".")[2] + encoder),
         "model": in_code(f"model={named}" if named == config.choices.model else f"model._target_={target}"),
@@ -87,6 +88,15 @@ def _network(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
         "pixels": _pixels(loaded, texts),
         "classes": table(("label", "class", "colour"), labels),
     }
+
+
+def _ensemble(loaded: Loaded, file: str, texts: dict[str, str]) -> str:
+    """Returns that the file holds several networks, where it does, as a paragraph before others."""
+    if not loaded.others:
+        return ""
+    names = ", ".join(in_markdown(run_name(one.run.path)) for one in loaded.all)
+    fields = {"file": in_code(file), "number": len(loaded.all), "runs": names}
+    return _filled(texts["ensemble"], fields) + "\n\n"
 
 
 def _pixels(loaded: Loaded, texts: dict[str, str]) -> str:
@@ -220,6 +230,8 @@ def _limits(loaded: Loaded, results: Results | None, texts: dict[str, str]) -> l
 def _use(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
     """Returns commands and code that run as they stand, for a file of this name."""
     is_onnx, run = file.endswith(".onnx"), f"outputs/{run_name(loaded.run.path)}"
+    if loaded.others:
+        run = f"[{','.join(f'outputs/{run_name(one.run.path)}' for one in loaded.all)}]"
     imports, read = _reading(loaded)
     python = {"imports": imports, "read": read, "source": _quoted(file if is_onnx else run)}
     if file.endswith(".safetensors"):

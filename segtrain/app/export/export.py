@@ -1,6 +1,6 @@
 """Runs `python -m segtrain export run=RUN`: a trained network as one file for other programs, checked, with a card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from segtrain.app.export.card import fill_card
-from segtrain.app.export.formats import FORMATS, Format, describe_export, run_name
+from segtrain.app.export.formats import FORMATS, Format, describe_export, run_names
 from segtrain.command_line import command
 from segtrain.errors import UserError
 from segtrain.files import changed, followed, make_own, part, put, to_disk, write_whole
@@ -18,9 +18,9 @@ from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 from segtrain.parts.data import named_model
-from segtrain.parts.network import Loaded, load_run
+from segtrain.parts.network import Loaded, load_average
 from segtrain.runs.epochs import number_of
-from segtrain.runs.find_run import find_run
+from segtrain.runs.find_run import find_ensemble, runs_of
 from segtrain.runs.folder import RunFolder
 from segtrain.screen import Screen
 
@@ -68,15 +68,16 @@ def export(config: DictConfig) -> Path:
     """
     options = _read_options(config)
     options.form.ready()
-    run = find_run(options.run, options.outputs)
-    path = _path(options, run)
-    loaded = load_run(run)
+    runs = runs_of(options.run, options.outputs)
+    path = _path(options, runs)
+    loaded = load_average(runs)
     loaded.model.float()  # other programs hand in 32 bits, also to what was trained in 64
     console = Screen()
     if not console.is_terminal:
         console.width = WIDTH
     console.print(
-        f"exporting {run.path!s}: model {named_model(loaded.config)}, epoch {number_of(loaded.epoch)}, "
+        f"exporting {', '.join(str(run.path) for run in runs)}: model {named_model(loaded.config)}, "
+        f"epoch {' and '.join(str(number_of(one.epoch)) for one in loaded.all)}, "
         f"{loaded.channels} channels, classes {', '.join(loaded.classes)}, as {options.format}",
         soft_wrap=True,
     )
@@ -109,27 +110,40 @@ def _read_options(config: DictConfig) -> ExportOptions:
     return ExportOptions(run, outputs, FORMATS[config.format], config.format, output, config.card)
 
 
-def _path(options: ExportOptions, run: RunFolder) -> Path:
+def _path(options: ExportOptions, runs: Sequence[RunFolder]) -> Path:
     """Returns where the file goes.
 
     Raises:
-        UserError: a name that does not say the format, or a file that is another run's or no export.
+        UserError: several runs of no one folder and no name for their file; a name that does not say the format, or
+            a file that is another run's or no export.
     """
     form, path = options.form, options.output
     if path is None:
-        return run.path / "exported" / f"model{form.suffix}"
+        return _own_folder(options, runs) / "exported" / f"model{form.suffix}"
     if path.suffix != form.suffix or path.is_dir():
         stem = path / "model" if path.is_dir() else path
         raise UserError(
             f"output is '{path}'; expected a file's name that ends in {form.suffix}, as format={options.format} "
             f"writes; give output={stem.with_suffix(form.suffix)}"
         )
-    if path.exists() and (other := _owner(path, form)) != run_name(run.path):
+    if path.exists() and (other := _owner(path, form)) != run_names(runs):
         raise UserError(
-            f"'{path}' is there already; expected no file there, or an export of {run_name(run.path)}; "
+            f"'{path}' is there already; expected no file there, or an export of {run_names(runs)}; "
             f"got {other}; give another output=…, or delete the file"
         )
     return followed(path.parent) / path.name
+
+
+def _own_folder(options: ExportOptions, runs: Sequence[RunFolder]) -> Path:
+    """Returns the folder of what is exported: a run's, or an ensemble's."""
+    if (ensemble := find_ensemble(options.run, options.outputs)) is not None:
+        return ensemble
+    if len(runs) > 1:
+        raise UserError(
+            f"run={options.run} are {len(runs)} runs, exported as one file that averages them; expected a name for it; "
+            f"give output=NAME{options.form.suffix}"
+        )
+    return runs[0].path
 
 
 def _owner(path: Path, form: Format) -> str:

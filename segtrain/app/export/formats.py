@@ -6,7 +6,7 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ import segtrain
 from segtrain.config.run_config import Node
 from segtrain.errors import UserError
 from segtrain.files import bytes_of, created, opened, require_regular
+from segtrain.model.ensemble import AveragedNetwork
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE, largest
 from segtrain.parts.limits import least_size
@@ -28,6 +29,7 @@ from segtrain.parts.onnx_file import KEY, onnxruntime, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.runs import run_files
 from segtrain.runs.epochs import written
+from segtrain.runs.folder import RunFolder
 
 About = dict[str, Any]
 Model = Callable[[torch.Tensor], torch.Tensor]
@@ -55,13 +57,14 @@ def describe_export(loaded: Loaded, least: int) -> About:
     """Returns what it takes to use the network without segtrain, and where it comes from: plain values, no path."""
     config, model, channels = loaded.config, loaded.model, loaded.channels
     network = dict(config.model)
-    height, width = largest([(least, least), least_size(config)])
+    height, width = largest([(least, least), *(least_size(one.config) for one in loaded.all)])
+    configs = [bytes_of(one.run.path / run_files.CONFIG) for one in loaded.all]
     outputs = model(torch.zeros(1, channels, 2 * STRIDE, 2 * STRIDE)).shape[1]
     return {
         "segtrain": segtrain.__version__,
-        "run": run_name(loaded.run.path),
+        "run": run_names([one.run for one in loaded.all]),
         **written("epoch", loaded.epoch),
-        "config_sha256": hashlib.sha256(bytes_of(loaded.run.path / run_files.CONFIG)).hexdigest(),
+        "config_sha256": hashlib.sha256(b"".join(configs)).hexdigest(),
         "model": {"choice": config.choices.model, **network},
         "classes": list(loaded.classes),
         "palette": [list(colour) for colour in loaded.palette],
@@ -79,6 +82,11 @@ def describe_export(loaded: Loaded, least: int) -> About:
         "reading": reading_of(config),
         "pixels": None if loaded.pixels is None else loaded.pixels.to_json(),
     }
+
+
+def run_names(runs: Sequence[RunFolder]) -> str:
+    """Returns the name of a run, and of several the names of all."""
+    return " + ".join(run_name(run.path) for run in runs)
 
 
 def run_name(path: Path) -> str:
@@ -214,6 +222,11 @@ def _about_torch_export(path: Path) -> About:
 
 
 def _write_safetensors(model: NormalisedNetwork, about: About, path: Path) -> None:
+    if isinstance(model, AveragedNetwork):
+        raise UserError(
+            f"format=safetensors holds the weights of one network, and {about['run']} are several; expected one run; "
+            "give one of them, or format=onnx or format=torch_export, which hold them all"
+        )
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     with created(path) as file:
         file.write(safetensors.torch.save(state, {KEY: json.dumps(about)}))

@@ -1,0 +1,89 @@
+"""Writes and reads a folder that is an ensemble: runs in sub-folders of its own, used as one wherever run= is."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from segtrain import plain_files
+from segtrain.errors import UserError, damaged
+from segtrain.files import explained, require_own, text_of, write_whole
+from segtrain.runs.contents import are_texts
+from segtrain.runs.folder import RunFolder
+from segtrain.runs.run_files import CONFIG, MEMBERS
+
+MOST = 1000  # members
+
+
+def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
+    """Writes copies of finished runs, with what using them takes, and the list of them last.
+
+    The folder stands alone: it can be moved, and outlives the runs. One of the same runs is left as it is; another one
+    is replaced when the new one is whole.
+
+    Args:
+        folder: of the ensemble.
+        members: run folders, whose names differ.
+
+    Raises:
+        UserError: the disk does not take it, a link stands in its place, or a member lacks a file.
+    """
+    names = [member.name for member in members]
+    assert len(set(names)) == len(names)
+    if is_ensemble(folder) and _holds(folder, members):
+        return
+    require_own(folder)
+    fresh, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
+    _clear(fresh)
+    for member in members:
+        RunFolder(member).copy_for_use(fresh / member.name)
+    write_whole(fresh / MEMBERS, json.dumps({"members": names}, indent=1, ensure_ascii=False) + "\n")
+    _clear(old)
+    with explained(folder):
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    _clear(old)
+
+
+def _holds(folder: Path, members: Sequence[Path]) -> bool:
+    """Returns whether an ensemble is of these runs as they are now: by their names, and the bytes of their weights."""
+    if [run.path.name for run in members_of(folder)] != [member.name for member in members]:
+        return False
+    return all(RunFolder(member).has_same_weights(folder / member.name) for member in members)
+
+
+def _clear(folder: Path) -> None:
+    """Takes away what a process that was killed has left."""
+    require_own(folder)
+    if folder.exists():
+        with explained(folder):
+            shutil.rmtree(folder)
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Returns whether a folder holds a list of members."""
+    return (folder / MEMBERS).is_file()
+
+
+def members_of(folder: Path) -> list[RunFolder]:
+    """Returns the runs of an ensemble, in their order.
+
+    Raises:
+        UserError: the list is damaged, names what is no folder in this one, or a run that is not there.
+    """
+    path = folder / MEMBERS
+    content = plain_files.read_json(text_of(path), path)
+    names: Any = content.get("members") if isinstance(content, dict) else None
+    if not are_texts(names) or not 0 < len(names) <= MOST or len(set(names)) != len(names):
+        raise damaged(path, "something else", "a list of the runs below it under 'members'")
+    for name in names:
+        if Path(name).name != name or name in (".", "..") or (folder / name).is_symlink():
+            raise damaged(path, f"the member '{name[:60]}'", "names of folders in this one, no links")
+        if not (folder / name / CONFIG).is_file():
+            raise UserError(
+                f"'{folder}' is an ensemble that lacks its run '{name}'; expected every run that its {MEMBERS} names; "
+                "got no such run folder; restore it, or name runs that are there: run='[RUN,RUN]'"
+            )
+    return [RunFolder(folder / name) for name in names]
