@@ -49,7 +49,7 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
 
 def _holds(folder: Path, members: Sequence[Path]) -> bool:
     """Returns whether an ensemble is of these runs as they are now: by their names, and the bytes of their weights."""
-    if [run.path.name for run in members_of(folder)] != [member.name for member in members]:
+    if [run.path.name for run in ensemble_members(folder)] != [member.name for member in members]:
         return False
     return all(RunFolder(member).has_same_weights(folder / member.name) for member in members)
 
@@ -67,7 +67,7 @@ def is_ensemble(folder: Path) -> bool:
     return (folder / MEMBERS).is_file()
 
 
-def members_of(folder: Path) -> list[RunFolder]:
+def ensemble_members(folder: Path) -> list[RunFolder]:
     """Returns the runs of an ensemble, in their order.
 
     Raises:

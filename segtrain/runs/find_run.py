@@ -7,7 +7,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.folders import find_paths, is_pattern
 from segtrain.nearest_name import did_you_mean, nearest_name
-from segtrain.runs.ensemble import is_ensemble, members_of
+from segtrain.runs.ensemble import is_ensemble, ensemble_members
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS, folder_name
 
@@ -40,7 +40,7 @@ def find_run(name: str, outputs: Path) -> RunFolder:
     if _is_run(Path(name)):
         return RunFolder(name)
     if (ensemble := find_ensemble(name, outputs)) is not None:
-        members = members_of(ensemble)
+        members = ensemble_members(ensemble)
         raise UserError(
             f"'{name}' is an ensemble of {counted(len(members), 'run')}, and one run is asked for here; expected a run "
             f"folder; give one of its members: {', '.join(str(run.path) for run in members[:SHOWN])}"
@@ -92,7 +92,7 @@ def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
     found: list[RunFolder] = []
     for name in names:
         if (folder := find_ensemble(name, outputs)) is not None:
-            found += members_of(folder)
+            found += ensemble_members(folder)
             continue
         if is_named(name, outputs) or not (is_pattern(name) and is_pattern(f"{outputs}/{name}")):
             found.append(find_run(name, outputs))

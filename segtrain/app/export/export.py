@@ -76,7 +76,7 @@ def export(config: DictConfig) -> Path:
     if not console.is_terminal:
         console.width = WIDTH
     console.print(
-        f"exporting {', '.join(str(run.path) for run in runs)}: model {named_model(loaded.config)}, "
+        f"exporting {runs[0].path if len(runs) == 1 else f'the average of {len(runs)} runs, {options.run}'}: model {named_model(loaded.config)}, "
         f"epoch {' and '.join(str(number_of(one.epoch)) for one in loaded.all)}, "
         f"{loaded.channels} channels, classes {', '.join(loaded.classes)}, as {options.format}",
         soft_wrap=True,
