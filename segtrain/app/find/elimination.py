@@ -183,7 +183,7 @@ def pair_limits(
 
     Args:
         table: scores of the n seeds that all arms left have.
-        left: (B, K) bool, two or more in each race.
+        left: (B, K) bool.
         variance: (B,) residual variance of a run, pooled; its degrees of freedom are `freedom`.
         score: the boundary's, in standard deviations of a normal distribution.
     """
@@ -203,9 +203,9 @@ def pair_limits(
 def _arm_squares(own: np.ndarray, arms: np.ndarray) -> np.ndarray:
     """Returns (n - 1) w, (B, K), from sums of squared residuals: in expectation these hold a part of all arms' noise.
 
-    Two arms alone cannot tell whose noise it is: 0.
+    Two arms alone cannot tell whose noise it is, nor can one that is left because the others failed: 0.
     """
-    apart = (arms * own - own.sum(1, keepdims=True) / (arms - 1)) / np.maximum(arms - 2, 1)
+    apart = (arms * own - own.sum(1, keepdims=True) / np.maximum(arms - 1, 1)) / np.maximum(arms - 2, 1)
     return np.where(arms > 2, np.maximum(apart, 0.0), 0.0)
 
 

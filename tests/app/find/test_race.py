@@ -95,9 +95,11 @@ def test_a_failure_counts_when_the_seed_is_whole() -> None:
     assert found.seeds == 4 and not found.failures and set(found.left) == set(NAMES)
 
 
-def test_an_arm_that_alone_does_not_fail_is_left() -> None:
-    found = judge(drawn(), failed=((0, 0), (1, 0), (2, 0)))
-    assert found.left == ("cutmix",) and found.end == "one left" and found.stakes == {} and len(found.failures) == 3
+@pytest.mark.parametrize("seed", [0, 1, 2, 5])
+def test_an_arm_that_alone_does_not_fail_is_left(seed: int) -> None:
+    found = judge(drawn(means=(0.8,) * 4), failed=((0, seed), (1, seed), (2, seed)))
+    assert found.left == ("cutmix",) and found.end == "one left" and len(found.failures) == 3
+    assert found.stakes == ({} if seed < 2 else {"cutmix": 0}) and found.seeds == seed + 1
 
 
 def test_one_arm_has_won_and_two_may_race() -> None:
