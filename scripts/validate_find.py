@@ -11,8 +11,8 @@ against none, or none against the best arm with augmentation, on 8 seeds that to
 images, by the interval that the report has. The other ways are those of scripts/racing/ways.py and, in fewer worlds
 and races, as it is slow, Optuna (scripts/racing/tuners.py).
 
-Exit status 1 where in some world the true best is dropped in more than 6 % of the races, more than 96 runs are taken, or
-more than 60 % of them though the best leads by two residual standard deviations, the regret is more than that of
+Exit status 1 where in some world the true best is dropped in more than 6 % of the races, more than 96 runs are taken,
+or more than 60 % of them though the best leads by two residual standard deviations, the regret is more than that of
 sequential halving by .05 points, a wrong arm is left alone in more than 2 %, or the interval holds the true gain in
 fewer than 93 % or more than 97 %.
 """
@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from racing import finding
 from racing.tuners import TUNERS
-from racing.ways import MOST_SEEDS, SEEDS, WAYS, Outcome, Way, halving
+from racing.ways import MOST_SEEDS, WAYS, Outcome, halving
 from racing.worlds import POINT, Drawn, Recorded, World, all_worlds
 
 from segtrain.app.report import paired
