@@ -58,14 +58,14 @@ def race_in_a_loop(table: np.ndarray, looks: np.ndarray) -> tuple[list[int], lis
 
 @pytest.mark.parametrize("arms", [2, 3, 7])
 def test_races_are_those_of_a_plain_loop(arms: int) -> None:
-    tables = drawn(arms, arms=arms)
+    tables = drawn(arms, races=12, arms=arms)
     races = eliminate(tables, LOOKS)
     for b, table in enumerate(tables):
         left, dropped, stakes = race_in_a_loop(table, LOOKS)
         assert np.flatnonzero(races.left[b]).tolist() == left and races.dropped[b].tolist() == dropped
         assert races.stakes[b, left] == pytest.approx([stakes[i] for i in left])
         assert races.runs[b] == sum(dropped[i] or races.seeds[b] for i in range(arms))
-    assert 0 < (races.dropped > 3).mean() and (races.left.sum(1) > 1).any()
+    assert (races.dropped > 3).any() and (races.left.sum(1) > 1).any()
 
 
 def test_the_pooled_variance_of_arms_that_all_stay_is_that_of_two_way_analysis() -> None:
@@ -76,11 +76,11 @@ def test_the_pooled_variance_of_arms_that_all_stay_is_that_of_two_way_analysis()
 
 
 def test_the_pooled_variance_stays_right_where_far_arms_are_dropped_at_once() -> None:
-    tables = np.random.default_rng(0).normal(0, 1, (2000, 12, 10)) - np.r_[0, 0, [20] * 10][:, None]
+    tables = np.random.default_rng(0).normal(0, 1, (500, 12, 10)) - np.r_[0, 0, [20] * 10][:, None]
     races = eliminate(tables, np.array([np.inf] * 3 + [5.0] * 8))
     assert (races.left[:, :2].all(1) & (races.left.sum(1) == 2)).all()
     # 11 · 2 degrees of freedom of three seeds and one each of the seven after
-    assert np.mean(races.sd**2) == pytest.approx(1, abs=4 * math.sqrt(2 / 29 / 2000))
+    assert np.mean(races.sd**2) == pytest.approx(1, abs=4 * math.sqrt(2 / 29 / 500))
 
 
 def same_but(one: Races, other: Races, *, shift: float = 0, factor: float = 1) -> bool:
@@ -91,7 +91,7 @@ def same_but(one: Races, other: Races, *, shift: float = 0, factor: float = 1) -
     )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), st.floats(-100, 100), st.floats(0.01, 100))
 def test_what_a_seed_brings_to_all_arms_and_the_unit_change_nothing(seed: int, shift: float, factor: float) -> None:
     tables = drawn(seed, races=5)
@@ -101,7 +101,7 @@ def test_what_a_seed_brings_to_all_arms_and_the_unit_change_nothing(seed: int, s
     assert same_but(races, eliminate(tables * factor, LOOKS, tolerance=0.8 * factor), factor=factor)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), st.permutations(range(5)))
 def test_the_order_of_arms_changes_nothing(seed: int, order: list[int]) -> None:
     tables = drawn(seed, races=5)
@@ -112,7 +112,7 @@ def test_the_order_of_arms_changes_nothing(seed: int, order: list[int]) -> None:
     assert np.array_equal(one.behind[:, order], behind)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 11))
 def test_a_race_over_fewer_seeds_is_the_beginning_of_the_longer_one(seed: int, seeds: int) -> None:
     tables = drawn(seed, races=10)
@@ -237,7 +237,7 @@ def test_the_best_of_five_is_seldom_dropped(world: object) -> None:
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize(("arms", "last"), [(2, 16), (3, 16), (5, 8), (12, 8), (12, 16), (30, 16)])
 def test_the_best_is_dropped_in_five_percent_of_races_at_most(world: object, arms: int, last: int) -> None:
-    races = 10_000 if arms < 30 else 4_000
+    races = 6_000 if arms < 30 else 4_000
     assert share_of_best_dropped(world, arms, last, races) <= 0.06
 
 
