@@ -20,8 +20,6 @@ from scipy import stats
 
 from segtrain.app.find.elimination import PRIOR, eliminate, student_score
 
-FIRST_LOOK = 3  # seeds: two leave one degree of freedom to the variance of a difference
-LAST_LOOK = 16
 SPENT_FIRST, SPENT_NEXT = 0.04, 0.005  # probabilities of dropping the best
 POWER = 0.8
 SEED = 20261130
@@ -50,11 +48,6 @@ class Boundary(NamedTuple):
         return self.stages[-1].last
 
     @property
-    def spent(self) -> float:
-        """Returns the probability with which the best arm is dropped at any look, where all arms are equal."""
-        return sum(stage.spent for stage in self.stages)
-
-    @property
     def looks(self) -> np.ndarray:
         """Returns the normal score by the number of seeds, (last + 1,); infinite before the first look."""
         scores = np.full(self.last + 1, np.inf)
@@ -63,7 +56,7 @@ class Boundary(NamedTuple):
         return scores
 
 
-def calibrate(arms: int, first: int = FIRST_LOOK, last: int = LAST_LOOK) -> Boundary:
+def calibrate(arms: int, first: int, last: int) -> Boundary:
     """Returns the boundary of a race of `arms` arms with looks after `first` to `last` seeds."""
     return _with_stage(Boundary(arms, first, ()), last)
 
@@ -78,6 +71,9 @@ def _with_stage(before: Boundary, last: int) -> Boundary:
     """Returns the boundary with one more stage, in steps, of which the first take a quarter of the races."""
     spent = SPENT_NEXT * 0.5 ** (len(before.stages) - 1) if before.stages else SPENT_FIRST
     start = before.stages[-1].last + 1 if before.stages else before.first
+    score = float(stats.norm.isf(spent / before.arms)) + 0.3  # near, so that a few steps end within .001
+    if before.arms == 1:  # has won already
+        return before._replace(stages=(*before.stages, Stage(last, spent, round(score, 3))))
     rng = np.random.default_rng(SEED)
 
     def step(score: float, tables: np.ndarray, arms: int, aim: float) -> float:
@@ -87,7 +83,6 @@ def _with_stage(before: Boundary, last: int) -> Boundary:
         return float(stats.norm.isf(aim) - stats.norm.isf(max(share, 1e-5))) / STEEPNESS
 
     equal = rng.standard_normal((int(np.clip(60_000 // before.arms, 2_000, 20_000)), before.arms, last))
-    score = float(stats.norm.isf(spent / before.arms)) + 0.3  # near, so that a few steps end within .001
     for part in (4, 4, 1, 1):
         score += step(score, equal[: len(equal) // part], before.arms, spent)
     noisy = rng.standard_normal((int(np.clip(150_000 // before.arms, 4_000, 12_000)), before.arms, last))
@@ -115,9 +110,3 @@ def detectable(boundary: Boundary, seeds: int, sd: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if stats.nct.sf(limit, freedom, middle) < POWER else (low, middle)
     return high * sd * float(np.sqrt(2 / seeds))
-
-
-def seeds_to_detect(boundary: Boundary, lead: float, sd: float) -> int | None:
-    """Returns how many seeds find a lead with a probability of .8; None where more than the boundary's last would."""
-    counts = range(boundary.first, boundary.last + 1)
-    return next((n for n in counts if detectable(boundary, n, sd) <= lead), None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segtrain.app.find import boundary as module
-from segtrain.app.find.boundary import Boundary, Stage, calibrate, detectable, extend, seeds_to_detect
+from segtrain.app.find.boundary import Boundary, Stage, calibrate, detectable, extend
 from segtrain.app.find.elimination import eliminate
 
 
@@ -37,7 +37,7 @@ def test_more_arms_and_more_looks_need_a_wider_boundary() -> None:
 def test_looks_are_those_of_the_stages() -> None:
     found = Boundary(4, 3, (Stage(5, 0.04, 2.5), Stage(8, 0.005, 3.1)))
     assert found.looks.tolist() == [math.inf] * 3 + [2.5] * 3 + [3.1] * 3
-    assert (found.last, found.spent) == (8, pytest.approx(0.045))
+    assert found.last == 8
 
 
 def test_an_extension_leaves_the_looks_before_and_spends_little() -> None:
@@ -81,5 +81,7 @@ def test_more_seeds_find_smaller_leads_and_noise_hides_them() -> None:
     leads = [detectable(found, n, 1.0) for n in range(3, 9)]
     assert leads == sorted(leads, reverse=True)
     assert detectable(found, 6, 0.5) == pytest.approx(leads[3] / 2)
-    assert seeds_to_detect(found, leads[2], 1.0) == 5 and seeds_to_detect(found, leads[2] * 0.999, 1.0) == 6
-    assert seeds_to_detect(found, leads[-1] * 0.99, 1.0) is None
+
+
+def test_one_arm_has_a_boundary_that_is_never_asked() -> None:
+    assert calibrate(1, 3, 8).last == 8

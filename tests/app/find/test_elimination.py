@@ -252,14 +252,16 @@ def test_a_pooled_variance_alone_would_drop_a_noisy_best_arm(monkeypatch: pytest
 def test_a_clear_leader_is_found_with_sixty_percent_of_the_grid() -> None:
     gaps = -np.r_[0, 2 + np.linspace(0, 6, 11)][:, None]
     tables = np.random.default_rng(3).normal(0, 1, (4000, 12, 16)) + gaps
-    races = eliminate(tables, calibrate(12).looks, most_runs=96)
+    races = eliminate(tables, calibrate(12, 3, 16).looks, most_runs=96)
     assert races.runs.mean() < 0.56 * 96 and races.runs.max() <= 96 and (races.leader == 0).mean() > 0.999
 
 
 @pytest.mark.slow
 def test_a_sole_winner_of_a_close_race_is_seldom_wrong() -> None:
     gaps = -np.r_[0, 0.3, 0.5, 1.5 + np.linspace(0, 6, 9)][:, None]
-    races = eliminate(np.random.default_rng(3).normal(0, 1, (4000, 12, 16)) + gaps, calibrate(12).looks, most_runs=96)
+    races = eliminate(
+        np.random.default_rng(3).normal(0, 1, (4000, 12, 16)) + gaps, calibrate(12, 3, 16).looks, most_runs=96
+    )
     assert ((races.left.sum(1) == 1) & (races.leader != 0)).mean() < 0.02
 
 
