@@ -1,8 +1,11 @@
 """Calibrates how far behind an arm must be to leave a race, so that the truly best is seldom dropped.
 
-The least favourable case is that of equal arms. Races of equal arms are simulated, eliminations included; since arms
-are then alike, the share of arms that are ever dropped is the probability that the best is. The boundary is a normal
-score, the same at all looks of a stage, which each look turns into Student's quantile at its degrees of freedom.
+The least favourable means are equal ones. Races of equal arms are simulated, eliminations included; since arms are then
+alike, the share of arms that are ever dropped is the probability that the best is. Then come races in which the best is
+three times as noisy as the others, the hardest of the unequal worlds tried: where a boundary for equal noise would drop
+it in more than .05 (few looks, 4 to 12 arms), the boundary grows until it does not. It is a normal score, the same at
+all looks of a stage, which each look turns into Student's quantile at its degrees of freedom. Scores that fall or rise
+with the looks, and one quantile for all degrees of freedom, took as many runs or more at equal error.
 
 A largest number of seeds that is raised later begins a new stage, whose looks have a boundary of their own: the first
 stage spends .04 of the probability, the next .005, each further one half of that, so that all of them, however many,
@@ -17,12 +20,10 @@ from scipy import stats
 
 from segtrain.app.find.elimination import PRIOR, eliminate, student_score
 
-FIRST_LOOK = 3  # seeds: two leave one degree of freedom to the variance of a difference
-LAST_LOOK = 16
 SPENT_FIRST, SPENT_NEXT = 0.04, 0.005  # probabilities of dropping the best
 POWER = 0.8
 SEED = 20261130
-RACED_ARMS = 60_000  # simulated for a boundary: a share of .04 is then known to .0008 (standard error)
+NOISE, MORE = 3.0, 1.25  # where the best arm is so many times as noisy, it may be dropped that much oftener
 STEEPNESS = 1.3  # by how much the normal score of the share dropped grows with the boundary's: speeds up the search
 
 
@@ -47,11 +48,6 @@ class Boundary(NamedTuple):
         return self.stages[-1].last
 
     @property
-    def spent(self) -> float:
-        """Returns the probability with which the best arm is dropped at any look, where all arms are equal."""
-        return sum(stage.spent for stage in self.stages)
-
-    @property
     def looks(self) -> np.ndarray:
         """Returns the normal score by the number of seeds, (last + 1,); infinite before the first look."""
         scores = np.full(self.last + 1, np.inf)
@@ -60,7 +56,7 @@ class Boundary(NamedTuple):
         return scores
 
 
-def calibrate(arms: int, first: int = FIRST_LOOK, last: int = LAST_LOOK) -> Boundary:
+def calibrate(arms: int, first: int, last: int) -> Boundary:
     """Returns the boundary of a race of `arms` arms with looks after `first` to `last` seeds."""
     return _with_stage(Boundary(arms, first, ()), last)
 
@@ -72,24 +68,34 @@ def extend(boundary: Boundary, last: int) -> Boundary:
 
 @cache
 def _with_stage(before: Boundary, last: int) -> Boundary:
-    """Returns the boundary with one more stage, by secants; the first steps take a quarter of the races."""
+    """Returns the boundary with one more stage, in steps, of which the first take a quarter of the races."""
     spent = SPENT_NEXT * 0.5 ** (len(before.stages) - 1) if before.stages else SPENT_FIRST
     start = before.stages[-1].last + 1 if before.stages else before.first
-    races = int(np.clip(RACED_ARMS // before.arms, 2_000, 20_000))
-    scores = np.random.default_rng(SEED).standard_normal((races, before.arms, last))
-    score = float(stats.norm.isf(spent / before.arms)) + 0.3
-    for table in (scores[: races // 4], scores[: races // 4], scores, scores):
+    score = float(stats.norm.isf(spent / before.arms)) + 0.3  # near, so that a few steps end within .001
+    if before.arms == 1:  # has won already
+        return before._replace(stages=(*before.stages, Stage(last, spent, round(score, 3))))
+    rng = np.random.default_rng(SEED)
+
+    def step(score: float, tables: np.ndarray, arms: int, aim: float) -> float:
+        """Returns by how much the score must grow for a share `aim` of the first `arms` arms to be dropped."""
         tried = before._replace(stages=(*before.stages, Stage(last, spent, score)))
-        share = max(float((eliminate(table, tried.looks).dropped >= start).mean()), 1e-5)
-        score += float(stats.norm.isf(spent) - stats.norm.isf(share)) / STEEPNESS
+        share = float((eliminate(tables, tried.looks).dropped[:, :arms] >= start).mean())
+        return float(stats.norm.isf(aim) - stats.norm.isf(max(share, 1e-5))) / STEEPNESS
+
+    equal = rng.standard_normal((int(np.clip(60_000 // before.arms, 2_000, 20_000)), before.arms, last))
+    for part in (4, 4, 1, 1):
+        score += step(score, equal[: len(equal) // part], before.arms, spent)
+    noisy = rng.standard_normal((int(np.clip(150_000 // before.arms, 4_000, 12_000)), before.arms, last))
+    noisy[:, 0] *= NOISE
+    score += max(0.0, step(score, noisy, 1, MORE * spent))
     return before._replace(stages=(*before.stages, Stage(last, spent, round(score, 3))))
 
 
 def detectable(boundary: Boundary, seeds: int, sd: float) -> float:
     """Returns the lead of one arm at which another is dropped by `seeds` seeds, with a probability of .8.
 
-    It is that of the look after `seeds` seeds alone; the looks before, and arms that are as good as the leader, make
-    the probability a little larger (.78 to .87 with two arms in the race or one left beside the leader).
+    It is that of the look after `seeds` seeds alone. The looks before make the probability a little larger, up to .87;
+    so do other arms that are nearly as good as the leader.
     Source: the power of Student's test, by the noncentral t distribution.
 
     Args:
@@ -104,9 +110,3 @@ def detectable(boundary: Boundary, seeds: int, sd: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if stats.nct.sf(limit, freedom, middle) < POWER else (low, middle)
     return high * sd * float(np.sqrt(2 / seeds))
-
-
-def seeds_to_detect(boundary: Boundary, lead: float, sd: float) -> int | None:
-    """Returns how many seeds find a lead with a probability of .8; None where more than the boundary's last would."""
-    counts = range(boundary.first, boundary.last + 1)
-    return next((n for n in counts if detectable(boundary, n, sd) <= lead), None)

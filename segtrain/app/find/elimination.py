@@ -10,11 +10,12 @@ variance of arm i alone (beside what seed and arm bring), s² that variance pool
 Student's t, at the degrees of freedom of v_ij, whose tail is that of the boundary's normal score. What a seed brings to
 all arms cancels.
 
-Why not s² alone: where the best arm is three times as noisy as eleven others, a boundary on s² drops it in .28 of
-races, not in .05. Why not V_ij alone: with three seeds it has two degrees of freedom, and the race takes a third more
-runs. Two observations' worth of s² hold the error near .05 in every world of scripts/validate_find.py; four do not. w_i
-sees a noisy arm by its differences to all arms, V_ij sees that arms of one policy move together; the larger of the two
-needs the fewest runs at equal error. docs/find.md has the figures.
+Why not s² alone: where the best arm is three times as noisy as eleven others, a boundary on s² drops it in more than a
+quarter of races. Why not V_ij alone: with three seeds it has two degrees of freedom, and the race takes a third more
+runs where one arm is clearly best. w_i sees a noisy arm by its differences to all arms, V_ij sees that arms of one
+policy move together; with the larger of the two the race takes fewer runs than with either, at equal error. Other
+weights of s² than two (1, 4, 8, or by how much the V_ij differ) take about as many runs at equal error in the worst
+world, but four and more are far from the error that was asked for in all others.
 
 s² pools what each seed brought anew: the deviations of its scores from their arms' means so far, times
 sqrt((n - 1) / n), centred over the arms that ran it (Helmert's recursion). For arms that all have the same seeds that
