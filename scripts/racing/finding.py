@@ -8,8 +8,9 @@ from racing.ways import Outcome
 from racing.worlds import Drawn
 from segtrain.app.find.boundary import calibrate
 from segtrain.app.find.elimination import eliminate
+from segtrain.app.find.options import FIRST
 
-LAST, TOLERANCE = 16, 0.005  # seeds of an arm, and Dice, by default
+LAST, TOLERANCE = 16, 0.005  # seeds of an arm, and Dice: defaults of conf/hydra/sweeper/find.yaml
 
 
 class Raced(NamedTuple):
@@ -21,7 +22,7 @@ class Raced(NamedTuple):
 
 def find(drawn: Drawn, most: int) -> Raced:
     """Returns how the races end that may take so many runs."""
-    boundary = calibrate(len(drawn.arms), last=LAST)
+    boundary = calibrate(len(drawn.arms), FIRST, LAST)
     ended = eliminate(drawn.scores[:, :, :LAST], boundary.looks, tolerance=TOLERANCE, most_runs=most)
     return Raced(Outcome(ended.leader, ended.left, ended.runs.astype(float)), ended.means)
 
