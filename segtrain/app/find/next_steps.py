@@ -55,8 +55,9 @@ def _use(answer: Answer, asked: Asked) -> list[NextStep]:
         NextStep("Score best/ on the test images, with intervals.", command("evaluate", best)),
         NextStep(f"Train again, {twice}.", command("", *again, "name=longer", longer, conf=conf)),
         NextStep(
-            "Or on more of the data: where the split is drawn by shares, this leaves one test image (or group).",
-            command("", *again, "name=more_data", "dataset.split.test=0", conf=conf),
+            "Or on more of the data: where the split is drawn by shares, this leaves a thousandth, and at "
+            "least one image (or group), to test on.",
+            command("", *again, "name=more_data", "dataset.split.test=0.001", conf=conf),
         ),
     ]
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from segtrain.app.find.answer import Answer
 from segtrain.app.find.next_steps import Asked, NextStep, next_steps_of
+from segtrain.data.split.ratios import Ratios
 from tests.app.find import answers
 
+AGAIN = "python -m segtrain --config-dir outputs/cells-find/conf experiment=best"
 ASKED = Asked(Path("outputs/cells-find"), ("dataset=cells", "n_jobs=2"), 12)
 
 
@@ -25,9 +27,12 @@ def test_what_won_is_used_and_trained_again() -> None:
     assert [step.command for step in found] == [
         "python -m segtrain predict run=outputs/cells-find/best input=…",
         "python -m segtrain evaluate run=outputs/cells-find/best",
-        "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=longer trainer.max_epochs=24",
-        "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=more_data dataset.split.test=0",
+        f"{AGAIN} name=longer trainer.max_epochs=24",
+        f"{AGAIN} name=more_data dataset.split.test=0.001",
     ]
+    share = float(found[3].command.rpartition("=")[2])
+    split = Ratios(0.15, share).assign([f"i{i}" for i in range(40)], [None] * 40)
+    assert len(split.test) == 1 and len(split.train) > 30
     assert found[0].words == "Label new images with best/, the average of 3 runs trained with flips."
     plain = steps(answers.answer(answers.race({"none": 0.9, "flips": 0.8}, 8)))
     assert plain[0].words.endswith("the average of 3 runs trained without augmentation.")
