@@ -86,8 +86,8 @@ def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
         arguments = [*(a for a in arguments if not a.startswith("seeds=")), f"seeds={seeds}"]
         stage = f" It extends the race beyond {race.last} seeds, by a stage with a boundary of its own."
     words = (
-        f"Go on: with about {seeds} seeds what the leader loses at most would be within {100 * race.tolerance:g} points, "
-        f"if its lead stays what it is. These are at most {counted(runs, 'more run', 'more runs')}, about "
+        f"Go on: with about {seeds} seeds what the leader loses at most would be within {100 * race.tolerance:g} "
+        f"points, if its lead stays what it is. These are at most {counted(runs, 'more run', 'more runs')}, about "
         f"{time_in_words(seconds)}.{stage}"
     )
     return [NextStep(words, command("find", *arguments, _budget(costs, seconds)))]
