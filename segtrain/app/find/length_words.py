@@ -33,6 +33,10 @@ def length_sentences(answer: Answer) -> list[str]:
     if not leads:
         return said
     turns = [sentence for rival, lead in leads.items() if (sentence := _turn(answer.race.leader, rival, lead, curves))]
+    if not turns and min(ahead for lead in leads.values() for ahead in lead.values()) <= 0:
+        turns = [
+            f"Whether the order turns with length cannot be seen: {answer.race.leader} is ahead at some of them only."
+        ]
     if not turns:
         turns = [
             f"There is no sign that the order turns with length: {answer.race.leader} stays ahead of "

@@ -55,8 +55,9 @@ def _use(answer: Answer, asked: Asked) -> list[NextStep]:
         NextStep("Score best/ on the test images, with intervals.", command("evaluate", best)),
         NextStep(f"Train again, {twice}.", command("", *again, "name=longer", longer, conf=conf)),
         NextStep(
-            "Or on more of the data: where the split is drawn by shares, this leaves one test image (or group).",
-            command("", *again, "name=more_data", "dataset.split.test=0", conf=conf),
+            "Or on more of the data: where the split is drawn by shares, this leaves a thousandth, and at "
+            "least one image (or group), to test on.",
+            command("", *again, "name=more_data", "dataset.split.test=0.001", conf=conf),
         ),
     ]
 
@@ -69,15 +70,15 @@ def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
     if race.end not in ("budget", "seeds") or len(race.left) < 2:
         return []
     seeds = _seeds_for_tolerance(race)
-    if seeds is not None and seeds > MOST_SEEDS:
-        words = (
-            f"A difference of {100 * race.tolerance:g} points between those left would take more than {MOST_SEEDS} "
-            "seeds of each: take the mildest, or more images."
-        )
-        return [NextStep(words, "")]
-    if seeds is None or seeds <= race.seeds:
+    if seeds is None:
         typed = [*asked.arguments, "budget=…"]
         return [NextStep("Go on: the same command with a larger budget adds seeds.", command("find", *typed))]
+    if seeds > MOST_SEEDS:
+        words = (
+            f"To bring what is at stake within {100 * race.tolerance:g} points would take more than {MOST_SEEDS} seeds "
+            "of each arm that is left: take the mildest, or more images."
+        )
+        return [NextStep(words, "")]
     runs = (seeds - race.seeds) * len(race.left)
     seconds = runs * _seconds_a_run(costs) / costs.slots
     arguments, stage = list(asked.arguments), ""
@@ -85,11 +86,11 @@ def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
         arguments = [*(a for a in arguments if not a.startswith("seeds=")), f"seeds={seeds}"]
         stage = f" It extends the race beyond {race.last} seeds, by a stage with a boundary of its own."
     words = (
-        f"Go on: {seeds} seeds in all would find a difference of {100 * race.tolerance:g} points in about 8 of 10 "
-        f"races, if runs vary as they did. These are {counted(runs, 'more run', 'more runs')} where no other arm is "
-        f"dropped on the way, about {time_in_words(seconds)}.{stage}"
+        f"Go on: with about {seeds} seeds what the leader loses at most would be within {100 * race.tolerance:g} "
+        f"points, if its lead stays what it is. These are at most {counted(runs, 'more run', 'more runs')}, about "
+        f"{time_in_words(seconds)}.{stage}"
     )
-    return [NextStep(words, command("find", *arguments, f"budget={_as_typed(_used(costs) + seconds)}"))]
+    return [NextStep(words, command("find", *arguments, _budget(costs, seconds)))]
 
 
 def _reach_first(race: RaceAnswer, costs: Costs, asked: Asked) -> list[NextStep]:
@@ -100,19 +101,22 @@ def _reach_first(race: RaceAnswer, costs: Costs, asked: Asked) -> list[NextStep]
         NextStep(
             f"Go on with a larger budget: {race.first} seeds of every arm, and 5 that confirm, are at least "
             f"{counted(runs, 'more run', 'more runs')}, about {time_in_words(seconds)}.",
-            command("find", *asked.arguments, f"budget={_as_typed(_used(costs) + seconds)}"),
+            command("find", *asked.arguments, _budget(costs, seconds)),
         )
     ]
 
 
 def _seeds_for_tolerance(race: RaceAnswer) -> int | None:
-    """Returns about how many seeds find a difference of the size of the tolerance in 8 of 10 races.
+    """Returns about how many seeds bring the leader's stake within the tolerance, if its lead stays; None if unknown.
 
-    The difference that so many seeds find falls with the root of their number.
+    The stake is a limit, which falls with the root of the number of seeds, less the lead over the next arm.
     """
-    if race.detectable is None or race.tolerance <= 0:
+    means = {arm.name: [s for s in arm.scores if s is not None] for arm in race.arms if arm.name in race.left}
+    leader, *others = sorted((sum(scores) / len(scores) for scores in means.values()), reverse=True)
+    lead, stake = leader - others[0], next(arm.stake for arm in race.arms if arm.name == race.leader)
+    if stake is None or race.tolerance + lead <= 0:
         return None
-    return math.ceil(race.seeds * (race.detectable / race.tolerance) ** 2)
+    return max(race.seeds + 1, math.ceil(race.seeds * ((stake + lead) / (race.tolerance + lead)) ** 2))
 
 
 def _seconds_a_run(costs: Costs) -> float:
@@ -120,8 +124,9 @@ def _seconds_a_run(costs: Costs) -> float:
     return sum(cost.seconds for cost in costs.arms) / runs if runs else costs.seconds_a_run
 
 
-def _used(costs: Costs) -> float:
-    return max(costs.budget, costs.spent)
+def _budget(costs: Costs, seconds: float) -> str:
+    """Returns the budget to type where jobs are to run so many seconds more."""
+    return f"budget={_as_typed(max(costs.budget, costs.spent + seconds))}"
 
 
 def _as_typed(seconds: float) -> str:

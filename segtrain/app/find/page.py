@@ -41,7 +41,8 @@ LENGTH_HEADS = ("arm", "length", "points over none", "95 % interval", "seeds")
 READING = (
     "Points are hundredths of Dice. The mean is over an arm's own seeds; how far it is behind the leader is over the "
     "seeds that both have. At stake is what training with an arm loses at most against the best one, with 95 % "
-    "confidence. Seeds and minutes are those of the race."
+    "confidence. The mildest is training without augmentation, else the arm with the lowest training loss. Seeds and "
+    "minutes are those of the race."
 )
 
 

@@ -219,11 +219,11 @@ def guarantee_sentences(answer: Answer) -> list[str]:
     said = []
     if has_answer(race):
         said += [
-            "What the race says holds with 95 %: of 100 races whose arms do not fail, at most 5 drop the arm that is "
-            f"truly best. Best is the highest val/dice on average over seeds, on these validation images, with these "
-            f"images to train on and this training length. {_boundary(race)}",
-            "An arm that was dropped is not the best; it is not shown to do harm. Arms that are left are not shown to "
-            "be equal.",
+            "What the race says holds with 95 % confidence: it is made so that of 100 races whose arms do not fail, at "
+            "most 5 drop the arm that is truly best. Best is the highest val/dice on average over seeds, on these "
+            f"validation images, with these images to train on and this training length. {_boundary(race)}",
+            "That an arm was dropped says that it is not the best, and not that it does harm. Arms that are left are "
+            "not shown to be equal.",
         ]
     else:
         said.append("The race guarantees nothing: it compared too little.")
@@ -233,10 +233,10 @@ def guarantee_sentences(answer: Answer) -> list[str]:
             f"them. Their interval is taken over {answer.confirmation.over}."
         )
     said.append("Nothing here speaks of other images to train on, another network, or arms that were not raced.")
-    if answer.members:
+    if len(answer.members) > 1:
         said.append(
-            f"best/ averages {counted(len(answer.members), 'run')} of the leader. The Dice above is of single runs; of "
-            "best/ itself nothing has been measured."
+            f"best/ averages {len(answer.members)} runs of the leader. All numbers here are of single runs; of best/ "
+            "itself nothing has been measured."
         )
     return said
 

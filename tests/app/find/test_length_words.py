@@ -29,6 +29,11 @@ def test_a_lead_that_grows_is_no_sign_of_a_turn() -> None:
     )
 
 
+def test_a_lead_that_comes_and_goes_is_called_neither() -> None:
+    text = said((LEADER, {1: 0.02, 2: 0.01, 4: 0.04}), (OTHER, {1: 0.01, 2: 0.02, 4: 0.01}))
+    assert f"cannot be seen: {LEADER} is ahead at some of them only" in text and "stays ahead" not in text
+
+
 def test_another_that_is_ahead_in_the_longest_training_turns_the_order() -> None:
     text = said((LEADER, {1: 0.02, 2: 0.021}), (OTHER, {1: 0.01, 2: 0.024}))
     assert f"At 2 × the training length {OTHER} is ahead of {LEADER} by 0.30 points" in text

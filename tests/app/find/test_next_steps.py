@@ -1,13 +1,18 @@
 """What a find says to do next: to use what won, and to go on where that can tell more."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segtrain.app.find.answer import Answer
 from segtrain.app.find.next_steps import Asked, NextStep, next_steps_of
+from segtrain.data.split.ratios import Ratios
 from tests.app.find import answers
 
+AGAIN = "python -m segtrain --config-dir outputs/cells-find/conf experiment=best"
 ASKED = Asked(Path("outputs/cells-find"), ("dataset=cells", "n_jobs=2"), 12)
 
 
@@ -25,9 +30,12 @@ def test_what_won_is_used_and_trained_again() -> None:
     assert [step.command for step in found] == [
         "python -m segtrain predict run=outputs/cells-find/best input=…",
         "python -m segtrain evaluate run=outputs/cells-find/best",
-        "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=longer trainer.max_epochs=24",
-        "python -m segtrain --config-dir outputs/cells-find/conf experiment=best name=more_data dataset.split.test=0",
+        f"{AGAIN} name=longer trainer.max_epochs=24",
+        f"{AGAIN} name=more_data dataset.split.test=0.001",
     ]
+    share = float(found[3].command.rpartition("=")[2])
+    split = Ratios(0.15, share).assign([f"i{i}" for i in range(40)], [None] * 40)
+    assert len(split.test) == 1 and len(split.train) > 30
     assert found[0].words == "Label new images with best/, the average of 3 runs trained with flips."
     plain = steps(answers.answer(answers.race({"none": 0.9, "flips": 0.8}, 8)))
     assert plain[0].words.endswith("the average of 3 runs trained without augmentation.")
@@ -35,24 +43,27 @@ def test_what_won_is_used_and_trained_again() -> None:
     assert unknown[2].command.endswith("trainer.max_epochs=…") and "longer" in unknown[2].words
 
 
-def test_an_open_race_goes_on_with_what_its_tolerance_takes() -> None:
+def test_an_open_race_goes_on_until_its_stake_is_within_the_tolerance() -> None:
     race = answers.race({"none": 0.8, "flips": 0.849, "geometric": 0.85}, 5, sd=0.003, tolerance=0.002)
-    assert race.end == "budget" and race.detectable is not None
-    step = going_on(answers.answer(race))
-    seeds = int(re.findall(r"(\d+) seeds in all", step.words)[0])
-    assert (seeds - 1) < 5 * (race.detectable / race.tolerance) ** 2 <= seeds
-    runs = int(re.findall(r"These are (\d+) more runs", step.words)[0])
+    assert race.end == "budget"
+    answer = answers.answer(race)
+    step, costs = going_on(answer), answers.costs(answer)
+    seeds, runs = (int(re.findall(text, step.words)[0]) for text in (r"about (\d+) seeds", r"at most (\d+) more runs"))
+    leader, other = (arm for name in race.left[:2] for arm in race.arms if arm.name == name)
+    lead = float(np.mean(np.array(leader.scores, float) - np.array(other.scores, float)))
+    limit = ((leader.stake or 0) + lead) * math.sqrt(5)  # of one seed
+    assert limit / math.sqrt(seeds) - lead <= race.tolerance < limit / math.sqrt(seeds - 1) - lead
     assert runs == (seeds - 5) * len(race.left)
-    assert "python -m segtrain find dataset=cells n_jobs=2 " in step.command
+    assert step.command.startswith("python -m segtrain find dataset=cells n_jobs=2 ")
     assert ("seeds=" in step.command) == (seeds > race.last) == ("extends the race" in step.words)
-    minutes = int(re.findall(r"budget=(\d+)min", step.command + " budget=999min")[0])
-    assert minutes == 999 or 0 <= 60 * minutes - (7200 + runs * 41.5 / 2) < 60
+    (budget,) = re.findall(r"budget=(\d+)min", step.command)
+    assert int(budget) == math.ceil(max(7200, costs.spent + runs * 41.5 / 2) / 60)
 
 
 def test_a_race_that_no_budget_settles_says_so() -> None:
-    race = answers.race({"none": 0.8, "flips": 0.849, "geometric": 0.85}, 5, sd=0.03)
+    race = answers.race({"none": 0.8, "flips": 0.85, "geometric": 0.85}, 5, sd=0.03, rng=11)
     found = steps(answers.answer(race))
-    assert any("would take more than 200 seeds" in step.words and not step.command for step in found)
+    assert any("more than 200 seeds of each arm" in step.words and not step.command for step in found)
 
 
 def test_a_race_that_ended_by_itself_is_not_gone_on_with() -> None:
