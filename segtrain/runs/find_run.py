@@ -7,7 +7,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.folders import find_paths, is_pattern
 from segtrain.nearest_name import did_you_mean, nearest_name
-from segtrain.runs.ensemble import is_ensemble, ensemble_members
+from segtrain.runs.ensemble import ensemble_members, is_ensemble
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS, folder_name
 

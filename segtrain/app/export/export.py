@@ -75,10 +75,11 @@ def export(config: DictConfig) -> Path:
     console = Screen()
     if not console.is_terminal:
         console.width = WIDTH
+    named = str(runs[0].path) if len(runs) == 1 else f"the average of {len(runs)} runs, {options.run}"
+    epochs = " and ".join(str(number_of(one.epoch)) for one in loaded.all)
     console.print(
-        f"exporting {runs[0].path if len(runs) == 1 else f'the average of {len(runs)} runs, {options.run}'}: model {named_model(loaded.config)}, "
-        f"epoch {' and '.join(str(number_of(one.epoch)) for one in loaded.all)}, "
-        f"{loaded.channels} channels, classes {', '.join(loaded.classes)}, as {options.format}",
+        f"exporting {named}: model {named_model(loaded.config)}, epoch {epochs}, {loaded.channels} channels, classes "
+        f"{', '.join(loaded.classes)}, as {options.format}",
         soft_wrap=True,
     )
     text = fill_card(loaded, path.name) if options.has_card else None  # first: what it lacks is told at once
