@@ -78,7 +78,7 @@ class LengthPoint(NamedTuple):
     seeds: int
 
 
-class Answer(NamedTuple):
+class FindAnswer(NamedTuple):
     """Holds all of it."""
 
     title: str  # the name of the find, such as "cells-find"

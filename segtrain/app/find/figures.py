@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, LengthPoint, RaceAnswer
+from segtrain.app.find.answer import ArmAnswer, Confirmation, FindAnswer, LengthPoint, RaceAnswer
 from segtrain.app.find.elimination import PRIOR, student_score
 from segtrain.app.find.length_words import curves_by_arm
 from segtrain.app.find.words import is_shown
@@ -32,7 +32,7 @@ class Line(NamedTuple):
     behind: list[float]  # points, 0 and less where the leader is ahead
 
 
-def find_figures(answer: Answer) -> list[Drawn]:
+def find_figures(answer: FindAnswer) -> list[Drawn]:
     """Returns the figures that the answer has something for."""
     wanted = [draw_race(answer.race), draw_gain(answer), draw_lengths(answer)]
     return [one for one in wanted if one]
@@ -167,7 +167,7 @@ def _end(line: Line) -> tuple[float, float]:
     return (float(line.seeds[-1]), line.behind[-1]) if line.seeds else (math.nan, math.nan)
 
 
-def draw_gain(answer: Answer) -> Drawn | None:
+def draw_gain(answer: FindAnswer) -> Drawn | None:
     """Draws the confirmed gain with its interval; None where there is no interval."""
     found = answer.confirmation
     if found is None or math.isnan(found.low) or math.isnan(found.high):
@@ -196,7 +196,7 @@ def _gain_caption(found: Confirmation) -> str:
     )
 
 
-def draw_lengths(answer: Answer) -> Drawn | None:
+def draw_lengths(answer: FindAnswer) -> Drawn | None:
     """Draws the gain over no augmentation against the length of the training; None with one length only."""
     curves = {arm: curve for arm, curve in curves_by_arm(answer).items() if len(curve) > 1}
     if not curves:

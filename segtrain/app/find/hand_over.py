@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segtrain.app.find.allowance import RunTime
-from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Cost, Costs, LengthPoint, RaceAnswer
+from segtrain.app.find.answer import ArmAnswer, Confirmation, Cost, Costs, FindAnswer, LengthPoint, RaceAnswer
 from segtrain.app.find.boundary import Boundary, detectable
 from segtrain.app.find.confirm import FIRST_SEED
 from segtrain.app.find.next_steps import Asked
@@ -35,7 +35,7 @@ def answer_of(
     confirmation: Confirmation | None,
     points: tuple[LengthPoint, ...],
     is_used_up: bool,
-) -> Answer:
+) -> FindAnswer:
     """Returns all that was found, as find.json holds it."""
     names = [arm.name for arm in trainings.arms]
     losses = [_train_loss(trainings, arm, standing.seeds) for arm in range(len(names))]
@@ -57,7 +57,7 @@ def answer_of(
         tolerance=options.tolerance,
     )
     dataset = str(choices_of(trainings.first.hydra)["dataset"])
-    return Answer(
+    return FindAnswer(
         trainings.folder.name,
         dataset,
         race,
@@ -143,7 +143,7 @@ def _is_piece(job: Training) -> bool:
     return any(override.startswith("outputs=") for override in job.more)
 
 
-def hand_over(trainings: Trainings, answer: Answer, costs: Costs, winner: int) -> None:
+def hand_over(trainings: Trainings, answer: FindAnswer, costs: Costs, winner: int) -> None:
     """Writes all files of the find's folder.
 
     Args:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from segtrain.app.find.answer import Answer, LengthPoint
+from segtrain.app.find.answer import FindAnswer, LengthPoint
 from segtrain.app.find.phrasing import NOTHING, size, spoken
 from segtrain.app.report.verdict import points
 from segtrain.counted import counted
@@ -12,7 +12,7 @@ MANY = 4  # arms that are not named one by one
 AHEAD = 1.0  # doublings beyond the longest training to which a shrinking lead is followed
 
 
-def curves_by_arm(answer: Answer) -> dict[str, list[LengthPoint]]:
+def curves_by_arm(answer: FindAnswer) -> dict[str, list[LengthPoint]]:
     """Returns each arm's gain over no augmentation by length, shortest first, the leader's before the others."""
     found: dict[str, list[LengthPoint]] = {}
     plain = {arm.name for arm in answer.race.arms if arm.plain}
@@ -22,7 +22,7 @@ def curves_by_arm(answer: Answer) -> dict[str, list[LengthPoint]]:
     return found
 
 
-def length_sentences(answer: Answer) -> list[str]:
+def length_sentences(answer: FindAnswer) -> list[str]:
     """Returns what longer trainings say; nothing where there is one length only."""
     answer = spoken(answer)
     curves = {arm: curve for arm, curve in curves_by_arm(answer).items() if len(curve) > 1}
@@ -51,7 +51,7 @@ def _gains(curve: Sequence[LengthPoint]) -> str:
     return f"gains, in points of val/dice over {NOTHING}, {', '.join(steps)} the training length"
 
 
-def _leads(answer: Answer, curves: Mapping[str, Sequence[LengthPoint]]) -> dict[str, dict[float, float]]:
+def _leads(answer: FindAnswer, curves: Mapping[str, Sequence[LengthPoint]]) -> dict[str, dict[float, float]]:
     """Returns by how much the leader is ahead of each other arm, and of no augmentation, at each length of both."""
     leader = answer.race.leader
     plain = any(arm.name == leader and arm.plain for arm in answer.race.arms)

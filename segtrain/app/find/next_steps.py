@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from segtrain.app.find.answer import Answer, Confirmation, Costs, RaceAnswer
+from segtrain.app.find.answer import Confirmation, Costs, FindAnswer, RaceAnswer
 from segtrain.app.find.phrasing import NOTHING, size, spoken
 from segtrain.app.find.words import has_answer, is_shown
 from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
@@ -31,14 +31,14 @@ class NextStep(NamedTuple):
     command: str
 
 
-def next_steps_of(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
+def next_steps_of(answer: FindAnswer, costs: Costs, asked: Asked) -> list[NextStep]:
     """Returns what to do next, most useful first."""
     answer = spoken(answer)
     use, more = _use(answer, asked), _go_on(answer, costs, asked)
     return [*use, *more, *_for_the_gain(answer.confirmation)] if has_answer(answer.race) else [*more, *use]
 
 
-def _use(answer: Answer, asked: Asked) -> list[NextStep]:
+def _use(answer: FindAnswer, asked: Asked) -> list[NextStep]:
     """Returns how the model is used, and trained again."""
     if not answer.members:
         return []
@@ -62,7 +62,7 @@ def _use(answer: Answer, asked: Asked) -> list[NextStep]:
     ]
 
 
-def _go_on(answer: Answer, costs: Costs, asked: Asked) -> list[NextStep]:
+def _go_on(answer: FindAnswer, costs: Costs, asked: Asked) -> list[NextStep]:
     """Returns how the find goes on where it did not end with one arm, or within the tolerance."""
     race = answer.race
     if race.seeds < race.first:

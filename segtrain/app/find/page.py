@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from segtrain.app.find.answer import Answer, ArmAnswer, Costs, RaceAnswer
+from segtrain.app.find.answer import ArmAnswer, Costs, FindAnswer, RaceAnswer
 from segtrain.app.find.figures import find_figures
 from segtrain.app.find.length_words import curves_by_arm, length_sentences
 from segtrain.app.find.next_steps import Asked, NextStep, next_steps_of
@@ -46,7 +46,7 @@ READING = (
 )
 
 
-def write_find_page(answer: Answer, costs: Costs, asked: Asked) -> None:
+def write_find_page(answer: FindAnswer, costs: Costs, asked: Asked) -> None:
     """Writes find.html and its figures, as PNG and SVG, into the folder of the find.
 
     Raises:
@@ -59,7 +59,7 @@ def write_find_page(answer: Answer, costs: Costs, asked: Asked) -> None:
     write_whole(folder / PAGE, render_find(answer, costs, asked, drawn, svgs))
 
 
-def render_find(answer: Answer, costs: Costs, asked: Asked, drawn: Sequence[Drawn], svgs: Mapping[str, str]) -> str:
+def render_find(answer: FindAnswer, costs: Costs, asked: Asked, drawn: Sequence[Drawn], svgs: Mapping[str, str]) -> str:
     """Returns find.html, in which everything is inside the file.
 
     Args:
@@ -87,7 +87,7 @@ def render_find(answer: Answer, costs: Costs, asked: Asked, drawn: Sequence[Draw
     return html_page(answer.title, parts, STYLE, own_text(SCRIPT))
 
 
-def _intro(answer: Answer, costs: Costs) -> str:
+def _intro(answer: FindAnswer, costs: Costs) -> str:
     race, runs = answer.race, costs.race_runs + costs.confirming_runs + costs.length_runs
     return (
         f"Which augmentation is best for {answer.dataset}? {counted(len(race.arms), 'arm')}, "
@@ -161,7 +161,7 @@ def _happened(arm: ArmAnswer, race: RaceAnswer) -> str:
     return "the mildest of those left" if arm.name == race.mildest and len(race.left) > 1 else ""
 
 
-def _lengths(answer: Answer) -> str:
+def _lengths(answer: FindAnswer) -> str:
     rows = [
         [
             _text(arm),

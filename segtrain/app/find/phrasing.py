@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from segtrain.app.find.answer import Answer
+from segtrain.app.find.answer import FindAnswer
 from segtrain.counted import some_of
 
 NOTHING = "training without augmentation"  # what that arm is called in a sentence, where there is one of them
@@ -51,7 +51,7 @@ def listed_names(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
-def spoken(answer: Answer) -> Answer:
+def spoken(answer: FindAnswer) -> FindAnswer:
     """Returns the answer with the one arm without augmentation called so: "none is better" could be misread.
 
     Where several arms are without it, each keeps its name.

@@ -6,7 +6,7 @@ Whatever is said is true of the answer as it stands: "best" is said with its 95 
 import math
 from collections.abc import Mapping
 
-from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Costs, RaceAnswer
+from segtrain.app.find.answer import ArmAnswer, Confirmation, Costs, FindAnswer, RaceAnswer
 from segtrain.app.find.length_words import length_sentences
 from segtrain.app.find.phrasing import NOTHING, bound, listed_names, outward, size, spoken
 from segtrain.app.report.verdict import p_value
@@ -17,7 +17,7 @@ GRID_SEEDS = 8  # of every arm, in the grid that a race is held against
 SETTLED = ("better", "worse")  # words of a report without reserve
 
 
-def answer_sentences(answer: Answer) -> list[str]:
+def answer_sentences(answer: FindAnswer) -> list[str]:
     """Returns the answer in a sentence, and what belongs to it: what is at stake, and which arms are not judged."""
     race = spoken(answer).race
     if not has_answer(race):
@@ -167,7 +167,7 @@ def _failures(race: RaceAnswer) -> list[str]:
     return [f"{names} failed and {'is' if len(failed) == 1 else 'are'} not judged; find.html has the errors."]
 
 
-def confirmation_sentences(answer: Answer) -> list[str]:
+def confirmation_sentences(answer: FindAnswer) -> list[str]:
     """Returns what the test set says of the winner, with seeds of their own, and how sure that is."""
     answer = spoken(answer)
     found = answer.confirmation
@@ -213,7 +213,7 @@ def _conclusion(found: Confirmation, names: tuple[str, str], limits: tuple[float
     return f"So it is {way} than {other} there.{against_race}"
 
 
-def guarantee_sentences(answer: Answer) -> list[str]:
+def guarantee_sentences(answer: FindAnswer) -> list[str]:
     """Returns what the answer means, and what it does not mean."""
     race = answer.race
     said = []
@@ -284,7 +284,7 @@ def spread_sentence(race: RaceAnswer) -> str:
     )
 
 
-def summary(answer: Answer, costs: Costs) -> list[str]:
+def summary(answer: FindAnswer, costs: Costs) -> list[str]:
     """Returns what the terminal says at the end, a sentence or two a line."""
     cautions = answer.confirmation.cautions if answer.confirmation else ()
     said = [*answer_sentences(answer), *confirmation_sentences(answer), *(f"careful: {one}" for one in cautions)]

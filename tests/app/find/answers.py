@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from segtrain.app.find.answer import Answer, ArmAnswer, Confirmation, Cost, Costs, LengthPoint, RaceAnswer
+from segtrain.app.find.answer import ArmAnswer, Confirmation, Cost, Costs, FindAnswer, LengthPoint, RaceAnswer
 from segtrain.app.find.boundary import Boundary, Stage, detectable
 from segtrain.app.find.race import Standing, judge_race
 
@@ -111,13 +111,13 @@ def confirmation(
     return Confirmation(**{**values, **more})  # type: ignore[arg-type]
 
 
-def answer(found: RaceAnswer, confirmed: Confirmation | None = None, lengths: Sequence[LengthPoint] = ()) -> Answer:
+def answer(found: RaceAnswer, confirmed: Confirmation | None = None, lengths: Sequence[LengthPoint] = ()) -> FindAnswer:
     """Returns the whole answer."""
     members = tuple(f"aug={found.leader},seed={seed}" for seed in range(min(5, found.seeds)))
-    return Answer("cells-find", "cells", found, confirmed, tuple(lengths), members, found.end == "budget")
+    return FindAnswer("cells-find", "cells", found, confirmed, tuple(lengths), members, found.end == "budget")
 
 
-def costs(found: Answer, slots: int = 2, budget: float = 7200) -> Costs:
+def costs(found: FindAnswer, slots: int = 2, budget: float = 7200) -> Costs:
     """Returns costs that fit the answer."""
     of = tuple(Cost(arm.name, len(arm.scores), 41.5 * len(arm.scores)) for arm in found.race.arms)
     confirming = 2 * len(found.confirmation.seeds) if found.confirmation else 0
@@ -152,7 +152,7 @@ def races(draw: st.DrawFn) -> RaceAnswer:
 
 
 @st.composite
-def all_answers(draw: st.DrawFn) -> Answer:
+def all_answers(draw: st.DrawFn) -> FindAnswer:
     """Draws whole answers: confirmed with any interval, or not; with other lengths, or without."""
     found = draw(races())
     confirmed = None

@@ -2,7 +2,7 @@
 
 import re
 
-from segtrain.app.find.answer import Answer, RaceAnswer
+from segtrain.app.find.answer import FindAnswer, RaceAnswer
 from segtrain.app.find.length_words import curves_by_arm, length_sentences
 from tests.app.find import answers
 from tests.app.find.answers import points_at
@@ -13,7 +13,7 @@ LEADER, OTHER = RACE.left
 
 def said(*curves: tuple[str, dict[float, float]], race: RaceAnswer = RACE, reach: float = 0.004) -> str:
     points = [point for arm, gains in curves for point in points_at(arm, gains, reach)]
-    return " ".join(length_sentences(Answer("f", "cells", race, None, tuple(points), (), False)))
+    return " ".join(length_sentences(FindAnswer("f", "cells", race, None, tuple(points), (), False)))
 
 
 def test_nothing_is_said_of_one_length() -> None:
@@ -67,6 +67,6 @@ def test_a_winner_whose_gain_is_gone_loses_to_training_without() -> None:
 
 def test_curves_are_by_length_with_the_leader_first() -> None:
     points = [*points_at(OTHER, {2: 0.1, 1: 0.2}), *points_at(LEADER, {4: 0.1, 1: 0.3}), *points_at("none", {1: 0.0})]
-    curves = curves_by_arm(Answer("f", "cells", RACE, None, tuple(points), (), False))
+    curves = curves_by_arm(FindAnswer("f", "cells", RACE, None, tuple(points), (), False))
     assert {arm: [p.factor for p in curve] for arm, curve in curves.items()} == {LEADER: [1, 4], OTHER: [1, 2]}
     assert next(iter(curves)) == LEADER

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.app.find.answer import Answer
+from segtrain.app.find.answer import FindAnswer
 from segtrain.app.find.next_steps import Asked, NextStep, next_steps_of
 from segtrain.data.split.ratios import Ratios
 from tests.app.find import answers
@@ -16,11 +16,11 @@ AGAIN = "python -m segtrain --config-dir outputs/cells-find/conf experiment=best
 ASKED = Asked(Path("outputs/cells-find"), ("dataset=cells", "n_jobs=2"), 12)
 
 
-def steps(answer: Answer, asked: Asked = ASKED) -> list[NextStep]:
+def steps(answer: FindAnswer, asked: Asked = ASKED) -> list[NextStep]:
     return next_steps_of(answer, answers.costs(answer), asked)
 
 
-def going_on(answer: Answer) -> NextStep:
+def going_on(answer: FindAnswer) -> NextStep:
     (step,) = [step for step in steps(answer) if step.words.startswith("Go on")]
     return step
 

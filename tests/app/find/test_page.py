@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from segtrain.app.find import page
-from segtrain.app.find.answer import Answer
+from segtrain.app.find.answer import FindAnswer
 from segtrain.app.find.next_steps import Asked
 from segtrain.app.find.words import answer_sentences, confirmation_sentences
 from segtrain.printable import in_html
@@ -21,12 +21,12 @@ WIDTHS = (390, 1400)  # pixels: a phone, a desk
 NASTY = "<script>alert(1)</script> × 1"
 
 
-def written(answer: Answer, folder: Path) -> str:
+def written(answer: FindAnswer, folder: Path) -> str:
     page.write_find_page(answer, answers.costs(answer), Asked(folder, ("dataset=cells",), 12))
     return (folder / "find.html").read_text(encoding="utf-8")
 
 
-def whole_answer() -> Answer:
+def whole_answer() -> FindAnswer:
     gains = {"none": 0.8, "flips × 1": 0.849, "geometric × 1": 0.85, "cutmix × 1": 0.7, NASTY: 0.75}
     race = answers.race(gains, 6, failed={"cutmix × 1": 2})
     lengths = [
@@ -86,7 +86,7 @@ def test_the_table_says_what_became_of_every_arm(tmp_path: Path) -> None:
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answers.all_answers())
-def test_every_answer_makes_a_page(tmp_path: Path, answer: Answer) -> None:
+def test_every_answer_makes_a_page(tmp_path: Path, answer: FindAnswer) -> None:
     html = written(answer, tmp_path)
     assert in_html(answer_sentences(answer)[0]) in html and "None" not in html.split("</style>")[1]
     assert rows_of(html).keys() == {arm.name for arm in answer.race.arms}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from segtrain.app.find import words
-from segtrain.app.find.answer import Answer, ArmAnswer, RaceAnswer
+from segtrain.app.find.answer import ArmAnswer, FindAnswer, RaceAnswer
 from segtrain.app.find.next_steps import Asked, next_steps_of
 from segtrain.app.find.phrasing import NOTHING, spoken
 from segtrain.help import VERBS
@@ -19,7 +19,7 @@ ASKED = Asked(Path("outputs/cells-find"), ("dataset=cells",), 12)
 PRAISE = re.compile(r"\b(best|better|worse)\b(?!/)")
 
 
-def everything(answer: Answer) -> list[str]:
+def everything(answer: FindAnswer) -> list[str]:
     costs = answers.costs(answer)
     steps = [step.words for step in next_steps_of(answer, costs, ASKED)]
     return [
@@ -32,7 +32,7 @@ def everything(answer: Answer) -> list[str]:
 
 @settings(max_examples=120)
 @given(answers.all_answers())
-def test_what_is_best_is_said_of_a_race_that_compared_and_with_its_confidence(answer: Answer) -> None:
+def test_what_is_best_is_said_of_a_race_that_compared_and_with_its_confidence(answer: FindAnswer) -> None:
     race, said = answer.race, words.answer_sentences(answer)
     supported = race.seeds >= race.first and len(words.compared_arms(race)) > 1
     assert said[0].startswith("There is no answer") != supported
@@ -50,7 +50,7 @@ def test_what_is_best_is_said_of_a_race_that_compared_and_with_its_confidence(an
 
 @settings(max_examples=120)
 @given(answers.all_answers())
-def test_numbers_of_arms_are_right_and_bounds_hold(answer: Answer) -> None:
+def test_numbers_of_arms_are_right_and_bounds_hold(answer: FindAnswer) -> None:
     race = answer.race
     stakes = {arm.name: arm.stake for arm in spoken(answer).race.arms}
     for sentence in words.answer_sentences(answer):
@@ -72,7 +72,7 @@ def test_numbers_of_arms_are_right_and_bounds_hold(answer: Answer) -> None:
 
 @settings(max_examples=120)
 @given(answers.all_answers())
-def test_the_confirmed_gain_is_said_as_its_interval_has_it(answer: Answer) -> None:
+def test_the_confirmed_gain_is_said_as_its_interval_has_it(answer: FindAnswer) -> None:
     found, said = answer.confirmation, " ".join(words.confirmation_sentences(answer))
     if found is None:
         assert "no gain is claimed" in said
@@ -98,7 +98,7 @@ def test_the_confirmed_gain_is_said_as_its_interval_has_it(answer: Answer) -> No
 
 @settings(max_examples=120)
 @given(answers.all_answers())
-def test_sentences_are_whole_and_their_plurals_right(answer: Answer) -> None:
+def test_sentences_are_whole_and_their_plurals_right(answer: FindAnswer) -> None:
     for sentence in everything(answer):
         assert not re.search(
             r"\b1 (seeds|runs|arms|images|groups|trainings|augmentations)\b|None|nan|inf\b|  ", sentence
@@ -112,7 +112,7 @@ def test_sentences_are_whole_and_their_plurals_right(answer: Answer) -> None:
 
 @settings(max_examples=60)
 @given(answers.all_answers())
-def test_what_to_do_next_are_commands(answer: Answer) -> None:
+def test_what_to_do_next_are_commands(answer: FindAnswer) -> None:
     for step in next_steps_of(answer, answers.costs(answer), ASKED):
         if step.command:
             assert step.command.startswith("python -m segtrain ")
