@@ -1,0 +1,132 @@
+"""A folder of runs that are used as one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from segtrain.errors import UserError
+from segtrain.runs import ensemble
+from segtrain.runs.ensemble import ensemble_members, is_ensemble, write_ensemble
+from segtrain.runs.find_run import find_run, find_runs, runs_of
+from segtrain.runs.run_files import MEMBERS
+from tests.app.report import made
+
+
+def trained(folder: Path, seeds: int = 3) -> list[Path]:
+    runs = [made.run(folder, "flips", 1.0, seed) for seed in range(seeds)]
+    for run in runs:
+        (run / "checkpoints" / "best.safetensors").write_bytes(run.name.encode())
+        (run / "checkpoints" / "last.ckpt").write_bytes(b"large")
+    return runs
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_an_ensemble_stands_alone(tmp_path: Path) -> None:
+    runs = trained(tmp_path / "outputs/s")
+    folder = tmp_path / "outputs/s/best"
+    write_ensemble(folder, runs)
+    assert is_ensemble(folder) and not is_ensemble(runs[0])
+    for run in runs:
+        for name in ("config.yaml", "results.json", "per_image.csv", "split.json", "checkpoints/best.safetensors"):
+            assert (folder / run.name / name).read_bytes() == (run / name).read_bytes()
+        assert not (folder / run.name / "checkpoints" / "last.ckpt").exists()
+        shutil.rmtree(run)
+    moved = folder.rename(tmp_path / "moved")
+    assert [run.path for run in ensemble_members(moved)] == [moved / run.name for run in runs]
+
+
+def test_it_is_meant_by_its_path_and_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = trained(Path("outputs/s"))
+    write_ensemble(Path("outputs/s/best"), runs)
+    expected = [run.name for run in runs]
+    for named in ("outputs/s/best", "s/best"):
+        assert [run.path.name for run in runs_of(named, Path("outputs"))] == expected
+        assert [run.path.name for run in find_runs([named], Path("outputs"))] == expected
+        with pytest.raises(UserError, match="an ensemble of 3 runs"):
+            find_run(named, Path("outputs"))
+    assert find_run(runs[0].name, Path("outputs")).path == runs[0]  # a run's name is not the copy's too
+
+
+def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    write_ensemble(folder, runs)
+    (folder / "exported").mkdir()
+    before, inode = content(folder), folder.stat().st_ino
+    write_ensemble(folder, runs)
+    assert content(folder) == before and folder.stat().st_ino == inode
+    write_ensemble(folder, runs[:2])
+    assert [run.path.name for run in ensemble_members(folder)] == [run.name for run in runs[:2]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "s"]
+
+
+def test_other_weights_of_the_same_runs_replace_it(tmp_path: Path) -> None:
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    write_ensemble(folder, runs)
+    (runs[1] / "checkpoints/best.safetensors").write_bytes(b"better")
+    write_ensemble(folder, runs)
+    assert (folder / runs[1].name / "checkpoints/best.safetensors").read_bytes() == b"better"
+
+
+@pytest.mark.parametrize("at", range(1, 40, 6))
+def test_killed_on_the_way_the_one_that_was_there_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    write_ensemble(folder, runs[:1])
+    before, written = content(folder), 0
+
+    def killed(path: Path, text: bytes | str) -> None:
+        nonlocal written
+        written += 1
+        if written == at:
+            raise KeyboardInterrupt
+        write(path, text)
+
+    from segtrain.runs import folder as run_folder
+
+    write = ensemble.write_whole
+    for module in (ensemble, run_folder):
+        monkeypatch.setattr(module, "write_whole", killed)
+    try:
+        write_ensemble(folder, runs)
+        assert len(ensemble_members(folder)) == 3  # fewer files than that
+    except KeyboardInterrupt:
+        assert content(folder) == before
+    monkeypatch.undo()
+    write_ensemble(folder, runs)
+    assert len(ensemble_members(folder)) == 3 and sorted(p.name for p in tmp_path.iterdir()) == ["best", "s"]
+
+
+@pytest.mark.parametrize(
+    "members", [[], ["../s"], ["/etc"], ["."], ["a/b"], [1], "a", None, ["gone"], ["link"], ["one", "one"]]
+)
+def test_a_list_from_a_stranger_names_only_what_lies_in_the_folder(tmp_path: Path, members: object) -> None:
+    (run,) = trained(tmp_path / "s", seeds=1)
+    write_ensemble(tmp_path / "best", [run])
+    (tmp_path / "best" / run.name).rename(tmp_path / "best" / "one")
+    (tmp_path / "best" / "link").symlink_to(run)
+    (tmp_path / "best" / MEMBERS).write_text(json.dumps({"members": members}))
+    with pytest.raises(UserError):
+        ensemble_members(tmp_path / "best")
+
+
+def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
+    runs = trained(tmp_path / "s", seeds=1)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "best").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError):
+        write_ensemble(tmp_path / "best", runs)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_run_that_has_not_finished_is_no_member(tmp_path: Path) -> None:
+    run = made.run(tmp_path / "s", "flips", 1.0, 0, state="running")
+    with pytest.raises(UserError):
+        write_ensemble(tmp_path / "best", [run])
+    assert not (tmp_path / "best").exists()
