@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from segtrain.errors import UserError
-from segtrain.model.ensemble import VIEWS, View, ensembled, log_probabilities, scaled, viewed, views_of
+from segtrain.model.ensemble import VIEWS, AveragedNetwork, View, ensembled, log_probabilities, scaled, viewed, views_of
 from segtrain.model.metrics import prediction
+from segtrain.model.normalised_network import NormalisedNetwork
 
 
 def drawn(seed: int, classes: int, spread: float = 3.0) -> Tensor:
@@ -152,3 +153,19 @@ def test_a_single_view_is_the_model_itself() -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(UserError, match="views has 'mirror'; expected a list of none, flips, turns, scales"):
         views_of(["flips", "mirror"])
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_an_averaged_network_gives_the_mean_of_probabilities(classes: int) -> None:
+    torch.manual_seed(0)
+    members = [
+        NormalisedNetwork(torch.nn.Conv2d(2, classes, 1), [10.0 * i, 20.0], [3.0, 4.0 + i]).eval() for i in range(3)
+    ]
+    images = torch.rand(2, 2, 32, 64) * 255
+    with torch.no_grad():
+        found = AveragedNetwork(members)(images)
+        each = [log_probabilities(member(images)).exp() for member in members]
+    assert found.shape == (2, max(2, classes), 32, 64)
+    torch.testing.assert_close(found.softmax(1), torch.stack(each).mean(0))
+    with torch.no_grad():
+        assert torch.equal(AveragedNetwork(members[:1])(images), members[0](images))

@@ -196,3 +196,10 @@ def test_a_find_that_trains_hands_over_a_model_that_predicts(segtrain: CommandLi
     best = "run=outputs/shapes-find/best"
     assert segtrain("predict", best, "input=image.png", "output=labels") == 0, segtrain.err
     assert segtrain("evaluate", best, "surface=false") == 0, segtrain.err
+    exported = "outputs/shapes-find/best/exported/model.onnx"
+    assert segtrain("export", best, "format=onnx") == 0, segtrain.err
+    assert "average" in (tmp_path / f"{exported}.card.md").read_text()
+    assert segtrain("predict", f"model={exported}", "input=image.png", "output=again", "probabilities=npz") == 0
+    assert segtrain("predict", best, "input=image.png", "output=first", "probabilities=npz") == 0, segtrain.err
+    one, other = (np.load(tmp_path / name / "image_probabilities.npz") for name in ("first", "again"))
+    np.testing.assert_allclose(one[one.files[0]], other[other.files[0]], atol=1e-5)
