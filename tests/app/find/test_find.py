@@ -45,6 +45,7 @@ def test_the_best_is_found_confirmed_and_handed_over(segtrain: CommandLine, engi
     assert cost["race_runs"] + cost["confirming_runs"] + cost["length_runs"] == len(engine.trained) - 4  # pieces
 
 
+@pytest.mark.slow
 def test_it_says_first_what_the_budget_can_see(segtrain: CommandLine, engine: Engine) -> None:
     assert segtrain(*THREE, "budget=5min", "lengths=1") == 0, segtrain.err
     first = segtrain.out.split("seed 1:")[0]
@@ -97,6 +98,7 @@ def test_more_seeds_are_a_stage_with_a_boundary_of_its_own(
     assert after["boundary"] > before["boundary"]
 
 
+@pytest.mark.slow
 def test_no_arm_wins_by_failing(segtrain: CommandLine, engine: Engine) -> None:
     engine.failing = {"aug=geometric seed=1"}
     assert segtrain(*THREE, FAR, "lengths=1") == 0, segtrain.err
