@@ -76,7 +76,7 @@ def run(
 
 
 def sweep(folder: Path, seeds: int = 8, **options: object) -> Path:
-    """Two policies, one of them at three strengths, and none, over the seeds. The same again is a copy: it is faster."""
+    """Two policies, one of them at three strengths, and none, over the seeds; the same again is a copy."""
     key = repr((seeds, sorted(options.items())))
     if key not in _MADE:
         _MADE[key] = Path(_PLACE.name) / str(len(_MADE))
