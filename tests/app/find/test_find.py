@@ -117,7 +117,7 @@ def test_where_every_arm_fails_it_is_no_arms_doing(segtrain: CommandLine, engine
     engine.failing = {"aug=geometric"}
     assert segtrain(*THREE, FAR, "lengths=1", "name=other") == 0  # its piece too; the others tell the time
     (failed,) = [arm for arm in found(segtrain, "other")["race"]["arms"] if arm["state"] == "failed"]
-    assert failed["name"] == "geometric" and failed["seed"] == 0 and failed["scores"] == []
+    assert failed["name"] == "geometric" and failed["seed"] == 0 and failed["scores"] == [None]
     engine.failing = {"aug="}
     assert segtrain(*THREE, FAR, "lengths=1", "name=all") == 2 and "diverged" in segtrain.err
 
@@ -194,7 +194,7 @@ def test_a_find_that_trains_hands_over_a_model_that_predicts(segtrain: CommandLi
     assert segtrain(*FIND, "aug=flips", "seeds=3", "budget=2h", "lengths=1,2", "scheduler=none") == 0, segtrain.err
     answer = found(segtrain)
     assert answer["confirmation"]["seeds"] and {point["factor"] for point in answer["lengths"]} <= {1.0, 2.0}
-    cv2.imwrite(str(tmp_path / "image.png"), np.zeros((64, 64, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "image.png"), np.zeros((64, 64), np.uint8))
     best = "run=outputs/shapes-find/best"
     assert segtrain("predict", best, "input=image.png", "output=labels") == 0, segtrain.err
     assert segtrain("evaluate", best, "surface=false") == 0, segtrain.err
