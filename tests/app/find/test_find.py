@@ -204,4 +204,4 @@ def test_a_find_that_trains_hands_over_a_model_that_predicts(segtrain: CommandLi
     assert segtrain("predict", f"model={exported}", "input=image.png", "output=again", "probabilities=npz") == 0
     assert segtrain("predict", best, "input=image.png", "output=first", "probabilities=npz") == 0, segtrain.err
     one, other = (np.load(tmp_path / name / "image_probabilities.npz") for name in ("first", "again"))
-    np.testing.assert_allclose(one[one.files[0]], other[other.files[0]], atol=1e-5)
+    np.testing.assert_allclose(one[one.files[0]], other[other.files[0]], atol=5e-3)  # trained in bf16, exported in fp32
