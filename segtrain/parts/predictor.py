@@ -173,7 +173,8 @@ def predictor_of(
         least = about.get("least", 0)  # one side in files of earlier versions
         height, width = (least, least) if isinstance(least, int) else least
         options |= {"reading": about.get("reading"), "least": (height, width)}
-        pixels = [] if allow_other_pixels else [PixelMeaning.from_json(about.get("pixels"))]
+        trained = [] if allow_other_pixels else [about.get("pixels"), *about.get("other_pixels", [])]
+        pixels = [PixelMeaning.from_json(one) for one in trained]
         return Predictor(model, **known, palette=palette, pixels=[one for one in pixels if one], **options)
     from segtrain.parts.network import load_runs
 

@@ -1,6 +1,7 @@
 """Writes and reads a folder that is an ensemble: runs in sub-folders of its own, used as one wherever run= is."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,18 +28,28 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
         members: run folders, whose names differ.
 
     Raises:
-        UserError: the disk does not take it, a link stands in its place, or a member lacks a file.
+        UserError: the disk does not take it, a link or what is no ensemble stands in its place, or a member lacks a
+            file; what was there stays.
     """
     names = [member.name for member in members]
     assert len(set(names)) == len(names)
+    fresh, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
+    for place in (folder, old):
+        require_own(place)
+    with explained(folder):
+        if is_ensemble(old) and not folder.exists():  # a process was killed between the two renames below
+            old.rename(folder)
+    _require_replaceable(folder)
     if is_ensemble(folder) and _holds(folder, members):
         return
-    require_own(folder)
-    fresh, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
     _clear(fresh)
-    for member in members:
-        RunFolder(member).copy_for_use(fresh / member.name)
-    write_whole(fresh / MEMBERS, json.dumps({"members": names}, indent=1, ensure_ascii=False) + "\n")
+    try:
+        for member in members:
+            RunFolder(member).copy_for_use(fresh / member.name)
+        write_whole(fresh / MEMBERS, json.dumps({"members": names}, indent=1, ensure_ascii=False) + "\n")
+    except UserError:
+        _clear(fresh)  # on a full disk it would keep the space
+        raise
     _clear(old)
     with explained(folder):
         if folder.exists():
@@ -47,9 +58,21 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
     _clear(old)
 
 
+def _require_replaceable(folder: Path) -> None:
+    if folder.exists() and not is_ensemble(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(
+            f"'{folder}' is there already, and no ensemble; expected none, or a folder with {MEMBERS} in it, which is "
+            "replaced; move it, or delete it"
+        )
+
+
 def _holds(folder: Path, members: Sequence[Path]) -> bool:
     """Returns whether an ensemble is of these runs as they are now: by their names, and the bytes of their weights."""
-    if [run.path.name for run in ensemble_members(folder)] != [member.name for member in members]:
+    try:
+        held = [run.path.name for run in ensemble_members(folder)]
+    except UserError:  # damaged, so that it is written anew
+        return False
+    if held != [member.name for member in members]:
         return False
     return all(RunFolder(member).has_same_weights(folder / member.name) for member in members)
 
@@ -64,7 +87,7 @@ def _clear(folder: Path) -> None:
 
 def is_ensemble(folder: Path) -> bool:
     """Returns whether a folder holds a list of members."""
-    return (folder / MEMBERS).is_file()
+    return os.path.isfile(folder / MEMBERS)  # unlike the path's own method it takes names that are too long for a disk
 
 
 def ensemble_members(folder: Path) -> list[RunFolder]:
@@ -87,3 +110,11 @@ def ensemble_members(folder: Path) -> list[RunFolder]:
                 "got no such run folder; restore it, or name runs that are there: run='[RUN,RUN]'"
             )
     return [RunFolder(folder / name) for name in names]
+
+
+def ensemble_of(runs: Sequence[RunFolder]) -> Path | None:
+    """Returns the ensemble whose members these are, all of them and in its order; None for none."""
+    folder = runs[0].path.parent
+    if not is_ensemble(folder) or [run.path for run in ensemble_members(folder)] != [run.path for run in runs]:
+        return None
+    return folder

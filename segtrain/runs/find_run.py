@@ -1,5 +1,6 @@
 """Says which run is meant: by what was typed, by its folder, by its name below outputs, by a glob, or by a list."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def runs_of(named: str, outputs: Path) -> list[RunFolder]:
 def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
     """Returns the run folders of paths, names below `outputs`, or globs of either, such as 'a/*'; each once.
 
+    An ensemble is its members. A glob that fits runs means them alone, one that fits only ensembles their members.
     What is there by that very name is meant by it, whatever signs of a pattern it has in it.
 
     Raises:
@@ -98,13 +100,15 @@ def find_runs(names: Sequence[str], outputs: Path) -> list[RunFolder]:
             found.append(find_run(name, outputs))
             continue
         fits = sorted({path for text in (name, f"{outputs}/{name}") for path in find_paths(text)})
-        runs = [path for path in fits if _is_run(path)]
+        runs = [RunFolder(path) for path in fits if _is_run(path)]
+        # Of an ensemble beside its runs they are copies, and would count twice.
+        runs = runs or [member for path in fits if is_ensemble(path) for member in ensemble_members(path)]
         if not runs:
             raise UserError(
                 f"no run fits '{name}'; expected a pattern of run folders, from the current directory or below "
                 f"{outputs}/, such as '{outputs}/folds/*'; got {len(fits)} paths without a {CONFIG}"
             )
-        found += [RunFolder(path) for path in runs]
+        found += runs
     if not found:
         raise UserError("no run is given; expected run=RUN, a list of runs, or a glob")
     return list({run.path.resolve(): run for run in found}.values())
@@ -156,7 +160,7 @@ def is_named(name: str, outputs: Path) -> bool:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / CONFIG).is_file()
+    return os.path.isfile(folder / CONFIG)  # unlike the path's own method it takes names that are too long for a disk
 
 
 def _statuses(folder: Path) -> Iterable[Path]:

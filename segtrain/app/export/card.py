@@ -23,6 +23,7 @@ from segtrain.parts.limits import trained_batches
 from segtrain.parts.network import Loaded
 from segtrain.parts.policy import resolved_policy
 from segtrain.printable import in_code, in_markdown, one_line
+from segtrain.runs.ensemble import ensemble_of
 from segtrain.runs.epochs import number_of
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -68,19 +69,20 @@ def _network(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
     config, model, channels = loaded.config, loaded.config.model, loaded.channels
     encoder = f" with the encoder {model.encoder_name}" if "encoder_name" in model else ""
     named, target = named_model(config), str(model._target_)
+    network = next(loaded.model.network.children()) if loaded.others else loaded.model.network  # the first one
     labels = [
         (label, name, "#{:02x}{:02x}{:02x}".format(*colour))
         for label, (name, colour) in enumerate(zip(loaded.classes, loaded.palette, strict=True))
     ]
     mean, std = (", ".join(f"{v:.4g}" for v in values.flatten()) for values in (loaded.model.mean, loaded.model.std))
     return {
-        "run": in_markdown(run_name(loaded.run.path)),
+        "run": in_markdown(" + ".join(_names(loaded))),
         "file": in_code(file),
         "ensemble": _ensemble(loaded, file, texts),
         "number": len(loaded.classes),
         "kind": in_markdown(target.rpartition(".")[2] + encoder),
         "model": in_code(f"model={named}" if named == config.choices.model else f"model._target_={target}"),
-        "millions": f"{sum(one.numel() for one in loaded.model.network.parameters()) / 1e6:.2f}",
+        "millions": f"{sum(one.numel() for one in network.parameters()) / 1e6:.2f}",
         "epoch": number_of(loaded.epoch),
         "channels": counted(channels, "channel") + " (RGB)" * (channels == 3),
         "mean": mean,
@@ -88,6 +90,13 @@ def _network(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
         "pixels": _pixels(loaded, texts),
         "classes": table(("label", "class", "colour"), labels),
     }
+
+
+def _names(loaded: Loaded) -> list[str]:
+    """Returns NAME/RUN of each run, or the name of the one ensemble that they are."""
+    runs = [one.run for one in loaded.all]
+    ensemble = ensemble_of(runs) if loaded.others else None
+    return [run_name(run.path) for run in runs] if ensemble is None else [run_name(ensemble)]
 
 
 def _ensemble(loaded: Loaded, file: str, texts: dict[str, str]) -> str:
@@ -229,11 +238,11 @@ def _limits(loaded: Loaded, results: Results | None, texts: dict[str, str]) -> l
 
 def _use(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
     """Returns commands and code that run as they stand, for a file of this name."""
-    is_onnx, run = file.endswith(".onnx"), f"outputs/{run_name(loaded.run.path)}"
-    if loaded.others:
-        run = f"[{','.join(f'outputs/{run_name(one.run.path)}' for one in loaded.all)}]"
+    is_onnx, named = file.endswith(".onnx"), [f"outputs/{name}" for name in _names(loaded)]
+    run = named[0] if len(named) == 1 else f"[{','.join(named)}]"
+    source = _quoted(file) if is_onnx else _quoted(run) if len(named) == 1 else f"[{', '.join(map(_quoted, named))}]"
     imports, read = _reading(loaded)
-    python = {"imports": imports, "read": read, "source": _quoted(file if is_onnx else run)}
+    python = {"imports": imports, "read": read, "source": source}
     if file.endswith(".safetensors"):
         train = block("bash", command("", f"init_from={file}", "dataset=…", conf=""))
         further = _filled(texts["weights"], {"command": train})

@@ -19,8 +19,9 @@ from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 from segtrain.parts.data import named_model
 from segtrain.parts.network import Loaded, load_average
+from segtrain.runs.ensemble import ensemble_of
 from segtrain.runs.epochs import number_of
-from segtrain.runs.find_run import find_ensemble, runs_of
+from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder
 from segtrain.screen import Screen
 
@@ -137,7 +138,7 @@ def _path(options: ExportOptions, runs: Sequence[RunFolder]) -> Path:
 
 def _own_folder(options: ExportOptions, runs: Sequence[RunFolder]) -> Path:
     """Returns the folder of what is exported: a run's, or an ensemble's."""
-    if (ensemble := find_ensemble(options.run, options.outputs)) is not None:
+    if (ensemble := ensemble_of(runs)) is not None:
         return ensemble
     if len(runs) > 1:
         raise UserError(

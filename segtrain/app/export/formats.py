@@ -28,6 +28,7 @@ from segtrain.parts.network import Loaded, build_network, without_download
 from segtrain.parts.onnx_file import KEY, onnxruntime, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.runs import run_files
+from segtrain.runs.ensemble import is_ensemble
 from segtrain.runs.epochs import written
 from segtrain.runs.folder import RunFolder
 
@@ -59,6 +60,7 @@ def describe_export(loaded: Loaded, least: int) -> About:
     network = dict(config.model)
     height, width = largest([(least, least), *(least_size(one.config) for one in loaded.all)])
     configs = [bytes_of(one.run.path / run_files.CONFIG) for one in loaded.all]
+    others = [one.pixels.to_json() for one in loaded.others if one.pixels is not None]
     outputs = model(torch.zeros(1, channels, 2 * STRIDE, 2 * STRIDE)).shape[1]
     return {
         "segtrain": segtrain.__version__,
@@ -81,6 +83,7 @@ def describe_export(loaded: Loaded, least: int) -> About:
         f"multiples of {STRIDE}, H at least {height} and W at least {width}; the logits are cut back",
         "reading": reading_of(config),
         "pixels": None if loaded.pixels is None else loaded.pixels.to_json(),
+        **({"other_pixels": others} if others else {}),
     }
 
 
@@ -90,8 +93,9 @@ def run_names(runs: Sequence[RunFolder]) -> str:
 
 
 def run_name(path: Path) -> str:
-    """Returns NAME/RUN, without the folders above."""
-    return "/".join(path.resolve().parts[-2:])
+    """Returns NAME/RUN, without the folders above; of a run in an ensemble NAME/ENSEMBLE/RUN."""
+    place = path.resolve()
+    return "/".join(place.parts[-3 if is_ensemble(place.parent) else -2 :])
 
 
 def require_onnx() -> None:
