@@ -86,8 +86,9 @@ def _clear(folder: Path) -> None:
 
 
 def is_ensemble(folder: Path) -> bool:
-    """Returns whether a folder holds a list of members."""
-    return os.path.isfile(folder / MEMBERS)  # unlike the path's own method it takes names that are too long for a disk
+    """Returns whether a folder holds a list of members, and is no run itself."""
+    # Unlike the path's own methods these take names that are too long for a disk.
+    return os.path.isfile(folder / MEMBERS) and not os.path.isfile(folder / CONFIG)
 
 
 def ensemble_members(folder: Path) -> list[RunFolder]:
@@ -113,8 +114,12 @@ def ensemble_members(folder: Path) -> list[RunFolder]:
 
 
 def ensemble_of(runs: Sequence[RunFolder]) -> Path | None:
-    """Returns the ensemble whose members these are, all of them and in its order; None for none."""
+    """Returns the ensemble whose members these are, all of them and in its order; None for none, or a damaged one."""
     folder = runs[0].path.parent
-    if not is_ensemble(folder) or [run.path for run in ensemble_members(folder)] != [run.path for run in runs]:
+    if not is_ensemble(folder):
         return None
-    return folder
+    try:
+        members = ensemble_members(folder)
+    except UserError:  # what is left of it can be used by the runs' own paths
+        return None
+    return folder if [run.path for run in members] == [run.path for run in runs] else None

@@ -8,8 +8,9 @@ import pytest
 
 from segtrain.errors import UserError
 from segtrain.runs import ensemble
-from segtrain.runs.ensemble import ensemble_members, is_ensemble, write_ensemble
+from segtrain.runs.ensemble import ensemble_members, ensemble_of, is_ensemble, write_ensemble
 from segtrain.runs.find_run import find_run, find_runs, runs_of
+from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import MEMBERS
 from tests.app.report import made
 
@@ -101,6 +102,93 @@ def test_killed_on_the_way_the_one_that_was_there_stays(
     monkeypatch.undo()
     write_ensemble(folder, runs)
     assert len(ensemble_members(folder)) == 3 and sorted(p.name for p in tmp_path.iterdir()) == ["best", "s"]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_killed_between_the_renames_neither_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    write_ensemble(folder, runs[:1])
+    before, rename, renamed = content(folder), Path.rename, 0
+
+    def killed(path: Path, to: Path) -> Path:
+        nonlocal renamed
+        renamed += 1
+        if renamed == at:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_ensemble(folder, runs)
+    monkeypatch.undo()
+    monkeypatch.setattr(RunFolder, "copy_for_use", full_disk)  # the next one gets no further
+    with pytest.raises(UserError, match="No space"):
+        write_ensemble(folder, runs)
+    assert content(folder) == before
+    monkeypatch.undo()
+    write_ensemble(folder, runs)
+    assert len(ensemble_members(folder)) == 3 and sorted(p.name for p in tmp_path.iterdir()) == ["best", "s"]
+
+
+def full_disk(run: RunFolder, path: Path) -> None:
+    raise UserError("No space left")
+
+
+def test_what_is_no_ensemble_is_not_replaced(tmp_path: Path) -> None:
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="no ensemble"):
+        write_ensemble(folder, runs)
+    assert content(folder) == {"mine.txt": b"mine"}
+
+
+@pytest.mark.parametrize("damage", ["list", "member"])
+def test_a_damaged_one_is_written_anew(tmp_path: Path, damage: str) -> None:
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    write_ensemble(folder, runs)
+    before = content(folder)
+    if damage == "list":
+        (folder / MEMBERS).write_text("{")
+    else:
+        shutil.rmtree(folder / runs[1].name)
+    write_ensemble(folder, runs)
+    assert content(folder) == before
+
+
+def test_what_is_left_of_one_is_used_by_the_paths_of_its_runs(tmp_path: Path) -> None:
+    """As the message says that tells what is missing."""
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    write_ensemble(folder, runs)
+    whole = ensemble_members(folder)
+    assert ensemble_of(whole) == folder
+    assert (
+        ensemble_of(whole[:1]) is None
+        and ensemble_of(whole[::-1]) is None
+        and ensemble_of([RunFolder(runs[0])]) is None
+    )
+    shutil.rmtree(whole[1].path)
+    with pytest.raises(UserError, match=r"lacks its run.*name runs that are there"):
+        runs_of(str(folder), tmp_path)
+    left = runs_of(f"[{whole[0].path},{whole[2].path}]", tmp_path)
+    assert [run.path for run in left] == [whole[0].path, whole[2].path] and ensemble_of(left) is None
+
+
+def test_a_glob_means_runs_and_where_there_are_none_ensembles(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_ensemble(tmp_path / name / "best", trained(tmp_path / name, seeds=2))
+    assert len(runs_of(f"{tmp_path}/a/*", tmp_path)) == 2  # the copies do not count twice
+    assert len(runs_of(f"{tmp_path}/?/best", tmp_path)) == 4
+    assert len(runs_of(f"[{tmp_path}/a/best,{tmp_path}/b/best]", tmp_path)) == 4
+
+
+def test_a_run_that_has_a_list_beside_it_is_a_run(tmp_path: Path) -> None:
+    """What one verb takes for a run, no other takes for several."""
+    runs, outputs = trained(tmp_path / "outputs/s"), tmp_path / "outputs"
+    write_ensemble(outputs / "s/best", runs)
+    shutil.copy(runs[0] / "config.yaml", outputs / "s/best")
+    named = str(outputs / "s/best")
+    assert [run.path for run in runs_of(named, outputs)] == [find_run(named, outputs).path] == [Path(named)]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from segtrain.command_line import in_shell
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.folders import is_pattern
+from segtrain.runs.ensemble import is_ensemble
 from segtrain.runs.find_run import find_run, find_runs, is_named
 from segtrain.runs.run_files import STATUS
 
@@ -112,9 +113,14 @@ def _named_arm(name: str, outputs: Path) -> tuple[Path, str] | None:
 
 
 def _folder(name: str, outputs: Path) -> Path | None:
-    """Returns the folder of runs of that path, or of that name below `outputs`; None without any."""
+    """Returns the folder of runs of that path, or of that name below `outputs`; None without any, and of an ensemble.
+
+    An ensemble answers by the mean of its runs, and they would be compared one by one.
+    """
     tried = [Path(name), outputs / name] if name else []
-    return next((path for path in tried if path.is_dir() and any(path.glob(f"*/{STATUS}"))), None)
+    return next(
+        (path for path in tried if path.is_dir() and not is_ensemble(path) and any(path.glob(f"*/{STATUS}"))), None
+    )
 
 
 def _several(typed: str, arms: Sequence[Arm]) -> UserError:

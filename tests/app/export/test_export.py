@@ -1,7 +1,11 @@
 """A run's network as a file: what is in it, that it computes the same, and what is refused."""
 
 import functools
+import json
 import pickle
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,10 +19,12 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from segtrain.__main__ import main
 from segtrain.app.export import export as verb
+from segtrain.app.export.card import fill_card
 from segtrain.app.export.export import compared_sizes, measure_agreement
 from segtrain.app.export.formats import FORMATS, write_onnx
 from segtrain.config.composition import conf_dir
@@ -28,9 +34,10 @@ from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.parts.data import named_model
-from segtrain.parts.network import build_network, load_run
+from segtrain.parts.network import build_network, load_average, load_run
 from segtrain.parts.onnx_file import open_onnx
 from segtrain.parts.predictor import predictor_of
+from segtrain.runs.ensemble import ensemble_members, write_ensemble
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train
 
@@ -175,6 +182,79 @@ def test_the_python_of_a_torch_export_card_runs_on_a_tiny_image(files: Callable[
     done = subprocess.run([sys.executable, "-c", alone], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert sum(eval(done.stdout).values()) == 20 * 70
+
+
+@pytest.fixture(scope="module")
+def ensemble(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an ensemble of two in 32 bits: the run, and one of other weights, trained on other pixels."""
+    folder = tmp_path_factory.mktemp("averaged") / "outputs" / "shapes"
+    members = [Path(shutil.copytree(run, folder / name)) for name in ("seed=0", "aug=flips,seed=1")]
+    for member in members:
+        config = member / "config.yaml"
+        config.write_text(re.sub(r"precision: \S+", "precision: 32-true", config.read_text()))
+    weights = members[1] / "checkpoints" / "best.safetensors"
+    with safe_open(weights, "pt") as file:
+        about = json.loads(file.metadata()["segtrain"])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    about["pixels"]["floor"] = [about["pixels"]["floor"][0] + 1]
+    draws = torch.Generator().manual_seed(3)
+    for tensor in (one for one in state.values() if one.is_floating_point() and one.ndim == 4):
+        tensor *= 1 + torch.randn(tensor.shape, generator=draws)
+    weights.write_bytes(safetensors_bytes(state, {"segtrain": json.dumps(about)}))
+    write_ensemble(folder / "best", members)
+    return folder / "best"
+
+
+@pytest.mark.parametrize("form", ["onnx", pytest.param("torch_export", marks=pytest.mark.slow)])
+def test_the_file_of_an_ensemble_gives_the_probabilities_of_predict(ensemble: Path, form: str) -> None:
+    file = exported(ensemble.parents[2], ensemble, form)
+    runs = ensemble_members(ensemble)
+    predictor, single = predictor_of(runs), predictor_of(runs[:1])
+    network, about = FORMATS[form].open(file)
+    stored = images(1, 1, 96, 64).float()
+    found = network(stored)[0].softmax(0).numpy()
+    expected = predictor.predict(stored[0, 0].numpy().astype(np.uint8))
+    np.testing.assert_allclose(found, expected.probabilities, atol=1e-5)
+    assert np.abs(found - single.predict(stored[0, 0].numpy().astype(np.uint8)).probabilities).max() > 1e-3
+    assert about["run"] == "shapes/best/seed=0 + shapes/best/aug=flips,seed=1"
+    assert len(predictor.pixels) == 2 and (form != "onnx" or predictor_of(file).pixels == predictor.pixels)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_the_card_of_an_ensemble_names_runs_that_can_be_used(
+    ensemble: Path, as_list: bool, segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a folder or as a list of runs, whose names have commas in them: the commands work as they stand."""
+    monkeypatch.setattr(segtrain, "folder", ensemble.parents[2])
+    Image.fromarray(images(45, 70).numpy()).save(segtrain.folder / "image.png")
+    runs = ensemble_members(ensemble)
+    if as_list:
+        runs = [RunFolder(ensemble.parent / run.path.name) for run in runs]
+    card = fill_card(load_average(runs), "model.pt2")
+    assert "averages the probabilities of 2 runs" in card
+    command = card.split("```bash\n")[1].split("```")[0]
+    typed = shlex.split(command.replace("image.png", f"image.png output=labels-{as_list}"))
+    assert ("run=outputs/shapes/best" in typed) == (not as_list)
+    assert segtrain(*typed[3:], "probabilities=npz") == 0, segtrain.err
+    spoken: dict[str, Any] = {}
+    exec(card.split("```python\n")[1].split("```")[0], spoken)
+    with np.load(segtrain.folder / f"labels-{as_list}" / "image_probabilities.npz") as written:
+        np.testing.assert_allclose(spoken["probabilities"], written[written.files[0]], atol=1e-6)
+
+
+def test_runs_without_a_folder_of_their_own_need_a_name(ensemble: Path, segtrain: CommandLine) -> None:
+    several = f"run={ensemble.parent}/*seed=?"
+    assert segtrain("export", several) == 2 and "output=NAME.onnx" in segtrain.err
+    assert segtrain("export", several, "format=safetensors", "output=both.safetensors") == 2
+    assert "one network" in segtrain.err and not list(segtrain.folder.iterdir())
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_one_is_exported_as_its_run(run: Path, tmp_path: Path, onnx_file: Path) -> None:
+    write_ensemble(tmp_path / "shapes" / "best", [run])
+    file = exported(tmp_path, tmp_path / "shapes" / "best", "onnx")
+    stored = images(1, 1, 64, 96).float()
+    assert torch.equal(open_onnx(file)[0](stored), open_onnx(onnx_file)[0](stored))
 
 
 def test_safetensors_have_the_names_of_training(run: Path, files: Callable[[str], Path]) -> None:

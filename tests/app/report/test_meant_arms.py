@@ -8,6 +8,7 @@ import pytest
 
 from segtrain.app.report.meant_arms import MeantArm, find_meant_arm, find_meant_arms
 from segtrain.errors import UserError
+from segtrain.runs.ensemble import write_ensemble
 from tests.app.report import made
 
 OUTPUTS = Path("outputs")
@@ -58,6 +59,18 @@ def test_a_run_stands_for_the_seeds_in_its_own_folder() -> None:
     one, other = find_meant_arms(["outputs/a/aug=none,seed=0", "outputs/b/aug=none,seed=0"], OUTPUTS)
     assert [len(one.runs), len(other.runs)] == [2, 3]
     assert one.arm.name == "none (outputs/a/aug=none,seed=0)" and one.arm.name != other.arm.name
+
+
+@pytest.mark.parametrize("typed", ["outputs/s/best", "s/best"])
+def test_an_ensemble_is_no_arm(typed: str) -> None:
+    """It answers by the mean of its runs; here they would be compared one by one."""
+    members = [made.run(Path("outputs/s"), "none", 1.0, seed) for seed in range(2)]
+    for member in members:
+        (member / "checkpoints" / "best.safetensors").write_bytes(b"weights")
+    write_ensemble(Path("outputs/s/best"), members)
+    with pytest.raises(UserError, match=r"is an ensemble of 2 runs.*give one of its members"):
+        find_meant_arm(typed, OUTPUTS)
+    assert len(find_meant_arm(f"outputs/s/best/{members[0].name}", OUTPUTS).runs) == 2
 
 
 def test_a_policy_of_one_strength_needs_no_strength() -> None:
