@@ -54,10 +54,15 @@ def allow(seconds: float, slots: int, run: RunTime, arms: int, most: int, confir
         confirm: seeds that are asked for to confirm.
         kept: runs that are kept for other lengths.
     """
-    runs = math.floor(seconds * slots / run.seconds)
+    runs = max(0, math.floor(seconds * slots / run.seconds))
     confirming = min(confirm, max(LEAST_CONFIRMING, runs // 16))
     race_runs = max(0, math.floor(runs - 2 * confirming - kept))
-    return Allowance(runs, confirming, kept, race_runs, min(most, race_runs // arms))
+    left = (
+        seconds / run.seconds - math.ceil(2 * confirming / slots) - kept / slots
+    )  # rounds of as many as run at a time
+    at_once = max(1, slots // arms)  # seeds, where fewer arms than jobs are there
+    rounds = math.ceil(at_once * arms / slots)
+    return Allowance(runs, confirming, kept, race_runs, max(0, min(most, math.floor(left / rounds) * at_once)))
 
 
 def length_runs(factors: Sequence[float]) -> float:
@@ -65,35 +70,39 @@ def length_runs(factors: Sequence[float]) -> float:
     return sum(factors) * LENGTH_SEEDS * LENGTH_ARMS
 
 
-def require_enough(allowed: Allowance, names: Sequence[str], budget: float, slots: int, run: RunTime) -> None:
+def require_enough(
+    allowed: Allowance, names: Sequence[str], budget: str, seconds: float, timing: float, slots: int, run: RunTime
+) -> None:
     """Raises UserError where a budget allows fewer than three seeds of every arm: it offers what can be done instead.
 
     Args:
         allowed: what it allows.
         names: of the arms, in their order.
-        budget: in seconds.
+        budget: as it was typed.
+        seconds: what is left of it.
+        timing: seconds that it took to time a run, which are used.
         slots: jobs at a time.
         run: what one takes.
     """
     if allowed.seeds >= FIRST:
         return
-    kept = 2 * LEAST_CONFIRMING + allowed.length_runs
-    needed = (FIRST * len(names) + kept) * run.seconds / slots
-    ways = []
-    if (fewer := int((allowed.runs - kept) // FIRST)) >= 2:
-        ways.append(f"fewer arms, by arms={fewer} ({', '.join(names[:fewer])})")
-    if run.an_epoch > 0 and (epochs := _epochs_within(budget * slots, FIRST * len(names) + kept, run)) >= 1:
+
+    def rounds(arms: int) -> float:
+        at_once = max(1, slots // arms)
+        race = math.ceil(FIRST / at_once) * math.ceil(at_once * arms / slots)
+        return race + math.ceil(2 * LEAST_CONFIRMING / slots) + allowed.length_runs / slots
+
+    ways, many = [], len(names)
+    if fewer := [arms for arms in range(many - 1, 1, -1) if rounds(arms) * run.seconds <= seconds]:
+        ways.append(f"fewer arms, by arms={fewer[0]} ({', '.join(names[: fewer[0]])})")
+    epochs = math.floor((seconds / rounds(many) - run.fixed) / run.an_epoch) if run.an_epoch > 0 else 0
+    if 1 <= epochs < run.epochs:
         ways.append(f"a shorter training, by trainer.max_epochs={epochs} instead of {run.epochs}")
-    ways.append(f"more time, by budget={math.ceil(needed / 60)}min")
+    ways.append(f"more time, by budget={math.ceil((rounds(many) * run.seconds + timing) / 60)}min")
+    needed = math.ceil(FIRST * many + 2 * LEAST_CONFIRMING + allowed.length_runs)
     raise UserError(
-        f"budget={time_in_words(budget)} is not enough for {len(names)} arms: a run takes about "
-        f"{time_in_words(run.seconds)} ({run.basis}), {slots} at a time, so that it allows "
-        f"{counted(allowed.runs, 'run')}; expected room for {FIRST} seeds of every arm and {LEAST_CONFIRMING} that "
-        f"confirm the winner, {math.ceil(FIRST * len(names) + kept)} runs, below which nothing can be said; give "
-        f"{'; or '.join(ways)}"
+        f"budget={budget} is not enough for {many} arms: a run takes about {time_in_words(run.seconds)} "
+        f"({run.basis}), {slots} at a time, so that it allows {counted(allowed.runs, 'run')}; expected room for "
+        f"{FIRST} seeds of every arm and {LEAST_CONFIRMING} that confirm the winner, {needed} runs, below which nothing can "
+        f"be said; give {'; or '.join(ways)}"
     )
-
-
-def _epochs_within(seconds: float, runs: float, run: RunTime) -> int:
-    """Returns the epochs of a training that fits so often into the seconds."""
-    return math.floor((seconds / runs - run.fixed) / run.an_epoch)

@@ -87,9 +87,12 @@ def _first(arms: Sequence[PlannedArm], most: int | None) -> list[PlannedArm]:
     """Returns the first arm without augmentation and the others by their order, so many in all."""
     if most is None:
         return list(arms)
-    plain = next(arm for arm in arms if arm.plain)
-    kept = [plain, *(arm for arm in arms if arm is not plain)][:most]
-    return [arm for arm in arms if any(arm is one for one in kept)]
+    first, bases = next(i for i, arm in enumerate(arms) if arm.plain), baselines(arms)
+    kept = {first}
+    for i in range(len(arms)):  # an arm brings the one that it is compared with
+        if len(kept | {i, bases[i]}) <= most:
+            kept |= {i, bases[i]}
+    return [arm for i, arm in enumerate(arms) if i in kept]
 
 
 def _named(composer: Composer, arms: Sequence[PlannedArm]) -> list[PlannedArm]:

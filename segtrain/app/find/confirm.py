@@ -18,17 +18,19 @@ from segtrain.app.report.read_runs import Run, read_run
 FIRST_SEED = 10_000  # the first that confirms: no race has as many
 
 
-def choose_pair(trainings: Trainings, standing: Standing) -> tuple[int, int]:
+def choose_pair(trainings: Trainings, standing: Standing) -> tuple[int, int] | None:
     """Returns the places of the winner and of the arm that it is tested against.
 
     That is the one without augmentation that else is the same. Where the winner is without augmentation, it is the best
-    arm with one, by its mean over the seeds that it ran.
+    arm with one, by its mean over the seeds that it ran; None where there is none.
     """
     names = [arm.name for arm in trainings.arms]
     winner, bases = names.index(str(standing.leader)), baselines(trainings.arms)
     if not trainings.arms[winner].plain:
         return winner, bases[winner]
     others = [i for i, arm in enumerate(trainings.arms) if not arm.plain and names[i] in standing.means]
+    if not others:
+        return None
     alike = [i for i in others if bases[i] == winner] or others
     left = [i for i in alike if names[i] in standing.left]
     return winner, max(left or alike, key=lambda i: standing.means[names[i]])

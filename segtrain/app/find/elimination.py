@@ -173,6 +173,7 @@ def _look(
     left &= ~drop
     other = left[:, None, :] & ~np.eye(left.shape[1], dtype=bool)
     stakes = np.where(other, lead + limit, 0.0).max(2)
+    stakes[variance == 0] = np.nan  # as above: nothing is known
     now.left[at], now.stakes[at] = left, np.where(left, np.maximum(stakes, 0.0), np.nan)
 
 
@@ -223,6 +224,7 @@ def _end(now: Races, at: np.ndarray, is_last: bool, tolerance: float | None) -> 
     end = np.full(len(at), ENDS.index("seeds") if is_last else 0)
     if tolerance is not None:
         stakes = now.stakes[at][np.arange(len(at)), now.leader[at]]
-        end[stakes <= tolerance] = ENDS.index("tolerance")  # never where nothing was looked at: NaN
+        told = now.sd[at] > 0  # runs that score the same to the bit tell nothing of their spread
+        end[(stakes <= tolerance) & told] = ENDS.index("tolerance")  # never where nothing was looked at: NaN
     end[now.left[at].sum(1) == 1] = ENDS.index("one left")
     now.end[at] = end

@@ -13,12 +13,12 @@ from hydra.plugins.launcher import Launcher
 
 from segtrain.app.find import allowance, lengths, words
 from segtrain.app.find.allowance import Allowance, RunTime
-from segtrain.app.find.answer import LengthPoint
+from segtrain.app.find.answer import Confirmation, LengthPoint
 from segtrain.app.find.arms import plan_arms
 from segtrain.app.find.boundary import Boundary, calibrate, detectable, extend
 from segtrain.app.find.confirm import choose_pair, confirm
 from segtrain.app.find.hand_over import answer_of, costs_of, hand_over
-from segtrain.app.find.options import FIRST, LENGTH_SEEDS, Options
+from segtrain.app.find.options import FIRST, LEAST_CONFIRMING, LENGTH_SEEDS, Options
 from segtrain.app.find.race import Standing, judge_race
 from segtrain.app.find.record import Record
 from segtrain.app.find.timing import time_run
@@ -33,6 +33,7 @@ from segtrain.runs.duration import time_in_words
 from segtrain.runs.lock import Lock
 
 LOCK = ".find.lock"
+SLACK = 0.05  # of the budget, for the fewest runs that confirm: without them nothing is known of the gain
 
 
 def find(
@@ -70,12 +71,12 @@ def find(
                 f"budget={options.budget} is used up before every arm had one seed ({time_in_words(record.spent)} are "
                 "used); expected room for three; give the same command with a larger budget"
             )
-        pair = choose_pair(trainings, standing)
-        confirmation = confirm(trainings, pair, found.confirming(), record) if found.confirming() else None
+        raced = answer_of(trainings, standing, found.boundary, options, None, (), found.is_used_up)
+        confirmation = found.confirm_winner(standing) if words.has_answer(raced.race) else None
         points = found.train_longer(standing)
         answer = answer_of(trainings, standing, found.boundary, options, confirmation, points, found.is_used_up)
         costs = costs_of(trainings, record, budget, run)
-        hand_over(trainings, answer, costs, pair[0])
+        hand_over(trainings, answer, costs, [arm.name for arm in trainings.arms].index(standing.leader))
         for line in words.summary(answer, costs):
             print_text(line)
         print_text(f"the whole answer: {trainings.folder / 'find.html'}")
@@ -97,7 +98,15 @@ class Find:
             budget - record.timing, trainings.slots, run, len(trainings.arms), options.seeds, options.confirm, kept
         )
         if not record.lasts:  # what has begun may end with less
-            allowance.require_enough(self.allowed, [arm.name for arm in trainings.arms], budget, trainings.slots, run)
+            allowance.require_enough(
+                self.allowed,
+                [arm.name for arm in trainings.arms],
+                str(options.budget),
+                budget - record.timing,
+                record.timing,
+                trainings.slots,
+                run,
+            )
         record.add_stage(options.seeds)
         self.boundary: Boundary = calibrate(len(trainings.arms), FIRST, record.lasts[0])
         for last in record.lasts[1:]:
@@ -168,18 +177,26 @@ class Find:
         names = tuple(arm.name for arm in trainings.arms)
         return judge_race(names, scores, failed, self.boundary, self.options.tolerance)
 
-    def confirming(self) -> int:
-        """Returns the seeds that confirm: decided once, so that a look at the test set is never taken twice."""
-        if self.record.confirming is None:
-            seeds = self._to_confirm()
-            while seeds and not self._fits(2 * seeds, self.run.seconds):
+    def confirm_winner(self, standing: Standing) -> Confirmation | None:
+        """Returns what the test set says of the winner; None where the budget has no room for five seeds of both arms.
+
+        How many seeds confirm is decided once, so that a look at the test set is never taken twice.
+        """
+        pair, record = choose_pair(self.trainings, standing), self.record
+        if pair is None:
+            return None
+        if record.confirming is None:
+            seeds = self.allowed.confirming
+            while seeds > LEAST_CONFIRMING and not self._fits(2 * seeds, self.run.seconds):
                 seeds -= 1
-            if not seeds:
+            if not self._fits(2 * seeds, self.run.seconds, slack=SLACK):
                 self.is_used_up = True
-                return 0
-            self.record.confirming = seeds
-            self.record.write()
-        return self.record.confirming
+                return None
+            record.confirming = seeds
+            record.write()
+        elif record.confirming != self.options.confirm:
+            print_text(f"{record.confirming} seeds confirm, as was decided before: the test set is looked at once")
+        return confirm(self.trainings, pair, record.confirming, record)
 
     def train_longer(self, standing: Standing) -> tuple[LengthPoint, ...]:
         """Runs the best arms at other lengths, as far as the budget goes, and returns what they gain."""
@@ -218,11 +235,14 @@ class Find:
         jobs = [Training(arm, seed) for seed in range(standing.seeds, last) for arm in left]
         return [job for job in jobs if job not in self.trainings.outcomes]
 
-    def _fits(self, runs: int, seconds: float, kept: float = 0.0) -> bool:
-        """Returns whether so many runs, each of so many seconds, fit into what is left beside `kept` usual runs."""
+    def _fits(self, runs: int, seconds: float, kept: float = 0.0, slack: float = 0.0) -> bool:
+        """Returns whether so many runs, each of so many seconds, fit into what is left beside `kept` usual runs.
+
+        `slack` is the share of the budget by which it may be overrun.
+        """
         slots = self.trainings.slots
         needed = math.ceil(runs / slots) * seconds + kept * self.run.seconds / slots
-        return self.record.spent + needed <= self.budget
+        return self.record.spent + needed <= self.budget * (1 + slack)
 
     def _measure(self) -> None:
         """Puts what runs really took in the place of what was reckoned."""
@@ -234,7 +254,8 @@ class Find:
             self.run = self.run._replace(fixed=self.run.fixed * ratio, an_epoch=self.run.an_epoch * ratio)
 
     def _halted(self, standing: Standing) -> UserError:
-        job = next(job for job in self.trainings.outcomes if job.seed == standing.halted and not job.more)
+        at = [job for job in self.trainings.outcomes if job.seed == standing.halted and not job.more]
+        job = next(job for job in at if math.isnan(self.trainings.score(job)))
         return UserError(
             f"every arm failed with seed {standing.halted}, which is not the augmentation's doing: "
             f"{self.trainings.failure(job)}; expected trainings that end; see {self.trainings.run_folder(job).path}; "

@@ -54,9 +54,11 @@ class Record:
             and isinstance(lasts, list)
             and all(is_whole(one) and one >= 3 for one in lasts)
             and lasts == sorted(set(lasts))
-            and (known.get("confirming") is None or is_whole(known["confirming"]))
+            and (known.get("confirming") is None or (is_whole(known["confirming"]) and known["confirming"] > 0))
             and is_number(known.get("timing"))
+            and known["timing"] >= 0
             and is_number(known.get("spent"))
+            and known["spent"] >= 0
             and (run is None or _is_run_time(run))
         )
         if not sound:
@@ -83,7 +85,9 @@ class Record:
     def require_same(self, arms: Sequence[PlannedArm]) -> None:
         """Raises UserError where the find of this folder has other arms; a new one gets these."""
         now = [(arm.name, list(arm.overrides)) for arm in arms]
-        if self.arms and self.arms != now:
+        if self.arms != now and not self.lasts:  # the race has not begun
+            self.run, self.timing = None, 0.0
+        elif self.arms != now:
             there = {name for name, _ in self.arms}
             others = [name for name, _ in now if name not in there] or [name for name, _ in now]
             raise UserError(
@@ -103,7 +107,7 @@ def _is_run_time(value: Any) -> bool:
     if not isinstance(value, Mapping) or value.keys() != set(RunTime._fields):
         return False
     numbers = [value["fixed"], value["an_epoch"], value["epochs"]]
-    return all(is_number(one) and math.isfinite(one) for one in numbers) and isinstance(value["basis"], str)
+    return all(is_number(one) and 0 <= one < math.inf for one in numbers) and isinstance(value["basis"], str)
 
 
 class Clock:

@@ -18,6 +18,7 @@ from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome
 from segtrain.app.sweep.processes import Limits
 from segtrain.app.sweep.study import GOAL
+from segtrain.errors import UserError
 from segtrain.runs.duration import Planned
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import folder_name
@@ -96,7 +97,20 @@ class Trainings:
         else:
             with Clock(record, [task.folder for task in tasks]):
                 outcomes = self._run(tasks)
+        for job, task in zip(new, tasks, strict=True):
+            self._require_ended(job, outcomes[task.folder])
         self.outcomes |= {job: outcomes[task.folder] for job, task in zip(new, tasks, strict=True)}
+
+    def _require_ended(self, job: Training, outcome: Outcome) -> None:
+        """Raises UserError where a training did not end by itself: that says nothing of its arm."""
+        state, message = outcome.answer.state, outcome.answer.message
+        if state == "refused":
+            raise UserError(f"{' '.join(self.overrides(job))}: {message}")
+        if state == "interrupted":
+            raise UserError(
+                f"{outcome.name} was interrupted, and a find judges no arm by that; expected trainings that end; got: "
+                f"{message}; the same command goes on"
+            )
 
     def _run(self, tasks: Sequence[Task]) -> dict[str, Outcome]:
         if isinstance(self.engine, Limits):

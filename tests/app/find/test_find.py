@@ -111,6 +111,28 @@ def test_no_arm_wins_by_failing(segtrain: CommandLine, engine: Engine) -> None:
 
 
 @pytest.mark.slow
+def test_an_arm_that_was_changed_is_refused_and_judges_nothing(segtrain: CommandLine, engine: Engine) -> None:
+    assert segtrain(*THREE, FAR, "lengths=1") == 0, segtrain.err
+    before = found(segtrain)
+    engine.refusing = "aug=geometric"
+    assert segtrain(*THREE, FAR, "lengths=1", "seeds=20") == 2 and "another config" in segtrain.err
+    assert found(segtrain) == before
+
+
+@pytest.mark.slow
+def test_where_all_others_fail_none_has_won_nothing(segtrain: CommandLine, engine: Engine) -> None:
+    engine.failing = {"aug=flips seed", "aug=geometric seed"}
+    assert segtrain(*THREE, FAR, "lengths=1") == 0, segtrain.err
+    assert found(segtrain)["confirmation"] is None and "There is no answer" in segtrain.out
+
+
+@pytest.mark.slow
+def test_what_a_small_budget_is_offered_can_be_followed(segtrain: CommandLine, engine: Engine) -> None:
+    assert segtrain(*THREE, "budget=80s", "lengths=1") == 2 and "-" not in segtrain.err.split("allows")[1][:4]
+    assert segtrain(*THREE, FAR, "lengths=1", "arms=2") == 0, segtrain.err
+
+
+@pytest.mark.slow
 def test_where_every_arm_fails_it_is_no_arms_doing(segtrain: CommandLine, engine: Engine) -> None:
     engine.failing = {"seed=1"}
     assert segtrain(*THREE, FAR, "lengths=1") == 2 and "every arm failed" in segtrain.err

@@ -29,6 +29,7 @@ class Engine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, gain: Score = gain_of) -> None:
         self.gain, self.trained, self.failing = gain, list[str](), set[str]()
         self.stop_after: int | None = None  # runs
+        self.refusing = "nothing"
         monkeypatch.setattr(trainings.processes, "run_here", self.run)
         monkeypatch.setattr(trainings, "Clock", Clock)
 
@@ -37,6 +38,8 @@ class Engine:
 
     def _train(self, task: Task) -> Answer:
         run, typed = RunFolder(task.folder), " ".join(task.overrides)
+        if self.refusing in typed:
+            return Answer("refused", "it was begun with another config")
         if run.exists and run.status["state"] == "finished":
             return Answer("skipped", results=run.results)
         if any(name in typed for name in self.failing):
