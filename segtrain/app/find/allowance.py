@@ -103,6 +103,6 @@ def require_enough(
     raise UserError(
         f"budget={budget} is not enough for {many} arms: a run takes about {time_in_words(run.seconds)} "
         f"({run.basis}), {slots} at a time, so that it allows {counted(allowed.runs, 'run')}; expected room for "
-        f"{FIRST} seeds of every arm and {LEAST_CONFIRMING} that confirm the winner, {needed} runs, below which nothing can "
-        f"be said; give {'; or '.join(ways)}"
+        f"{FIRST} seeds of every arm and {LEAST_CONFIRMING} that confirm the winner, {needed} runs, below which "
+        f"nothing can be said; give {'; or '.join(ways)}"
     )

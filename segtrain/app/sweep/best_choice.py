@@ -9,6 +9,7 @@ import yaml
 from segtrain import plain_files
 from segtrain.files import make_own, write_whole
 
+GROUP = "experiment"
 UNSAID = ("name", "outputs", "sweep")  # where the runs lay, and how they were chosen
 
 
@@ -23,8 +24,9 @@ def write_choice(to: Path, overrides: Sequence[str], groups: Sequence[str], said
     """
     pairs = [override.lstrip("+").partition("=") for override in overrides if "=" in override and override[0] != "~"]
     chosen = {key: value for key, _, value in pairs if key not in UNSAID}
+    before = [chosen.pop(GROUP)] if chosen.get(GROUP, "null") != "null" else []  # a file of the same group
     defaults = [{f"override /{key}": value} for key, value in chosen.items() if key in groups]
-    tree: dict[str, Any] = {"defaults": [*defaults, "_self_"]}
+    tree: dict[str, Any] = {"defaults": [*before, *defaults, "_self_"]}
     for key, value in chosen.items():
         if key not in groups:
             _put(tree, key.split("."), plain_files.read_yaml(str(value), key))
