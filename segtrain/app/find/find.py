@@ -268,7 +268,11 @@ class Find:
         said = [f"seed {standing.seeds}: {len(left)} of {counted(len(self.trainings.arms), 'arm')} left"]
         if len(left) > 1:
             said.append(f"{leader} leads by {POINTS * standing.leads[left[1]]:.2f} points over {left[1]}")
-        gone = [f"{drop.arm} ({POINTS * drop.by:.2f} points behind)" for drop in standing.drops if drop.seeds > told]
+        gone = [
+            f"{drop.arm} ({POINTS * drop.by:.2f} points behind {drop.behind})"
+            for drop in standing.drops
+            if drop.seeds > told
+        ]
         if gone:
             said.append(f"dropped: {', '.join(gone)}")
         if standing.sd is not None and standing.seeds >= FIRST:
