@@ -172,7 +172,7 @@ def _named(name: str, outputs: Path) -> list[Path]:
 
 
 def _held(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+    return sorted(path.parent for path in folder.glob(f"*/{CONFIG}")) if os.path.isdir(folder) else []
 
 
 def _below(outputs: Path) -> list[Path]:

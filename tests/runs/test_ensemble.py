@@ -218,3 +218,11 @@ def test_a_run_that_has_not_finished_is_no_member(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         write_ensemble(tmp_path / "best", [run])
     assert not (tmp_path / "best").exists()
+
+
+def test_names_longer_than_a_disk_takes_are_told(tmp_path: Path) -> None:
+    runs, outputs = trained(tmp_path / "outputs/s"), tmp_path / "outputs"
+    several = f"[{','.join(run.name for run in runs * 60)}]"
+    assert [run.path for run in runs_of(several, outputs)] == runs
+    with pytest.raises(UserError, match="is no run folder"):
+        find_run("x" * 300, outputs)

@@ -249,6 +249,15 @@ def test_runs_without_a_folder_of_their_own_need_a_name(ensemble: Path, segtrain
     assert "one network" in segtrain.err and not list(segtrain.folder.iterdir())
 
 
+@pytest.mark.parametrize("arguments", [["init_from=BEST", *SMALL], ["resume=BEST"], ["preview", "replay=BEST"]])
+def test_what_goes_on_from_one_run_asks_for_a_member(
+    ensemble: Path, segtrain: CommandLine, arguments: list[str]
+) -> None:
+    assert segtrain(*[argument.replace("BEST", str(ensemble)) for argument in arguments]) == 2
+    assert "is an ensemble of 2 runs" in segtrain.err and str(ensemble_members(ensemble)[0].path) in segtrain.err
+    assert segtrain.err.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_an_ensemble_of_one_is_exported_as_its_run(run: Path, tmp_path: Path, onnx_file: Path) -> None:
     write_ensemble(tmp_path / "shapes" / "best", [run])
