@@ -253,6 +253,8 @@ def _require_own_engine(node: Any, name: str, where: str, trusted: Sequence[str]
     _require(_are_trusted(below, trusted), where, name, below, "no _target_ below it")
     for key, rule in RULES.get(target, {}).items():
         value = node.get(key)
+        if target.endswith(".FindSweeper") and not rule.holds(value):  # whose keys are typed by themselves
+            raise UserError(f"{key} is {value!r}; expected {rule.expected}; correct it, or leave it out")
         _require(rule.holds(value) or "${" in str(value), TYPED_OR_FILE, f"{name}.{key}", value,
                  rule.expected)  # fmt: skip
 

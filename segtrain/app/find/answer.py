@@ -20,7 +20,7 @@ class ArmAnswer(NamedTuple):
     state: Literal["left", "dropped", "failed"]
     stake: float | None  # what training with it loses at most against the best arm; None unless left
     seed: int | None = None  # number of seeds after which it was dropped, or the seed at which it failed
-    behind: str | None = None  # the leader then
+    behind: str | None = None  # the arm that it was behind
     by: float | None = None  # how far behind it was
     limit: float | None = None  # how far behind it might have been
     error: str = ""
@@ -37,7 +37,7 @@ class RaceAnswer(NamedTuple):
     seeds: int  # that every arm left has
     first: int  # seeds after which an arm may be dropped
     last: int  # seeds up to which the boundary holds
-    boundary: float  # standard errors of a difference by which an arm that is dropped was behind, in this stage
+    boundary: float  # of this stage, a normal score, which each look turns into Student's quantile
     stages: int  # 1; 2 and more where `seeds` was raised after the race had begun
     residual_sd: float | None  # of a run, beside what its seed and its arm bring; pooled over arms
     detectable: float | None  # the difference that so many seeds find with 80 %

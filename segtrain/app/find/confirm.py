@@ -46,7 +46,7 @@ def confirm(trainings: Trainings, pair: tuple[int, int], seeds: int, record: Rec
         record: counts the time.
     """
     jobs = [Training(arm, FIRST_SEED + i) for i in range(seeds) for arm in pair]
-    trainings.run(jobs, record)
+    trainings.run(jobs, record, score=f"test/{SCORE}")
     ended = [job for job in jobs if trainings.outcomes[job].answer.state in DONE]
     runs = {job: read_run(trainings.run_folder(job).path) for job in ended}
     arms = [_arm(trainings, place, [runs[job] for job in ended if job.arm == place]) for place in pair]

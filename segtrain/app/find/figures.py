@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from segtrain.app.find.answer import ArmAnswer, Confirmation, FindAnswer, LengthPoint, RaceAnswer
 from segtrain.app.find.elimination import PRIOR, student_score
 from segtrain.app.find.length_words import curves_by_arm
+from segtrain.app.find.phrasing import NOTHING, spoken
 from segtrain.app.find.words import is_shown
 from segtrain.app.report.contrasts import POINTS
 from segtrain.app.report.figures import COLOURS, DPI, FONT, MARKERS, Drawn
@@ -169,9 +170,13 @@ def _end(line: Line) -> tuple[float, float]:
 
 def draw_gain(answer: FindAnswer) -> Drawn | None:
     """Draws the confirmed gain with its interval; None where there is no interval."""
-    found = answer.confirmation
+    found = spoken(answer).confirmation
     if found is None or math.isnan(found.low) or math.isnan(found.high):
         return None
+    if found.winner == NOTHING:  # turned, as the sentence has it: what the augmentation gains
+        found = found._replace(
+            winner=found.against, against=found.winner, gain=-found.gain, low=-found.high, high=-found.low
+        )
     figure, axes = _figure(1.15, labels=False, width=4.6)
     certain = is_shown(found)
     colour = COLOURS[0] if certain and found.gain > 0 else COLOURS[1] if certain else "0.35"

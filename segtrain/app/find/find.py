@@ -17,7 +17,8 @@ from segtrain.app.find.answer import Confirmation, LengthPoint
 from segtrain.app.find.arms import plan_arms
 from segtrain.app.find.boundary import Boundary, calibrate, detectable, extend
 from segtrain.app.find.confirm import choose_pair, confirm
-from segtrain.app.find.hand_over import answer_of, costs_of, hand_over
+from segtrain.app.find.hand_over import answer_of, asked, costs_of, hand_over
+from segtrain.app.find.next_steps import next_steps_of
 from segtrain.app.find.options import FIRST, LEAST_CONFIRMING, LENGTH_SEEDS, Options
 from segtrain.app.find.race import Standing, judge_race
 from segtrain.app.find.record import Record
@@ -56,9 +57,7 @@ def find(
     with Lock(trainings.folder, LOCK):
         record = Record(trainings.folder)
         record.require_same(trainings.arms)
-        trainings.prepare(
-            Training(arm, 0) for arm in range(len(trainings.arms))
-        )  # a mistake in any is told before time is spent
+        trainings.prepare(Training(arm, 0) for arm in range(len(trainings.arms)))  # a mistake in any is told at once
         if record.run is None:
             record.run, record.timing = time_run(trainings, record), record.spent
         run = record.run
@@ -79,7 +78,9 @@ def find(
         hand_over(trainings, answer, costs, [arm.name for arm in trainings.arms].index(standing.leader))
         for line in words.summary(answer, costs):
             print_text(line)
-        print_text(f"the whole answer: {trainings.folder / 'find.html'}")
+        for step in next_steps_of(answer, costs, asked(trainings))[:1]:
+            print_text(f"next: {step.words} {step.command}")
+        print_text(f"the whole answer, and what else to do: {trainings.folder / 'find.html'}")
 
 
 class Find:
@@ -119,13 +120,20 @@ class Find:
         spread = POINTS * self.options.spread
         lead = POINTS * detectable(self.boundary, max(FIRST, seeds), self.options.spread)
         others = f", and {allowed.length_runs:.0f} for other lengths" if allowed.length_runs else ""
+        race = (
+            f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more of those that are "
+            "left when others are dropped."
+        )
+        if seeds == self.options.seeds:
+            race = (
+                f"the race takes at most {arms * seeds} of the others: {counted(seeds, 'seed')} of every arm (seeds=)."
+            )
         lines = [
             f"{trainings.folder}: {arms} arms: {', '.join(arm.name for arm in trainings.arms)}",
             f"A run takes about {time_in_words(run.seconds)}, {run.basis}. {time_in_words(self.budget)} with "
             f"{counted(trainings.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: "
             f"{2 * allowed.confirming} are kept to confirm the winner against none by {allowed.confirming} seeds of "
-            f"its own{others}, {allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more "
-            "of those that are left when others are dropped.",
+            f"its own{others}; {race}",
             f"If a run's residual spread is {spread:.2g} Dice points (a guess, by spread=; it is measured on the way), "
             f"an arm that is {lead:.1f} points behind the best is told from it in 8 of 10 finds.",
         ]
@@ -162,6 +170,8 @@ class Find:
             if not self._fits(len(jobs), self.run.seconds, kept=self._kept_runs()):
                 self.is_used_up = True
                 return standing
+            seeds = sorted({job.seed + 1 for job in jobs})
+            print_text(f"the race, seed {' and '.join(map(str, seeds))} of at most {self.boundary.last}:", flush=True)
             trainings.run(jobs, self.record)
             self._measure()
 
@@ -196,6 +206,8 @@ class Find:
             record.write()
         elif record.confirming != self.options.confirm:
             print_text(f"{record.confirming} seeds confirm, as was decided before: the test set is looked at once")
+        ours, theirs = (self.trainings.arms[place].name for place in pair)
+        print_text(f"confirming: {ours} against {theirs}, {record.confirming} seeds of their own:", flush=True)
         return confirm(self.trainings, pair, record.confirming, record)
 
     def train_longer(self, standing: Standing) -> tuple[LengthPoint, ...]:
@@ -212,6 +224,7 @@ class Find:
             if new and not self._fits(len(new), self.run.at(factor)):
                 self.is_used_up = True
                 break
+            print_text(f"{factor:g} × the training length:", flush=True)
             lengths.run_length(trainings, jobs, self.record)
             run.append(factor)
         return lengths.measure_lengths(trainings, standing, arms, run) if run else ()
@@ -219,10 +232,7 @@ class Find:
     def _kept_runs(self) -> float:
         """Returns the runs for which time is kept: those that confirm a winner, a new one alone, and longer ones."""
         arms = 1 if self.record.confirming else 2
-        return arms * self._to_confirm() + self.allowed.length_runs
-
-    def _to_confirm(self) -> int:
-        return self.record.confirming or self.allowed.confirming
+        return arms * (self.record.confirming or self.allowed.confirming) + self.allowed.length_runs
 
     def _next(self, standing: Standing) -> list[Training]:
         """Returns the trainings of the next seed; of several, where fewer arms are left than jobs run at a time."""

@@ -16,6 +16,7 @@ from segtrain.app.find.page import write_find_page
 from segtrain.app.find.race import Standing
 from segtrain.app.find.record import Record
 from segtrain.app.find.trainings import DONE, Training, Trainings
+from segtrain.app.find.words import GRID_SEEDS
 from segtrain.app.sweep.best_choice import write_choice
 from segtrain.command_line import typed_find
 from segtrain.config.composition import choices_of, conf_dir
@@ -23,7 +24,6 @@ from segtrain.files import make_own, write_whole
 from segtrain.runs import duration
 from segtrain.runs.ensemble import write_ensemble
 
-GRID = 8  # seeds of the sweep that a find is compared with
 MEMBERS = 5  # runs of the ensemble: more cost time at every prediction and add little
 
 
@@ -40,7 +40,7 @@ def answer_of(
     names = [arm.name for arm in trainings.arms]
     losses = [_train_loss(trainings, arm, standing.seeds) for arm in range(len(names))]
     mild = min(map(names.index, standing.left), key=lambda i: (not trainings.arms[i].plain, _or_last(losses[i])))
-    looked = standing.seeds >= FIRST
+    spread = standing.sd if standing.seeds >= FIRST and standing.sd else None  # 0: runs alike to the bit tell none
     race = RaceAnswer(
         arms=tuple(_arm_answer(trainings, standing, i, losses[i]) for i in range(len(names))),
         leader=str(standing.leader),
@@ -51,8 +51,8 @@ def answer_of(
         last=boundary.last,
         boundary=float(boundary.looks[max(FIRST, standing.seeds)]),
         stages=sum(stage.last < standing.seeds for stage in boundary.stages) + 1,
-        residual_sd=standing.sd if looked else None,
-        detectable=detectable(boundary, standing.seeds, standing.sd) if looked and standing.sd is not None else None,
+        residual_sd=spread,
+        detectable=None if spread is None else detectable(boundary, standing.seeds, spread),
         end=standing.end or "budget",
         tolerance=options.tolerance,
     )
@@ -132,7 +132,7 @@ def costs_of(trainings: Trainings, record: Record, budget: float, run: RunTime) 
         trainings.slots,
         round(run.seconds, 1),
         arms,
-        GRID * len(trainings.arms),
+        GRID_SEEDS * len(trainings.arms),
         len(races),
         confirming,
         longer,
@@ -141,6 +141,11 @@ def costs_of(trainings: Trainings, record: Record, budget: float, run: RunTime) 
 
 def _is_piece(job: Training) -> bool:
     return any(override.startswith("outputs=") for override in job.more)
+
+
+def asked(trainings: Trainings) -> Asked:
+    """Returns what the find was asked, as one would type it again."""
+    return Asked(trainings.folder, typed_find(sys.argv[1:]), trainings.epochs or None)
 
 
 def hand_over(trainings: Trainings, answer: FindAnswer, costs: Costs, winner: int) -> None:
@@ -160,7 +165,7 @@ def hand_over(trainings: Trainings, answer: FindAnswer, costs: Costs, winner: in
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
     about = f"{trainings.arms[winner].name}: the winner of {answer.title}; train it again, longer, or on all data"
     write_choice(folder / "conf", trainings.arms[winner].overrides, groups, [about])
-    write_find_page(answer, costs, Asked(folder, typed_find(sys.argv[1:]), trainings.epochs or None))
+    write_find_page(answer, costs, asked(trainings))
     write_whole(folder / "cost.json", _json(costs._asdict()))
     write_whole(folder / "find.json", _json(answer._asdict()))  # last: its presence means that the rest is there
 

@@ -18,14 +18,7 @@ from segtrain.app.find.record import Record
 from segtrain.app.find.trainings import Training, Trainings
 from segtrain.app.report import paired
 
-GO_ON = ("segtrain.model.schedulers.constant", "segtrain.model.schedulers.plateau")  # know nothing of a length
 BY_ITSELF = 2  # arms with augmentation that lengths=auto trains longer
-
-
-def goes_on(trainings: Trainings) -> bool:
-    """Returns whether a longer training has the same first epochs: neither scheduler nor augmentation asks how long."""
-    config = trainings.first
-    return str(config.scheduler._target_) in GO_ON and config.aug.schedule == "constant"
 
 
 def choose_arms(trainings: Trainings, standing: Standing, most: int | None) -> list[int]:
@@ -49,11 +42,10 @@ def plan_length(trainings: Trainings, arms: Sequence[int], factor: float) -> lis
 
 def run_length(trainings: Trainings, jobs: Sequence[Training], record: Record) -> None:
     """Runs them; each goes on from a copy of the run that is there, where that is the same training."""
-    if goes_on(trainings):
-        for job in jobs:
-            before, longer = trainings.run_folder(Training(job.arm, job.seed)), trainings.run_folder(job)
-            if before.has_checkpoint and before.has_results and not longer.exists and len(job.more) == 1:
-                before.copy_for_more(longer.path, trainings.overrides(job))
+    for job in (job for job in jobs if trainings.goes_on(job.arm)):
+        before, longer = trainings.run_folder(Training(job.arm, job.seed)), trainings.run_folder(job)
+        if before.has_checkpoint and before.has_results and not longer.exists:
+            before.copy_for_more(longer.path, trainings.overrides(job))
     trainings.run(jobs, record)
 
 

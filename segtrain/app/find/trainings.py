@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.launcher import Launcher
-from omegaconf import OmegaConf
 
 from segtrain.app.find.arms import PlannedArm
 from segtrain.app.find.record import Clock, Record
@@ -18,12 +17,15 @@ from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.pool import Outcome
 from segtrain.app.sweep.processes import Limits
 from segtrain.app.sweep.study import GOAL
+from segtrain.app.sweep.sweep import planned_runs
 from segtrain.errors import UserError
 from segtrain.runs.duration import Planned
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import folder_name
 
 DONE = ("finished", "skipped")
+GO_ON = ("segtrain.model.schedulers.constant", "segtrain.model.schedulers.plateau")  # know nothing of a length
+KEEP = "checkpoint.keep"
 
 
 class Training(NamedTuple):
@@ -43,13 +45,16 @@ class Trainings:
         """Takes the arms, the engine, and how many jobs run at a time; None: as the engine has it."""
         self.composer, self.arms = composer, list(arms)
         self.first = composer.compose([*arms[0].overrides, "seed=0"])
+        self.configs = {0: self.first}  # of arms, as far as they were asked for
         if isinstance(engine, Limits):
             limits = engine._replace(n_jobs=n_jobs or engine.n_jobs, retries=max(1, engine.retries))
             self.engine: Limits | Launcher = limits
-            self.places = processes.slots_of(limits, self.first.trainer.accelerator, self.first.threads)
+            self.places: list[str | None] | None = processes.slots_of(
+                limits, self.first.trainer.accelerator, self.first.threads
+            )
             self.slots = len(self.places)
         else:
-            self.engine, self.slots, self.places = engine, n_jobs or len(arms), [None]
+            self.engine, self.slots, self.places = engine, n_jobs or len(arms), None
         self.tasks: dict[Training, Task] = {}
         self.outcomes: dict[Training, Outcome] = {}
 
@@ -67,7 +72,18 @@ class Trainings:
 
     def overrides(self, job: Training) -> list[str]:
         """Returns what is typed for a training."""
-        return [*self.arms[job.arm].overrides, *job.more, f"seed={job.seed}"]
+        arm = self.arms[job.arm].overrides
+        is_said = any(override.startswith(f"{KEEP}=") for override in arm)
+        kept = [] if is_said or self.goes_on(job.arm) else [f"{KEEP}=best"]  # a tenth of the space
+        return [*arm, *job.more, f"seed={job.seed}", *kept]
+
+    def goes_on(self, arm: int) -> bool:
+        """Returns whether a longer training of an arm has the same first epochs, so that it may go on from a copy."""
+        if arm not in self.configs:
+            self.configs[arm] = self.composer.compose(self.arms[arm].overrides)
+        config = self.configs[arm]
+        is_endless = str(config.scheduler._target_) in GO_ON and config.aug.schedule == "constant"
+        return is_endless and config.early_stopping is None
 
     def prepare(self, jobs: Iterable[Training]) -> None:
         """Composes the configs of trainings that are not composed yet; a mistake in any is told.
@@ -79,12 +95,13 @@ class Trainings:
         tasks = processes.prepare_tasks(self.composer, [self.overrides(job) for job in new], len(self.tasks))
         self.tasks |= dict(zip(new, tasks, strict=True))
 
-    def run(self, jobs: Sequence[Training], record: Record | None) -> None:
+    def run(self, jobs: Sequence[Training], record: Record | None, score: str = GOAL) -> None:
         """Runs trainings that have no outcome yet, in their order; those that are finished are looked at only.
 
         Args:
             jobs: the trainings.
             record: counts the time; None: it is not counted.
+            score: that is shown of each: of the race not the test's, which has no part in the choice.
         """
         new = [job for job in jobs if job not in self.outcomes]
         if not new:
@@ -93,10 +110,10 @@ class Trainings:
         tasks = [self.tasks[job] for job in new]
         write_plan(self.folder, {Path(task.folder).name: task.overrides for task in tasks})
         if record is None:
-            outcomes = self._run(tasks)
+            outcomes = self._run(tasks, score)
         else:
             with Clock(record, [task.folder for task in tasks]):
-                outcomes = self._run(tasks)
+                outcomes = self._run(tasks, score)
         for job, task in zip(new, tasks, strict=True):
             self._require_ended(job, outcomes[task.folder])
         self.outcomes |= {job: outcomes[task.folder] for job, task in zip(new, tasks, strict=True)}
@@ -112,10 +129,10 @@ class Trainings:
                 f"{message}; the same command goes on"
             )
 
-    def _run(self, tasks: Sequence[Task]) -> dict[str, Outcome]:
+    def _run(self, tasks: Sequence[Task], score: str) -> dict[str, Outcome]:
         if isinstance(self.engine, Limits):
-            return processes.run_here(self.engine, tasks)
-        return clusters.run_elsewhere(self.engine, tasks)
+            return processes.run_here(self.engine, tasks, score=score)
+        return clusters.run_elsewhere(self.engine, tasks, score=score)
 
     def is_there(self, job: Training) -> bool:
         """Returns whether a training has finished before, by its folder; nothing is composed for that."""
@@ -142,12 +159,4 @@ class Trainings:
 
     def planned(self, jobs: Sequence[Training]) -> list[Planned]:
         """Returns the trainings as `segtrain.runs.duration` compares them with runs that are there."""
-        found = []
-        for job in jobs:
-            task = self.tasks[job]
-            HydraConfig.instance().set_config(task.config)  # which threads and names ask for
-            nodes = ["dataset", "model", "data", "trainer", "threads", "name", "seed"]
-            config: Any = OmegaConf.to_container(OmegaConf.masked_copy(task.config, nodes), resolve=True)
-            on_gpu = config["trainer"]["accelerator"] in ("gpu", "cuda") or self.places[0] is not None
-            found.append(Planned(task.folder, config, on_gpu))
-        return found
+        return planned_runs([self.tasks[job] for job in jobs], self.places)

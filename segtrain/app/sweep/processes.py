@@ -47,19 +47,22 @@ def launch(composer: Composer, limits: Limits, job_overrides: Sequence[Sequence[
     return [_returned(task, outcomes[task.folder]) for task in tasks]
 
 
-def run_here(limits: Limits, tasks: Sequence[job.Task], also: Look | None = None) -> dict[str, Outcome]:
+def run_here(
+    limits: Limits, tasks: Sequence[job.Task], also: Look | None = None, *, score: str = "test/dice"
+) -> dict[str, Outcome]:
     """Runs the jobs, some at a time; every one is tried, whatever becomes of the others.
 
     Args:
         limits: how many at a time, for how long, how often.
         tasks: the jobs.
         also: called with what runs and what ended, beside the display.
+        score: that is shown of a job that ended.
 
     Returns:
         Folder to how its job ended.
     """
     slots = slots_of(limits, tasks[0].config.trainer.accelerator, tasks[0].config.threads)
-    with Stops() as stops, Watch(job.job_names(tasks), len(slots)) as watch:
+    with Stops() as stops, Watch(job.job_names(tasks), len(slots), score) as watch:
 
         def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
             stops.check()

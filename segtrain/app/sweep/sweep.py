@@ -69,14 +69,20 @@ def _forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str
     first, slots = tasks[0].config, None
     if isinstance(engine, Limits):
         slots = processes.slots_of(engine, first.trainer.accelerator, first.threads)
-    jobs = []
+    jobs = planned_runs(tasks, slots)
+    return duration.forecast(jobs, Path(first.outputs), None if slots is None else len(slots))
+
+
+def planned_runs(tasks: Sequence[job.Task], slots: Sequence[str | None] | None) -> list[duration.Planned]:
+    """Returns jobs as `duration` compares them with runs that are there; `slots` None: another engine places them."""
+    found = []
     for task in tasks:
         HydraConfig.instance().set_config(task.config)  # which threads and names ask for
         nodes = OmegaConf.masked_copy(task.config, ["dataset", "model", "data", "trainer", "threads", "name", "seed"])
         config: Any = OmegaConf.to_container(nodes, resolve=True)
         named = config["trainer"]["accelerator"] in ("gpu", "cuda")
-        jobs.append(duration.Planned(task.folder, config, named if slots is None else slots[0] is not None))
-    return duration.forecast(jobs, Path(first.outputs), None if slots is None else len(slots))
+        found.append(duration.Planned(task.folder, config, named if slots is None else slots[0] is not None))
+    return found
 
 
 def _conclude_sweep(folder: Path) -> None:

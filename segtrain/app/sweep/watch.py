@@ -41,8 +41,9 @@ class AtWork(Protocol):
 class Watch:
     """Shows what runs and what ended, when it is called."""
 
-    def __init__(self, names: Mapping[str, str], slots: int | None) -> None:
-        """Takes what each job is called here, by folder, and how many run at a time, None where others say."""
+    def __init__(self, names: Mapping[str, str], slots: int | None, score: str = "test/dice") -> None:
+        """Takes what each job is called here, by folder, how many run at a time, None where others say, and a score."""
+        self.score = score  # that is shown of a job that ended
         self.console = Screen(soft_wrap=True)
         self.names, self.total, self.slots = names, len(names), slots
         self.began, self.told = time.monotonic(), 0
@@ -79,8 +80,8 @@ class Watch:
 
     def _tell(self, outcome: Outcome) -> None:
         state, message, results = outcome.answer
-        dice = (results or {}).get("test/dice")
-        score = "" if dice is None else f", test/dice {dice:.4f}"
+        dice = (results or {}).get(self.score)
+        score = "" if dice is None else f", {self.score} {dice:.4f}"
         said = f": {message}" if message else ""
         head = f"[{self.told}/{self.total}] {self.names[outcome.name]}: {state}{score}, {outcome.seconds:.0f} s{said}"
         bad = state in BAD

@@ -211,6 +211,21 @@ def test_the_default_arms_are_raced(segtrain: CommandLine, engine: Engine) -> No
 
 
 @pytest.mark.slow
+def test_test_scores_are_shown_of_the_confirmation_alone_and_weights_are_kept_once(
+    segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(monkeypatch)
+    assert segtrain(*THREE, FAR, "lengths=1") == 0, segtrain.err
+    assert {score for typed, score in engine.shown if "seed=10" in typed} == {"test/dice"}
+    assert {score for typed, score in engine.shown if "seed=10" not in typed} == {"val/dice"}
+    assert all("checkpoint.keep=best" in typed for typed in engine.trained)
+    engine.trained.clear()
+    assert segtrain(*THREE, FAR, "lengths=1", "scheduler=none", "name=endless") == 0, segtrain.err
+    race = [typed for typed in engine.trained if "timing" not in typed]
+    assert race and not any("checkpoint.keep" in typed for typed in race)
+
+
+@pytest.mark.slow
 def test_a_find_that_trains_hands_over_a_model_that_predicts(segtrain: CommandLine, tmp_path: Path) -> None:
     import cv2
     import numpy as np

@@ -28,12 +28,14 @@ class Engine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, gain: Score = gain_of) -> None:
         self.gain, self.trained, self.failing = gain, list[str](), set[str]()
+        self.shown: list[tuple[str, str]] = []  # what was typed for a run, and the score that is shown of it
         self.stop_after: int | None = None  # runs
         self.refusing = "nothing"
         monkeypatch.setattr(trainings.processes, "run_here", self.run)
         monkeypatch.setattr(trainings, "Clock", Clock)
 
-    def run(self, limits: object, tasks: Sequence[Task]) -> dict[str, Outcome]:
+    def run(self, limits: object, tasks: Sequence[Task], score: str) -> dict[str, Outcome]:
+        self.shown += [(" ".join(task.overrides), score) for task in tasks]
         return {task.folder: Outcome(task.folder, self._train(task), SECONDS) for task in tasks}
 
     def _train(self, task: Task) -> Answer:
