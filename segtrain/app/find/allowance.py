@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from segtrain.app.find.options import FIRST, LEAST_CONFIRMING, LENGTH_SEEDS
+from segtrain.app.find.order import TOGETHER, count_abreast
 from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.runs.duration import time_in_words
@@ -38,6 +39,7 @@ class Allowance(NamedTuple):
     length_runs: float  # kept for other lengths, counted in runs of the usual one
     race_runs: int
     seeds: int  # of every arm, if none is dropped
+    leading: int  # of those that run on first then
 
 
 def allow(seconds: float, slots: int, run: RunTime, arms: int, most: int, confirm: int, kept: float) -> Allowance:
@@ -57,12 +59,33 @@ def allow(seconds: float, slots: int, run: RunTime, arms: int, most: int, confir
     runs = max(0, math.floor(seconds * slots / run.seconds))
     confirming = min(confirm, max(LEAST_CONFIRMING, runs // 16))
     race_runs = max(0, math.floor(runs - 2 * confirming - kept))
-    left = (
-        seconds / run.seconds - math.ceil(2 * confirming / slots) - kept / slots
-    )  # rounds of as many as run at a time
-    at_once = max(1, slots // arms)  # seeds, where fewer arms than jobs are there
-    rounds = math.ceil(at_once * arms / slots)
-    return Allowance(runs, confirming, kept, race_runs, max(0, min(most, math.floor(left / rounds) * at_once)))
+    rounds = seconds / run.seconds - math.ceil(2 * confirming / slots) - kept / slots  # of as many as run at a time
+    return Allowance(runs, confirming, kept, race_runs, *_count_seeds(rounds, slots, arms, most))
+
+
+def _count_seeds(rounds: float, slots: int, arms: int, most: int) -> tuple[int, int]:
+    """Returns the seeds of every arm that so many rounds allow if none is dropped, and of those that run on first."""
+    together, abreast = min(TOGETHER, most), min(arms, count_abreast(arms))
+    seeds = min(together, _seeds_in(rounds, slots, arms))
+    rounds -= _rounds_of(together, slots, arms)
+    if seeds < together or rounds < 0:
+        return seeds, seeds
+    groups = [min(abreast, arms - first) for first in range(0, arms, abreast)]
+    if sum(_rounds_of(most - together, slots, group) for group in groups) <= rounds:
+        return most, most
+    leading = min(most, together + _seeds_in(rounds, slots, abreast))
+    return (leading if abreast == arms else together), leading
+
+
+def _rounds_of(seeds: int, slots: int, arms: int) -> int:
+    """Returns in how many rounds so many seeds run; of several at once where fewer arms than jobs are there."""
+    at_once = max(1, slots // arms)
+    return math.ceil(seeds / at_once) * math.ceil(at_once * arms / slots)
+
+
+def _seeds_in(rounds: float, slots: int, arms: int) -> int:
+    at_once = max(1, slots // arms)
+    return max(0, math.floor(rounds / math.ceil(at_once * arms / slots)) * at_once)
 
 
 def length_runs(factors: Sequence[float]) -> float:
@@ -88,9 +111,7 @@ def require_enough(
         return
 
     def rounds(arms: int) -> float:
-        at_once = max(1, slots // arms)
-        race = math.ceil(FIRST / at_once) * math.ceil(at_once * arms / slots)
-        return race + math.ceil(2 * LEAST_CONFIRMING / slots) + allowed.length_runs / slots
+        return _rounds_of(FIRST, slots, arms) + math.ceil(2 * LEAST_CONFIRMING / slots) + allowed.length_runs / slots
 
     ways, many = [], len(names)
     if fewer := [arms for arms in range(many - 1, 1, -1) if rounds(arms) * run.seconds <= seconds]:

@@ -32,9 +32,9 @@ class RaceAnswer(NamedTuple):
 
     arms: tuple[ArmAnswer, ...]
     leader: str
-    left: tuple[str, ...]  # names of arms that cannot be told from the leader, itself first, by their mean
+    left: tuple[str, ...]  # names of arms that cannot be told from the leader, itself first, then by its lead over them
     mildest: str  # of those left: the one whose training is easiest
-    seeds: int  # that every arm left has
+    seeds: int  # the most that an arm left has; one left with fewer waits (segtrain.app.find.order)
     first: int  # seeds after which an arm may be dropped
     last: int  # seeds up to which the boundary holds
     boundary: float  # of this stage, a normal score, which each look turns into Student's quantile

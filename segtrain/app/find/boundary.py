@@ -5,7 +5,9 @@ alike, the share of arms that are ever dropped is the probability that the best 
 three times as noisy as the others, the hardest of the unequal worlds tried: where a boundary for equal noise would drop
 it in more than .05 (few looks, 4 to 12 arms), the boundary grows until it does not. It is a normal score, the same at
 all looks of a stage, which each look turns into Student's quantile at its degrees of freedom. Scores that fall or rise
-with the looks, and one quantile for all degrees of freedom, took as many runs or more at equal error.
+with the looks, and one quantile for all degrees of freedom, took as many runs or more at equal error. In what is
+simulated all arms run abreast: that some run before others (order.py) leaves each look at two arms as it is, and moves
+the boundary of twelve arms by .003.
 
 A largest number of seeds that is raised later begins a new stage, whose looks have a boundary of their own: the first
 stage spends .04 of the probability, the next .005, each further one half of that, so that all of them, however many,
@@ -18,7 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from segtrain.app.find.elimination import PRIOR, eliminate, student_score
+from segtrain.app.find.elimination import eliminate
+from segtrain.app.find.limits import PRIOR, student_score
+from segtrain.app.find.order import TOGETHER
 
 SPENT_FIRST, SPENT_NEXT = 0.04, 0.005  # probabilities of dropping the best
 POWER = 0.8
@@ -46,6 +50,12 @@ class Boundary(NamedTuple):
     def last(self) -> int:
         """Returns the largest number of seeds at which it holds."""
         return self.stages[-1].last
+
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """Returns the numbers of seeds, before the last, at which the arms left are put in order: who runs on first."""
+        ends = [stage.last for stage in self.stages]
+        return tuple(sorted({mark for mark in (min(TOGETHER, ends[0]), *ends) if mark < self.last}))
 
     @property
     def looks(self) -> np.ndarray:

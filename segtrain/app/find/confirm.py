@@ -22,18 +22,18 @@ def choose_pair(trainings: Trainings, standing: Standing) -> tuple[int, int] | N
     """Returns the places of the winner and of the arm that it is tested against.
 
     That is the one without augmentation that else is the same. Where the winner is without augmentation, it is the best
-    arm with one, by its mean over the seeds that it ran; None where there is none.
+    arm with one, by what the winner leads by over it; None where there is none.
     """
     names = [arm.name for arm in trainings.arms]
     winner, bases = names.index(str(standing.leader)), baselines(trainings.arms)
     if not trainings.arms[winner].plain:
         return winner, bases[winner]
-    others = [i for i, arm in enumerate(trainings.arms) if not arm.plain and names[i] in standing.means]
+    others = [i for i, arm in enumerate(trainings.arms) if not arm.plain and names[i] in standing.leads]
     if not others:
         return None
     alike = [i for i in others if bases[i] == winner] or others
     left = [i for i in alike if names[i] in standing.left]
-    return winner, max(left or alike, key=lambda i: standing.means[names[i]])
+    return winner, min(left or alike, key=lambda i: standing.leads[names[i]])
 
 
 def confirm(trainings: Trainings, pair: tuple[int, int], seeds: int, record: Record) -> Confirmation | None:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from segtrain.app.find.answer import ArmAnswer, Confirmation, FindAnswer, LengthPoint, RaceAnswer
-from segtrain.app.find.elimination import PRIOR, student_score
 from segtrain.app.find.length_words import curves_by_arm
+from segtrain.app.find.limits import PRIOR, student_score
 from segtrain.app.find.phrasing import NOTHING, spoken
 from segtrain.app.find.words import is_shown
 from segtrain.app.report.contrasts import POINTS

@@ -15,16 +15,16 @@ from segtrain.app.find import allowance, lengths, words
 from segtrain.app.find.allowance import Allowance, RunTime
 from segtrain.app.find.answer import Confirmation, LengthPoint
 from segtrain.app.find.arms import plan_arms
-from segtrain.app.find.boundary import Boundary, calibrate, detectable, extend
+from segtrain.app.find.boundary import Boundary, calibrate, extend
 from segtrain.app.find.confirm import choose_pair, confirm
 from segtrain.app.find.hand_over import answer_of, asked, costs_of, hand_over
 from segtrain.app.find.next_steps import next_steps_of
 from segtrain.app.find.options import FIRST, LEAST_CONFIRMING, LENGTH_SEEDS, Options
+from segtrain.app.find.progress import batch_line, plan_lines, progress_line
 from segtrain.app.find.race import Standing, judge_race
 from segtrain.app.find.record import Record
 from segtrain.app.find.timing import time_run
 from segtrain.app.find.trainings import Training, Trainings
-from segtrain.app.report.contrasts import POINTS
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.processes import Limits
 from segtrain.counted import counted
@@ -115,32 +115,16 @@ class Find:
 
     def say_plan(self) -> None:
         """Prints what the budget can see, and what will be done."""
-        trainings, allowed, run = self.trainings, self.allowed, self.run
-        arms, seeds = len(trainings.arms), allowed.seeds
-        spread = POINTS * self.options.spread
-        lead = POINTS * detectable(self.boundary, max(FIRST, seeds), self.options.spread)
-        others = f", and {allowed.length_runs:.0f} for other lengths" if allowed.length_runs else ""
-        race = (
-            f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, and more of those that are "
-            "left when others are dropped."
+        trainings, options, spent = self.trainings, self.options, self.record.spent
+        names = [arm.name for arm in trainings.arms]
+        lines = plan_lines(
+            names, self.allowed, self.run, self.budget, trainings.slots, self.boundary, options.seeds, options.spread
         )
-        if seeds == self.options.seeds:
-            race = (
-                f"the race takes at most {arms * seeds} of the others: {counted(seeds, 'seed')} of every arm (seeds=)."
-            )
-        lines = [
-            f"{trainings.folder}: {arms} arms: {', '.join(arm.name for arm in trainings.arms)}",
-            f"A run takes about {time_in_words(run.seconds)}, {run.basis}. {time_in_words(self.budget)} with "
-            f"{counted(trainings.slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: "
-            f"{2 * allowed.confirming} are kept to confirm the winner against none by {allowed.confirming} seeds of "
-            f"its own{others}; {race}",
-            f"If a run's residual spread is {spread:.2g} Dice points (a guess, by spread=; it is measured on the way), "
-            f"an arm that is {lead:.1f} points behind the best is told from it in 8 of 10 finds.",
-        ]
-        if self.record.spent > 0:
-            left = max(0.0, self.budget - self.record.spent)
+        lines[0] = f"{trainings.folder}: {lines[0]}"
+        if spent > 0:
+            left = max(0.0, self.budget - spent)
             rest = time_in_words(left) if left else "nothing"
-            lines.append(f"{time_in_words(self.record.spent)} are used already, {rest} is left.")
+            lines.append(f"{time_in_words(spent)} are used already, {rest} is left.")
         for line in lines:
             print_text(line, flush=True)
 
@@ -158,20 +142,20 @@ class Find:
                 f"{counted(len(there), 'run')} of the race {'is' if len(there) == 1 else 'are'} there", flush=True
             )
             trainings.run(there, None)
-        told = 0
+        before = None
         while True:
             standing = self.standing()
-            if standing.seeds > told:
-                print_text(self._progress(standing, told), flush=True)
-                told = standing.seeds
+            if standing.seeds and (before is None or standing.runs > before.runs):
+                print_text(progress_line(standing, before, max(0.0, self.budget - self.record.spent)), flush=True)
+                before = standing
             jobs = self._next(standing)
             if not jobs:
                 return standing
             if not self._fits(len(jobs), self.run.seconds, kept=self._kept_runs()):
                 self.is_used_up = True
                 return standing
-            seeds = sorted({job.seed + 1 for job in jobs})
-            print_text(f"the race, seed {' and '.join(map(str, seeds))} of at most {self.boundary.last}:", flush=True)
+            names = [trainings.arms[job.arm].name for job in jobs]
+            print_text(batch_line([job.seed for job in jobs], names, standing, self.boundary.last), flush=True)
             trainings.run(jobs, self.record)
             self._measure()
 
@@ -235,15 +219,18 @@ class Find:
         return arms * (self.record.confirming or self.allowed.confirming) + self.allowed.length_runs
 
     def _next(self, standing: Standing) -> list[Training]:
-        """Returns the trainings of the next seed; of several, where fewer arms are left than jobs run at a time."""
+        """Returns the trainings of the next seed; of several, where fewer arms run it than jobs run at a time."""
         if standing.halted is not None:
             raise self._halted(standing)
         if standing.end is not None:
             return []
-        left = [i for i, arm in enumerate(self.trainings.arms) if arm.name in standing.left]
-        last = min(self.boundary.last, standing.seeds + max(1, self.trainings.slots // len(left)))
-        jobs = [Training(arm, seed) for seed in range(standing.seeds, last) for arm in left]
-        return [job for job in jobs if job not in self.trainings.outcomes]
+        place = {arm.name: i for i, arm in enumerate(self.trainings.arms)}
+        jobs: list[Training] = []
+        for seed, arms in standing.coming:
+            if jobs and len(jobs) + len(arms) > self.trainings.slots:
+                break
+            jobs += [job for arm in arms if (job := Training(place[arm], seed)) not in self.trainings.outcomes]
+        return jobs
 
     def _fits(self, runs: int, seconds: float, kept: float = 0.0, slack: float = 0.0) -> bool:
         """Returns whether so many runs, each of so many seconds, fit into what is left beside `kept` usual runs.
@@ -267,26 +254,7 @@ class Find:
         at = [job for job in self.trainings.outcomes if job.seed == standing.halted and not job.more]
         job = next(job for job in at if math.isnan(self.trainings.score(job)))
         return UserError(
-            f"every arm failed with seed {standing.halted}, which is not the augmentation's doing: "
+            f"every arm that ran seed {standing.halted} failed, which is not the augmentation's doing: "
             f"{self.trainings.failure(job)}; expected trainings that end; see {self.trainings.run_folder(job).path}; "
             "then give the same command"
         )
-
-    def _progress(self, standing: Standing, told: int) -> str:
-        """Returns a line: seeds, arms left, the leader with its lead, who left since `told`, and the time left."""
-        leader, left = standing.leader, standing.left
-        said = [f"seed {standing.seeds}: {len(left)} of {counted(len(self.trainings.arms), 'arm')} left"]
-        if len(left) > 1:
-            said.append(f"{leader} leads by {POINTS * standing.leads[left[1]]:.2f} points over {left[1]}")
-        gone = [
-            f"{drop.arm} ({POINTS * drop.by:.2f} points behind {drop.behind})"
-            for drop in standing.drops
-            if drop.seeds > told
-        ]
-        if gone:
-            said.append(f"dropped: {', '.join(gone)}")
-        if standing.sd is not None and standing.seeds >= FIRST:
-            said.append(f"residual spread of a run {POINTS * standing.sd:.2f} points")
-        remaining = max(0.0, self.budget - self.record.spent)
-        said.append(f"{time_in_words(remaining) if remaining else 'nothing'} of the budget is left")
-        return "; ".join(said)

@@ -38,7 +38,8 @@ def answer_of(
 ) -> FindAnswer:
     """Returns all that was found, as find.json holds it."""
     names = [arm.name for arm in trainings.arms]
-    losses = [_train_loss(trainings, arm, standing.seeds) for arm in range(len(names))]
+    fewest = min(standing.taken[name] for name in standing.left)
+    losses = [_train_loss(trainings, arm, min(fewest, standing.taken[name])) for arm, name in enumerate(names)]
     mild = min(map(names.index, standing.left), key=lambda i: (not trainings.arms[i].plain, _or_last(losses[i])))
     spread = standing.sd if standing.seeds >= FIRST and standing.sd else None  # 0: runs alike to the bit tell none
     race = RaceAnswer(
@@ -70,9 +71,9 @@ def answer_of(
 
 def _arm_answer(trainings: Trainings, standing: Standing, arm: int, train_loss: float | None) -> ArmAnswer:
     planned = trainings.arms[arm]
-    jobs = [Training(arm, seed) for seed in range(standing.seeds) if Training(arm, seed) in trainings.outcomes]
-    scores = tuple(_known(trainings.score(job)) for job in jobs)
     failed = next((one for one in standing.failures if one.arm == planned.name), None)
+    ran = standing.taken[planned.name] + (failed is not None)
+    scores = tuple(_known(trainings.score(Training(arm, seed))) for seed in range(ran))
     drop = next((one for one in standing.drops if one.arm == planned.name), None)
     found = ArmAnswer(planned.name, planned.overrides, planned.plain, scores, "left", standing.stakes.get(planned.name))
     found = found._replace(train_loss=train_loss)

@@ -66,11 +66,9 @@ def measure_lengths(
     found = []
     for arm in (one for one in arms if not trainings.arms[one].plain):
         base = baselines(trainings.arms)[arm]
+        both = min(standing.taken[trainings.arms[i].name] for i in (arm, base))
         for factor in (1.0, *factors):
-            jobs = [
-                _both(trainings, arm, base, factor, seed)
-                for seed in range(standing.seeds if factor == 1 else LENGTH_SEEDS)
-            ]
+            jobs = [_both(trainings, arm, base, factor, seed) for seed in range(both if factor == 1 else LENGTH_SEEDS)]
             gains = [
                 trainings.score(one) - trainings.score(other)
                 for one, other in jobs
@@ -94,7 +92,7 @@ def _both(trainings: Trainings, arm: int, base: int, factor: float, seed: int) -
 
 def _reach(standing: Standing, seeds: int) -> float:
     """Returns half of the 95 % interval of a difference over so many seeds."""
-    arms = len(standing.means)
+    arms = len(standing.leads)
     freedom = max(1, standing.runs - arms - standing.seeds + 1)  # of the residuals of arms and seeds
     quantile = float(special.stdtrit(freedom, 1 - (1 - paired.LEVEL) / 2))
     return quantile * (standing.sd or 0.0) * math.sqrt(2 / seeds)

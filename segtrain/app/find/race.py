@@ -1,7 +1,7 @@
 """Judges one race over seeds by its table of scores: who is left, who was dropped behind whom, what is at stake.
 
-Looks come after every seed from the boundary's first on, in order, however many seeds were run at once; so how a race
-stands depends on nothing but the table, and a race that was killed goes on as if it had not been.
+Looks come after every seed from the boundary's first on, in the order in which arms run, however many were run at once;
+so how a race stands depends on nothing but the table, and a race that was killed goes on as if it had not been.
 """
 
 from typing import Literal, NamedTuple, cast
@@ -10,6 +10,7 @@ import numpy as np
 
 from segtrain.app.find.boundary import Boundary
 from segtrain.app.find.elimination import ENDS, Races, eliminate
+from segtrain.app.find.order import choose_next, count_abreast
 
 
 class Drop(NamedTuple):
@@ -32,18 +33,19 @@ class RunFailure(NamedTuple):
 class Standing(NamedTuple):
     """Holds how a race stands."""
 
-    seeds: int  # that every arm left has, and at which was looked
-    left: tuple[str, ...]  # the leader first, by their mean
+    seeds: int  # the most that an arm left has
+    taken: dict[str, int]  # seeds of each arm
+    left: tuple[str, ...]  # the leader first, then by its lead over them
     drops: tuple[Drop, ...]  # in order
     failures: tuple[RunFailure, ...]
-    halted: int | None  # the seed at which all arms left failed: nobody leaves, and the race cannot go beyond it
-    leader: str | None  # None before the first seed
-    means: dict[str, float]  # over the seeds that an arm took part in; without arms that have none
-    leads: dict[str, float]  # of the leader over each arm left
+    halted: int | None  # the seed at which all arms that ran it failed: nobody leaves, and the race cannot go beyond it
+    leader: str | None  # the best mean of those left with the most seeds; None before the first seed
+    leads: dict[str, float]  # of the leader over each arm that has seeds, over those that both have
     sd: float | None  # residual, of a run, pooled over arms; None before two seeds
     stakes: dict[str, float]  # of each arm left, what naming it loses at most; empty before the first look
     runs: int  # that the race needed
     end: Literal["one left", "tolerance", "seeds"] | None  # None: it goes on
+    coming: tuple[tuple[int, tuple[str, ...]], ...]  # a seed, and the arms that run it next; what follows if all stay
 
 
 def judge_race(
@@ -62,29 +64,47 @@ def judge_race(
         boundary: calibrated for as many arms.
         tolerance: the race ends where naming the leader loses no more than this; not negative.
     """
-    races = eliminate(scores[None], boundary.looks, failed[None], tolerance)
-    return _named(names, Races(*(field[0] for field in races)), int(races.leader[0]))
-
-
-def _named(names: tuple[str, ...], race: Races, leader: int) -> Standing:
-    seeds = int(race.seeds)
-    by_mean = sorted(np.flatnonzero(race.left), key=lambda i: -race.means[i] if seeds else 0)
+    races = eliminate(scores[None], boundary.looks, failed[None], tolerance, marks=boundary.marks)
+    leader = int(races.leader[0]) if races.seeds[0] else None
+    leads = _leads(scores, races.taken[0], leader)
+    race = Races(*(field[0] for field in races))
+    left = sorted(np.flatnonzero(race.left), key=lambda i: (i != leader, leads.get(int(i), 0.0)))
     drops = [
         Drop(names[i], int(race.dropped[i]), names[race.behind[i]], float(race.by[i]), float(race.limit[i]))
         for i in sorted(np.flatnonzero(race.dropped), key=lambda i: race.dropped[i])
     ]
     failures = sorted(np.flatnonzero(race.failed >= 0), key=lambda i: race.failed[i])
+    sd = float(races.sd[0])
     return Standing(
-        seeds=seeds,
-        left=tuple(names[i] for i in by_mean),
+        seeds=int(races.seeds[0]),
+        taken={name: int(taken) for name, taken in zip(names, race.taken, strict=True)},
+        left=tuple(names[i] for i in left),
         drops=tuple(drops),
         failures=tuple(RunFailure(names[i], int(race.failed[i])) for i in failures),
         halted=int(race.halted) if race.halted >= 0 else None,
-        leader=names[leader] if seeds else None,
-        means={name: float(mean) for name, mean in zip(names, race.means, strict=True) if not np.isnan(mean)},
-        leads={names[i]: float(race.means[leader] - race.means[i]) for i in by_mean} if seeds else {},
-        sd=None if np.isnan(race.sd) else float(race.sd),
-        stakes={names[i]: float(race.stakes[i]) for i in by_mean if not np.isnan(race.stakes[i])},
+        leader=None if leader is None else names[leader],
+        leads={names[i]: lead for i, lead in leads.items()},
+        sd=None if np.isnan(sd) else sd,
+        stakes={names[i]: float(race.stakes[i]) for i in left if not np.isnan(race.stakes[i])},
         runs=int(race.runs),
         end=cast(Literal["one left", "tolerance", "seeds"] | None, ENDS[race.end]),
+        coming=() if race.end else _coming(names, races, np.array([*boundary.marks, boundary.last])),
     )
+
+
+def _leads(scores: np.ndarray, taken: np.ndarray, leader: int | None) -> dict[int, float]:
+    """Returns by how much the leader leads over each arm that has seeds, over those that both have."""
+    if leader is None:
+        return {}
+    both = np.minimum(taken, taken[leader])
+    return {int(i): float(scores[leader, : both[i]].mean() - scores[i, : both[i]].mean()) for i in np.flatnonzero(both)}
+
+
+def _coming(names: tuple[str, ...], races: Races, marks: np.ndarray) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Returns what runs up to the next mark, beyond which the order is not known, if nobody leaves."""
+    abreast = np.where(races.turn == 0, len(names), count_abreast(len(names)))
+    coming, taken = [], races.taken.copy()
+    while (go := choose_next(races.left, taken, races.place, marks[races.turn], abreast)).any():
+        coming.append((int(taken[go][0]), tuple(names[i] for i in np.flatnonzero(go[0]))))
+        taken[go] += 1
+    return tuple(coming)

@@ -26,7 +26,8 @@ def test_what_is_allowed_fits_into_the_budget(
     allowed = allow(seconds, slots, run, arms, most, confirm, 0.0)
     assert allowed.runs * run.seconds <= seconds * slots * (1 + 1e-9)
     assert allowed.race_runs + 2 * allowed.confirming <= max(allowed.runs, 2 * allowed.confirming)
-    assert 0 <= allowed.seeds <= most
+    assert 0 <= allowed.seeds <= allowed.leading <= most
+    assert allowed.seeds * arms <= max(0, allowed.race_runs) or slots > 1
     assert 5 <= allowed.confirming <= confirm
     more = allow(2 * seconds, slots, run, arms, most, confirm, 0.0)
     assert more.runs >= allowed.runs and more.seeds >= min(allowed.seeds, most) - 2 * (
@@ -75,3 +76,15 @@ def test_the_time_of_other_lengths_is_kept() -> None:
     assert math.isclose(kept, 36)  # none and two arms, two seeds, six times the length
     with_lengths, without = (allow(1e5, 2, RUN, 12, 16, 8, k) for k in (kept, 0.0))
     assert with_lengths.race_runs == without.race_runs - 36 and RUN.at(2) == 62
+
+
+def test_where_not_all_can_run_on_the_first_have_more_seeds() -> None:
+    def seeds(runs: int) -> tuple[int, int]:
+        allowed = allow((runs + 10.5) * 32, 1, RUN, 12, 16, 5, 0.0)
+        return allowed.seeds, allowed.leading
+
+    assert [seeds(n) for n in (71, 72, 75, 76, 112, 191, 192, 400)] == [
+        (5, 5), (6, 6), (6, 6), (6, 7), (6, 16), (6, 16), (16, 16), (16, 16),
+    ]  # fmt: skip
+    few = allow((40 + 10.5) * 32, 1, RUN, 4, 16, 5, 0.0)  # no more than run on
+    assert (few.seeds, few.leading) == (10, 10)

@@ -13,7 +13,7 @@ from segtrain.app.find.elimination import eliminate
 def share_dropped(boundary: Boundary, races: int, start: int = 0) -> float:
     """The share of equal arms that are dropped after `start` seeds or later, of draws that calibration has not seen."""
     tables = np.random.default_rng(99).normal(0, 1, (races, boundary.arms, boundary.last))
-    return float((eliminate(tables, boundary.looks).dropped >= max(1, start)).mean())
+    return float((eliminate(tables, boundary.looks, marks=boundary.marks).dropped >= max(1, start)).mean())
 
 
 def test_equal_arms_are_dropped_as_often_as_the_stage_spends() -> None:
@@ -37,7 +37,9 @@ def test_more_arms_and_more_looks_need_a_wider_boundary() -> None:
 def test_looks_are_those_of_the_stages() -> None:
     found = Boundary(4, 3, (Stage(5, 0.04, 2.5), Stage(8, 0.005, 3.1)))
     assert found.looks.tolist() == [math.inf] * 3 + [2.5] * 3 + [3.1] * 3
-    assert found.last == 8
+    assert found.last == 8 and found.marks == (5,)
+    assert found._replace(stages=(Stage(16, 0.04, 2.5), Stage(24, 0.005, 3.1))).marks == (6, 16)
+    assert found._replace(stages=(Stage(6, 0.04, 2.5),)).marks == ()
 
 
 def test_an_extension_leaves_the_looks_before_and_spends_little() -> None:
@@ -56,14 +58,14 @@ def test_all_stages_that_there_may_be_spend_five_percent() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arms", [2, 5])
+@pytest.mark.parametrize("arms", [2, 5, 9])
 def test_the_best_survives_two_extensions(arms: int) -> None:
     found = extend(extend(calibrate(arms, 3, 8), 16), 32)
     races = 4000
     tables = np.random.default_rng(99).normal(0, 1, (races, arms, 32))
     assert share_dropped(found, races) <= 0.05
     tables[:, 0] *= 3
-    assert 1 - eliminate(tables, found.looks).left[:, 0].mean() <= 0.06
+    assert 1 - eliminate(tables, found.looks, marks=found.marks).left[:, 0].mean() <= 0.06
 
 
 @pytest.mark.parametrize(("arms", "seeds"), [(2, 3), (2, 8), (4, 3), (4, 8)])

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from segtrain.app.find import elimination
+from segtrain.app.find import elimination, limits
 from segtrain.app.find.boundary import calibrate
-from segtrain.app.find.elimination import ENDS, PRIOR, Races, eliminate
+from segtrain.app.find.elimination import ENDS, Races, eliminate
+from segtrain.app.find.limits import PRIOR
 
 LOOKS = np.array([math.inf, math.inf, math.inf, *[2.0] * 10])  # a small boundary: arms are dropped
 
@@ -21,51 +22,112 @@ def drawn(seed: int, races: int = 40, arms: int = 5, seeds: int = 12, spread: fl
     return table + rng.normal(0, spread, (races, arms, 1)) + rng.normal(0, 3, (races, 1, seeds))
 
 
-def race_in_a_loop(table: np.ndarray, looks: np.ndarray) -> tuple[list[int], list[int], dict[int, float]]:
-    """The arms left, after how many seeds each arm was dropped, and the stakes, by the formulas as they are written."""
-    arms, seeds = table.shape
-    left, dropped, squares, freedom = list(range(arms)), [0] * arms, 0.0, 0
-    stakes = dict.fromkeys(left, 0.0)
-    for n in range(2, min(seeds, len(looks) - 1) + 1):
-        new = [(table[i, n - 1] - table[i, : n - 1].mean()) * math.sqrt((n - 1) / n) for i in left]
-        squares, freedom = squares + float(np.var(new)) * len(left), freedom + len(left) - 1
+class Loop:
+    """A race by the formulas as they are written, an arm and a pair at a time."""
+
+    def __init__(self, table: np.ndarray, looks: np.ndarray, marks: tuple[int, ...]) -> None:
+        self.table, self.looks, self.marks = table, looks, [*marks, len(looks) - 1]
+        self.left, self.taken = list(range(len(table))), [0] * len(table)
+        self.dropped, self.squares, self.freedom = [0] * len(table), 0.0, 0
+        self.at_most: dict[tuple[int, int], float] = {}
+        for turn, mark in enumerate(self.marks):
+            order = sorted(self.left, key=lambda i: -table[i, : self.taken[i]].mean() if turn else i)
+            abreast = max(4, math.ceil(len(table) / 3)) if turn else len(table)
+            while len(self.left) > 1 and (go := self.next_arms([i for i in order if i in self.left], abreast, mark)):
+                self.run(go)
+
+    def next_arms(self, order: list[int], abreast: int, mark: int) -> list[int]:
+        for first in range(0, len(order), abreast):
+            group = [i for i in order[: first + abreast] if self.taken[i] < mark]
+            if group:
+                return [i for i in group if self.taken[i] == min(self.taken[j] for j in group)]
+        return []
+
+    def run(self, go: list[int]) -> None:
+        n, table = self.taken[go[0]] + 1, self.table
+        for i in go:
+            self.taken[i] = n
+        if n > 1:
+            new = [(table[i, n - 1] - table[i, : n - 1].mean()) * math.sqrt((n - 1) / n) for i in go]
+            self.squares, self.freedom = self.squares + float(np.var(new)) * len(go), self.freedom + len(go) - 1
         if n < 3:
-            continue
-        pair = {(i, j): float(np.var(table[i, :n] - table[j, :n], ddof=1)) for i in left for j in left}
-        own = dict.fromkeys(left, 0.0)
-        if len(left) > 2:  # Grubbs' estimates: those that fit V_ij = w_i + w_j best
-            total = sum(pair.values()) / 2 / (len(left) - 1)
-            own = {i: max(0.0, (sum(pair[i, j] for j in left) - total) / (len(left) - 2)) for i in left}
+            return
+        there = [i for i in self.left if self.taken[i] >= n]
+        lead = {(i, j): table[j, :n].mean() - table[i, :n].mean() for i in there for j in there if i != j}
+        limit = self.limits(there, n)
+        pairs = [pair for pair in lead if set(pair) & set(go)]
+        gone = {i for i, j in pairs if lead[i, j] > limit[i, j]}
+        for i in gone:
+            self.dropped[i] = n
+        self.left = [i for i in self.left if i not in gone]
+        for pair in pairs:
+            self.at_most[pair] = min(self.at_most.get(pair, math.inf), lead[pair] + limit[pair])
+
+    def limits(self, there: list[int], n: int) -> dict[tuple[int, int], float]:
+        pair = {(i, j): float(np.var(self.table[i, :n] - self.table[j, :n], ddof=1)) for i in there for j in there}
+        own = dict.fromkeys(there, 0.0)
+        if len(there) > 2:  # Grubbs' estimates: those that fit V_ij = w_i + w_j best
+            total = sum(pair.values()) / 2 / (len(there) - 1)
+            own = {i: max(0.0, (sum(pair[i, j] for j in there) - total) / (len(there) - 2)) for i in there}
         limit = {}
         for i, j in pair:
-            variance = PRIOR * 2 * squares / freedom + (n - 1) * max(pair[i, j], own[i] + own[j])
-            t = stats.t.isf(stats.norm.sf(looks[n]), min(freedom, PRIOR + n - 1))
+            variance = PRIOR * 2 * self.squares / self.freedom + (n - 1) * max(pair[i, j], own[i] + own[j])
+            t = stats.t.isf(stats.norm.sf(self.looks[n]), min(self.freedom, PRIOR + n - 1))
             limit[i, j] = t * math.sqrt(variance / (PRIOR + n - 1) / n)
-        mean = table[:, :n].mean(1)
-        gone = [i for i in left if any(j != i and mean[j] - mean[i] > limit[i, j] for j in left)]
-        for i in gone:
-            dropped[i] = n
-        left = [i for i in left if i not in gone]
-        stakes = (
-            {i: max(0.0, *(mean[j] - mean[i] + limit[i, j] * (j != i) for j in left)) for i in left}
-            if len(left) > 1
-            else {left[0]: 0.0}
-        )
-        if len(left) == 1:
-            break
-    return left, dropped, stakes
+        return limit
+
+    @property
+    def stakes(self) -> list[float]:
+        return [max([0.0, *(self.at_most[i, j] for j in self.left if j != i)]) for i in self.left]
 
 
-@pytest.mark.parametrize("arms", [2, 3, 7])
-def test_races_are_those_of_a_plain_loop(arms: int) -> None:
+@pytest.mark.parametrize(("arms", "marks"), [(2, ()), (3, ()), (7, ()), (7, (4,)), (6, (5, 8)), (14, (4,))])
+def test_races_are_those_of_a_plain_loop(arms: int, marks: tuple[int, ...]) -> None:
     tables = drawn(arms, races=12, arms=arms)
-    races = eliminate(tables, LOOKS)
+    races = eliminate(tables, LOOKS, marks=marks)
     for b, table in enumerate(tables):
-        left, dropped, stakes = race_in_a_loop(table, LOOKS)
-        assert np.flatnonzero(races.left[b]).tolist() == left and races.dropped[b].tolist() == dropped
-        assert races.stakes[b, left] == pytest.approx([stakes[i] for i in left])
-        assert races.runs[b] == sum(dropped[i] or races.seeds[b] for i in range(arms))
+        loop = Loop(table, LOOKS, marks)
+        assert np.flatnonzero(races.left[b]).tolist() == loop.left and races.dropped[b].tolist() == loop.dropped
+        assert races.taken[b].tolist() == loop.taken and races.runs[b] == sum(loop.taken)
+        assert races.stakes[b, loop.left] == pytest.approx(loop.stakes)
     assert (races.dropped > 3).any() and (races.left.sum(1) > 1).any()
+
+
+@pytest.mark.parametrize("most", [40, 60, 75, 90])
+def test_where_the_budget_ends_first_the_best_of_those_left_have_more_seeds(most: int) -> None:
+    tables = drawn(2, races=30, arms=9, spread=0.3)
+    races = eliminate(tables, np.full(13, 50.0) * np.r_[[np.inf] * 3, [1] * 10], most_runs=most, marks=(4,))
+    assert races.left.all() and (races.runs <= most).all() and (races.runs.max() > most - 9)
+    for taken, means in zip(races.taken, tables[:, :, :4].mean(2), strict=True):
+        order = np.argsort(-means)
+        assert (np.diff(taken[order]) <= 0).all()  # who led at the mark runs on first
+        assert (taken[order[4:]] > 4).sum() == 0 or (taken[order[:4]] == 12).all()
+    assert all(
+        leader in np.argsort(-means)[:4] for leader, means in zip(races.leader, tables[:, :, :4].mean(2), strict=True)
+    )
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.integers(2, 9), st.integers(0, 12))
+def test_a_waiting_arm_takes_the_place_of_one_that_is_dropped_and_catches_up(seed: int, arms: int, mark: int) -> None:
+    tables = drawn(seed, races=8, arms=arms, spread=0.5)
+    races = eliminate(tables, LOOKS, marks=(mark,))
+    whole = races.left.sum(1) > 1
+    assert (np.where(races.left, races.taken, 12)[whole] == 12).all()  # without a budget all that are left have all
+    assert (races.left.sum(1) >= 1).all() and (races.stakes[races.left] >= 0).all()
+    assert (races.by > races.limit)[races.dropped > 0].all()
+
+
+def test_what_one_arm_can_be_better_than_another_is_the_least_that_a_look_has_told() -> None:
+    tables = drawn(6, races=200, spread=0.2)
+    before = None
+    for seeds in range(3, 13):
+        now = eliminate(tables[:, :, :seeds], np.array([math.inf] * 3 + [4.0] * 10))
+        if before is not None:
+            both = now.left & before.left
+            assert (now.stakes[both] <= before.stakes[both] + 1e-12).all()
+        before = now
+    assert now.left.sum() > 200
 
 
 def test_the_pooled_variance_of_arms_that_all_stay_is_that_of_two_way_analysis() -> None:
@@ -84,7 +146,7 @@ def test_the_pooled_variance_stays_right_where_far_arms_are_dropped_at_once() ->
 
 
 def same_but(one: Races, other: Races, *, shift: float = 0, factor: float = 1) -> bool:
-    exact = ("seeds", "left", "dropped", "behind", "failed", "halted", "runs", "end")
+    exact = ("taken", "left", "dropped", "behind", "failed", "halted", "runs", "end")
     scaled = ("by", "limit", "sd", "stakes")
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in exact) and all(
         np.allclose(getattr(one, name) * factor, getattr(other, name), equal_nan=True) for name in scaled
@@ -105,8 +167,8 @@ def test_what_a_seed_brings_to_all_arms_and_the_unit_change_nothing(seed: int, s
 @given(st.integers(0, 10**6), st.permutations(range(5)))
 def test_the_order_of_arms_changes_nothing(seed: int, order: list[int]) -> None:
     tables = drawn(seed, races=5)
-    one, other = eliminate(tables, LOOKS), eliminate(tables[:, order], LOOKS)
-    for name in ("left", "dropped", "by", "limit", "means", "stakes"):
+    one, other = eliminate(tables, LOOKS, marks=(4,)), eliminate(tables[:, order], LOOKS, marks=(4,))
+    for name in ("taken", "left", "dropped", "by", "limit", "means", "stakes"):
         assert np.allclose(getattr(one, name)[:, order], getattr(other, name), equal_nan=True)
     behind = np.where(other.behind < 0, -1, np.array(order)[other.behind])
     assert np.array_equal(one.behind[:, order], behind)
@@ -225,7 +287,8 @@ WORLDS = (
 
 def share_of_best_dropped(world: object, arms: int, last: int, races: int) -> float:
     tables = world(np.random.default_rng(7), races, arms, last)  # type: ignore[operator]
-    return 1 - float(eliminate(tables, calibrate(arms, 3, last).looks).left[:, 0].mean())
+    boundary = calibrate(arms, 3, last)
+    return 1 - float(eliminate(tables, boundary.looks, marks=boundary.marks).left[:, 0].mean())
 
 
 @pytest.mark.parametrize("world", [equal, one_noisy, others_of_one_policy, crashes])
@@ -243,7 +306,7 @@ def test_the_best_is_dropped_in_five_percent_of_races_at_most(world: object, arm
 
 @pytest.mark.slow
 def test_a_pooled_variance_alone_would_drop_a_noisy_best_arm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elimination, "PRIOR", 1e9)
+    monkeypatch.setattr(limits, "PRIOR", 1e9)
     tables = one_noisy(np.random.default_rng(7), 4000, 12, 16)
     assert eliminate(tables, np.array([math.inf] * 3 + [3.04] * 14)).left[:, 0].mean() < 0.75
 
@@ -252,25 +315,37 @@ def test_a_pooled_variance_alone_would_drop_a_noisy_best_arm(monkeypatch: pytest
 def test_a_clear_leader_is_found_with_sixty_percent_of_the_grid() -> None:
     gaps = -np.r_[0, 2 + np.linspace(0, 6, 11)][:, None]
     tables = np.random.default_rng(3).normal(0, 1, (4000, 12, 16)) + gaps
-    races = eliminate(tables, calibrate(12, 3, 16).looks, most_runs=96)
+    races = eliminate(tables, calibrate(12, 3, 16).looks, most_runs=96, marks=(6,))
     assert races.runs.mean() < 0.56 * 96 and races.runs.max() <= 96 and (races.leader == 0).mean() > 0.999
 
 
 @pytest.mark.slow
 def test_a_sole_winner_of_a_close_race_is_seldom_wrong() -> None:
     gaps = -np.r_[0, 0.3, 0.5, 1.5 + np.linspace(0, 6, 9)][:, None]
-    races = eliminate(
-        np.random.default_rng(3).normal(0, 1, (4000, 12, 16)) + gaps, calibrate(12, 3, 16).looks, most_runs=96
-    )
+    tables = np.random.default_rng(3).normal(0, 1, (4000, 12, 16)) + gaps
+    races = eliminate(tables, calibrate(12, 3, 16).looks, most_runs=96, marks=(6,))
     assert ((races.left.sum(1) == 1) & (races.leader != 0)).mean() < 0.02
 
 
-def test_stakes_hold_the_truth_at_every_number_of_seeds() -> None:
-    gaps = np.array([0, -0.3, -0.6, -2, -4.0])
-    tables, looks = np.random.default_rng(5).normal(0, 1, (2000, 5, 8)) + gaps[:, None], calibrate(5, 3, 8).looks
+def test_stakes_hold_the_truth_at_every_number_of_runs() -> None:
+    gaps = np.array([0, -0.3, -0.6, -0.6, -0.6, -2, -4.0])
+    tables, boundary = np.random.default_rng(5).normal(0, 1, (2000, 7, 8)) + gaps[:, None], calibrate(7, 3, 8)
     wrong = np.zeros(len(tables), bool)
-    for seeds in range(3, 9):
-        races = eliminate(tables[:, :, :seeds], looks)
+    for runs in range(21, 57, 4):
+        races = eliminate(tables, boundary.looks, most_runs=runs, marks=boundary.marks)
         wrong |= (races.left & (races.stakes < -gaps)).any(1)
     assert wrong.mean() <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
-    assert np.nanmedian(eliminate(tables, looks).stakes[:, 0]) < 2  # they say something
+    assert np.nanmedian(races.stakes[:, 0]) < 2  # they say something
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", ["equal", "unequal"])
+def test_the_arm_that_a_flat_race_names_is_better_than_that_of_a_grid(spread: str) -> None:
+    rng = np.random.default_rng(8)
+    truth = rng.permuted(np.tile(-0.2 * np.arange(12), (3000, 1)), axis=1)
+    noise = 1 if spread == "equal" else rng.permuted(np.tile(np.linspace(0.5, 1.5, 12), (3000, 1)), axis=1)[:, :, None]
+    tables = truth[:, :, None] + noise * rng.normal(0, 1, (3000, 12, 16))
+    boundary, each = calibrate(12, 3, 16), np.arange(3000)
+    races = eliminate(tables, boundary.looks, most_runs=96, marks=boundary.marks)
+    regret, of_grid = -truth[each, races.leader].mean(), -truth[each, tables[:, :, :8].mean(2).argmax(1)].mean()
+    assert regret < 0.9 * of_grid

@@ -73,13 +73,19 @@ def test_stopped_five_times_it_ends_with_the_same_files(segtrain: CommandLine, e
 
 @pytest.mark.slow
 def test_a_larger_budget_goes_on_from_what_is_there(segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(monkeypatch, lambda policy, strength: 0.0 if policy == "none" else 0.004)
-    assert segtrain(*THREE, "budget=3min", "lengths=1", "tolerance=0.0001") == 0, segtrain.err
+    engine = Engine(monkeypatch, lambda policy, strength: 0.0 if policy == "none" else 0.002 * strength)
+    five = [*THREE, "aug.strength=0.5,1", "lengths=1", "tolerance=0.0001"]
+    assert segtrain(*five, "budget=5min") == 0, segtrain.err
     first, few = found(segtrain), len(engine.trained)
     assert first["race"]["end"] == "budget" and first["budget_is_used_up"]
-    assert segtrain(*THREE, "budget=10min", "lengths=1", "tolerance=0.0001") == 0, segtrain.err
+    seeds = {arm["name"]: len(arm["scores"]) for arm in first["race"]["arms"]}
+    ahead = [name for name, many in seeds.items() if many > 6]  # the best four run on, and one waits
+    assert sorted(seeds.values())[0] == 6 and len(ahead) == 4 and first["race"]["leader"] in ahead, seeds
+    assert set(first["race"]["left"]) == set(seeds)
+    assert segtrain(*five, "budget=20min") == 0, segtrain.err
     more = found(segtrain)
-    assert more["race"]["seeds"] > first["race"]["seeds"] and more["race"]["stages"] == 1
+    assert more["race"]["end"] == "seeds" and more["race"]["seeds"] == 16 and more["race"]["stages"] == 1
+    assert {len(arm["scores"]) for arm in more["race"]["arms"] if arm["state"] == "left"} == {16}
     assert len(set(engine.trained)) == len(engine.trained) > few
     assert more["confirmation"]["seeds"] == first["confirmation"]["seeds"]  # the test set is looked at once
 
@@ -135,7 +141,7 @@ def test_what_a_small_budget_is_offered_can_be_followed(segtrain: CommandLine, e
 @pytest.mark.slow
 def test_where_every_arm_fails_it_is_no_arms_doing(segtrain: CommandLine, engine: Engine) -> None:
     engine.failing = {"seed=1"}
-    assert segtrain(*THREE, FAR, "lengths=1") == 2 and "every arm failed" in segtrain.err
+    assert segtrain(*THREE, FAR, "lengths=1") == 2 and "it diverged" in segtrain.err
     engine.failing = {"aug=geometric"}
     assert segtrain(*THREE, FAR, "lengths=1", "name=other") == 0  # its piece too; the others tell the time
     (failed,) = [arm for arm in found(segtrain, "other")["race"]["arms"] if arm["state"] == "failed"]

@@ -37,7 +37,9 @@ def test_arms_that_are_far_behind_are_dropped_at_the_first_look() -> None:
     means = scores[1:3].mean(1)
     assert found.leader == NAMES[1 + means.argmax()] == found.left[0] and set(found.left) == {"flips", "elastic"}
     assert found.leads[found.left[1]] == pytest.approx(abs(means[0] - means[1])) and found.leads[found.leader] == 0
-    assert found.means["cutmix"] == pytest.approx(scores[3, :3].mean())
+    assert found.taken["cutmix"] == 3 and found.leads["cutmix"] == pytest.approx(
+        scores[1 + means.argmax(), :3].mean() - scores[3, :3].mean()
+    )
     assert found.stakes[found.left[1]] == pytest.approx(found.stakes[found.leader] + 2 * found.leads[found.left[1]])
     assert (found.seeds, found.runs, found.end, found.halted) == (8, 4 * 3 + 2 * 5, "seeds", None)
 
@@ -47,7 +49,8 @@ def test_before_the_first_look_nobody_is_dropped_and_nothing_is_at_stake() -> No
     assert found.left[0] == found.leader and set(found.left) == set(NAMES) and found.sd is not None
     assert not found.drops and not found.stakes and found.end is None and found.seeds == 2
     nothing = judge(np.full((4, 8), math.nan))
-    assert nothing == Standing(0, NAMES, (), (), None, None, {}, {}, None, {}, 0, None)
+    coming = tuple((seed, NAMES) for seed in range(6))
+    assert nothing == Standing(0, dict.fromkeys(NAMES, 0), NAMES, (), (), None, None, {}, None, {}, 0, None, coming)
 
 
 def test_a_race_that_goes_on_tells_of_drops_what_it_told_before() -> None:
@@ -66,7 +69,7 @@ def test_a_leader_that_fails_leaves_as_failed_and_wins_nothing() -> None:
     found = judge(scores, failed=((NAMES.index(leader), 4),))
     assert found.failures == (RunFailure(leader, 4),) and [drop.arm for drop in found.drops] == ["cutmix"]
     assert set(found.left) == set(NAMES) - {leader, "cutmix"} and found.leader != leader and leader not in found.stakes
-    assert found.seeds == 8 and found.means[leader] == pytest.approx(scores[NAMES.index(leader), :4].mean())
+    assert found.seeds == 8 and found.taken[leader] == 4
 
 
 def test_what_fails_when_the_race_has_ended_does_not_count() -> None:
@@ -77,7 +80,7 @@ def test_what_fails_when_the_race_has_ended_does_not_count() -> None:
 def test_the_race_goes_on_without_the_arm_that_failed() -> None:
     found = judge(drawn(means=(0.8, 0.8, 0.82, 0.8), sd=0.02), failed=((2, 1),))
     assert found.failures == (RunFailure("elastic", 1),) and set(found.left) == {"none", "flips", "cutmix"}
-    assert found.seeds == 8 and "elastic" not in found.leads and "elastic" in found.means
+    assert found.seeds == 8 and found.taken["elastic"] == 1 and "elastic" in found.leads
     assert found.runs == 4 * 2 + 3 * 6  # the failed run was one
 
 
@@ -123,5 +126,43 @@ def test_of_runs_that_score_the_same_to_the_bit_nothing_is_said() -> None:
     scores = drawn(means=(0.8, 0.8, 0.8, 0.5))
     scores[1] = scores[0]
     twins = judge(scores)
-    assert {"none", "flips"} <= set(twins.left) and twins.means["none"] == twins.means["flips"]
+    assert {"none", "flips"} <= set(twins.left) and twins.leads["none"] == twins.leads["flips"]
     assert twins.stakes["none"] == twins.stakes["flips"]
+
+
+SIX = ("a", "b", "c", "d", "e", "f")
+WIDE = Boundary(6, 3, (Stage(8, 0.04, 8.0),))  # nobody is dropped
+
+
+def test_after_six_seeds_the_best_four_run_on_and_then_the_others() -> None:
+    scores = np.array([0.1, 0.6, 0.5, 0.2, 0.4, 0.3])[:, None] + np.random.default_rng(0).normal(0, 0.01, (6, 8))
+    none = np.zeros(scores.shape, bool)
+
+    def standing(**seeds: int) -> Standing:
+        table = scores.copy()
+        for i, name in enumerate(SIX):
+            table[i, seeds.get(name, 6) :] = math.nan
+        return judge_race(SIX, table, none, WIDE, 0.0)
+
+    assert standing(a=5).coming == ((5, SIX),)  # beyond the mark nobody knows who leads
+    assert standing().coming == ((6, ("b", "c", "e", "f")), (7, ("b", "c", "e", "f")), (6, ("a", "d")), (7, ("a", "d")))
+    later = standing(b=8, c=8, e=8, f=7)
+    assert later.coming[0] == (7, ("f",)) or later.taken["b"] == 7
+    ahead = standing(b=8, c=8, e=8, f=8)
+    assert ahead.leader == "b" and ahead.seeds == 8 and ahead.taken["a"] == 6 and ahead.coming[0] == (6, ("a", "d"))
+    assert set(ahead.left) == set(SIX) == set(ahead.stakes) and ahead.end is None and ahead.runs == 44
+    assert ahead.leads["a"] == pytest.approx(scores[1, :6].mean() - scores[0, :6].mean())
+    ended = judge_race(SIX, scores, none, WIDE, 0.0)
+    assert ended.end == "seeds" and ended.coming == () and ended.taken == dict.fromkeys(SIX, 8)
+
+
+def test_where_all_that_run_on_fail_it_is_not_theirs_and_one_that_catches_up_may_fail() -> None:
+    scores = np.array([0.1, 0.6, 0.5, 0.2, 0.4, 0.3])[:, None] + np.random.default_rng(0).normal(0, 0.01, (6, 8))
+    failed = np.zeros(scores.shape, bool)
+    failed[[1, 2, 4, 5], 6] = True
+    halted = judge_race(SIX, scores, failed, WIDE, 0.0)
+    assert halted.halted == 6 and not halted.failures and set(halted.left) == set(SIX)
+    failed[:] = False
+    failed[0, 6] = failed[1, 6] = True  # b leaves, d takes its place; later a fails alone
+    alone = judge_race(SIX, scores, failed, WIDE, 0.0)
+    assert alone.halted is None and {one.arm for one in alone.failures} == {"a", "b"} and alone.end == "seeds"
