@@ -13,6 +13,7 @@ from segtrain.printable import in_html, in_markdown
 
 STYLE = Path(__file__).with_name("page.css")  # what all pages have in common
 ICON = '<link rel="icon" href="data:,">'  # else a browser asks a server for one
+NARROW = 820  # pixels: the widest screen that a picture for narrow ones is shown on
 Row = Sequence[object]
 
 
@@ -95,9 +96,18 @@ def _cell(cell: str | Cell) -> str:
     return f"<td{kind}{value}>{cell.html}</td>"
 
 
-def figure(source: str, words: str) -> str:
-    """Returns a picture with words below it, which also stand for it where it is not seen."""
-    return f"<figure>{html_image(source, words)}<figcaption>{in_html(words)}</figcaption></figure>"
+def figure(source: str, words: str, narrow: str = "") -> str:
+    """Returns a picture with words below it, which also stand for it where it is not seen.
+
+    Args:
+        source: address of the picture.
+        words: a text.
+        narrow: address of another for narrow screens; "": the same.
+    """
+    picture = html_image(source, words)
+    if narrow:
+        picture = f'<picture><source media="(max-width: {NARROW}px)" srcset="{narrow}">{picture}</picture>'
+    return f"<figure>{picture}<figcaption>{in_html(words)}</figcaption></figure>"
 
 
 def html_image(source: str, words: str) -> str:

@@ -16,6 +16,7 @@ from segtrain.app.find.allowance import Allowance, RunTime
 from segtrain.app.find.answer import Confirmation, LengthPoint
 from segtrain.app.find.arms import plan_arms
 from segtrain.app.find.boundary import Boundary, calibrate, extend
+from segtrain.app.find.compared import has_answer
 from segtrain.app.find.confirm import choose_pair, confirm
 from segtrain.app.find.hand_over import answer_of, asked, costs_of, hand_over
 from segtrain.app.find.next_steps import next_steps_of
@@ -71,7 +72,7 @@ def find(
                 "used); expected room for three; give the same command with a larger budget"
             )
         raced = answer_of(trainings, standing, found.boundary, options, None, (), found.is_used_up)
-        confirmation = found.confirm_winner(standing) if words.has_answer(raced.race) else None
+        confirmation = found.confirm_winner(standing) if has_answer(raced.race) else None
         points = found.train_longer(standing)
         answer = answer_of(trainings, standing, found.boundary, options, confirmation, points, found.is_used_up)
         costs = costs_of(trainings, record, budget, run)
@@ -196,7 +197,7 @@ class Find:
 
     def train_longer(self, standing: Standing) -> tuple[LengthPoint, ...]:
         """Runs the best arms at other lengths, as far as the budget goes, and returns what they gain."""
-        trainings, factors = self.trainings, self.options.factors if self.trainings.epochs else ()
+        trainings, factors = self.trainings, lengths.possible_factors(self.options.factors, self.trainings.epochs)
         most = None if self.options.keeps_time_for_lengths else lengths.BY_ITSELF
         arms = lengths.choose_arms(trainings, standing, most)
         if len(arms) < 2 or standing.seeds < LENGTH_SEEDS:

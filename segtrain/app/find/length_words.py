@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from segtrain.app.find.answer import FindAnswer, LengthPoint
-from segtrain.app.find.phrasing import NOTHING, size, spoken
+from segtrain.app.find.phrasing import NOTHING, begun, size, spoken
 from segtrain.app.report.verdict import points
 from segtrain.counted import counted
 
@@ -43,7 +43,12 @@ def length_sentences(answer: FindAnswer) -> list[str]:
             f"{' and of '.join(leads) if len(leads) < MANY else 'all else that was trained longer'}."
         ]
     fewest = min(point.seeds for curve in curves.values() for point in curve)
-    return [*said, *turns, f"This is a hint from {counted(fewest, 'seed')} at the length with the fewest, and no test."]
+    return [
+        *said,
+        *turns,
+        f"This is a hint from {counted(fewest, 'seed')} at the length with the fewest, and no test. "
+        f"{begun(answer.race.leader)} was chosen by its runs at 1 ×, which flatters its lead there.",
+    ]
 
 
 def _gains(curve: Sequence[LengthPoint]) -> str:
@@ -53,8 +58,10 @@ def _gains(curve: Sequence[LengthPoint]) -> str:
 
 def _leads(answer: FindAnswer, curves: Mapping[str, Sequence[LengthPoint]]) -> dict[str, dict[float, float]]:
     """Returns by how much the leader is ahead of each other arm, and of no augmentation, at each length of both."""
-    leader = answer.race.leader
-    plain = any(arm.name == leader and arm.plain for arm in answer.race.arms)
+    leader, plains = answer.race.leader, [arm.name for arm in answer.race.arms if arm.plain]
+    if len(plains) > 1:
+        return {}  # gains over different arms: their difference is not that of the arms
+    plain = leader in plains
     if not plain and leader not in curves:
         return {}
     gains = {arm: {point.factor: point.gain for point in curve} for arm, curve in curves.items()}

@@ -34,6 +34,15 @@ def choose_arms(trainings: Trainings, standing: Standing, most: int | None) -> l
     return [*sorted({baselines(trainings.arms)[i] for i in chosen}), *chosen]
 
 
+def possible_factors(factors: Sequence[float], epochs: int) -> tuple[float, ...]:
+    """Returns the multiples that whole epochs allow, nearest to those asked for, each once and without 1.
+
+    None where a training's length is none of epochs (0 of them).
+    """
+    whole = {max(1, round(factor * epochs)) for factor in factors} if epochs else set()
+    return tuple(number / epochs for number in sorted(whole - {epochs}))
+
+
 def plan_length(trainings: Trainings, arms: Sequence[int], factor: float) -> list[Training]:
     """Returns the trainings at so many times the epochs, all arms of a seed first."""
     epochs = max(1, round(factor * trainings.epochs))

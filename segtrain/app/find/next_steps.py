@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segtrain.app.find.answer import Confirmation, Costs, FindAnswer, RaceAnswer
+from segtrain.app.find.compared import behind_leader, has_answer, waits
+from segtrain.app.find.gain_words import is_shown
 from segtrain.app.find.phrasing import NOTHING, size, spoken
-from segtrain.app.find.words import has_answer, is_shown
 from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
 from segtrain.command_line import command, searched_too
 from segtrain.counted import counted
@@ -70,6 +71,9 @@ def _go_on(answer: FindAnswer, costs: Costs, asked: Asked) -> list[NextStep]:
     if race.end not in ("budget", "seeds") or len(race.left) < 2:
         return []
     seeds = _seeds_for_tolerance(race)
+    if seeds is None and race.end == "seeds":
+        typed = [*_without_seeds(asked), "seeds=…", "budget=…"]
+        return [NextStep("Go on: the same command with more seeds, and a budget for them.", command("find", *typed))]
     if seeds is None:
         typed = [*asked.arguments, "budget=…"]
         return [NextStep("Go on: the same command with a larger budget adds seeds.", command("find", *typed))]
@@ -79,18 +83,22 @@ def _go_on(answer: FindAnswer, costs: Costs, asked: Asked) -> list[NextStep]:
             "of each arm that is left: take the mildest, or more images."
         )
         return [NextStep(words, "")]
-    runs = (seeds - race.seeds) * len(race.left)
+    runs, how = _more_runs(race, seeds), "about" if any(waits(arm, race) for arm in race.arms) else "at most"
     seconds = runs * _seconds_a_run(costs) / costs.slots
     arguments, stage = list(asked.arguments), ""
     if seeds > race.last:
-        arguments = [*(a for a in arguments if not a.startswith("seeds=")), f"seeds={seeds}"]
+        arguments = [*_without_seeds(asked), f"seeds={seeds}"]
         stage = f" It extends the race beyond {race.last} seeds, by a stage with a boundary of its own."
     words = (
         f"Go on: with about {seeds} seeds what the leader loses at most would be within {100 * race.tolerance:g} "
-        f"points, if its lead stays what it is. These are at most {counted(runs, 'more run', 'more runs')}, about "
+        f"points, if its lead stays what it is. These are {how} {counted(runs, 'more run', 'more runs')}, about "
         f"{time_in_words(seconds)}.{stage}"
     )
     return [NextStep(words, command("find", *arguments, _budget(costs, seconds)))]
+
+
+def _without_seeds(asked: Asked) -> list[str]:
+    return [argument for argument in asked.arguments if not argument.startswith("seeds=")]
 
 
 def _reach_first(race: RaceAnswer, costs: Costs, asked: Asked) -> list[NextStep]:
@@ -106,17 +114,29 @@ def _reach_first(race: RaceAnswer, costs: Costs, asked: Asked) -> list[NextStep]
     ]
 
 
-def _seeds_for_tolerance(race: RaceAnswer) -> int | None:
-    """Returns about how many seeds bring the leader's stake within the tolerance, if its lead stays; None if unknown.
+def _more_runs(race: RaceAnswer, seeds: int) -> int:
+    """Returns about how many runs bring all arms left to so many seeds.
 
-    The stake is a limit, which falls with the root of the number of seeds, less the lead over the next arm.
+    Where some wait, those that they wait for run to their last seed before; without such as are dropped on the way.
     """
-    means = {arm.name: [s for s in arm.scores if s is not None] for arm in race.arms if arm.name in race.left}
-    leader, *others = sorted((sum(scores) / len(scores) for scores in means.values()), reverse=True)
-    lead, stake = leader - others[0], next(arm.stake for arm in race.arms if arm.name == race.leader)
-    if stake is None or race.tolerance + lead <= 0:
+    waiting = [arm for arm in race.arms if waits(arm, race)]
+    running = [arm for arm in race.arms if arm.state == "left" and arm not in waiting]
+    first = max(seeds, race.last) if waiting else seeds
+    return sum(first - len(arm.scores) for arm in running) + sum(max(0, seeds - len(arm.scores)) for arm in waiting)
+
+
+def _seeds_for_tolerance(race: RaceAnswer) -> int | None:
+    """Returns about how many seeds bring the leader's stake within the tolerance, if its leads stay; None if unknown.
+
+    The stake is the largest, over the other arms left, of a limit less the leader's lead over that arm. The limit falls
+    with the root of the number of seeds that both have. Whose it is is not said, so each arm is taken to have it.
+    """
+    stake = next(arm.stake for arm in race.arms if arm.name == race.leader)
+    others = [arm for arm in race.arms if arm.state == "left" and arm.name != race.leader]
+    leads = [(behind_leader(arm, race) or 0.0, len(arm.scores)) for arm in others]
+    if stake is None or any(race.tolerance + lead <= 0 for lead, _ in leads):
         return None
-    return max(race.seeds + 1, math.ceil(race.seeds * ((stake + lead) / (race.tolerance + lead)) ** 2))
+    return max(race.seeds, *(math.ceil(n * ((stake + lead) / (race.tolerance + lead)) ** 2) for lead, n in leads))
 
 
 def _seconds_a_run(costs: Costs) -> float:
@@ -156,7 +176,7 @@ def _for_the_gain(found: Confirmation | None) -> list[NextStep]:
     if numbers:
         ways.append(
             f"a difference of {size(found.gain)} points, if it is there, would be found in 8 of 10 tests with "
-            f"{' or '.join(numbers)}"
+            f"about {' or '.join(numbers)}"
         )
     if not ways:
         ways.append("it takes more test images, or a larger confirm= in a find with another name=…")

@@ -3,22 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from segtrain.app.find.answer import ArmAnswer, Costs, FindAnswer, RaceAnswer
+from segtrain.app.find.compared import behind_leader, mean_score, seeds_of_drop, waits
 from segtrain.app.find.figures import find_figures
+from segtrain.app.find.gain_words import confirmation_sentences
 from segtrain.app.find.length_words import curves_by_arm, length_sentences
+from segtrain.app.find.line_ends import NARROW
 from segtrain.app.find.next_steps import Asked, NextStep, next_steps_of
 from segtrain.app.find.phrasing import bound, outward, size
-from segtrain.app.find.words import (
-    answer_sentences,
-    confirmation_sentences,
-    cost_sentences,
-    guarantee_sentences,
-    spread_sentence,
-)
+from segtrain.app.find.race_words import answer_sentences
+from segtrain.app.find.words import cost_sentences, guarantee_sentences, spread_sentence
 from segtrain.app.report.contrasts import POINTS
-from segtrain.app.report.figures import Drawn, write_drawn
+from segtrain.app.report.figures import svg_text, write_drawn
 from segtrain.app.report.page import SCRIPT, STYLE
 from segtrain.app.report.verdict import points
 from segtrain.counted import counted
@@ -41,8 +37,9 @@ LENGTH_HEADS = ("arm", "length", "points over none", "95 % interval", "seeds")
 READING = (
     "Points are hundredths of Dice. The mean is over an arm's own seeds; how far it is behind the leader is over the "
     "seeds that both have. At stake is what training with an arm loses at most against the best one, with 95 % "
-    "confidence. The mildest is training without augmentation, else the arm with the lowest training loss. Seeds and "
-    "minutes are those of the race."
+    "confidence. The mildest is training without augmentation, else the arm with the lowest training loss. Where "
+    "many are left, those with the best means run on first, and the others wait. Seeds and minutes are those of the "
+    "race."
 )
 
 
@@ -54,23 +51,26 @@ def write_find_page(answer: FindAnswer, costs: Costs, asked: Asked) -> None:
     """
     folder = followed(asked.folder)
     make_own(folder / FIGURES, folder)
-    drawn = find_figures(answer)
-    svgs = {one.name: write_drawn(one, folder / FIGURES) for one in drawn}
-    write_whole(folder / PAGE, render_find(answer, costs, asked, drawn, svgs))
+    wide = {one.name: (one.caption, write_drawn(one, folder / FIGURES)) for one in find_figures(answer)}
+    narrow = {one.name: svg_text(one) for one in find_figures(answer, NARROW)}
+    figures = {name: figure(_address(svg), caption, _address(narrow[name])) for name, (caption, svg) in wide.items()}
+    write_whole(folder / PAGE, render_find(answer, costs, asked, figures))
 
 
-def render_find(answer: FindAnswer, costs: Costs, asked: Asked, drawn: Sequence[Drawn], svgs: Mapping[str, str]) -> str:
+def _address(svg: str) -> str:
+    return inline(svg.encode(), "svg+xml")
+
+
+def render_find(answer: FindAnswer, costs: Costs, asked: Asked, figures: Mapping[str, str]) -> str:
     """Returns find.html, in which everything is inside the file.
 
     Args:
         answer: what was found.
         costs: what it took.
         asked: the command, of which the next ones are made.
-        drawn: the figures.
-        svgs: their texts, by name.
+        figures: HTML by name: race, gain, lengths, as far as there is something for them.
     """
     first, *others = answer_sentences(answer)
-    figures = {one.name: figure(inline(svgs[one.name].encode(), "svg+xml"), one.caption) for one in drawn}
     cautions = answer.confirmation.cautions if answer.confirmation else ()
     parts = [f"<h1>{in_html(answer.title)}</h1>", paragraph(_intro(answer, costs), "soft")]
     parts += [paragraph(first, "verdict"), *(paragraph(one) for one in others)]
@@ -130,20 +130,6 @@ def _arms(race: RaceAnswer, costs: Costs) -> str:
     return html_table(ARM_HEADS, rows, sorts=True)
 
 
-def mean_score(arm: ArmAnswer) -> float | None:
-    """Returns the mean val/dice over the seeds that the arm ran; None without one."""
-    known = [score for score in arm.scores if score is not None]
-    return float(np.mean(known)) if known else None
-
-
-def behind_leader(arm: ArmAnswer, race: RaceAnswer) -> float | None:
-    """Returns how far an arm's mean is behind the leader's, over the seeds of both; None without one."""
-    leader = next((one for one in race.arms if one.name == race.leader), None)
-    pairs = zip(leader.scores if leader else (), arm.scores, strict=False)
-    known = [a - b for a, b in pairs if a is not None and b is not None]
-    return float(np.mean(known)) if known else None
-
-
 def _behind(arm: ArmAnswer, race: RaceAnswer) -> Cell:
     behind = behind_leader(arm, race)
     shown = "leads" if arm.name == race.leader else None if behind is None else f"{POINTS * behind:.2f}"
@@ -154,11 +140,13 @@ def _happened(arm: ArmAnswer, race: RaceAnswer) -> str:
     if arm.state == "failed":
         return f"failed at seed {arm.seed}: {arm.error}"
     if arm.state == "dropped":
-        told = f"out after {counted(arm.seed or 0, 'seed')}"
+        told = f"out {seeds_of_drop(arm)}"
         if arm.by is None or arm.limit is None or not arm.behind:
             return told
         return f"{told}, {size(arm.by)} behind {arm.behind}, limit {size(arm.limit)}"
-    return "the mildest of those left" if arm.name == race.mildest and len(race.left) > 1 else ""
+    said = [f"waits after {counted(len(arm.scores), 'seed')}"] if waits(arm, race) else []
+    said += ["the mildest of those left"] if arm.name == race.mildest and len(race.left) > 1 else []
+    return "; ".join(said)
 
 
 def _lengths(answer: FindAnswer) -> str:

@@ -51,6 +51,11 @@ def listed_names(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
+def begun(sentence: str) -> str:
+    """Returns a sentence that begins as one where it begins with a phrase; names of arms stay as they are."""
+    return sentence[0].upper() + sentence[1:] if sentence.startswith((NOTHING, "the ")) else sentence
+
+
 def spoken(answer: FindAnswer) -> FindAnswer:
     """Returns the answer with the one arm without augmentation called so: "none is better" could be misread.
 

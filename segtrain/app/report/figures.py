@@ -213,10 +213,16 @@ def write_drawn(drawn: Drawn, folder: Path) -> str:
         UserError: the disk does not take it.
     """
     write_figure(drawn.figure, folder / f"{drawn.name}.png")
-    drawn.figure.set_layout_engine("none")  # what was laid out for the one stays so for the other
+    text = svg_text(drawn)
+    write_whole(folder / f"{drawn.name}.svg", text)
+    return text
+
+
+def svg_text(drawn: Drawn) -> str:
+    """Returns a figure as the text of an SVG, the same for the same figure."""
+    drawn.figure.set_layout_engine("none")  # what was laid out for a PNG stays so
     canvas: Any = FigureCanvasSVG(drawn.figure)  # matplotlib does not type print_svg
     svg = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": drawn.name}):
         canvas.print_svg(svg, metadata={"Date": None})  # savefig draws all of it twice
-    write_whole(folder / f"{drawn.name}.svg", svg.getvalue())
     return svg.getvalue()

@@ -11,7 +11,7 @@ from segtrain.app.find.answer import ArmAnswer, Confirmation, Cost, Costs, FindA
 from segtrain.app.find.boundary import Boundary, Stage, detectable
 from segtrain.app.find.race import Standing, judge_race
 
-POLICIES = ("none", "flips", "geometric", "photometric", "elastic", "cutmix")
+POLICIES = ("none", "flips", "geometric", "photometric", "elastic", "cutmix", "randaugment", "trivialaugment")
 FIRST, LAST, SCORE = 3, 16, 2.7  # as calibrated for some arms
 
 
@@ -28,6 +28,7 @@ def race(
     stages: int = 1,
     tolerance: float = 0.005,
     rng: int = 0,
+    missing: Mapping[str, int] | None = None,
 ) -> RaceAnswer:
     """Races arms as `find` does, and says what it answers.
 
@@ -39,15 +40,19 @@ def race(
         stages: of the race: 1, or 2 of which the second begins after 4 seeds.
         tolerance: at which it ends.
         rng: of the scores.
+        missing: name to the seed that the budget has no room for any more.
     """
     draws, names = np.random.default_rng(rng), tuple(gains)
     of_seed = draws.normal(0, 0.01, seeds)
     scores = np.array([gain + of_seed + draws.normal(0, sd, seeds) for gain in gains.values()])
     fails = np.array([[(failed or {}).get(name) == seed for seed in range(seeds)] for name in names])
     scores[fails] = np.nan
+    for name, seed in (missing or {}).items():
+        scores[names.index(name), seed:] = np.nan
     looks = (Stage(LAST, 0.04, SCORE),) if stages == 1 else (Stage(4, 0.04, SCORE), Stage(LAST, 0.005, SCORE + 0.5))
     boundary = Boundary(len(names), FIRST, looks)
-    return _answered(judge_race(names, scores, fails, boundary, tolerance), names, scores, boundary, tolerance)
+    standing = judge_race(names, scores, fails, boundary, tolerance)
+    return _answered(standing, names, scores, boundary, tolerance)
 
 
 def _answered(
@@ -76,7 +81,7 @@ def _answered(
 def _arm(standing: Standing, name: str, scores: np.ndarray, train_loss: float) -> ArmAnswer:
     failed = next((one.seed for one in standing.failures if one.arm == name), None)
     drop = next((one for one in standing.drops if one.arm == name), None)
-    ran = drop.seeds if drop else standing.seeds if failed is None else failed + 1
+    ran = standing.taken[name] + (failed is not None)
     known = tuple(None if math.isnan(score) else float(score) for score in scores[:ran])
     found = ArmAnswer(name, (f"aug={name}",), name == "none", known, "left", standing.stakes.get(name))
     found = found._replace(train_loss=train_loss)
@@ -146,6 +151,7 @@ def races(draw: st.DrawFn) -> RaceAnswer:
             stages=draw(st.integers(1, 2)),
             tolerance=draw(st.sampled_from([0.0, 0.0025, 0.005, 0.05])),
             rng=draw(st.integers(0, 50)),
+            missing=draw(st.dictionaries(st.sampled_from(names), st.integers(6, 15), max_size=2)),
         )
     except NoAnswer:
         reject()

@@ -70,3 +70,10 @@ def test_curves_are_by_length_with_the_leader_first() -> None:
     curves = curves_by_arm(FindAnswer("f", "cells", RACE, None, tuple(points), (), False))
     assert {arm: [p.factor for p in curve] for arm, curve in curves.items()} == {LEADER: [1, 4], OTHER: [1, 2]}
     assert next(iter(curves)) == LEADER
+
+
+def test_gains_over_different_arms_without_augmentation_are_not_held_against_each_other() -> None:
+    other = next(arm for arm in RACE.arms if arm.plain)._replace(name="none, model=fpn")
+    race = RACE._replace(arms=(*RACE.arms, other))
+    text = said((LEADER, {1: 0.02, 2: 0.03}), (OTHER, {1: 0.01, 2: 0.01}), race=race)
+    assert f"{LEADER} gains" in text and "order" not in text and "ahead" not in text

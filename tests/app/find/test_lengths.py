@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from segtrain.app.find.lengths import possible_factors
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine
 
@@ -28,3 +29,19 @@ def test_a_copy_that_goes_on_ends_with_the_bits_of_one_that_was_trained_so_long(
     for name in ("metrics.csv", "per_image.csv", "results.json", "checkpoints/best.safetensors"):
         assert (copy / name).read_bytes() == (whole / name).read_bytes(), name
     assert before == {path: path.read_bytes() for path in short.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "epochs", "found"),
+    [
+        ((2.0, 4.0), 12, (2.0, 4.0)),
+        ((0.5, 2.0), 1, (2.0,)),  # half an epoch is none: it would be the usual length once more
+        ((0.5, 1.5), 3, (2 / 3, 4 / 3)),
+        ((1.1, 1.2, 2.0), 4, (5 / 4, 2.0)),
+        ((2.0,), 0, ()),
+    ],
+)
+def test_lengths_are_those_that_whole_epochs_allow(
+    asked: tuple[float, ...], epochs: int, found: tuple[float, ...]
+) -> None:
+    assert possible_factors(asked, epochs) == pytest.approx(found)

@@ -60,6 +60,23 @@ def test_an_open_race_goes_on_until_its_stake_is_within_the_tolerance() -> None:
     assert int(budget) == math.ceil(max(7200, costs.spent + runs * 41.5 / 2) / 60)
 
 
+def test_a_race_whose_arms_wait_reckons_with_the_seeds_that_each_has() -> None:
+    gains = {"none": 0.8} | {f"policy {i}": 0.8 + 0.0002 * i for i in range(7)}
+    race = answers.race(gains, 9, sd=0.003, tolerance=0.004)
+    waiting = [arm for arm in race.arms if arm.state == "left" and len(arm.scores) < race.seeds]
+    assert race.end == "budget" and waiting
+    words = going_on(answers.answer(race)).words
+    seeds, runs = (int(re.findall(text, words)[0]) for text in (r"about (\d+) seeds", r"about (\d+) more runs"))
+    ahead = len(race.left) - len(waiting)
+    assert runs == ahead * (max(seeds, race.last) - race.seeds) + len(waiting) * max(0, seeds - 6)
+
+
+def test_a_race_at_its_last_seed_goes_on_with_more_seeds() -> None:
+    race = answers.race({"none": 0.8, "flips": 0.8}, 16, tolerance=0.0)._replace(end="seeds")
+    bare = race._replace(arms=tuple(arm._replace(stake=None) for arm in race.arms))  # nothing tells how many
+    assert " seeds=… " in going_on(answers.answer(bare)).command
+
+
 def test_a_race_that_no_budget_settles_says_so() -> None:
     race = answers.race({"none": 0.8, "flips": 0.85, "geometric": 0.85}, 5, sd=0.03, rng=11)
     found = steps(answers.answer(race))

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from segtrain.app.find import page
 from segtrain.app.find.answer import FindAnswer
+from segtrain.app.find.gain_words import confirmation_sentences
 from segtrain.app.find.next_steps import Asked
-from segtrain.app.find.words import answer_sentences, confirmation_sentences
+from segtrain.app.find.race_words import answer_sentences
 from segtrain.printable import in_html
 from tests.app.find import answers
 
@@ -53,7 +54,7 @@ def test_it_holds_the_answer_the_race_and_what_to_do_next(tmp_path: Path) -> Non
         "What it took",
     ]
     assert '<p class="warning">Test images look alike.</p>' in html
-    assert html.count("data:image/svg+xml") == 3 and "<script>alert" not in html
+    assert html.count("data:image/svg+xml") == 6 and "<script>alert" not in html
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{name}.{kind}" for name in ("race", "gain", "lengths") for kind in ("png", "svg")
     }
@@ -82,6 +83,13 @@ def test_the_table_says_what_became_of_every_arm(tmp_path: Path) -> None:
             assert arm.by is not None and arm.limit is not None
             said = f"out after {arm.seed} seeds, {100 * arm.by:.2f} behind {arm.behind}, limit {100 * arm.limit:.2f}"
             assert happened == in_html(said)
+
+
+def test_an_arm_that_waits_is_left_in_the_table_with_its_stake(tmp_path: Path) -> None:
+    race = answers.race({"none": 0.8} | {f"policy {i}": 0.8 for i in range(7)}, 9, tolerance=0.0)
+    rows = rows_of(written(answers.answer(race), tmp_path))
+    waiting = [row for row in rows.values() if "waits after 6 seeds" in row[4]]
+    assert waiting and all(row[0] == "left" and float(row[3]) > 0 and row[5] == "6" for row in waiting)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -126,3 +134,5 @@ def test_it_opens_without_error_network_or_overflow(tmp_path: Path, browser: Any
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     sizes = browser.execute_script("return [...document.images].map(i => i.complete && i.naturalWidth)")
     assert len(sizes) == 3 and all(sizes)
+    scales = browser.execute_script("return [...document.images].map(i => i.width / i.naturalWidth)")
+    assert all(scale >= 0.95 for scale in scales)  # letters are read as they were drawn
