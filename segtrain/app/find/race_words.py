@@ -135,10 +135,10 @@ def _waiting(race: RaceAnswer) -> list[str]:
         return []
     names, seeds = [arm.name for arm in waiting], sorted({len(arm.scores) for arm in waiting})
     many = f"{seeds[0]} to {counted(seeds[-1], 'seed')}" if len(seeds) > 1 else counted(seeds[0], "seed")
-    one = len(waiting) == 1
+    have, they, them = ("has", "it was", "it") if len(waiting) == 1 else ("have", "they were", "them")
     return [
-        f"Of these {listed_names(names)} {'has' if one else 'have'} {many} only, as others that were ahead run on first; "
-        f"{'it was' if one else 'they were'} not dropped, and what is said to be at stake counts {'it' if one else 'them'}."
+        f"Of these {listed_names(names)} {have} {many} only, as others that were ahead run on first; {they} not dropped, "
+        f"and what is said to be at stake counts {them}."
     ]
 
 
