@@ -137,8 +137,8 @@ def _waiting(race: RaceAnswer) -> list[str]:
     many = f"{seeds[0]} to {counted(seeds[-1], 'seed')}" if len(seeds) > 1 else counted(seeds[0], "seed")
     have, they, them = ("has", "it was", "it") if len(waiting) == 1 else ("have", "they were", "them")
     return [
-        f"Of these {listed_names(names)} {have} {many} only, as others that were ahead run on first; {they} not dropped, "
-        f"and what is said to be at stake counts {them}."
+        f"Of these {listed_names(names)} {have} {many} only, as others that were ahead run on first; {they} not "
+        f"dropped, and what is said to be at stake counts {them}."
     ]
 
 
