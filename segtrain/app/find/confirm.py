@@ -14,8 +14,7 @@ from segtrain.app.report.contrasts import SCORE, Contrast, contrast, judged
 from segtrain.app.report.design import Design
 from segtrain.app.report.paired import needed_for_power
 from segtrain.app.report.read_runs import Run, read_run
-
-FIRST_SEED = 10_000  # the first that confirms: no race has as many
+from segtrain.runs.find_folder import FIRST_CONFIRMING
 
 
 def choose_pair(trainings: Trainings, standing: Standing) -> tuple[int, int] | None:
@@ -45,7 +44,7 @@ def confirm(trainings: Trainings, pair: tuple[int, int], seeds: int, record: Rec
         seeds: how many.
         record: counts the time.
     """
-    jobs = [Training(arm, FIRST_SEED + i) for i in range(seeds) for arm in pair]
+    jobs = [Training(arm, FIRST_CONFIRMING + i) for i in range(seeds) for arm in pair]
     trainings.run(jobs, record, score=f"test/{SCORE}")
     ended = [job for job in jobs if trainings.outcomes[job].answer.state in DONE]
     runs = {job: read_run(trainings.run_folder(job).path) for job in ended}

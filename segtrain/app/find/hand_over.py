@@ -9,7 +9,6 @@ from typing import Any
 from segtrain.app.find.allowance import RunTime
 from segtrain.app.find.answer import ArmAnswer, Confirmation, Cost, Costs, FindAnswer, LengthPoint, RaceAnswer
 from segtrain.app.find.boundary import Boundary, detectable
-from segtrain.app.find.confirm import FIRST_SEED
 from segtrain.app.find.next_steps import Asked
 from segtrain.app.find.options import FIRST, Options
 from segtrain.app.find.page import write_find_page
@@ -23,6 +22,7 @@ from segtrain.config.composition import choices_of, conf_dir
 from segtrain.files import make_own, write_whole
 from segtrain.runs import duration
 from segtrain.runs.ensemble import write_ensemble
+from segtrain.runs.find_folder import FIRST_CONFIRMING
 
 MEMBERS = 5  # runs of the ensemble: more cost time at every prediction and add little
 
@@ -102,7 +102,7 @@ def _train_loss(trainings: Trainings, arm: int, seeds: int) -> float | None:
 def _members(trainings: Trainings, winner: int) -> list[str]:
     """Returns the names of the winner's run folders that the ensemble is made of: first those that confirmed it."""
     ended = [job for job, outcome in trainings.outcomes.items() if job.arm == winner and outcome.answer.state in DONE]
-    usual = sorted((job for job in ended if not job.more), key=lambda job: (job.seed < FIRST_SEED, job.seed))
+    usual = sorted((job for job in ended if not job.more), key=lambda job: (job.seed < FIRST_CONFIRMING, job.seed))
     return [trainings.run_folder(job).path.name for job in usual[:MEMBERS]]
 
 
@@ -120,12 +120,12 @@ def costs_of(trainings: Trainings, record: Record, budget: float, run: RunTime) 
             else duration.duration(trainings.run_folder(job).status)
         )
         took[job] = seconds or 0.0
-    races = {job: took[job] for job in took if not job.more and job.seed < FIRST_SEED}
+    races = {job: took[job] for job in took if not job.more and job.seed < FIRST_CONFIRMING}
     arms = tuple(
         Cost(arm.name, sum(job.arm == i for job in races), round(sum(s for job, s in races.items() if job.arm == i), 1))
         for i, arm in enumerate(trainings.arms)
     )
-    confirming = sum(job.seed >= FIRST_SEED for job in took)
+    confirming = sum(job.seed >= FIRST_CONFIRMING for job in took)
     longer = sum(any(o.startswith("trainer.max_epochs=") for o in job.more) and not _is_piece(job) for job in took)
     return Costs(
         budget,

@@ -18,9 +18,9 @@ from segtrain.app.find.arms import PlannedArm
 from segtrain.errors import UserError, damaged
 from segtrain.files import make_own, text_of, write_whole
 from segtrain.runs.contents import are_texts, is_number, is_whole
+from segtrain.runs.find_folder import FIND_RECORD
 from segtrain.runs.folder import RunFolder
 
-FILE = "find_record.json"
 TICK = 5.0  # seconds between two entries of the time that is used: at most so much is lost by a kill
 
 
@@ -33,7 +33,7 @@ class Record:
         Raises:
             UserError: the file is damaged.
         """
-        self.path = folder / FILE
+        self.path = folder / FIND_RECORD
         self.arms: list[tuple[str, list[str]]] = []  # name and overrides
         self.lasts: list[int] = []  # largest number of seeds of each stage of the race
         self.confirming: int | None = None  # seeds; decided once

@@ -9,6 +9,7 @@ from segtrain.app.report.design import Design
 from segtrain.app.report.paired import LEAST_UNITS, SETTLING_UNITS
 from segtrain.app.report.read_runs import Run, count_false_positives, empty_images, is_harmless
 from segtrain.app.report.verdict import points, units_in_words
+from segtrain.runs.find_folder import FIRST_CONFIRMING
 from segtrain.runs.run_files import ENVIRONMENT as ENVIRONMENT_FILE
 
 NAMED = 4  # runs that a warning names
@@ -25,6 +26,7 @@ def warnings(
     """Returns what makes the comparison invalid, narrow or incomplete, worst first."""
     return [
         *_conditions(runs, arms),
+        *_of_find(contrasts),
         *_reach(contrasts),
         *_doubts(contrasts),
         *_left_out(runs, arms, contrasts, missing),
@@ -51,6 +53,23 @@ def _conditions(runs: Sequence[Run], arms: Sequence[Arm]) -> list[str]:
             )
     if any(run.versions.get("segtrain_dirty") for run in runs):
         said.append("Some runs were made with uncommitted changes in segtrain's code.")
+    return said
+
+
+def _of_find(contrasts: Sequence[Contrast]) -> list[str]:
+    """Returns what is to be said of runs by which a find chose: their scores flatter some arms, and wrong others."""
+    said = []
+    if apart := [c.arm.name for c in contrasts if c.raced and not c.by_race]:
+        said.append(
+            f"Left out, as a find chose its arms by them: the seeds of its race, below {FIRST_CONFIRMING}, where both "
+            f"arms have others ({_some(apart)})."
+        )
+    if alone := [c.arm.name for c in contrasts if c.by_race]:
+        said.append(
+            f"Compared by seeds of a find's race alone: {_some(alone)}. Arms were chosen and dropped by them: the "
+            "leader is flattered, an arm that was dropped early has few seeds, on which it may have been unlucky, and "
+            "nothing is settled by them. The find's own answer is in its find.html."
+        )
     return said
 
 

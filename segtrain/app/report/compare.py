@@ -19,6 +19,7 @@ from segtrain.errors import UserError
 from segtrain.files import in_utf8
 from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.printable import print_text
+from segtrain.runs.find_folder import FIRST_CONFIRMING
 from segtrain.screen import Screen
 
 USAGE = (
@@ -84,11 +85,16 @@ def judge(sides: Sequence[MeantArm], found: Contrast, compared: Sequence[Contras
     is_one_config = len(arms_of([run for side in sides for run in side.runs])) == 1
     # Runs of one config differ in what no command can say, such as the code that they were made with.
     seeds = needed.rows or (LEAST_SEEDS if has_few_seeds(found) else None)
-    wanted = [] if is_settled(found) or is_one_config else commands_for([ours, theirs], seeds, conf)
+    wanted = [] if is_settled(found) or is_one_config else commands_for([ours, theirs], seeds, conf, _first_seed(found))
     way: Literal["better", "worse", "undecided"] = "undecided"
     if is_settled(found):
         way = "better" if found.verdict == "better" else "worse"
     return Judgement(way, _reason(found), found, said, needed, find_steps(found, needed), wanted)
+
+
+def _first_seed(found: Contrast) -> int:
+    """Returns the first seed that may be added: of a find one that has no part in its race."""
+    return FIRST_CONFIRMING if found.raced else 0
 
 
 def _reason(found: Contrast) -> str:
@@ -101,6 +107,7 @@ def _reason(found: Contrast) -> str:
         return "the two cannot be told apart: the interval holds 0"
     lacking = [
         "the runs did not all see the same data" * (not found.same_data),
+        "the arms were chosen by these very runs, of a find's race" * found.by_race,
         f"it takes {LEAST_SEEDS} seeds" * has_few_seeds(found),
         f"it takes {SETTLING_UNITS} independent test images or groups" * (len(found.table.units) < SETTLING_UNITS),
         "test images that are neighbours differ alike" * (found.neighbours is not None),

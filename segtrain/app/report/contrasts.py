@@ -37,6 +37,8 @@ class Contrast(NamedTuple):
     bootstrap: tuple[float, float]
     at_once: tuple[float, float]  # the interval that holds together with those of all other arms
     neighbours: Neighbours | None = None  # where units stand alone and those next to each other differ alike
+    raced: int = 0  # repetitions of a find's race, by which the arms were chosen
+    by_race: bool = False  # whether these are all that there is; else they are left out
 
     @property
     def verdict(self) -> str:
@@ -51,10 +53,10 @@ class Contrast(NamedTuple):
 
     @property
     def settles(self) -> bool:
-        """Returns whether the design allows a word without reserve: enough seeds and units, none known to be alike."""
+        """Returns whether the design allows a word without reserve: enough seeds and units, none alike or of a race."""
         enough = min(self.table.seeds, self.estimate.rows) >= paired.LEAST_SEEDS
         units = len(self.table.units) >= paired.SETTLING_UNITS or self.table.design is Design.THESE_IMAGES
-        return enough and units and self.neighbours is None and self.same_data
+        return enough and units and self.neighbours is None and self.same_data and not self.by_race
 
     @property
     def disagrees(self) -> bool:
@@ -88,10 +90,13 @@ def judged(found: Contrast | None) -> Contrast | None:
 def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
     """Returns the paired differences of two arms over the repetitions that both have; None without one.
 
-    p and intervals are those of this pair alone.
+    p and intervals are those of this pair alone. Repetitions of a find's race are left out where there are others: the
+    arms were chosen by their scores, which flatters the winner.
     """
     ours, theirs = arm.finished, baseline.finished
-    shared = [rep for rep in ours if rep in theirs]
+    both = [rep for rep in ours if rep in theirs]
+    apart = [rep for rep in both if not (ours[rep].raced or theirs[rep].raced)]
+    shared = apart or both
     runs = [of[rep] for rep in shared for of in (ours, theirs)]
     differences = {
         rep: {
@@ -123,6 +128,8 @@ def contrast(arm: Arm, baseline: Arm, score: str) -> Contrast | None:
         superiority=paired.superiority(table.of_rows),
         bootstrap=cross_checks.bootstrap(table.cells) if table.design is Design.CROSSED else paired.NONE,
         at_once=(estimate.low, estimate.high),
+        raced=len(both) - len(apart),
+        by_race=not apart,
     )
 
 

@@ -14,6 +14,7 @@ from segtrain.app.report.paired import LEAST_SEEDS, LEAST_UNITS, SETTLING_UNITS,
 from segtrain.app.report.read_runs import DEAL, FOLD, SEED, Run, key_of
 from segtrain.command_line import command
 from segtrain.config.composition import conf_dir
+from segtrain.runs.find_folder import FIRST_CONFIRMING
 from segtrain.runs.folder import RunFolder
 
 LIMIT = 1000  # seeds or images, beyond which nobody goes
@@ -41,6 +42,8 @@ def find_needed(found: Contrast) -> Needed:
     if is_settled(found) or found.neighbours is not None or not found.same_data:
         return NOBODY
     rows, units = _by_power(found)
+    if found.by_race:  # a spread that was looked at on the way, and none that images would mend
+        rows, units = max(LEAST_SEEDS, rows or 0), None
     if has_few_seeds(found):
         rows, units = rows if _is_reckoned(found) else LEAST_SEEDS, None
     return Needed(None if _has_few_units(found) else rows, units and max(units, SETTLING_UNITS))
@@ -71,6 +74,11 @@ def find_steps(found: Contrast, needed: Needed) -> list[str]:
     """Returns what to do next, in sentences; nothing where it is settled."""
     if is_settled(found):
         return []
+    if found.by_race:
+        return [
+            *verdict.steps_after_find([found]),
+            f"Or train both arms with {needed.rows or LEAST_SEEDS} seeds of their own, from {FIRST_CONFIRMING} on.",
+        ]
     steps = verdict.steps_to_settle([found])
     if not found.same_data:
         steps.append("Train both arms on the same data.")
@@ -92,13 +100,14 @@ def find_steps(found: Contrast, needed: Needed) -> list[str]:
     return steps
 
 
-def commands_for(arms: Sequence[Arm], seeds: int | None, conf: str) -> list[str]:
+def commands_for(arms: Sequence[Arm], seeds: int | None, conf: str, first: int = 0) -> list[str]:
     """Returns the commands that run what each of the two arms lacks: seeds that the other has, and further ones.
 
     Args:
         arms: the two.
         seeds: that both should have in all; None: those that one of them has.
         conf: the folder of the user's own configs that was given; "" for none.
+        first: the first seed that counts.
 
     Returns:
         No command where the split is drawn anew by a seed of its own, which another seed of training does not tell.
@@ -107,8 +116,8 @@ def commands_for(arms: Sequence[Arm], seeds: int | None, conf: str) -> list[str]
     if len({rep.deal for rep in repetitions}) > 1 and not all(map(_deals_by_seed, arms)):
         return []
     folds = sorted({rep.fold for rep in repetitions})
-    whole = [_whole_seeds(arm, folds) for arm in arms]
-    wanted = _wanted(arms, whole, seeds)
+    whole = [{seed for seed in _whole_seeds(arm, folds) if seed >= first} for arm in arms]
+    wanted = _wanted(arms, whole, seeds, first)
     lacking = [[seed for seed in wanted if seed not in there] for there in whole]
     return [_command(arm, lack, folds, conf) for arm, lack in zip(arms, lacking, strict=True) if lack]
 
@@ -131,13 +140,13 @@ def _whole_seeds(arm: Arm, folds: Sequence[int]) -> set[int]:
     return {seed for seed, of in finished.items() if of >= set(folds)}
 
 
-def _wanted(arms: Sequence[Arm], whole: Sequence[set[int]], seeds: int | None) -> list[int]:
+def _wanted(arms: Sequence[Arm], whole: Sequence[set[int]], seeds: int | None, first: int) -> list[int]:
     """Returns the seeds to run: those that one arm has come first, then those begun, then new ones."""
     both, either = whole[0] & whole[1], whole[0] | whole[1]
     if seeds is None:
         return sorted(either - both)
-    begun = {rep.seed for arm in arms for rep in arm.runs} - either
-    fresh = (seed for seed in itertools.count() if seed not in either | begun)
+    begun = {rep.seed for arm in arms for rep in arm.runs if rep.seed >= first} - either
+    fresh = (seed for seed in itertools.count(first) if seed not in either | begun)
     order = itertools.chain(sorted(either - both), sorted(begun), fresh)
     return sorted(itertools.islice(order, max(0, seeds - len(both))))
 

@@ -12,6 +12,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError, damaged
 from segtrain.runs import run_files
 from segtrain.runs.contents import is_number, is_text, is_whole
+from segtrain.runs.find_folder import is_raced
 from segtrain.runs.find_run import find_runs_in
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import UNNAMED
@@ -73,6 +74,7 @@ class Run(NamedTuple):
     groups: dict[str, str]  # of test samples (patients), where the data itself says them
     minutes: float  # of its last start; NaN before the end, or unknown
     error: str
+    raced: bool = False  # of a find's race, by which arms were chosen
 
     @property
     def finished(self) -> bool:
@@ -136,6 +138,7 @@ def read_run(path: Path) -> Run:
         groups=split.get("groups", {}),
         minutes=_minutes(status),
         error=status.get("error") or "",
+        raced=is_raced(path, _whole(config.get(SEED))),
     )
 
 

@@ -170,6 +170,8 @@ def curves_by_kind(contrasts: Sequence[Contrast]) -> dict[str, list[Contrast]]:
 
 def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str]:
     """Returns what to run next, if anything; with a winner, only arms that may be as good are worth more runs."""
+    if after := steps_after_find(contrasts):
+        return after
     better = [c for c in contrasts if c.verdict == "better" and c.table.design is not Design.THESE_IMAGES]
     winner = choice and next((c for c in better if c.arm is choice.best), None)
     steps = steps_to_settle(contrasts) + _for_power(contrasts, winner.estimate.mean if winner else 0.0)
@@ -183,6 +185,16 @@ def next_steps(choice: Choice | None, contrasts: Sequence[Contrast]) -> list[str
             "No arm is shown to be better than its baseline: train without augmentation, or sweep other policies."
         )
     return steps
+
+
+def steps_after_find(contrasts: Sequence[Contrast]) -> list[str]:
+    """Returns where the answer is, of runs by which a find chose; nothing of others."""
+    of = next((run for c in contrasts if c.raced for run in c.arm.runs.values() if run.raced), None)
+    return (
+        []
+        if of is None
+        else [f"Read {of.path.parent.name}/find.html: there is the answer of the find whose runs these are."]
+    )
 
 
 def _train_with(choice: Choice, better: Sequence[Contrast]) -> str:

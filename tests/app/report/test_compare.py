@@ -117,6 +117,39 @@ def test_one_run_each_has_no_interval(segtrain: CommandLine) -> None:
     assert all("'seed=range(1,5)'" in each for each in found["commands"]) and len(found["commands"]) == 2
 
 
+def a_find(folder: Path, gain: made.Gain) -> None:
+    """A find of three arms whose race was won by elastic, and flips dropped at the third seed."""
+    for policy, seeds in (
+        ("none", [*range(8), *range(10_000, 10_005)]),
+        ("flips", range(6)),
+        ("elastic", [*range(8), *range(10_000, 10_005)]),
+    ):
+        for seed in seeds:
+            made.run(folder, policy, 1.0, seed, lambda p, s, seed=seed: gain(p, s) * (seed < 10_000))
+    (folder / "find_record.json").write_text("{}")
+
+
+def test_of_a_find_only_seeds_that_confirm_are_compared_where_there_are_some(segtrain: CommandLine) -> None:
+    a_find(segtrain.folder / "outputs/cells-find", made.gain)
+    found = told(segtrain, "cells-find:elastic", "cells-find:none")
+    assert (found["seeds"], found["verdict"]) == (5, "undecided") and abs(found["effect"]) < 1  # they have no gain
+    assert any("race" in caution for caution in found["cautions"])
+    assert all("seed=range(1" in each for each in found["commands"])
+    (segtrain.folder / "outputs/cells-find/find_record.json").unlink()  # of a sweep all seeds count
+    sweep = told(segtrain, "cells-find:elastic", "cells-find:none")
+    assert (sweep["seeds"], sweep["cautions"]) == (13, [])
+
+
+def test_seeds_of_a_race_alone_settle_nothing(segtrain: CommandLine) -> None:
+    a_find(segtrain.folder / "outputs/cells-find", made.gain)
+    found = told(segtrain, "cells-find:elastic", "cells-find:flips")
+    assert (found["seeds"], found["verdict"], found["word"]) == (6, "undecided", "looks better")
+    assert "race" in found["reason"] and any("find.html" in step for step in found["next"])
+    assert any("race" in caution for caution in found["cautions"])
+    assert "seed=range(10000,1000" in found["commands"][-1]  # flips; the other has run some of them
+    assert segtrain("compare", "cells-find:elastic", "cells-find:flips") == 0 and "careful" in segtrain.out
+
+
 def test_patients_are_counted_as_patients(segtrain: CommandLine) -> None:
     made.sweep(segtrain.folder / "outputs/s", group=r"^(p\d+)_")
     found = told(segtrain, "outputs/s:elastic × 1", "outputs/s:none")

@@ -100,6 +100,23 @@ def test_what_makes_it_invalid_is_said(tmp_path: Path) -> None:
     assert "not begun: aug=flips,aug.strength=1,seed=6" in said
 
 
+def test_the_runs_of_a_find_are_compared_by_the_seeds_that_confirm(tmp_path: Path) -> None:
+    folder = tmp_path / "cells-find"
+    made.sweep(folder, seeds=5)
+    for seed in range(10_000, 10_005):
+        for policy, strength in (("none", 1.0), ("elastic", 1.0)):
+            made.run(folder, policy, strength, seed)
+    assert set(verdicts(folder).values()) & {"better", "worse"}
+    (folder / "find_record.json").write_text("{}")
+    found = compare_runs([folder])
+    by_seeds = {c.arm.name: (c.table.rows[0], c.settles) for c in found.contrasts}
+    assert by_seeds.pop("elastic × 1") == ("seed 10000", True)
+    assert set(by_seeds.values()) == {("seed 0", False)}
+    assert sum("race" in warning for warning in found.warnings) == 2
+    (step,) = verdict.next_steps(found.choice, found.contrasts)
+    assert "find.html" in step
+
+
 def retell(run: Path, told: dict[str, object], name: str = "results.json") -> None:
     """Writes other values into a run's results, or into another JSON file of it."""
     path = run / name
