@@ -89,7 +89,8 @@ def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, 
         *class_lines(meaning),
     )
     named = ", ".join(f"{key} in '{name}'" for key, name in columns.items() if name)
-    asked = list(class_questions(meaning))
+    asked, group = list(class_questions(meaning)), columns.get("group")
+    units = len(_values(rows, group)) if group else len(rows)
     for name in rows[0]:
         said = _values(rows, name)
         if {*PARTS} & {SPLIT_OF.get(value.lower()) for value in said} and not said <= {*PARTS, ""}:
@@ -97,7 +98,10 @@ def _guess(path: Path, rows: Sequence[Mapping[str, str]], columns: Mapping[str, 
                 f"column '{name}' says {', '.join(sorted(said)[:4])}; only {', '.join(PARTS)} are taken as split"
             )
     return Guess(
-        lines, (f"a table of {counted(len(rows), 'row')}, {path}: {named}", class_words(meaning)), tuple(asked)
+        lines,
+        (f"a table of {counted(len(rows), 'row')}, {path}: {named}", class_words(meaning)),
+        tuple(asked),
+        units=units,
     )
 
 
@@ -147,7 +151,7 @@ def guess_coco(root: Path, found: Found) -> Guess | None:
         *_mending(chosen),
     )
     said = f"{counted(count, 'image')} with objects in {', '.join(f.path for f in chosen)} (COCO)"
-    return Guess(lines, (said,), tuple(_asked(chosen)))
+    return Guess(lines, (said,), tuple(_asked(chosen)), units=count)
 
 
 def _mending(files: Sequence[_File]) -> Iterator[ConfigLine]:

@@ -22,12 +22,14 @@ class Guess(NamedTuple):
     """Holds a config's lines, what was found and what is left to the user, each a sentence for the terminal.
 
     `fitting` are overrides that a training on these data is better typed with: a dataset's file cannot hold them.
+    `units` is how many images there are, or, where several are of one patient, stack or scan, of those.
     """
 
     lines: tuple[ConfigLine, ...]
     found: tuple[str, ...]
     asked: tuple[str, ...]
     fitting: tuple[str, ...] = ()
+    units: int = 0
 
 
 def key_line(key: str, value: Any, comment: str = "", indent: int = 0) -> ConfigLine:

@@ -63,7 +63,7 @@ def guess_folder(root: Path, found: Found) -> Guess:
     ]
     said = (*_found(layout, sizes), class_words(meaning), *division.found())
     asked = (*_asked(layout, sizes, meaning, lists), *_asked_of_channels(doubtful), *division.asked())
-    return Guess(tuple(lines), said, asked, sizes.fitting)
+    return Guess(tuple(lines), said, asked, sizes.fitting, division.units(len(layout.keys)))
 
 
 def _label_channels(root: Path, layout: FolderLayout, reader: Reader) -> list[int]:
@@ -202,6 +202,10 @@ class Division(NamedTuple):
         """Returns what stands in the defaults list behind the format, where conf/split/ratios.yaml is not meant."""
         split = "blocks" if self.stack else "given" if self.given == {*PARTS} else "stratified" if self.rare else ""
         return f", override /split@_global_.split: {split}" if split else ""
+
+    def units(self, images: int) -> int:
+        """Returns how many of so many images are independent: the groups, and one of a stack."""
+        return 1 if self.stack else self.groups.number if self.groups else images
 
     def lines(self) -> Iterator[ConfigLine]:
         """Yields what differs from the split's own file, so that another split= may be chosen beside the rest."""

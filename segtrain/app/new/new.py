@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from segtrain.app.new.annotation_files import guess_coco, guess_manifest, lost_images
 from segtrain.app.new.config_lines import ConfigLine, Guess, key_line, yaml_text
-from segtrain.app.new.folder import guess_folder
+from segtrain.app.new.folder import SHARE, guess_folder
 from segtrain.app.new.unread_labels import name_unread
 from segtrain.app.new.volumes import guess_volumes
 from segtrain.command_line import command
@@ -19,12 +19,14 @@ from segtrain.config.known_keys import require_keys
 from segtrain.counted import counted
 from segtrain.data.files.file_names import IMAGE_WORDS, MASK_WORDS, Found, find_files, says
 from segtrain.data.files.samples import PARTS
+from segtrain.data.split.parts import samples_for
 from segtrain.errors import UserError
 from segtrain.files import followed, write_whole
 from segtrain.printable import print_text
 
 USAGE = "python -m segtrain new NAME ROOT [force=true] [--config-dir my_conf]"
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=.*|~\w+", re.DOTALL)
+TESTED = 12  # independent test images, from which on a find can settle a gain
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -77,6 +79,8 @@ def new(arguments: Sequence[str]) -> None:
         print_text(f"the check did not pass; mend {path} or the data, and check again: {check}", file=sys.stderr)
         sys.exit(status)
     print_text(f"train: {train}")
+    if samples_for(SHARE, guess.units) >= TESTED:
+        print_text(f"then find the best augmentation for them: {asked.command('find', *guess.fitting, 'budget=2h')}")
 
 
 def _guess_config(root: Path) -> Guess:
@@ -183,4 +187,6 @@ def _guess_instances(root: Path, found: Found) -> Guess | None:
         key_line("masks", masks, "folder of its masks"),
     )
     named = "name the classes background and object, which are guesses"
-    return Guess(lines, (f"{counted(count, 'folder')} with an image and a mask for each object",), (named,))
+    return Guess(
+        lines, (f"{counted(count, 'folder')} with an image and a mask for each object",), (named,), units=count
+    )

@@ -87,7 +87,12 @@ def guess_volumes(root: Path, found: Found) -> Guess | None:
     said = f"{counted(len(sides.keys), 'scan')} ({', '.join(patterns)}) with labels ({_pattern_of(sides.labels)})"
     kept = f"{_patients(groups.number)} (split.group)" if groups else "a patient's slices stay together"
     asked = list(class_questions(meaning))
-    return Guess(lines, (f"{said}; {kept}", class_words(meaning)), (*asked, *_asked(sides, alone)))
+    return Guess(
+        lines,
+        (f"{said}; {kept}", class_words(meaning)),
+        (*asked, *_asked(sides, alone)),
+        units=groups.number if groups else len(sides.keys),
+    )
 
 
 def _asked(sides: ScansAndLabels, alone: Sequence[str]) -> Iterator[str]:

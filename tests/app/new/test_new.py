@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from segtrain.app.new import new as page
+from segtrain.app.report.paired import SETTLING_UNITS
 from segtrain.config import composition as config
 from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset, build_split
@@ -104,6 +105,28 @@ def test_thin_lines_of_255_are_ignored_and_areas_are_a_class(
 
 def segtrain_file(segtrain: CommandLine) -> str:
     return (segtrain.folder / "my_conf" / "dataset" / "mine.yaml").read_text()
+
+
+@pytest.mark.parametrize(("images", "is_told"), [(76, False), (77, True)])
+def test_find_is_told_where_it_can_settle_something(
+    images: int, is_told: bool, segtrain: CommandLine, unchecked: list[list[str]]
+) -> None:
+    for i in range(images):
+        save(segtrain.folder / f"data/images/{i:02d}a.png", Image.fromarray(image(i)))
+        save(segtrain.folder / f"data/masks/{i:02d}a.png", Image.fromarray(labels(i, 2)))
+    assert segtrain("new", "mine", "data") == 0, segtrain.err
+    find = [line for line in segtrain.out.splitlines() if " find " in line]
+    assert (
+        bool(find)
+        == is_told
+        == (
+            len(build_split(RunConfig(opened(segtrain)), build_dataset(RunConfig(opened(segtrain)))).test)
+            >= SETTLING_UNITS
+        )
+    )
+    (train,) = [line for line in segtrain.out.splitlines() if line.startswith("train: ")]
+    crop = [word for word in train.split() if word.startswith("data.")]
+    assert crop and all(set(crop) < set(line.split()) for line in find)  # these images are small
 
 
 def test_numbered_objects_become_one_class(segtrain: CommandLine, unchecked: list[list[str]]) -> None:
