@@ -130,9 +130,10 @@ class Trainings:
             )
 
     def _run(self, tasks: Sequence[Task], score: str) -> dict[str, Outcome]:
+        # The race is replayed from its beginning: what was run before would be a page of lines.
         if isinstance(self.engine, Limits):
-            return processes.run_here(self.engine, tasks, score=score)
-        return clusters.run_elsewhere(self.engine, tasks, score=score)
+            return processes.run_here(self.engine, tasks, score=score, tells_skipped=False)
+        return clusters.run_elsewhere(self.engine, tasks, score=score, tells_skipped=False)
 
     def is_there(self, job: Training) -> bool:
         """Returns whether a training has finished before, by its folder; nothing is composed for that."""

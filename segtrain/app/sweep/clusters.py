@@ -34,8 +34,12 @@ register_resolvers()
 EVERY = 2.0  # seconds between two looks: a run folder may lie on a network
 
 
-def run_elsewhere(launcher: Launcher, tasks: Sequence[job.Task], *, score: str = "test/dice") -> dict[str, Outcome]:
+def run_elsewhere(
+    launcher: Launcher, tasks: Sequence[job.Task], *, score: str = "test/dice", tells_skipped: bool = True
+) -> dict[str, Outcome]:
     """Hands the jobs over and waits; how each ended is read from its run folder, whatever the engine says.
+
+    `score` and `tells_skipped` are those of `Watch`.
 
     Returns:
         Folder to how its job ended.
@@ -52,7 +56,7 @@ def run_elsewhere(launcher: Launcher, tasks: Sequence[job.Task], *, score: str =
 
     for folder in {Path(task.folder).parent / SUBMITIT for task in tasks}:
         require_own(folder)  # the engine writes there, and follows links
-    with Watch(job.job_names(tasks), None, score) as watch:
+    with Watch(job.job_names(tasks), None, score, tells_skipped=tells_skipped) as watch:
         try:
             with StatusThread(watch, folders, outcome) as following:
                 returned = launcher.launch([list(task.overrides) for task in tasks], initial_job_idx=0)

@@ -48,7 +48,12 @@ def launch(composer: Composer, limits: Limits, job_overrides: Sequence[Sequence[
 
 
 def run_here(
-    limits: Limits, tasks: Sequence[job.Task], also: Look | None = None, *, score: str = "test/dice"
+    limits: Limits,
+    tasks: Sequence[job.Task],
+    also: Look | None = None,
+    *,
+    score: str = "test/dice",
+    tells_skipped: bool = True,
 ) -> dict[str, Outcome]:
     """Runs the jobs, some at a time; every one is tried, whatever becomes of the others.
 
@@ -56,13 +61,14 @@ def run_here(
         limits: how many at a time, for how long, how often.
         tasks: the jobs.
         also: called with what runs and what ended, beside the display.
-        score: that is shown of a job that ended.
+        score, tells_skipped: those of `Watch`.
 
     Returns:
         Folder to how its job ended.
     """
     slots = slots_of(limits, tasks[0].config.trainer.accelerator, tasks[0].config.threads)
-    with Stops() as stops, Watch(job.job_names(tasks), len(slots), score) as watch:
+    watching = Watch(job.job_names(tasks), len(slots), score, tells_skipped=tells_skipped)
+    with Stops() as stops, watching as watch:
 
         def look(running: Sequence[Running], ended: Sequence[Outcome]) -> None:
             stops.check()

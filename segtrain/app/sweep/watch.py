@@ -41,9 +41,18 @@ class AtWork(Protocol):
 class Watch:
     """Shows what runs and what ended, when it is called."""
 
-    def __init__(self, names: Mapping[str, str], slots: int | None, score: str = "test/dice") -> None:
-        """Takes what each job is called here, by folder, how many run at a time, None where others say, and a score."""
-        self.score = score  # that is shown of a job that ended
+    def __init__(
+        self, names: Mapping[str, str], slots: int | None, score: str = "test/dice", *, tells_skipped: bool = True
+    ) -> None:
+        """Begins to watch.
+
+        Args:
+            names: what each job is called here, by folder.
+            slots: how many run at a time; None where others say.
+            score: that is shown of a job that ended.
+            tells_skipped: whether a job that was finished before has a line too, or is counted only.
+        """
+        self.score, self.tells_skipped = score, tells_skipped
         self.console = Screen(soft_wrap=True)
         self.names, self.total, self.slots = names, len(names), slots
         self.began, self.told = time.monotonic(), 0
@@ -69,7 +78,8 @@ class Watch:
         """Shows the state; what ended since the last call is told for good."""
         for outcome in ended[self.told :]:
             self.told += 1
-            self._tell(outcome)
+            if self.tells_skipped or outcome.answer.state != "skipped":
+                self._tell(outcome)
             if outcome.answer.state == "finished" and not self.foretold and len(ended) < self.total:
                 self.foretold = True
                 self.console.print(self._summary(ended))

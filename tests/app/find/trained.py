@@ -34,7 +34,7 @@ class Engine:
         monkeypatch.setattr(trainings.processes, "run_here", self.run)
         monkeypatch.setattr(trainings, "Clock", Clock)
 
-    def run(self, limits: object, tasks: Sequence[Task], score: str) -> dict[str, Outcome]:
+    def run(self, limits: object, tasks: Sequence[Task], score: str, tells_skipped: bool) -> dict[str, Outcome]:
         self.shown += [(" ".join(task.overrides), score) for task in tasks]
         return {task.folder: Outcome(task.folder, self._train(task), SECONDS) for task in tasks}
 
