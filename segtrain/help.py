@@ -4,9 +4,8 @@ It is our own text: Hydra's copies its whole config repository twice for each gr
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from segtrain.config.composition import conf_dir
+from segtrain.config.composition import conf_dir, given_folders
 
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
@@ -72,7 +71,7 @@ KEYS = {
 def help_text(arguments: Sequence[str]) -> str:
     """Returns the text; a user's own folder (--config-dir) adds its choices."""
     choices: dict[str, set[str]] = {}
-    for folder in (conf_dir(), *_own_folders(arguments)):
+    for folder in (conf_dir(), *given_folders(arguments)):
         for path in folder.glob("*/*.yaml"):
             choices.setdefault(path.parent.name, set()).add(path.stem)
     choices.pop("hydra", None)
@@ -81,10 +80,3 @@ def help_text(arguments: Sequence[str]) -> str:
     return TEXT.format(
         keys=keys, verbs="\n".join(f"  {verb:10s} {what}" for verb, what in VERBS.items()), groups="\n".join(groups)
     )
-
-
-def _own_folders(arguments: Sequence[str]) -> list[Path]:
-    """Returns the values of --config-dir X, --config-dir=X and -cd X."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    apart = [Path(after) for flag, after in pairs if flag in ("--config-dir", "-cd")]
-    return apart + [Path(a.partition("=")[2]) for a in arguments if a.startswith("--config-dir=")]

@@ -4,9 +4,10 @@ import errno
 import glob
 import re
 import shlex
+import sys
 from pathlib import Path
 
-from segtrain.config.composition import keys_of, meant_key
+from segtrain.config.composition import given_folders, keys_of, meant_key
 from segtrain.errors import UserError
 from segtrain.nearest_name import did_you_mean, nearest_key, nearest_name
 
@@ -104,14 +105,17 @@ def _no_such_choice(error: BaseException) -> str:
         return f"{_one_line(str(error))}; expected a choice of `python -m segtrain --help`"
     if (group, choice) in PLUGINS:
         return f'{group}={choice} is not installed; pip install "segtrain[{PLUGINS[group, choice]}]"'
+    own = next((shlex.quote(str(folder)) for folder in given_folders(sys.argv[1:])), "")
     near = nearest_name(choice, options)
     hint = did_you_mean(near and f"{group}={near}")
     if lying := sorted(Path().glob(f"*/{glob.escape(wanted)}.yaml")):
         folder = lying[0].parents[len(Path(wanted).parts) - 1]
-        hint = f"'{lying[0]}' is there, and its folder is not searched: add --config-dir {shlex.quote(str(folder))}; "
+        flag = f"--config-dir {shlex.quote(str(folder))}{f' in the place of {own}' if own else ''}"
+        hint = f"'{lying[0]}' is there, and its folder is not searched: {'give' if own else 'add'} {flag}; "
+    place = f"{own}, " if own else "a folder named with --config-dir, "
     return (
         f"there is no choice '{choice}' in the group {group}; {hint}it has {', '.join(options)}; "
-        f"your own go into a folder named with --config-dir, as {group}/{choice}.yaml"
+        f"your own go into {place}as {group}/{choice}.yaml"
     )
 
 

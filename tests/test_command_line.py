@@ -60,6 +60,19 @@ def test_a_folder_that_is_not_searched_is_named(cells: CommandLine) -> None:
     assert cells("dataset=cell", *QUICK) == 2 and "--config-dir my_conf" not in cells.err
 
 
+def test_where_a_folder_is_given_none_is_advised(cells: CommandLine) -> None:
+    for typed in (["--config-dir", "my_conf"], [f"--config-dir={cells.folder / 'my_conf'}"]):
+        for wrong in ("dataset=celsl", "aug=flisp"):
+            assert cells(*typed, wrong, *QUICK) == 2
+            assert "--config-dir" not in cells.err and f"my_conf, as {wrong.replace('=', '/')}.yaml" in cells.err
+        assert cells(*typed, "dataset=folder", *QUICK) == 2  # it lacks a root
+        assert "--config-dir" not in cells.err and "my_conf/dataset/NAME.yaml" in cells.err
+    (cells.folder / "other/dataset").mkdir(parents=True)
+    (cells.folder / "other/dataset/mine.yaml").write_text("defaults: [shapes]\n")
+    assert cells("--config-dir", "my_conf", "dataset=mine", *QUICK) == 2
+    assert "--config-dir other in the place of my_conf" in cells.err
+
+
 def test_shifts_of_a_run_alone_propose_no_report(cells: CommandLine) -> None:
     assert cells("dataset=shapes", *QUICK, "name=s", "aug=none") == 0, cells.err
     shifted = ["shift=noise", "shift_strength=1", "surface=false", "bootstrap=0"]

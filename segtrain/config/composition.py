@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +48,13 @@ def typed_folder() -> str:
 
     sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
     return next((str(source.path) for source in sources if source.provider == "command-line"), "")
+
+
+def given_folders(arguments: Sequence[str]) -> list[Path]:
+    """Returns the values of --config-dir X, --config-dir=X and -cd X in a command that nothing is composed of yet."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    apart = [Path(after) for flag, after in pairs if flag in ("--config-dir", "-cd")]
+    return apart + [Path(a.partition("=")[2]) for a in arguments if a.startswith("--config-dir=")]
 
 
 def searched() -> list[str]:
@@ -191,10 +199,10 @@ def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         key = missing[0]
-        group = key.split(".")[0]
+        group, own = key.split(".")[0], shlex.quote(typed_folder() or "my_conf")
         raise UserError(
             f"{key} has no value; {group}={file_names.get(group, '…')} needs one; give it as {key}=… "
-            f"or in a file of your own (--config-dir my_conf, my_conf/{group}/NAME.yaml)"
+            f"or in a file of your own, {own}/{group}/NAME.yaml{'' if typed_folder() else f' (--config-dir {own})'}"
         )
     container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if "aug" in config:
