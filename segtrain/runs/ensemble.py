@@ -1,18 +1,20 @@
 """Writes and reads a folder that is an ensemble: runs in sub-folders of its own, used as one wherever run= is."""
 
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from segtrain import plain_files
+from segtrain.counted import counted
 from segtrain.errors import UserError, damaged
 from segtrain.files import explained, require_own, text_of, write_whole
 from segtrain.runs.contents import are_texts
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.run_files import CONFIG, MEMBERS
+from segtrain.runs.run_files import CHECKPOINTS, CONFIG, MEMBERS, USED_WITH
 
 MOST = 1000  # members
 
@@ -21,7 +23,8 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
     """Writes copies of finished runs, with what using them takes, and the list of them last.
 
     The folder stands alone: it can be moved, and outlives the runs. One of the same runs is left as it is; another one
-    is replaced when the new one is whole.
+    is replaced when the new one is whole. One in which lies what nobody wrote with it, such as what was exported from
+    it, is kept beside the new one, as NAME-1, NAME-2, ….
 
     Args:
         folder: of the ensemble.
@@ -50,12 +53,12 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
     except UserError:
         _clear(fresh)  # on a full disk it would keep the space
         raise
-    _clear(old)
+    _put_away(old, folder)
     with explained(folder):
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
-    _clear(old)
+    _put_away(old, folder)
 
 
 def _require_replaceable(folder: Path) -> None:
@@ -75,6 +78,24 @@ def _holds(folder: Path, members: Sequence[Path]) -> bool:
     if held != [member.name for member in members]:
         return False
     return all(RunFolder(member).has_same_weights(folder / member.name) for member in members)
+
+
+def _put_away(old: Path, folder: Path) -> None:
+    """Takes away what was replaced; where more lies in it than was written, it stays, under a name beside `folder`."""
+    if old.is_dir() and any(_added(old)):
+        names = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(1))
+        with explained(old):
+            old.rename(next(name for name in names if not os.path.lexists(name)))
+    _clear(old)
+
+
+def _added(folder: Path) -> Iterator[Path]:
+    """Yields what lies in an ensemble, or in a run of it, and was not written with it."""
+    for path in folder.iterdir():
+        if (path / CONFIG).is_file():
+            yield from (inner for inner in path.iterdir() if inner.name not in (*USED_WITH, CHECKPOINTS))
+        elif path.name != MEMBERS:
+            yield path
 
 
 def _clear(folder: Path) -> None:
@@ -123,3 +144,22 @@ def ensemble_of(runs: Sequence[RunFolder]) -> Path | None:
     except UserError:  # what is left of it can be used by the runs' own paths
         return None
     return folder if [run.path for run in members] == [run.path for run in runs] else None
+
+
+def run_name(path: Path) -> str:
+    """Returns NAME/RUN, without the folders above; of a run in an ensemble NAME/ENSEMBLE/RUN."""
+    place = path.resolve()
+    return "/".join(place.parts[-3 if is_ensemble(place.parent) else -2 :])
+
+
+def average_words(runs: Sequence[RunFolder]) -> str:
+    """Returns what several runs are called that are used as one: the ensemble that they are, or the first and how many.
+
+    An ensemble says of which arm its runs are, such as "cells-find/best (5 runs of aug=flips averaged)".
+    """
+    ensemble = ensemble_of(runs)
+    if ensemble is None:
+        return f"{run_name(runs[0].path)} and {len(runs) - 1} more, averaged"
+    typed = [[o for o in run.overrides() if o.startswith(("aug=", "aug."))] for run in runs]
+    arm = ",".join(o for o in typed[0] if all(o in others for others in typed))
+    return f"{run_name(ensemble)} ({counted(len(runs), 'run')}{f' of {arm}' if arm else ''} averaged)"

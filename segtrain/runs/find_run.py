@@ -10,7 +10,7 @@ from segtrain.folders import find_paths, is_pattern
 from segtrain.nearest_name import did_you_mean, nearest_name
 from segtrain.runs.ensemble import ensemble_members, is_ensemble
 from segtrain.runs.folder import RunFolder
-from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, STATUS, WEIGHTS, folder_name
+from segtrain.runs.run_files import BEST, CHECKPOINTS, CONFIG, MEMBERS, STATUS, WEIGHTS, folder_name
 
 SHOWN = 5  # runs of a folder that a message names
 
@@ -130,8 +130,12 @@ def find_runs_in(folders: Sequence[Path]) -> list[Path]:
 
 
 def find_ensemble(name: str, outputs: Path) -> Path | None:
-    """Returns the folder of the ensemble that is meant, by its path or its name below `outputs`; None for none."""
-    return next((folder for folder in (Path(name), outputs / name) if is_ensemble(folder)), None)
+    """Returns the folder of the ensemble that is meant, by its path or unique name below `outputs`; None for none."""
+    named = next((folder for folder in (Path(name), outputs / name) if is_ensemble(folder)), None)
+    if named is not None or _named(name, outputs):
+        return named
+    alike = [path.parent for path in outputs.glob(f"*/*/{MEMBERS}") if path.parent.name == name]
+    return alike[0] if len(alike) == 1 and is_ensemble(alike[0]) else None
 
 
 def weights_file(name: str, outputs: Path) -> Path:
@@ -168,6 +172,8 @@ def _statuses(folder: Path) -> Iterable[Path]:
 
 
 def _named(name: str, outputs: Path) -> list[Path]:
+    if _is_run(outputs / name) and is_ensemble((outputs / name).parent):  # lies deeper than other runs
+        return [outputs / name]
     return [path for path in _below(outputs) if path.name == name or path.as_posix().endswith(f"/{name}")]
 
 

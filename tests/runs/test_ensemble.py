@@ -8,7 +8,7 @@ import pytest
 
 from segtrain.errors import UserError
 from segtrain.runs import ensemble
-from segtrain.runs.ensemble import ensemble_members, ensemble_of, is_ensemble, write_ensemble
+from segtrain.runs.ensemble import average_words, ensemble_members, ensemble_of, is_ensemble, run_name, write_ensemble
 from segtrain.runs.find_run import find_run, find_runs, runs_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import MEMBERS
@@ -46,12 +46,48 @@ def test_it_is_meant_by_its_path_and_by_its_name(tmp_path: Path, monkeypatch: py
     runs = trained(Path("outputs/s"))
     write_ensemble(Path("outputs/s/best"), runs)
     expected = [run.name for run in runs]
-    for named in ("outputs/s/best", "s/best"):
+    for named in ("outputs/s/best", "s/best", "best"):
         assert [run.path.name for run in runs_of(named, Path("outputs"))] == expected
         assert [run.path.name for run in find_runs([named], Path("outputs"))] == expected
         with pytest.raises(UserError, match="an ensemble of 3 runs"):
             find_run(named, Path("outputs"))
     assert find_run(runs[0].name, Path("outputs")).path == runs[0]  # a run's name is not the copy's too
+
+
+def test_a_run_of_it_is_meant_by_its_name_and_a_name_that_several_have_by_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("s", "t"):
+        runs = trained(Path("outputs") / name)
+        write_ensemble(Path("outputs") / name / "best", runs)
+    inner = Path("outputs/t/best") / runs[0].name
+    assert find_run(f"t/best/{runs[0].name}", Path("outputs")).path == inner
+    assert run_name(inner) == f"t/best/{runs[0].name}" and run_name(runs[0]) == f"t/{runs[0].name}"
+    with pytest.raises(UserError, match="'best' is no run"):
+        find_runs(["best"], Path("outputs"))
+
+
+def test_it_is_called_by_its_name_and_arm(tmp_path: Path) -> None:
+    runs = trained(tmp_path / "cells-find")
+    write_ensemble(tmp_path / "cells-find/best", runs)
+    words = average_words(ensemble_members(tmp_path / "cells-find/best"))
+    assert words == "cells-find/best (3 runs of aug=flips,aug.strength=1 averaged)"
+    assert average_words([RunFolder(run) for run in runs]) == f"cells-find/{runs[0].name} and 2 more, averaged"
+
+
+@pytest.mark.parametrize("inside", ["", "run"])
+def test_what_a_user_made_in_one_is_not_lost_when_another_takes_its_place(tmp_path: Path, inside: str) -> None:
+    runs, folder = trained(tmp_path / "s"), tmp_path / "best"
+    for number, members in enumerate((runs[:1], runs[:2], runs)):
+        write_ensemble(folder, members)
+        mine = folder / (members[0].name if inside else "") / "exported" / "model.onnx"
+        mine.parent.mkdir()
+        mine.write_text(f"{number}")
+    mine = mine.relative_to(folder)
+    assert [(tmp_path / f"best-{n}" / mine).read_text() for n in (1, 2)] == ["0", "1"]
+    assert [len(ensemble_members(tmp_path / f"best-{n}")) for n in (1, 2)] == [1, 2]
+    assert (folder / mine).read_text() == "2" and len(ensemble_members(folder)) == 3
 
 
 def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
@@ -63,7 +99,7 @@ def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
     assert content(folder) == before and folder.stat().st_ino == inode
     write_ensemble(folder, runs[:2])
     assert [run.path.name for run in ensemble_members(folder)] == [run.name for run in runs[:2]]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "s"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "best-1", "s"]  # something was made in it
 
 
 def test_other_weights_of_the_same_runs_replace_it(tmp_path: Path) -> None:

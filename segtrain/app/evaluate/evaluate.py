@@ -34,6 +34,7 @@ from segtrain.parts.feeding import build_loss
 from segtrain.parts.limits import least_size, samples_of
 from segtrain.parts.network import Loaded, load_run
 from segtrain.printable import printable
+from segtrain.runs.ensemble import ensemble_of, run_name
 from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import folder_name
@@ -138,15 +139,19 @@ def naming_overrides(overrides: Sequence[str]) -> list[str]:
 
 
 def folder_of(members: Sequence[RunFolder], typed: Sequence[str], outputs: Path) -> Path:
-    """Returns outputs/evaluate/NAME/RUN/<what was typed>; for several runs as one, their number and a mark of which."""
+    """Returns outputs/evaluate/NAME/RUN/<what was typed>, also of an ensemble (of a run in one NAME/ENSEMBLE/RUN).
+
+    Of other runs as one, RUN is their number and a mark of which.
+    """
     run = members[0].path.resolve()
-    name = run.name
-    if len(members) > 1:
+    ensemble = ensemble_of(members) if len(members) > 1 else None
+    name = run_name(ensemble or run)
+    if len(members) > 1 and ensemble is None:
         mark = hashlib.sha256(
             "\n".join(str(one.path.resolve()) for one in members).encode(errors=BEYOND_UTF8)
         ).hexdigest()[:8]
-        name = f"{len(members)}-runs-{mark}"
-    return outputs / "evaluate" / run.parent.name / name / folder_name(typed)
+        name = f"{run.parent.name}/{len(members)}-runs-{mark}"
+    return outputs / "evaluate" / name / folder_name(typed)
 
 
 def watched(given: Iterable[Batch], images: int, words: str) -> Iterator[Batch]:

@@ -24,6 +24,7 @@ from segtrain.model import metrics
 from segtrain.model.metrics import Evaluation, averages, image_rows
 from segtrain.parts import evaluation
 from segtrain.parts.network import Loaded
+from segtrain.runs.ensemble import average_words, ensemble_of
 from segtrain.runs.epochs import written
 
 SHOWN = 3  # images of each kind in the gallery
@@ -40,6 +41,14 @@ class Evaluated:
     details: Details
     under: list[Under]  # shifts
     device: str
+
+    @property
+    def name(self) -> str:
+        """Returns what was scored: a run's name, an ensemble's with what it is, or the names of several runs."""
+        runs = [one.run for one in self.loaded]
+        if len(runs) > 1 and ensemble_of(runs) is not None and self.wanted.ensemble is True:
+            return average_words(runs)
+        return " and ".join(run.path.name for run in runs)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -73,8 +73,7 @@ def say_evaluation(found: Evaluated, folder: Path, seconds: float) -> None:
     if not console.is_terminal:
         console.width = LETTERS
     part, results = found.data.part, found.results
-    names = ", ".join(one.run.path.name for one in found.loaded)
-    console.print(f"{names}: {part}, {results[f'{part}/images']} images")
+    console.print(f"{found.name}: {part}, {results[f'{part}/images']} images")
     for warning in found.warnings:
         console.print(f"careful: {warning}")
     table = Table()

@@ -42,10 +42,9 @@ METHOD = (
 
 def evaluate_page(found: Evaluated, folder: Path) -> str:
     """Returns the page; figures that lie in `folder` are taken up into it."""
-    names = " and ".join(one.run.path.name for one in found.loaded)
     results, part, how = found.results, found.data.part, found.how()
     mean = _cell(found, "dice", "{:.4f}").replace("<small>", " (").replace("</small>", ")")
-    parts = [f"<h1>{in_html(names)}</h1>"]
+    parts = [f"<h1>{in_html(found.name)}</h1>"]
     parts.append(
         f'<p class="headline">Dice {mean}, mean of the foreground classes, {results[f"{part}/images"]} images</p>'
     )
@@ -64,7 +63,7 @@ def evaluate_page(found: Evaluated, folder: Path) -> str:
     ]
     parts += ["<h2>Worst, median and best images</h2>", _key(found), *_gallery(found)]
     parts += ["<h2>Method</h2>", paragraph(METHOD), paragraph(f"All of it: {RESULTS}, {PER_IMAGE}.", "soft")]
-    return html_page(names, parts, STYLE)
+    return html_page(found.name, parts, STYLE)
 
 
 def _words(how: dict[str, Any]) -> str:

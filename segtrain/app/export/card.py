@@ -12,7 +12,6 @@ from string import Template
 from typing import Any
 
 from segtrain.app.export.card_scores import Results, limit_fields, results_of, score_fields
-from segtrain.app.export.formats import run_name
 from segtrain.aug.trace import OPS
 from segtrain.command_line import command
 from segtrain.counted import counted
@@ -23,7 +22,7 @@ from segtrain.parts.limits import trained_batches
 from segtrain.parts.network import Loaded
 from segtrain.parts.policy import resolved_policy
 from segtrain.printable import in_code, in_markdown, one_line
-from segtrain.runs.ensemble import ensemble_of
+from segtrain.runs.ensemble import average_words, ensemble_of, run_name
 from segtrain.runs.epochs import number_of
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -66,7 +65,7 @@ def _filled(text: str, fields: dict[str, Any] | None = None, before: str = "") -
 
 
 def _network(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
-    config, model, channels = loaded.config, loaded.config.model, loaded.channels
+    config, model, channels, runs = loaded.config, loaded.config.model, loaded.channels, [o.run for o in loaded.all]
     encoder = f" with the encoder {model.encoder_name}" if "encoder_name" in model else ""
     named, target = named_model(config), str(model._target_)
     network = next(loaded.model.network.children()) if loaded.others else loaded.model.network  # the first one
@@ -76,7 +75,7 @@ def _network(loaded: Loaded, file: str, texts: dict[str, str]) -> Node:
     ]
     mean, std = (", ".join(f"{v:.4g}" for v in values.flatten()) for values in (loaded.model.mean, loaded.model.std))
     return {
-        "run": in_markdown(" + ".join(_names(loaded))),
+        "run": in_markdown(average_words(runs) if loaded.others else run_name(loaded.run.path)),
         "file": in_code(file),
         "ensemble": _ensemble(loaded, file, texts),
         "number": len(loaded.classes),

@@ -19,7 +19,7 @@ from segtrain.model.normalised_network import NormalisedNetwork
 from segtrain.padding import STRIDE
 from segtrain.parts.data import named_model
 from segtrain.parts.network import Loaded, load_average
-from segtrain.runs.ensemble import ensemble_of
+from segtrain.runs.ensemble import average_words, ensemble_of
 from segtrain.runs.epochs import number_of
 from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder
@@ -76,7 +76,7 @@ def export(config: DictConfig) -> Path:
     console = Screen()
     if not console.is_terminal:
         console.width = WIDTH
-    named = str(runs[0].path) if len(runs) == 1 else f"the average of {len(runs)} runs, {options.run}"
+    named = str(runs[0].path) if len(runs) == 1 else average_words(runs)
     epochs = " and ".join(str(number_of(one.epoch)) for one in loaded.all)
     console.print(
         f"exporting {named}: model {named_model(loaded.config)}, epoch {epochs}, {loaded.channels} channels, classes "

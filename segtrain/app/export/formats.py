@@ -28,7 +28,7 @@ from segtrain.parts.network import Loaded, build_network, without_download
 from segtrain.parts.onnx_file import KEY, onnxruntime, open_onnx
 from segtrain.parts.predictor import reading_of
 from segtrain.runs import run_files
-from segtrain.runs.ensemble import is_ensemble
+from segtrain.runs.ensemble import run_name
 from segtrain.runs.epochs import written
 from segtrain.runs.folder import RunFolder
 
@@ -90,12 +90,6 @@ def describe_export(loaded: Loaded, least: int) -> About:
 def run_names(runs: Sequence[RunFolder]) -> str:
     """Returns the name of a run, and of several the names of all."""
     return " + ".join(run_name(run.path) for run in runs)
-
-
-def run_name(path: Path) -> str:
-    """Returns NAME/RUN, without the folders above; of a run in an ensemble NAME/ENSEMBLE/RUN."""
-    place = path.resolve()
-    return "/".join(place.parts[-3 if is_ensemble(place.parent) else -2 :])
 
 
 def require_onnx() -> None:

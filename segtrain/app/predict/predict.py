@@ -28,7 +28,7 @@ from segtrain.model.windows import Windows
 from segtrain.parts.input_images import Array, Images, InputFile
 from segtrain.parts.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.printable import print_text
-from segtrain.runs.ensemble import ensemble_of
+from segtrain.runs.ensemble import ensemble_of, run_name
 from segtrain.runs.find_run import runs_of
 from segtrain.runs.folder import RunFolder
 from segtrain.screen import Screen
@@ -287,12 +287,14 @@ def _made_by(options: PredictOptions) -> str:
 
 
 def _default(source: Sequence[RunFolder] | Path, outputs: Path) -> Path:
-    """Returns outputs/predict/NAME/RUN, also of an ensemble; of other runs ensemble-HASH there, of a file its stem."""
+    """Returns outputs/predict/NAME/RUN, also of an ensemble (of a run in one NAME/ENSEMBLE/RUN).
+
+    Of other runs it is ensemble-HASH there, of a file its stem.
+    """
     if isinstance(source, Path):
         return outputs / "predict" / source.stem
     ensemble = ensemble_of(source)
     if ensemble is not None or len(source) == 1:
-        path = (ensemble or source[0].path).resolve()
-        return outputs / "predict" / path.parent.name / path.name
+        return outputs / "predict" / run_name(ensemble or source[0].path)
     names = "\n".join(str(run.path.resolve()) for run in source)
     return outputs / "predict" / f"ensemble-{hashlib.sha256(names.encode(errors=BEYOND_UTF8)).hexdigest()[:8]}"

@@ -20,6 +20,7 @@ from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped, Stops
 from segtrain.printable import print_text
+from segtrain.runs.ensemble import average_words, run_name
 from segtrain.runs.find_run import runs_of
 
 if TYPE_CHECKING:
@@ -201,8 +202,8 @@ def open_view(options: ServeOptions, limit: TimeLimit) -> tuple["PredictionView"
         predictor, title = predictor_of(options.model_file, **given), options.model_file.name
     else:
         runs = runs_of(str(options.run), options.outputs)
-        predictor, title = predictor_of(runs, **given), "/".join(runs[0].path.resolve().parts[-2:])
-        title += f" and {len(runs) - 1} more, averaged" if len(runs) > 1 else ""
+        predictor = predictor_of(runs, **given)
+        title = run_name(runs[0].path) if len(runs) == 1 else average_words(runs)
     if options.views not in VIEWS:
         raise UserError(f"views={options.views}; expected one of {', '.join(VIEWS)}")
     shifts = Shifts(options.shifts, predictor.ignore_index, searched())
