@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from safetensors.torch import save_file
 import segtrain as package
 from segtrain.app.predict import output_folder
 from segtrain.app.predict.predict import by_reason
+from segtrain.app.serve.queue import TimeLimit
+from segtrain.app.serve.serve import ServeOptions, open_view
 from segtrain.data.datasets import Shapes
 from segtrain.data.pixel_meaning import PixelMeaning, span_of
 from segtrain.errors import UserError
 from segtrain.model.metrics import prediction
 from segtrain.parts import input_images as images
 from segtrain.parts.network import load_run
+from segtrain.parts.predictor import load_predictor
+from segtrain.runs.ensemble import write_ensemble
 from segtrain.runs.folder import RunFolder
 from tests.conftest import SMALL, CommandLine, train
 from tests.parts.test_input_images import GEOREFERENCE
@@ -299,3 +304,45 @@ def test_a_geotiff_gives_one_and_nothing_where_it_holds_nothing(segtrain: Comman
     assert (made[missing] == 255).all() and (probabilities[:, missing] == 0).all()
     filled = np.where(missing, np.rint(image[~missing].mean()), image).astype(np.uint8)
     np.testing.assert_array_equal(made[~missing], expected(run, filled)[~missing])
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_networks_with_one_logit_is_used_by_every_verb(segtrain: CommandLine) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        for folder, values in (("images", rng.integers(0, 255, (64, 64))), ("masks", rng.integers(0, 2, (64, 64)))):
+            (segtrain.folder / "cells" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values.astype(np.uint8)).save(segtrain.folder / f"cells/{folder}/{i:02d}.png")
+    data = ["dataset=folder", "dataset.root=cells", "dataset.classes={background:0,cell:1}", "+model.classes=1"]
+    small = [override for override in SMALL if not override.startswith("dataset")]
+    for seed in (0, 1):
+        assert segtrain(*data, *small, "aug=flips", f"seed={seed}", "name=cells-find") == 0, segtrain.err
+    runs = sorted((segtrain.folder / "outputs/cells-find").iterdir())
+    write_ensemble(segtrain.folder / "outputs/cells-find/best", runs)
+    typed = ["run=cells-find/best", "input=cells/images/00.png"]
+    assert segtrain("predict", *typed, "probabilities=npz") == 0, segtrain.err
+    assert segtrain("evaluate", typed[0], "surface=false", "bootstrap=0") == 0, segtrain.err
+    assert "best (2 runs of aug=flips averaged)" in segtrain.out
+    (scores,) = segtrain.folder.glob("outputs/evaluate/cells-find/best/*/results.json")
+    assert len(json.loads(scores.read_text())["evaluated"]["runs"]) == 2
+    assert segtrain("export", typed[0]) == 0, segtrain.err
+    exported = segtrain.folder / "outputs/cells-find/best/exported/model.onnx"
+    assert "best (2 runs of aug=flips averaged)" in exported.with_name("model.onnx.card.md").read_text()
+    assert segtrain("predict", f"model={exported}", typed[1], "output=again", "probabilities=npz") == 0, segtrain.err
+    image = np.asarray(Image.open(segtrain.folder / "cells/images/00.png"))
+    several = load_predictor("cells-find/best").predict(image)
+    for folder in ("outputs/predict/cells-find/best", "again"):
+        with np.load(segtrain.folder / folder / "00_probabilities.npz") as found:
+            (held,) = [found[key] for key in found if found[key].ndim == 4]
+        assert held.shape == (1, 2, 64, 64)
+        np.testing.assert_allclose(held[0], several.probabilities, atol=1e-5)
+    singles = [load_predictor(str(run)).predict(image) for run in runs]
+    mean = np.mean([one.probabilities for one in singles], 0)
+    np.testing.assert_allclose(several.probabilities, mean, atol=1e-6)
+    assert np.array_equal(several.labels, mean.argmax(0))
+    values = {field.name: None for field in fields(ServeOptions)}
+    asked = {"run": "cells-find/best", "outputs": Path("outputs"), "shifts": (), "views": "none", "shift": "none"}
+    most = {"max_pixels": 10**6, "max_gb": 4, "max_seconds": 60, "allow_other_pixels": False, "device": "cpu"}
+    view, title = open_view(ServeOptions(**{**values, **asked, **most}), TimeLimit(60))  # type: ignore[arg-type]
+    assert title == "cells-find/best (2 runs of aug=flips averaged)"
+    np.testing.assert_allclose(view.predict["none"](image[..., None]).probabilities, mean, atol=1e-6)
