@@ -25,7 +25,7 @@ from segtrain.app.find.progress import batch_line, plan_lines, progress_line
 from segtrain.app.find.race import Standing, judge_race
 from segtrain.app.find.record import Record
 from segtrain.app.find.timing import time_run
-from segtrain.app.find.trainings import Training, Trainings
+from segtrain.app.find.trainings import DONE, Training, Trainings
 from segtrain.app.sweep.plan import Composer
 from segtrain.app.sweep.processes import Limits
 from segtrain.counted import counted
@@ -60,7 +60,7 @@ def find(
         record.require_same(trainings.arms)
         trainings.prepare(Training(arm, 0) for arm in range(len(trainings.arms)))  # a mistake in any is told at once
         if record.run is None:
-            record.run, record.timing = time_run(trainings, record), record.spent
+            record.run = time_run(trainings, record)
         run = record.run
         found = Find(trainings, options, record, budget, run)
         found.say_plan()
@@ -143,6 +143,7 @@ class Find:
                 f"{counted(len(there), 'run')} of the race {'is' if len(there) == 1 else 'are'} there", flush=True
             )
             trainings.run(there, None)
+            self._measure()
         before = None
         while True:
             standing = self.standing()
@@ -244,9 +245,9 @@ class Find:
 
     def _measure(self) -> None:
         """Puts what runs really took in the place of what was reckoned."""
-        took = [
-            o.seconds for job, o in self.trainings.outcomes.items() if not job.more and o.answer.state == "finished"
-        ]
+        outcomes = self.trainings.outcomes
+        ended = [job for job, outcome in outcomes.items() if not job.more and outcome.answer.state in DONE]
+        took = [seconds for job in ended if (seconds := self.trainings.seconds(job))]
         if took:
             ratio = float(np.mean(took)) / self.run.seconds
             self.run = self.run._replace(fixed=self.run.fixed * ratio, an_epoch=self.run.an_epoch * ratio)

@@ -20,7 +20,6 @@ from segtrain.app.sweep.best_choice import write_choice
 from segtrain.command_line import typed_find
 from segtrain.config.composition import choices_of, conf_dir
 from segtrain.files import make_own, write_whole
-from segtrain.runs import duration
 from segtrain.runs.ensemble import write_ensemble
 from segtrain.runs.find_folder import FIRST_CONFIRMING
 
@@ -112,14 +111,7 @@ def _known(value: float) -> float | None:
 
 def costs_of(trainings: Trainings, record: Record, budget: float, run: RunTime) -> Costs:
     """Returns what the find took, by the run folders, whichever process ran them."""
-    took: dict[Training, float] = {}
-    for job, outcome in trainings.outcomes.items():
-        seconds = (
-            outcome.seconds
-            if outcome.answer.state != "skipped"
-            else duration.duration(trainings.run_folder(job).status)
-        )
-        took[job] = seconds or 0.0
+    took = {job: trainings.seconds(job) or 0.0 for job in trainings.outcomes}
     races = {job: took[job] for job in took if not job.more and job.seed < FIRST_CONFIRMING}
     arms = tuple(
         Cost(arm.name, sum(job.arm == i for job in races), round(sum(s for job, s in races.items() if job.arm == i), 1))

@@ -19,12 +19,14 @@ def time_run(trainings: Trainings, record: Record) -> RunTime:
     """Returns what a run takes beside as many others as run at a time; the time for finding out counts.
 
     Two pieces, of one epoch and of several, tell what grows with the epochs from what does not. Every job that runs
-    at a time is an arm of its own. Their folders lie below timing/ in the find's.
+    at a time is an arm of its own. Their folders lie below timing/ in the find's, but for those of a whole training:
+    they are runs of the race, and their time is the race's.
 
     Raises:
         UserError: a piece fails, as every run of the race would.
     """
     seen = duration.threads_seconds(trainings.planned([Training(0, 0)]), trainings.folder.parent)
+    record.timing = record.spent
     values = [value for of in seen.values() for value in of]
     if values:
         threads = max(1, int(trainings.first.threads))
@@ -50,11 +52,14 @@ def time_run(trainings: Trainings, record: Record) -> RunTime:
 
 def _piece(trainings: Trainings, record: Record, epochs: int | None) -> float:
     """Returns the mean seconds of trainings of so many epochs, as many as run at once; None: of their whole length."""
-    apart = f"outputs='{trainings.folder / 'timing'}'"
-    more = [apart, "checkpoint.keep=best", *([] if epochs is None else [f"trainer.max_epochs={epochs}"])]
+    is_whole = epochs in (None, trainings.epochs)
+    apart = [f"outputs='{trainings.folder / 'timing'}'", "checkpoint.keep=best", f"trainer.max_epochs={epochs}"]
+    more = [] if is_whole else apart
     arms = [0, *range(len(trainings.arms) - 1, 0, -1)][: trainings.slots]  # the last are the strongest
     jobs = [Training(arm, 0, tuple(more)) for arm in arms]
     trainings.run(jobs, record)
+    if not is_whole:
+        record.timing = record.spent
     took = [trainings.outcomes[job].seconds for job in jobs if trainings.outcomes[job].answer.state == "finished"]
     there = [duration.duration(run.status) for job in jobs if (run := trainings.run_folder(job)).exists]
     took = took or [seconds for seconds in there if seconds]

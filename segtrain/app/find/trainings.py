@@ -19,7 +19,7 @@ from segtrain.app.sweep.processes import Limits
 from segtrain.app.sweep.study import GOAL
 from segtrain.app.sweep.sweep import planned_runs
 from segtrain.errors import UserError
-from segtrain.runs.duration import Planned
+from segtrain.runs import duration
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import folder_name
 
@@ -151,6 +151,11 @@ class Trainings:
         value = (answer.results or {}).get(GOAL) if answer.state in DONE else None
         return math.nan if value is None else float(value)
 
+    def seconds(self, job: Training) -> float | None:
+        """Returns what a training took, whichever process ran it; None where that is not known."""
+        outcome = self.outcomes[job]
+        return duration.duration(self.run_folder(job).status) if outcome.answer.state == "skipped" else outcome.seconds
+
     def failure(self, job: Training) -> str:
         """Returns why a training has no score."""
         answer = self.outcomes[job].answer
@@ -158,6 +163,6 @@ class Trainings:
             return f"{GOAL} is not defined: no image of the validation part holds a class"
         return answer.message or answer.state
 
-    def planned(self, jobs: Sequence[Training]) -> list[Planned]:
+    def planned(self, jobs: Sequence[Training]) -> list[duration.Planned]:
         """Returns the trainings as `segtrain.runs.duration` compares them with runs that are there."""
         return planned_runs([self.tasks[job] for job in jobs], self.places)

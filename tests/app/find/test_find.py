@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from segtrain.app.find import trainings
 from tests.app.find.trained import Engine
 from tests.conftest import SMALL, CommandLine
 
@@ -42,7 +43,7 @@ def test_the_best_is_found_confirmed_and_handed_over(segtrain: CommandLine, engi
     seeds = [(folder / "best" / name / "overrides.yaml").read_text()[-7:] for name in answer["members"]]
     assert [seed.strip() for seed in seeds] == [f"={10_000 + i}" for i in range(5)]  # those that confirmed it
     cost = json.loads((folder / "cost.json").read_text())
-    assert cost["race_runs"] + cost["confirming_runs"] + cost["length_runs"] == len(engine.trained) - 4  # pieces
+    assert cost["race_runs"] + cost["confirming_runs"] + cost["length_runs"] == len(engine.trained) - 2  # pieces
 
 
 @pytest.mark.slow
@@ -69,6 +70,32 @@ def test_stopped_five_times_it_ends_with_the_same_files(segtrain: CommandLine, e
     assert len(engine.trained) == len(set(engine.trained))  # nothing twice
     again = len(engine.trained)
     assert segtrain(*THREE, FAR, "name=cut") == 0 and len(engine.trained) == again
+
+
+@pytest.mark.slow
+def test_a_piece_that_is_a_whole_training_is_a_run_of_the_race(segtrain: CommandLine, engine: Engine) -> None:
+    one = ["trainer.max_epochs=1", "lengths=1"]
+    assert segtrain(*THREE, FAR, *one) == 0, segtrain.err
+    assert not any("timing" in typed for typed in engine.trained)
+    assert len(engine.trained) == len(set(engine.trained))
+    cost = json.loads((segtrain.folder / "outputs/shapes-find/cost.json").read_text())
+    assert cost["race_runs"] + cost["confirming_runs"] == len(engine.trained) and cost["spent"] == 5 * len(
+        engine.trained
+    )
+    record = json.loads((segtrain.folder / "outputs/shapes-find/find_record.json").read_text())
+    assert record["timing"] == 0
+
+
+@pytest.mark.slow
+def test_going_on_it_reckons_with_what_its_runs_took(
+    segtrain: CommandLine, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.stop_after = 10
+    assert segtrain(*THREE, FAR, "lengths=1") == 143
+    engine.stop_after = None
+    monkeypatch.setattr(trainings.duration, "duration", lambda status: 9 * 3600.0)
+    assert segtrain(*THREE, FAR, "lengths=1") == 0, segtrain.err
+    assert len(engine.trained) == 10 and found(segtrain)["race"]["end"] == "budget"  # another would not fit
 
 
 @pytest.mark.slow
