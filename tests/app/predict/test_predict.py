@@ -331,10 +331,11 @@ def test_an_ensemble_of_networks_with_one_logit_is_used_by_every_verb(segtrain: 
     assert segtrain("predict", f"model={exported}", typed[1], "output=again", "probabilities=npz") == 0, segtrain.err
     image = np.asarray(Image.open(segtrain.folder / "cells/images/00.png"))
     several = load_predictor("cells-find/best").predict(image)
-    for folder in ("outputs/predict/cells-find/best", "again"):
+    # The file computes in 32 bits, the networks as they were trained.
+    for folder, apart in (("outputs/predict/cells-find/best", 0), ("again", 1e-2)):
         with np.load(segtrain.folder / folder / "00_probabilities.npz") as found:
             (held,) = [found[key] for key in found if found[key].ndim > 2]
-        np.testing.assert_allclose(held.reshape(2, 64, 64), several.probabilities, atol=1e-5)
+        np.testing.assert_allclose(held.reshape(2, 64, 64), several.probabilities, rtol=0, atol=apart)
     singles = [load_predictor(str(run)).predict(image) for run in runs]
     mean = np.mean([one.probabilities for one in singles], 0)
     np.testing.assert_allclose(several.probabilities, mean, atol=1e-6)
