@@ -19,7 +19,7 @@ from segtrain.runs.run_files import CHECKPOINTS, CONFIG, MEMBERS, USED_WITH
 MOST = 1000  # members
 
 
-def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
+def write_ensemble(folder: Path, members: Sequence[Path]) -> Path | None:
     """Writes copies of finished runs, with what using them takes, and the list of them last.
 
     The folder stands alone: it can be moved, and outlives the runs. One of the same runs is left as it is; another one
@@ -29,6 +29,9 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
     Args:
         folder: of the ensemble.
         members: run folders, whose names differ.
+
+    Returns:
+        Where the one that was replaced is kept; None where it held nothing more, or there was none.
 
     Raises:
         UserError: the disk does not take it, a link or what is no ensemble stands in its place, or a member lacks a
@@ -44,7 +47,7 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
             old.rename(folder)
     _require_replaceable(folder)
     if is_ensemble(folder) and _holds(folder, members):
-        return
+        return None
     _clear(fresh)
     try:
         for member in members:
@@ -58,7 +61,7 @@ def write_ensemble(folder: Path, members: Sequence[Path]) -> None:
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
-    _put_away(old, folder)
+    return _put_away(old, folder)
 
 
 def _require_replaceable(folder: Path) -> None:
@@ -80,13 +83,14 @@ def _holds(folder: Path, members: Sequence[Path]) -> bool:
     return all(RunFolder(member).has_same_weights(folder / member.name) for member in members)
 
 
-def _put_away(old: Path, folder: Path) -> None:
-    """Takes away what was replaced; where more lies in it than was written, it stays, under a name beside `folder`."""
-    if old.is_dir() and any(_added(old)):
-        names = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(1))
-        with explained(old):
-            old.rename(next(name for name in names if not os.path.lexists(name)))
-    _clear(old)
+def _put_away(old: Path, folder: Path) -> Path | None:
+    """Takes away what was replaced; where more lies in it than was written, it stays, and its place is returned."""
+    if not old.is_dir() or not any(_added(old)):
+        _clear(old)
+        return None
+    names = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(1))
+    with explained(old):
+        return old.rename(next(name for name in names if not os.path.lexists(name)))
 
 
 def _added(folder: Path) -> Iterator[Path]:

@@ -80,7 +80,8 @@ def test_it_is_called_by_its_name_and_arm(tmp_path: Path) -> None:
 def test_what_a_user_made_in_one_is_not_lost_when_another_takes_its_place(tmp_path: Path, inside: str) -> None:
     runs, folder = trained(tmp_path / "s"), tmp_path / "best"
     for number, members in enumerate((runs[:1], runs[:2], runs)):
-        write_ensemble(folder, members)
+        kept = write_ensemble(folder, members)
+        assert kept == (tmp_path / f"best-{number}" if number else None)
         mine = folder / (members[0].name if inside else "") / "exported" / "model.onnx"
         mine.parent.mkdir()
         mine.write_text(f"{number}")

@@ -20,6 +20,7 @@ from segtrain.app.sweep.best_choice import write_choice
 from segtrain.command_line import typed_find
 from segtrain.config.composition import choices_of, conf_dir
 from segtrain.files import make_own, write_whole
+from segtrain.printable import print_text
 from segtrain.runs.ensemble import write_ensemble
 from segtrain.runs.find_folder import FIRST_CONFIRMING
 
@@ -153,8 +154,8 @@ def hand_over(trainings: Trainings, answer: FindAnswer, costs: Costs, winner: in
     folder = trainings.folder
     make_own(folder)
     members = [folder / name for name in answer.members]
-    if members:
-        write_ensemble(folder / "best", members)
+    if members and (kept := write_ensemble(folder / "best", members)):
+        print_text(f"best/ is of other runs now; the former, in which something was made, is kept as {kept.name}/")
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
     about = f"{trainings.arms[winner].name}: the winner of {answer.title}; train it again, longer, or on all data"
     write_choice(folder / "conf", trainings.arms[winner].overrides, groups, [about])
