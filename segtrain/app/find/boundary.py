@@ -53,9 +53,12 @@ class Boundary(NamedTuple):
 
     @property
     def marks(self) -> tuple[int, ...]:
-        """Returns the numbers of seeds, before the last, at which the arms left are put in order: who runs on first."""
+        """Returns the numbers of seeds, before the last, at which the arms left are put in order: who runs on first.
+
+        A stage that ends before all run abreast up to the first has nobody to put in order.
+        """
         ends = [stage.last for stage in self.stages]
-        return tuple(sorted({mark for mark in (min(TOGETHER, ends[0]), *ends) if mark < self.last}))
+        return tuple(sorted({mark for mark in (TOGETHER, *ends) if TOGETHER <= mark < self.last}))
 
     @property
     def looks(self) -> np.ndarray:

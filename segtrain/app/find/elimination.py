@@ -42,7 +42,7 @@ class Races(NamedTuple):
     by: np.ndarray  # (B, K) how far behind; NaN where it was not dropped
     limit: np.ndarray  # (B, K) how far it might have been
     failed: np.ndarray  # (B, K) seed at which it failed; -1 where it did not
-    halted: np.ndarray  # (B,) seed at which all arms that ran it failed, beyond which a race cannot go; -1 where none
+    halted: np.ndarray  # (B,) seed that all arms left that ran it failed, beyond which a race cannot go; -1 where none
     sums: np.ndarray  # (B, K) of the scores of the seeds that an arm has
     squares: np.ndarray  # (B,) of what seeds brought anew
     freedom: np.ndarray  # (B,) degrees of freedom of these
@@ -161,12 +161,16 @@ def _begin_turn(now: Races, marks: np.ndarray) -> None:
 
 
 def _take_seed(now: Races, scores: np.ndarray, failed: np.ndarray, go: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Returns the races, (B,) bool, whose next seed is there and not failed by all; adds it; arms that fail leave."""
+    """Returns the races, (B,) bool, whose next seed is there and not failed by all; adds it; arms that fail leave.
+
+    Where some catch up, those left that have the seed already are among all.
+    """
     each = np.arange(len(n))
     inside = np.minimum(n, scores.shape[2]) - 1
     new, fails = scores[each, :, inside], failed[each, :, inside] & go
     on = ((~np.isnan(new) | fails) | ~go).all(1) & go.any(1) & (n <= scores.shape[2]) & (now.end == 0)
-    halts = on & (fails == go).all(1) & ((go.sum(1) > 1) | (go == now.left).all(1))
+    others = now.left & ~go & (now.taken >= n[:, None])  # have that seed already: then it is the arms' own doing
+    halts = on & (fails == go).all(1) & ~others.any(1)
     now.halted[halts] = n[halts] - 1
     on &= ~halts
     now.runs[on] += go[on].sum(1)

@@ -95,9 +95,10 @@ class Find:
         """
         self.trainings, self.options, self.record, self.budget, self.run = trainings, options, record, budget, run
         self.is_used_up = False
+        most = max([options.seeds, *record.lasts])  # a race that has begun keeps its looks
         kept = allowance.length_runs(options.factors) if options.keeps_time_for_lengths and trainings.epochs else 0.0
         self.allowed: Allowance = allowance.allow(
-            budget - record.timing, trainings.slots, run, len(trainings.arms), options.seeds, options.confirm, kept
+            budget - record.timing, trainings.slots, run, len(trainings.arms), most, options.confirm, kept
         )
         if not record.lasts:  # what has begun may end with less
             allowance.require_enough(
@@ -253,10 +254,11 @@ class Find:
             self.run = self.run._replace(fixed=self.run.fixed * ratio, an_epoch=self.run.an_epoch * ratio)
 
     def _halted(self, standing: Standing) -> UserError:
+        left = [i for i, arm in enumerate(self.trainings.arms) if arm.name in standing.left]
         at = [job for job in self.trainings.outcomes if job.seed == standing.halted and not job.more]
-        job = next(job for job in at if math.isnan(self.trainings.score(job)))
+        job = next(job for job in at if job.arm in left and math.isnan(self.trainings.score(job)))
         return UserError(
-            f"every arm that ran seed {standing.halted} failed, which is not the augmentation's doing: "
+            f"every arm left that ran seed {standing.halted} failed, which is not the augmentation's doing: "
             f"{self.trainings.failure(job)}; expected trainings that end; see {self.trainings.run_folder(job).path}; "
             "then give the same command"
         )

@@ -31,7 +31,7 @@ def plan_lines(
         budget: seconds.
         slots: jobs at a time.
         boundary: of the race.
-        most: seeds of an arm that were asked for.
+        most: seeds of an arm that were asked for; fewer than the race was begun for are not followed.
         spread: residual standard deviation of a run, a guess, in Dice.
     """
     arms, seeds, leading = len(names), allowed.seeds, allowed.leading
@@ -41,14 +41,19 @@ def plan_lines(
         f"{allowed.race_runs} are for the race: {counted(seeds, 'seed')} of every arm, {ahead}and more where others "
         "are dropped."
     )
-    if seeds == most:
+    if seeds == boundary.last:
         race = f"the race takes at most {arms * seeds} of the others: {counted(seeds, 'seed')} of every arm (seeds=)."
     lead = POINTS * detectable(boundary, max(FIRST, seeds), spread)
     tells = f"an arm that is {lead:.1f} points behind the best is told from it in 8 of 10 finds"
     if leading > seeds:
         tells += f", and one of those that lead where it is {POINTS * detectable(boundary, leading, spread):.1f} behind"
+    fewer = (
+        f"seeds={most} is not followed: the race was begun for up to {boundary.last} seeds of an arm, and what it says "
+        "holds for these looks."
+    )
     return [
         f"{arms} arms: {', '.join(names)}",
+        *([fewer] if most < boundary.last else []),
         f"A run takes about {time_in_words(run.seconds)}, {run.basis}. {time_in_words(budget)} with "
         f"{counted(slots, 'job')} at a time allow {counted(allowed.runs, 'run')}: "
         f"{2 * allowed.confirming} are kept to confirm the winner against none by {allowed.confirming} seeds of its "

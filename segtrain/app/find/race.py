@@ -38,7 +38,9 @@ class Standing(NamedTuple):
     left: tuple[str, ...]  # the leader first, then by its lead over them
     drops: tuple[Drop, ...]  # in order
     failures: tuple[RunFailure, ...]
-    halted: int | None  # the seed at which all arms that ran it failed: nobody leaves, and the race cannot go beyond it
+    halted: (
+        int | None
+    )  # the seed that all arms left that ran it failed: nobody leaves, and the race cannot go beyond it
     leader: str | None  # the best mean of those left with the most seeds; None before the first seed
     leads: dict[str, float]  # of the leader over each arm that has seeds, over those that both have
     sd: float | None  # residual, of a run, pooled over arms; None before two seeds

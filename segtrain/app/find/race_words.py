@@ -51,7 +51,13 @@ def _sole(race: RaceAnswer) -> list[str]:
 
 
 def _held_out(dropped: Sequence[ArmAnswer]) -> list[str]:
-    """Returns which arms were dropped after the most seeds; of that without augmentation alone it is said apart."""
+    """Returns which arms were dropped after the most seeds; of that without augmentation alone it is said apart.
+
+    Nothing where one was dropped by fewer seeds than it had, by an arm that caught up: who held out longest is then not
+    told by the seeds.
+    """
+    if any(len(arm.scores) > (arm.seed or 0) for arm in dropped):
+        return []
     seeds = max((arm.seed or 0 for arm in dropped), default=0)
     last = [arm for arm in dropped if arm.seed == seeds]
     if len(last) > 1:

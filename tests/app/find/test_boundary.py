@@ -37,7 +37,8 @@ def test_more_arms_and_more_looks_need_a_wider_boundary() -> None:
 def test_looks_are_those_of_the_stages() -> None:
     found = Boundary(4, 3, (Stage(5, 0.04, 2.5), Stage(8, 0.005, 3.1)))
     assert found.looks.tolist() == [math.inf] * 3 + [2.5] * 3 + [3.1] * 3
-    assert found.last == 8 and found.marks == (5,)
+    assert found.last == 8 and found.marks == (6,)  # all run abreast up to there, whatever the first stage was
+    assert found._replace(stages=(Stage(3, 0.04, 2.5), Stage(5, 0.005, 3.1))).marks == ()
     assert found._replace(stages=(Stage(16, 0.04, 2.5), Stage(24, 0.005, 3.1))).marks == (6, 16)
     assert found._replace(stages=(Stage(6, 0.04, 2.5),)).marks == ()
 

@@ -129,6 +129,8 @@ def test_more_seeds_are_a_stage_with_a_boundary_of_its_own(
     after = found(segtrain)["race"]
     assert (after["seeds"], after["last"], after["stages"]) == (5, 5, 2)
     assert after["boundary"] > before["boundary"]
+    assert segtrain(*THREE, FAR, "lengths=1", "seeds=4", "tolerance=0") == 0, segtrain.err
+    assert found(segtrain)["race"] == after and "seeds=4 is not followed" in segtrain.out
 
 
 @pytest.mark.slow

@@ -24,6 +24,9 @@ def test_the_plan_names_the_seeds_and_what_they_tell(runs: int, seeds: int, lead
     assert f"{seeds} seeds of every arm" in said and f"{100 * detectable(BOUNDARY, seeds, 0.01):.1f} points" in said
     assert (f"then {leading} of the 4" in said) == (leading > seeds)
     assert (f"{100 * detectable(BOUNDARY, leading, 0.01):.1f} behind" in said) == (leading > seeds)
+    assert "not followed" not in said
+    fewer = plan_lines(NAMES, allowed, RUN, seconds, 1, BOUNDARY, 8, 0.01)  # than the race was begun for
+    assert "seeds=8 is not followed" in fewer[1]
 
 
 def test_a_line_names_who_leads_who_waits_and_who_left_since() -> None:

@@ -166,3 +166,7 @@ def test_where_all_that_run_on_fail_it_is_not_theirs_and_one_that_catches_up_may
     failed[0, 6] = failed[1, 6] = True  # b leaves, d takes its place; later a fails alone
     alone = judge_race(SIX, scores, failed, WIDE, 0.0)
     assert alone.halted is None and {one.arm for one in alone.failures} == {"a", "b"} and alone.end == "seeds"
+    failed[:] = False
+    failed[[0, 3], 6] = True  # all of those that waited, with a seed that the others had: they leave, and it goes on
+    waited = judge_race(SIX, scores, failed, WIDE, 0.0)
+    assert waited.halted is None and {one.arm for one in waited.failures} == {"a", "d"} and waited.end == "seeds"

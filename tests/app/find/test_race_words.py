@@ -93,6 +93,18 @@ def test_every_arm_left_is_named_and_those_that_wait_are_said_to(answer: FindAns
     assert ("No arm was dropped." in said) <= all(arm.state != "dropped" for arm in race.arms)
 
 
+def test_where_one_was_dropped_by_an_arm_that_caught_up_nobody_is_said_to_have_held_out_longest() -> None:
+    race = answers.race({"none": 0.8, "flips": 0.81, "geometric": 0.85}, 8)
+    (flips,) = [arm for arm in race.arms if arm.name == "flips"]
+    later = flips._replace(seed=6, scores=(0.8,) * 9)  # still there when the other was dropped after 7
+    arms = [later if arm.name == "flips" else arm._replace(seed=7, scores=(0.8,) * 7) for arm in race.arms[:2]]
+    before, after = (
+        answer_sentences(answers.answer(race._replace(arms=(*some, race.arms[2])))) for some in (race.arms[:2], arms)
+    )
+    assert any("longest" in sentence or "All others" in sentence for sentence in before)
+    assert not any("longest" in sentence or "All others" in sentence for sentence in after)
+
+
 def test_many_arms_that_are_left_are_counted_first_and_named_below() -> None:
     race = answers.race({"none": 0.8} | {f"policy {i}": 0.8 for i in range(6)}, 5)
     said = answer_sentences(answers.answer(race))
