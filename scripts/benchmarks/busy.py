@@ -1,12 +1,12 @@
-"""How long a training's step takes while other programs compute: as a command sets OpenMP up, against torch's default.
+"""How long a training's step takes while other programs compute: as commands set OpenMP up, against torch's default.
 
-The network of the README's first command on its batches, and a network of one convolution, on all cores, each with the
-train verb's own loop on batches that are ready. For each network two trainings stand side by side and take turns: one as a command
-sets it up (segtrain/openmp.py), one with nothing set. The turns are beside 0, 1 and 2 programs that compute without a
-pause, are bound to no core, and are stopped meanwhile where they are not wanted.
+Two networks, with the train verb's own loop on batches that are ready, on all cores: that of the README's first
+command, and one convolution. Of each, two trainings stand side by side and take turns: one as a command sets it up
+(segtrain/openmp.py), one with nothing set. A turn is beside 0, 1 or 2 programs that compute without a pause, are bound
+to no core, and are stopped where they are not wanted.
 
-Against torch's default: as fast alone, and three times as fast beside one program or more. Against ours alone: as much
-longer as the share of the cores is smaller. Raise the priority where the machine is not free: `nice -n -20`.
+Against torch's default: as fast alone, three times as fast beside one program, no slower beside two. Against ours
+alone: as much longer as the share of the cores is smaller. Other work on the machine disturbs it: `nice -n -20` helps.
 """
 
 import os
@@ -15,24 +15,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks import Comparison
+from segtrain.openmp import OF_THE_USER
 
-ALONE_AIM = 1.03
-BESIDE_AIM = 1 / 3
-BESIDE = (0, 1, 2)  # other programs
+AIMS = {0: 1.03, 1: 1 / 3, 2: 1.0}  # other programs -> ours / torch's default, at most
 SETTLED = 0.06  # seconds; libgomp's own threads spin for some 10 ms after a step
 SCRIPTS = Path(__file__).resolve().parents[1]
 OBEY = "from benchmarks.busy import obey; obey()"
 OURS = f"from segtrain.openmp import spin_briefly; spin_briefly(); {OBEY}"
-# A network's overrides, its place in `obey`, steps of a turn, and the seconds in which it takes turns.
+# A network's overrides, the steps of a turn, and the seconds in which it takes turns.
 NETWORKS: dict[str, tuple[list[str], int, float]] = {
     "unet_resnet18": ([], 1, 120.0),
-    "one convolution": (["dataset=shapes", "dataset.size=32", "aug=none", "data.crop=null", "data.batch_size=8"], 20, 60.0),
+    "one convolution": (["dataset=shapes", "dataset.size=32", "data.crop=null", "data.batch_size=8"], 20, 60.0),
 }
 LEAST = 3  # turns beside each number of programs, however long they take
 
@@ -45,7 +44,7 @@ def run(quick: bool) -> list[Comparison]:
 def compared(network: str, quick: bool) -> list[Comparison]:
     """Comparisons of one network."""
     _, steps, seconds = NETWORKS[network]
-    with training(network, OURS) as ours, training(network, OBEY) as default, programs(max(BESIDE)) as others:
+    with training(network, OURS) as ours, training(network, OBEY) as default, programs(max(AIMS)) as others:
         turns = in_turn((ours, default), others, steps, seconds / 8 if quick else seconds)
     cores = len(os.sched_getaffinity(0))
     setting = f"{network}, {cores} cores"
@@ -54,12 +53,19 @@ def compared(network: str, quick: bool) -> list[Comparison]:
     for number, pairs in turns.items():
         name = f"beside {number} busy" if number else "alone"
         mine, theirs = zip(*pairs, strict=True)
-        aim = BESIDE_AIM if number else ALONE_AIM
-        made.append(comparison(name, setting, "torch's default", aim, mine, theirs))
+        made.append(comparison(name, setting, "torch's default", AIMS[number], mine, theirs))
         if number:
-            share = max(cores / (cores - number) if number < cores else 0, (cores + number) / cores)
+            share = share_factor(cores, number)
             made.append(comparison(f"{name}, of ours", setting, "alone", share, mine, alone))
     return made
+
+
+def share_factor(cores: int, others: int) -> float:
+    """How much longer a step may take that has a thread a core, and waits for the one that has least of a core.
+
+    Each of the others keeps a core, and shares it with one thread; from as many as cores on, all share alike.
+    """
+    return 2.0 if others <= cores else (cores + others) / cores
 
 
 def comparison(
@@ -81,7 +87,7 @@ def in_turn(
     workers: Sequence["subprocess.Popen[str]"], others: Sequence["subprocess.Popen[bytes]"], steps: int, seconds: float
 ) -> dict[int, list[tuple[float, ...]]]:
     """Milliseconds a step of each worker, beside each number of programs, turn after turn."""
-    turns: dict[int, list[tuple[float, ...]]] = {number: [] for number in BESIDE}
+    turns: dict[int, list[tuple[float, ...]]] = {number: [] for number in AIMS}
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(turns[0]) < LEAST:
         for number, times in turns.items():
@@ -94,12 +100,10 @@ def in_turn(
 
 
 @contextmanager
-def training(network: str, code: str, **more: str) -> Iterator["subprocess.Popen[str]"]:
+def training(network: str, code: str) -> Iterator["subprocess.Popen[str]"]:
     """A training in a process of its own that steps when told; what the user has set of OpenMP does not reach it."""
-    from segtrain.openmp import OF_THE_USER
-
     unset = (*OF_THE_USER, "OMP_NUM_THREADS")
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | more
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
     environment["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent)])
     command = [sys.executable, "-c", code, network]
     worker = subprocess.Popen(
@@ -161,8 +165,8 @@ def obey() -> None:
 
     network = sys.argv[1]
     overrides = ["data.steps_per_epoch=100000", "trainer.max_epochs=1", "checkpoint.every=null", *NETWORKS[network][0]]
-    changes: Mapping[str, Any] = {"model": {"_target_": "benchmarks.step.one_convolution"}}
-    tiny = dict(changes) if network == "one convolution" else {}
+    model: dict[str, Any] = {"model": {"_target_": "benchmarks.step.one_convolution"}}
+    tiny = model if network == "one convolution" else {}
     with tempfile.TemporaryDirectory() as folder, prepared(overrides, tiny, Path(folder)) as (parts, batches):
         parts.trainer.callbacks.append(Turns())  # type: ignore[attr-defined]
         parts.trainer.fit(parts.module, batches)

@@ -39,9 +39,7 @@ COMPARED = ("aug", "aug.strength", "seed", "name")  # keys that the next command
 RUNS = 9  # of the next command: three arms, as none is the same at every strength, three seeds each
 
 
-def fit(
-    opened: Opened, data: OpenData | None, stops: Stops, began: float, before: CoreTimes | None
-) -> dict[str, Any]:
+def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float, before: CoreTimes | None) -> dict[str, Any]:
     """Returns the flat results of the run, trained and tested, as in results.json.
 
     Args:
@@ -90,7 +88,7 @@ def begin(opened: Opened, parts: Parts) -> None:
 
 
 def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None, busy: str) -> None:
-    """Says what will run: data with counts, augmentation with strength, model with parameters, device; what is `busy`."""
+    """Says what will run: data with counts, augmentation with strength, model with parameters, device, what is busy."""
     config, data, dataset = parts.config, parts.data, parts.dataset
     sizes = {side: len(getattr(data.split, side)) for side in ("train", "val", "test")}
     seen = {"val": len(data.validated), "test": len(data.tested)}
