@@ -2,8 +2,9 @@
 
 import os
 
-# A sixth of libgomp's own 300000, which burn cores that others need. It is the fewest of those tried that cost at most
-# 3 % alone, with a U-Net and with one convolution: 20000 cost the latter 4 %, threads that sleep at once 24 %.
+# A sixth of libgomp's own 300000, which burn cores that others need. Of those tried, the fewest that cost at most 3 %
+# alone in the two trainings of `bench.py busy`, run there in real time (SCHED_RR) for want of a free machine: for one
+# convolution 20000 cost 4 %, threads that sleep at once 24 %.
 SPINS = 50_000
 OF_THE_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
