@@ -23,12 +23,14 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # the checkout's s
 import benchmarks
 from benchmarks import Comparison
 
+from segtrain.openmp import spin_briefly
 from segtrain.runs.environment import environment
 
 
 def main() -> int:
     """Exit status: 1 when --check is given and an aim is missed, else 0."""
     arguments = parse(sys.argv[1:])
+    spin_briefly()  # as a command, before torch is imported
     where = environment({"load": os.getloadavg()[0], "quick": arguments.quick})
     print(describe(where), flush=True)
     comparisons: list[Comparison] = importlib.import_module(f"benchmarks.{arguments.benchmark}").run(

@@ -2,7 +2,10 @@
 
 import os
 
+from segtrain.openmp import spin_briefly
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run in several processes
+spin_briefly()
 
 import gc
 import sys

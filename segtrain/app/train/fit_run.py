@@ -11,6 +11,7 @@ from rich.table import Table
 from segtrain.app.train.assembly import Parts, assemble
 from segtrain.app.train.failures import explain_failures
 from segtrain.app.train.open_run import Opened
+from segtrain.app.train.other_programs import CoreTimes, busy_words, cores_taken, read_core_times
 from segtrain.app.train.terminal import Terminal
 from segtrain.command_line import command
 from segtrain.config.composition import cores
@@ -38,7 +39,7 @@ COMPARED = ("aug", "aug.strength", "seed", "name")  # keys that the next command
 RUNS = 9  # of the next command: three arms, as none is the same at every strength, three seeds each
 
 
-def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> dict[str, Any]:
+def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float, before: CoreTimes | None) -> dict[str, Any]:
     """Returns the flat results of the run, trained and tested, as in results.json.
 
     Args:
@@ -46,13 +47,15 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float) -> di
         data: of its config, where they are open already.
         stops: entered.
         began: when the command did, as time.monotonic.
+        before: the machine's times when it did.
     """
     config, run = opened.config, opened.run
     with opened.status(), Terminal(run.log) as terminal:
         torch.set_num_threads(config.threads)
         L.seed_everything(config.seed, verbose=False)
         parts = assemble(config, run, terminal, stops, opened.keeps_split, data)
-        say_header(terminal, parts, opened.checkpoint)
+        taken = cores_taken(before, read_core_times())
+        say_header(terminal, parts, opened.checkpoint, busy_words(taken, cores(), config.threads))
         opened.require_same_data(parts)
         stops.check()  # one that came while an object was deleted was swallowed
         with explain_failures(parts, stops):
@@ -84,8 +87,8 @@ def begin(opened: Opened, parts: Parts) -> None:
         write_augmented(opened.run, parts)
 
 
-def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None) -> None:
-    """Says what will run: data with counts, augmentation with strength, model with parameters, device."""
+def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None, busy: str) -> None:
+    """Says what will run: data with counts, augmentation with strength, model with parameters, device, what is busy."""
     config, data, dataset = parts.config, parts.data, parts.dataset
     sizes = {side: len(getattr(data.split, side)) for side in ("train", "val", "test")}
     seen = {"val": len(data.validated), "test": len(data.tested)}
@@ -105,6 +108,7 @@ def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None) -> N
         "training": f"{epochs} of {counted(trained_batches(config, data.steps_per_epoch), 'step')}, "
         f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
     }
+    rows |= {"busy": busy} if busy else {}
     for name, value in rows.items():
         terminal.say(styled((f"{name:9s}", "bold"), one_line(value)))
 

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from segtrain.app.train.open_run import leave_nothing, open_run
+from segtrain.app.train.other_programs import read_core_times
 from segtrain.config.composition import run_config
 from segtrain.config.objects import require_buildable
 from segtrain.config.run_config import RunConfig
@@ -33,7 +34,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     Returns:
         The flat results, as in results.json.
     """
-    began, run = time.monotonic(), run_of(config)
+    began, before, run = time.monotonic(), read_core_times(), run_of(config)
     data = look_first(config, run)
     with Stops() as stops, leave_nothing(run), Lock(run.path):
         opened = open_run(config, run)
@@ -42,7 +43,7 @@ def train(config: DictConfig) -> dict[str, Any]:
             return run.results
         from segtrain.app.train.fit_run import fit  # torch, which takes seconds: mistakes are told by now
 
-        return fit(opened, data, stops, began)
+        return fit(opened, data, stops, began, before)
 
 
 def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:

@@ -43,7 +43,8 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_leaves_a_complete_folder(segtrain: CommandLine) -> None:
+def test_a_run_leaves_a_complete_folder(segtrain: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segtrain.app.train.fit_run.cores_taken", lambda before, now: 99.0)  # by other programs
     assert segtrain("aug=medical_elastic", *SMALL) == 0, segtrain.err
     run = only_run(segtrain.folder)
     assert run.parent.name == "shapes" and run.name.startswith("aug=medical_elastic,dataset=shapes,")
@@ -59,6 +60,7 @@ def test_a_run_leaves_a_complete_folder(segtrain: CommandLine) -> None:
     assert [row["epoch_from_1"] for row in rows(run / "metrics.csv")] == ["1", "2"]
     assert "device" in segtrain.out and "disc" in segtrain.out and "next:" in segtrain.out
     assert re.search(r"Compare over seeds \(9 runs, about \d+ (s|min) by what this one took\):", segtrain.out)
+    assert "other programs keep 99.0 of" in segtrain.out
     assert "\x1b" not in segtrain.out  # no colours or bar without a terminal
 
 
