@@ -88,8 +88,8 @@ def require_one_size(config: RunConfig) -> None:
         got = "data.crop=null" if config.data.crop is None else f"data.padding={config.data.padding}"
         raise UserError(
             "compile=true compiles the network for one size of images; expected a training crop, and "
-            f"data.padding=crop, which grows smaller images to it; got {got}; give a side as data.crop, such as 256, or "
-            "leave compile out"
+            f"data.padding=crop, which grows smaller images to it; got {got}; give data.crop a side, "
+            "such as 256, or leave compile out"
         )
 
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import run_config
 from segtrain.config.run_config import RunConfig
-from segtrain.data.duplicates import refuse_leaks
 from segtrain.counted import counted
+from segtrain.data.duplicates import refuse_leaks
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped
 from segtrain.parts import config_changes as changes
