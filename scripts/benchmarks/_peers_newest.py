@@ -164,7 +164,7 @@ class Variopinta:
                 *cut,
                 vp.ColorJitter(brightness_range=SPAN, contrast_range=SPAN, saturation_range=(1.0, 1.0), p=c("tone")),
                 vp.GaussianNoise(std_range=(0.0, 255 * NOISE), p=c("noise")),
-                vp.Normalize(MEAN, STD),
+                vp.Normalize(mean=MEAN, std=STD),
             ]
         return {"flip": [vp.HorizontalFlip(p=1.0)], "crop": cut}.get(case.kind)
 

@@ -56,15 +56,15 @@ def assembled(overrides: Sequence[str], changes: dict[str, Any], folder: Path) -
     """The parts of the run below `folder`, and the checkpoint from which it goes on, if there is one."""
     trust(["benchmarks"])
     config = composed([*overrides, f"outputs={folder}"])
-    opened = open_run(config, run_of(config))
-    config = opened.config
-    for key, node in changes.items():
-        config[key] = node
+    run = run_of(config)
+    run.path.mkdir(parents=True, exist_ok=True)  # as the lock of a run makes it
+    opened = open_run(config, run)
+    decided = opened.config.changed(changes)
     with open(os.devnull, "w", encoding="utf-8") as void, Terminal(opened.run.path / "train.log") as terminal:
         terminal.console = Console(file=void, force_terminal=True)
-        torch.set_num_threads(config.threads)
-        L.seed_everything(config.seed, verbose=False)
-        yield assemble(config, opened.run, terminal, Stops(), opened.keeps_split), opened.checkpoint
+        torch.set_num_threads(decided.threads)
+        L.seed_everything(decided.seed, verbose=False)
+        yield assemble(decided, opened.run, terminal, Stops(), opened.keeps_split), opened.checkpoint
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:

@@ -65,8 +65,8 @@ def run(quick: bool) -> list[Comparison]:
         )
     else:
         print(
-            f"rehearsal: torch sees no CUDA device, so a tiny network, {size.side} x {size.side}, batch {size.batch}, on the CPU; the "
-            "figures mean nothing"
+            f"rehearsal: torch sees no CUDA device, so a tiny network, {size.side} x {size.side}, batch {size.batch}, "
+            "on the CPU; the figures mean nothing"
         )
     found = [*whole_training(size, compiled=False), *whole_training(size, compiled=True)]
     with trained(size) as (parts, loader):
@@ -104,8 +104,9 @@ def overrides_of(size: Size, compiled: bool) -> list[str]:
 
 
 def setting(parts: Parts, size: Size) -> str:
+    network = "unet_resnet34" if size.model == REAL else "a tiny unet"
     return (
-        f"{'unet_resnet34' if size.model == REAL else 'a tiny unet'}, batch {size.batch} of {size.side} x {size.side}, {parts.config.trainer.precision}, "
+        f"{network}, batch {size.batch} of {size.side} x {size.side}, {parts.config.trainer.precision}, "
         f"{parts.device}, {parts.config.threads} cores, {parts.config.data.num_workers} loader workers"
     )
 
@@ -166,10 +167,10 @@ def whole_training(size: Size, *, compiled: bool) -> list[Comparison]:
         trainer = parts.config.trainer
         ready = ReadyBatches(parts.data, size.steps).train_dataloader()
         timed = Timed(parts.data.train_dataloader())
-        parts.data.train_dataloader = lambda: timed  # type: ignore[method-assign,assignment,return-value]
+        parts.data.train_dataloader = lambda: timed
         turns = Beside(ready, trainer.precision, trainer.gradient_clip_val, size.seconds, compiled=compiled)
         share = Share(timed)
-        parts.trainer.callbacks[:0] = [turns, share]  # type: ignore[attr-defined]
+        parts.trainer.callbacks[:0] = [turns, share]
         parts.trainer.fit(parts.module, parts.data)
         where, kind = setting(parts, size), ", compiled" if compiled else ""
     ours, plain, waited = turns.ours[1:], turns.plain[1:], share.shares[1:]
@@ -215,13 +216,13 @@ def augment_of(name: str, place: str, size: Size) -> Augment:
     sys.path.insert(1, str(Path(__file__).parent))  # where the peers import each other
     import importlib
 
-    from _augcases import Case  # type: ignore[import-not-found]
+    from _augcases import Case
 
     module, kind = place.split(":")
     peer = getattr(importlib.import_module(module), kind)()
     steps = peer.steps(Case("pipeline", size.side))
     if name == "kornia":
-        import kornia.augmentation as K  # type: ignore[import-not-found]
+        import kornia.augmentation as K
 
         sequence = K.AugmentationSequential(*steps, data_keys=["input", "mask"]).to(
             "cuda" if torch.cuda.is_available() else "cpu"

@@ -50,7 +50,7 @@ def find_lr(config: DictConfig) -> dict[str, Any]:
     from segtrain.app.find_lr import range_test  # torch, which takes seconds: mistakes are told by now
 
     print_text(f"{range_test.STEPS} steps of growing learning rate, from {range_test.LEAST:g} to {range_test.MOST:g}")
-    readings = range_test.test_range(decided, data.dataset)
+    readings = range_test.measure_range(decided, data.dataset)
     rate = range_test.suggested_rate(readings)
     folder = Path(decided.outputs) / "find_lr" / decided.name / folder_name(typed)
     make_own(folder)

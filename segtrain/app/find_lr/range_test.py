@@ -39,7 +39,7 @@ class Reading(NamedTuple):
     loss: float
 
 
-def test_range(config: RunConfig, dataset: SegmentationDataset) -> list[Reading]:
+def measure_range(config: RunConfig, dataset: SegmentationDataset) -> list[Reading]:
     """Returns a reading of each step, until the loss diverges; nothing is written, and no run is begun.
 
     Source: Smith 2017 (arXiv 1506.01186), section 3.3, the learning rate range test, with steps of a constant factor.

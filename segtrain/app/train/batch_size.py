@@ -40,7 +40,7 @@ class Memory:
     def __init__(self, device: torch.device) -> None:
         """Notes what is held now."""
         self.is_gpu = device.type == "cuda"
-        self.device, self.held = device, 0 if self.is_gpu else resident_bytes()
+        self.device, self.held = device, 0 if self.is_gpu else min(resident_bytes(), peak_bytes())
         if self.is_gpu:
             free, _ = torch.cuda.mem_get_info(device)
             self.most = int(SHARE_OF_GPU * (free + torch.cuda.memory_reserved(device)))
@@ -147,7 +147,7 @@ def _trial(module: Segmentation, memory: Memory, precision: str, channels: int, 
             optimizer.zero_grad()
             with compute_in(precision, on):
                 loss = module.training_step(batch(number, crop), 0)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         optimizer.zero_grad()
         module.eval()
