@@ -149,10 +149,10 @@ def test_a_run_without_unreadable_samples_goes_on_where_its_data_moved(segtrain:
 def test_what_a_run_was_begun_with_is_kept_though_the_same_command_says_another_now(
     composed: Callable[..., DictConfig],
 ) -> None:
-    typed = ["optimizer=sgd", "data.batch_size=auto"]
+    typed = ["optimizer=sgd", "data.batch_size=auto", "threads=1"]
     now = RunConfig(composed(*typed))
     assert now.optimizer["fused"] is True
-    begun = composed("optimizer=sgd", "data.batch_size=16")
+    begun = composed("optimizer=sgd", "data.batch_size=16", "threads=1")
     OmegaConf.set_struct(begun, False)
     del begun.optimizer["fused"]  # before it was in the file
     kept = keeping_decided(RunConfig(begun), now, typed)

@@ -25,7 +25,7 @@ from segtrain.runs.find_run import weights_file
 from segtrain.runs.run_files import folder_name
 
 if TYPE_CHECKING:
-    from segtrain.app.find_lr.range_test import Reading
+    from segtrain.app.find_lr.range_test import RatedLoss
 
 NAME, FIGURE = "find_lr.json", "find_lr.png"
 
@@ -83,7 +83,7 @@ def training_command(typed: Sequence[str], rate: float, batch_size: int) -> str:
     return command("", *plain, f"optimizer.lr={rate:g}")
 
 
-def draw_range(path: Path, readings: "Sequence[Reading]", smoothed: Sequence[float], rate: float | None) -> None:
+def draw_range(path: Path, readings: "Sequence[RatedLoss]", smoothed: Sequence[float], rate: float | None) -> None:
     """Writes the figure: losses and their smoothed curve over the rate, and the rate that is suggested."""
     figure = Figure(figsize=(7, 4), dpi=DPI, layout="constrained")
     axis = figure.subplots()

@@ -32,14 +32,14 @@ WINDOW = 9  # steps that a smoothed loss is the mean of; centred, so that it doe
 BELOW = 10.0  # a rate is suggested so many times below the one of the lowest loss
 
 
-class Reading(NamedTuple):
+class RatedLoss(NamedTuple):
     """Holds the rate of a step and the loss that it was taken at."""
 
     rate: float
     loss: float
 
 
-def measure_range(config: RunConfig, dataset: SegmentationDataset) -> list[Reading]:
+def measure_range(config: RunConfig, dataset: SegmentationDataset) -> list[RatedLoss]:
     """Returns a reading of each step, until the loss diverges; nothing is written, and no run is begun.
 
     Source: Smith 2017 (arXiv 1506.01186), section 3.3, the learning rate range test, with steps of a constant factor.
@@ -57,7 +57,7 @@ def measure_range(config: RunConfig, dataset: SegmentationDataset) -> list[Readi
     if config.init_from is not None:
         begin_with(module.network, read_weights(weights_file(config.init_from, Path(config.outputs))), dataset.channels)
     module.scheduler, module.steps = growing, STEPS
-    readings = Readings()
+    readings = RatedLosses()
     asked = {"max_epochs": 1, "max_steps": STEPS, "limit_train_batches": batches, "limit_val_batches": 0}
     node = config.trainer.but(
         **asked, check_val_every_n_epoch=1, val_check_interval=None, min_epochs=None, min_steps=None
@@ -84,12 +84,12 @@ def growing(optimizer: Optimizer, steps: int) -> LambdaLR:
     return LambdaLR(optimizer, lambda step: (MOST / LEAST) ** (step / (steps - 1)))
 
 
-class Readings(L.Callback):
+class RatedLosses(L.Callback):
     """Notes rate and loss of each optimizer step, and ends the test where the loss diverges."""
 
     def __init__(self) -> None:
         """Begins with none."""
-        self.found: list[Reading] = []
+        self.found: list[RatedLoss] = []
         self._losses: list[float] = []
         self._rate = math.nan
 
@@ -107,7 +107,7 @@ class Readings(L.Callback):
         self._losses.append(pl_module.newest_loss())
         if len(self._losses) < trainer.accumulate_grad_batches:
             return
-        reading = Reading(self._rate, sum(self._losses) / len(self._losses))
+        reading = RatedLoss(self._rate, sum(self._losses) / len(self._losses))
         self._losses = []
         if not math.isfinite(reading.loss):
             trainer.should_stop = True
@@ -124,7 +124,7 @@ def smoothed(losses: Sequence[float]) -> list[float]:
     return [float(values[max(0, i - half) : i + half + 1].mean()) for i in range(len(values))]
 
 
-def suggested_rate(readings: Sequence[Reading]) -> float | None:
+def suggested_rate(readings: Sequence[RatedLoss]) -> float | None:
     """Returns a tenth of the rate at which the smoothed loss is lowest; None where it never fell.
 
     At the lowest loss itself the rate is about to be too large. The steepest descent, the other usual choice, moves by

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.app.find_lr.range_test import LEAST, MOST, STEPS, Reading, growing, smoothed, suggested_rate
+from segtrain.app.find_lr.range_test import LEAST, MOST, STEPS, RatedLoss, growing, smoothed, suggested_rate
 
 
 def rates_of(lr: float) -> list[list[float]]:
@@ -36,15 +36,15 @@ def test_a_tenth_of_the_lowest_is_suggested_whatever_the_noise(best: float, nois
     draws = torch.randn(STEPS, generator=torch.Generator().manual_seed(seed)).tolist()
     exponents = [-7 + 8 * i / (STEPS - 1) for i in range(STEPS)]
     losses = [min(2.0, 0.5 + (e - best) ** 2) for e in exponents]
-    readings = [Reading(10**e, loss + noise * draw) for e, loss, draw in zip(exponents, losses, draws, strict=True)]
+    readings = [RatedLoss(10**e, loss + noise * draw) for e, loss, draw in zip(exponents, losses, draws, strict=True)]
     rate = suggested_rate(readings)
     assert rate is not None and abs(math.log10(rate) - (best - 1)) < 0.5
 
 
 def test_nothing_is_suggested_where_the_loss_never_falls() -> None:
     assert suggested_rate([]) is None
-    assert suggested_rate([Reading(10**-i, 1.0) for i in range(7, 0, -1)]) is None
-    assert suggested_rate([Reading(10**-i, 8.0 - i) for i in range(7, 0, -1)]) is None
+    assert suggested_rate([RatedLoss(10**-i, 1.0) for i in range(7, 0, -1)]) is None
+    assert suggested_rate([RatedLoss(10**-i, 8.0 - i) for i in range(7, 0, -1)]) is None
 
 
 @given(losses=st.lists(st.floats(0, 10), min_size=1, max_size=40), offset=st.floats(-1, 1))
