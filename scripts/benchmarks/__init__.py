@@ -23,6 +23,7 @@ class Comparison:
     aim: float
     ours: Sequence[float]
     alternative: Sequence[float]
+    ours_name: str = "ours"
 
     @property
     def pairs(self) -> list[float]:
@@ -43,7 +44,7 @@ class Comparison:
         aim = f"; aim at most {self.aim:g}{unit}: {'met' if self.met else 'MISSED'}" if math.isfinite(self.aim) else ""
         return (
             f"{self.name} ({self.setting}; {len(self.ours)} pairs)\n"
-            f"  ours {statistics.median(self.ours):.4g} {self.unit}, "
+            f"  {self.ours_name} {statistics.median(self.ours):.4g} {self.unit}, "
             f"{self.alternative_name} {statistics.median(self.alternative):.4g} {self.unit}\n"
             f"  {self.figure} {self.median:.3f}{unit}, middle half {low:.3f} to {high:.3f}{aim}"
         )

@@ -88,7 +88,7 @@ def in_turn(
     """ms a step of both, epoch by epoch; the first warms up."""
     samples = [(ours.epoch(), theirs.epoch()) for _ in range(turns + 1)][1:]
     mine, others = zip(*samples, strict=True)
-    return Comparison(f"a step with {name}", setting, other, "ms", "ratio", aim, mine, others)
+    return Comparison(f"a step with {name}", setting, other, "ms", "ratio", aim, mine, others, ours_name=name)
 
 
 def compiled(loop: Callable[..., PlainLoop], setting: str, turns: int) -> Comparison:

@@ -20,6 +20,7 @@ from segtrain.draw.sheet import DPI, write_figure
 from segtrain.errors import UserError
 from segtrain.files import make_own, write_whole
 from segtrain.parts.data import open_data, require_split
+from segtrain.parts.limits import require_one_size
 from segtrain.printable import print_text
 from segtrain.runs.find_run import weights_file
 from segtrain.runs.run_files import folder_name
@@ -42,6 +43,7 @@ def find_lr(config: DictConfig) -> dict[str, Any]:
     typed = list(HydraConfig.get().overrides.task)
     wanted = decided_config(run_config(config))
     require_buildable(wanted)
+    require_one_size(wanted)
     if wanted.init_from is not None:
         weights_file(str(wanted.init_from), Path(wanted.outputs))
     data = open_data(wanted)
