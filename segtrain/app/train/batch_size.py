@@ -87,7 +87,7 @@ def find_batch_size(config: RunConfig, dataset: SegmentationDataset) -> int:
         module = build_module(fixed, feeding, data).to(on)
     memory = Memory(on)
     trial = _trial(module, memory, str(config.trainer.precision), dataset.channels, grown_size(crop), largest)
-    found = largest_that_fits(trial, memory.most, min(MOST, len(data.split.train)))
+    found = largest_that_fits(trial, memory.most, min(MOST, len(data.split.train)), foresees=not memory.is_gpu)
     del module, trial
     gc.collect()
     if on.type == "cuda":
@@ -101,11 +101,16 @@ def find_batch_size(config: RunConfig, dataset: SegmentationDataset) -> int:
     return found
 
 
-def largest_that_fits(trial: Trial, free: int, most: int) -> int:
+def largest_that_fits(trial: Trial, free: int, most: int, *, foresees: bool) -> int:
     """Returns the largest power of two up to `most` whose trial takes no more than the free bytes; 0 where 1 does not.
 
-    The next is tried only where twice what the last one took would fit: a CPU that runs out of memory is killed, and
-    cannot tell. What a network takes whatever the batch is makes that guess too large, never too small.
+    Args:
+        trial: says how many bytes a batch took, or runs out of memory.
+        free: bytes that it may take.
+        most: samples.
+        foresees: whether the next is tried only where twice what the last one took would fit: a process that takes all
+            memory of the machine is killed, and cannot tell. What a network takes whatever the batch is makes that
+            guess too large, never too small. A GPU tells.
     """
     found, size = 0, 1
     while size <= most:
@@ -125,7 +130,7 @@ def largest_that_fits(trial: Trial, free: int, most: int) -> int:
         if took > free:
             break
         found, size = size, 2 * size
-        if 2 * took > free:
+        if foresees and 2 * took > free:
             break
     return found
 
