@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.command_line import find_arguments, package_told, read_arguments, split_verb
+from segtrain.command_line import find_arguments, find_lr_arguments, package_told, read_arguments, split_verb
 from segtrain.config.composition import choices_of, conf_dir, register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
@@ -42,6 +42,9 @@ def main() -> None:
             return
         if verb == "find":  # a training's command, with a sweeper of its own
             verb, arguments = "train", find_arguments(arguments)
+        entry = verb
+        if verb == "find_lr":  # likewise, and it begins no run
+            verb, arguments = "train", find_lr_arguments(arguments)
         register_resolvers()
         if verb in WITHOUT_HYDRA:
             page(verb)(arguments)
@@ -49,7 +52,7 @@ def main() -> None:
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
         sys.argv = [f"segtrain {verb}", *read_arguments(arguments, verb)]
-        run(verb)
+        run(verb, entry)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -67,8 +70,8 @@ def page(verb: str) -> Callable[[Any], object]:
     return function
 
 
-def run(verb: str) -> None:
-    """Hands the command line to Hydra and the composed config to the verb's page, `segtrain.app.<verb>.<verb>`.
+def run(verb: str, entry: str) -> None:
+    """Hands the command line to Hydra and the config composed of a verb to a page, `segtrain.app.<entry>.<entry>`.
 
     Of several jobs (-m) every one is tried; the first failure is raised when all are done.
     """
@@ -90,7 +93,7 @@ def run(verb: str) -> None:
             trust(typed_trust(config.trust, sys.argv[1:]))
             require_known(config, verb, choices_of(HydraConfig.get()))
             require_paths(config, verb)
-            return page(verb)(config)
+            return page(entry)(config)
         except SystemExit as stop:  # a verdict, not a mistake: other jobs still run
             stops.append(stop)
             return None

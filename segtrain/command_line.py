@@ -119,6 +119,22 @@ def find_arguments(arguments: Sequence[str]) -> list[str]:
     return ["hydra/sweeper=find", *([] if chosen else ["sweep=find"]), *found]
 
 
+def find_lr_arguments(arguments: Sequence[str]) -> list[str]:
+    """Returns what was typed behind `find_lr`, a training's command.
+
+    Raises:
+        UserError: it is that of a sweep, or of a run that is there already.
+    """
+    swept_by = [a for a in arguments if a in ("-m", "--multirun") or (a.startswith("sweep=") and a != "sweep=null")]
+    if swept_by or any(a.startswith("resume=") for a in arguments):
+        got = swept_by[0] if swept_by else "resume=…"
+        raise UserError(
+            f"find_lr looks for the learning rate of one new training; expected what that is typed with; got {got}; "
+            "leave it out; a sweep whose arms differ in their learning rate compares that as well"
+        )
+    return list(arguments)
+
+
 def typed_find(arguments: Sequence[str]) -> tuple[str, ...]:
     """Returns what is typed behind `find`, without its budget: the way back from `find_arguments`, flags left out."""
     flags = ["", *arguments]

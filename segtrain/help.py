@@ -10,6 +10,7 @@ from segtrain.config.composition import conf_dir, given_folders
 VERBS = {
     "train": "train a model, or several with -m; resume=RUN goes on with an unfinished one",
     "find": "which augmentation is best within a budget of time, how sure that is, and the model: find budget=2h",
+    "find_lr": "which learning rate to train with: 100 steps in which it grows, a figure and a number; trains nothing",
     "preview": "look at an augmentation on your data without training; replay=RUN sample=ID shows what a run saw",
     "evaluate": "score a run again from its folder, on its test images, shifted ones, or other data: evaluate run=RUN",
     "serve": "a page on this machine on which an image is dropped and its prediction looked at: serve run=RUN",

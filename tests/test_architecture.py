@@ -49,6 +49,7 @@ ALLOWED = {
     },
     "segtrain.app.sweep": (*VERB, "segtrain.app.train", "segtrain.app.report", "segtrain.openmp"),
     "segtrain.app.find": (*VERB, "segtrain.app.sweep", "segtrain.app.train", "segtrain.app.report"),
+    "segtrain.app.find_lr": (*VERB, "segtrain.app.train"),
     "segtrain.app.elsewhere": ("segtrain.app.sweep",),
 }
 # Packages that only these layers may import.

@@ -1,5 +1,6 @@
 """What every benchmark hands back: paired samples of ours and of the alternative, and the aim."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ class Comparison:
     """Samples taken in turn: `ours[i]` and `alternative[i]` stood side by side in time.
 
     `figure` is what the aim bounds from above: the median over pairs of ours / alternative, or of
-    ours - alternative in `unit`.
+    ours - alternative in `unit`; infinite where there is none.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Comparison:
     aim: float
     ours: Sequence[float]
     alternative: Sequence[float]
+    ours_name: str = "ours"
 
     @property
     def pairs(self) -> list[float]:
@@ -39,12 +41,12 @@ class Comparison:
     def text(self) -> str:
         low, _, high = statistics.quantiles(self.pairs, n=4, method="inclusive")
         unit = "" if self.figure == "ratio" else f" {self.unit}"
+        aim = f"; aim at most {self.aim:g}{unit}: {'met' if self.met else 'MISSED'}" if math.isfinite(self.aim) else ""
         return (
             f"{self.name} ({self.setting}; {len(self.ours)} pairs)\n"
-            f"  ours {statistics.median(self.ours):.4g} {self.unit}, "
+            f"  {self.ours_name} {statistics.median(self.ours):.4g} {self.unit}, "
             f"{self.alternative_name} {statistics.median(self.alternative):.4g} {self.unit}\n"
-            f"  {self.figure} {self.median:.3f}{unit}, middle half {low:.3f} to {high:.3f}; "
-            f"aim at most {self.aim:g}{unit}: {'met' if self.met else 'MISSED'}"
+            f"  {self.figure} {self.median:.3f}{unit}, middle half {low:.3f} to {high:.3f}{aim}"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ Call = Callable[[int], object]
 class Case(NamedTuple):
     """One thing to time."""
 
-    kind: str  # pipeline, elastic, flip, crop, each to what `result` says; floor, keys
+    kind: str  # pipeline, pose (without elastic and gamma), elastic, flip, crop, each to `result`; floor, keys
     side: int
     crop: int | None = None
     usual: bool = False  # chances below 1
@@ -38,8 +38,8 @@ class Peer(Protocol):
 
     packages: tuple[str, ...]
 
-    def push(self, side: int) -> Push:
-        """Its elastic alone, on float32 (H, W, 3)."""
+    def push(self, side: int) -> Push | None:
+        """Its elastic alone, on float32 (H, W, 3); None where it has none."""
         ...
 
     def build(self, case: Case) -> Call | None:

@@ -1,11 +1,13 @@
 """Peers in processes of their own, each in its environment, so that ours and theirs run in turn in one run.
 
 Environments lie in $SEGTRAIN_BENCH_ENV, by default segtrain-bench in the user's cache folder, and are made where
-missing or where their requirements changed: `peers` from peers.txt, `albumentationsx` from albumentationsx.txt.
+missing or where their requirements changed: `peers` from peers.txt, `newest` from newest.txt, `albumentationsx` from
+albumentationsx.txt. Where one cannot be made, its peers are left out, and the command that would make it is printed.
 """
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,9 @@ ENVIRONMENTS = {  # peer: its environment; None is the one that segtrain runs in
     "monai": "peers",
     "batchgeneratorsv2": "peers",
     "kornia": "peers",
+    "torchtransform": "newest",
+    "augrs": "newest",
+    "variopinta": "newest",
 }
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
@@ -36,11 +41,32 @@ def python_of(environment: str | None) -> str:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     wanted, done = HERE / f"{environment}.txt", folder / "requirements.txt"
     if not done.exists() or done.read_text() != wanted.read_text():
-        print(f"making the environment {environment} (once; minutes)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", wanted], check=True)
+        commands = [[sys.executable, "-m", "venv", "--clear", str(folder)]]
+        commands += [[str(python), "-m", "pip", "install", "--quiet", "-r", str(wanted)]]
+        print(
+            f"making the environment {environment} (once; minutes):", *map(shlex.join, commands), sep="\n  ", flush=True
+        )
+        for command in commands:
+            subprocess.run(command, check=True)
         done.write_text(wanted.read_text())
     return str(python)
+
+
+def able(names: Sequence[str]) -> list[str]:
+    """The peers whose environment is there or can be made; the others are told."""
+    found, failed = [], dict[str, str]()
+    for name in names:
+        environment = ENVIRONMENTS[name]
+        try:
+            if environment not in failed:
+                python_of(environment)
+        except (subprocess.CalledProcessError, OSError) as error:
+            failed[str(environment)] = str(error)
+        if environment in failed:
+            print(f"left out: {name}, whose environment {environment} is not there: {failed[environment]}", flush=True)
+        else:
+            found.append(name)
+    return found
 
 
 class Process:
@@ -76,7 +102,7 @@ def started(names: Sequence[str]) -> Iterator[dict[str, Process]]:
     """The peers by name, all started at once; they end with the block."""
     with ExitStack() as stack:
         processes = {}
-        for name in names:
+        for name in able(names):
             processes[name] = Process(name)
             stack.callback(processes[name].close)
         yield processes

@@ -23,6 +23,9 @@ MODULES = {
     "monai": "_peers_medical:Monai",
     "batchgeneratorsv2": "_peers_medical:BatchGenerators",
     "kornia": "_peers_tv:Kornia",
+    "torchtransform": "_peers_newest:TorchTransform",
+    "augrs": "_peers_newest:Augrs",
+    "variopinta": "_peers_newest:Variopinta",
 }
 
 
@@ -38,9 +41,10 @@ class Worker:
     def versions(self) -> dict[str, str]:
         return {name: importlib.metadata.version(name) for name in self.peer.packages}
 
-    def displacement(self, side: int, seconds: float) -> tuple[float, float, int]:
-        """What its elastic does: see _augcases.statistics_of."""
-        return cases.statistics_of(self.peer.push(side), side, seconds)
+    def displacement(self, side: int, seconds: float) -> tuple[float, float, int] | None:
+        """What its elastic does: see _augcases.statistics_of; None where it has none."""
+        push = self.peer.push(side)
+        return None if push is None else cases.statistics_of(push, side, seconds)
 
     def time(self, case: list[Any], count: int) -> float | None:
         """CPU µs of one of `count` calls in a row; None where the peer has no such.

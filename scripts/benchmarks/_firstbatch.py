@@ -30,7 +30,9 @@ def start(manifest: str, launched: str, outputs: str) -> list[float]:
 
     given = [f"dataset.manifest={manifest}", "dataset.classes={background:0,cell:1}", "data.num_workers=0"]
     config = composed(["dataset=csv", *given, "data.crop=64", f"outputs={outputs}"])
-    opened = open_run(config, run_of(config))
+    run = run_of(config)
+    run.path.mkdir(parents=True, exist_ok=True)  # as the lock of a run makes it
+    opened = open_run(config, run)
     with Terminal(opened.run.path / "train.log") as terminal:
         torch.set_num_threads(opened.config.threads)
         L.seed_everything(opened.config.seed, verbose=False)

@@ -2,10 +2,11 @@
 
 import copy
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segtrain.lightning import L
@@ -15,10 +16,24 @@ LEAST_EPOCHS = 4  # the first warms up, and a median wants three
 
 
 class PlainLoop:
-    """The same training as a script would write it."""
+    """The same training as a script would write it.
 
-    def __init__(self, module: Segmentation, loader: DataLoader[Any], precision: str, clip: float) -> None:
+    `layout` and `optimizer` may be changed; `augment` makes of a batch on the device what the network takes.
+    """
+
+    def __init__(
+        self,
+        module: Segmentation,
+        loader: Iterable[Any],
+        precision: str,
+        clip: float,
+        *,
+        compiled: bool = False,
+        augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
         self.network, self.loss = copy.deepcopy(module.network).train(), module.loss
+        self.apply = torch.compile(self.network, dynamic=False) if compiled else self.network
+        self.augment, self.layout = augment, torch.channels_last
         self.mean, self.std, self.device = module.mean, module.std, module.device
         self.optimizer = module.optimizer(self.network.parameters())
         self.scheduler = module.scheduler(self.optimizer, steps=module.steps)
@@ -32,8 +47,11 @@ class PlainLoop:
             image, mask = batch["image"].to(self.device), batch["mask"].to(self.device)
             self.optimizer.zero_grad()
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                image = (image.float() - self.mean) / self.std
-                logits = self.network(image.contiguous(memory_format=torch.channels_last))
+                if self.augment is None:
+                    image = (image.float() - self.mean) / self.std
+                else:
+                    image, mask = self.augment(image, mask)
+                logits = self.apply(image.contiguous(memory_format=self.layout))
                 loss = self.loss(logits, mask)
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)

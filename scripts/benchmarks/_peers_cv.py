@@ -50,13 +50,13 @@ class Albumentations:
 
     def steps(self, case: Case) -> list[Any] | None:
         cut = [A.RandomCrop(case.crop, case.crop)] if case.crop else []
-        if case.kind == "pipeline":
+        if case.kind in ("pipeline", "pose"):
             return [
                 A.HorizontalFlip(p=0.5),
                 A.Affine(rotate=(-ROTATE, ROTATE), scale=SCALE, border_mode=BORDER, p=case.chance("affine")),
-                self.elastic(case.side, case.chance("elastic")),
+                *([self.elastic(case.side, case.chance("elastic"))] if case.kind == "pipeline" else []),
                 *cut,
-                *self.tone(case),
+                *(step for step in self.tone(case) if case.kind == "pipeline" or not isinstance(step, A.RandomGamma)),
                 A.Normalize(MEAN, STD),
             ]
         alone = {"elastic": [self.elastic(case.side)], "flip": [A.HorizontalFlip(p=1.0)], "crop": cut}

@@ -35,7 +35,7 @@ class Ours:
             return floor(image, mask)
         if case.kind == "keys":
             return keys(medical(case), image, mask, rekey=case.result == "tensor")
-        policy = {"pipeline": medical, "elastic": elastic, "flip": flip, "crop": crop}[case.kind](case)
+        policy = {"pipeline": medical, "pose": pose, "elastic": elastic, "flip": flip, "crop": crop}[case.kind](case)
         if case.result == "array":
             return lambda i: policy(image, mask, (0, 1, i))
         if case.result == "float":
@@ -62,6 +62,17 @@ def medical(case: Case) -> Policy:
                 noise=NOISE,
                 chances={"brightness": c("tone"), "contrast": c("tone"), "gamma": c("tone"), "noise": c("noise")},
             ),
+        ],
+        crop=case.crop,
+    )
+
+
+def pose(case: Case) -> Policy:
+    """The pipeline without elastic and gamma, which a peer lacks."""
+    return Policy(
+        [
+            Geometry(hflip=0.5, rotate=ROTATE, scale=math.log2(SCALE[1])),
+            Photometry(brightness=TONE, contrast=TONE, noise=NOISE),
         ],
         crop=case.crop,
     )

@@ -1,4 +1,4 @@
-"""Augmenting one sample: ours beside seven others, one thread each, CPU time.
+"""Augmenting one sample: ours beside ten others, one thread each, CPU time.
 
 Every peer is a process of its own, in an environment that this script makes (see _augpeers.py; AlbumentationsX is
 AGPL and shares albumentations' module name, so it has one to itself and segtrain never imports it). They take turns:
@@ -29,6 +29,7 @@ from benchmarks._augreport import FLOAT, FLOOR, report
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "augmentation.md"
 BIG, SMALL, CROP = Case("pipeline", 512), Case("pipeline", 256), Case("pipeline", 512, 256)
+POSE = [case._replace(kind="pose") for case in (BIG, SMALL, CROP)]
 USUAL = [case._replace(usual=True) for case in (BIG, SMALL, CROP)]
 AIMS = {  # at least so many times as fast as that peer; 1 where nothing is said
     (BIG, "albumentations"): 15,
@@ -92,7 +93,8 @@ def run(quick: bool) -> list[Comparison]:
 
 def measured(peers: dict[str, Process], seconds: float, quick: bool) -> Iterator[Comparison]:
     """Ours against every peer, case by case."""
-    cases = [BIG, SMALL, CROP, USUAL[0], *MOVES] if quick else [BIG, SMALL, CROP, *USUAL, *ELASTIC, *MOVES]
+    few = [BIG, SMALL, CROP, POSE[0], USUAL[0], *MOVES]
+    cases = few if quick else [BIG, SMALL, CROP, *POSE, *USUAL, *ELASTIC, *MOVES]
     for case in cases:
         slow = ("torchvision",) if quick and case.kind == "pipeline" else ()
         print(f"measuring {label(case)}", file=sys.stderr, flush=True)  # a full run says nothing else for long
@@ -139,6 +141,8 @@ def label(case: Case) -> str:
     """The case in words; _augreport.py parts its tables by what stands before the first comma."""
     if case.kind == "pipeline":
         return f"pipeline {'usual chances' if case.usual else 'all on'}, {case.size}"
+    if case.kind == "pose":
+        return f"pipeline without elastic, {case.size}"
     return f"{case.kind}, {case.size}, to {case.result}"
 
 

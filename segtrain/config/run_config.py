@@ -90,7 +90,7 @@ class TrainerNode(Node):
 class DataConfig(Section):
     """Says what training is fed with: the keys are explained in conf/train.yaml."""
 
-    batch_size: int
+    batch_size: int  # once it is decided: the key itself may still say auto
     crop: Size | None
     crop_class: float
     padding: Literal["crop", "stride"]
@@ -135,6 +135,7 @@ class RunConfig(Section):
     outputs: str
     seed: int
     deterministic: bool | Literal["warn"]
+    compile: bool
     threads: int
     early_stopping: int | None
     ema: float | None

@@ -38,6 +38,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         supervision: nn.Module | None = None,
         freeze_encoder: int = 0,
         encoder_lr: float = 1.0,
+        compiled: bool = False,
     ) -> None:
         """Holds the parts.
 
@@ -53,6 +54,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
             supervision: the loss over further outputs in training (`segtrain.model.supervision.Supervision`).
             freeze_encoder: epochs, from the first, in which the network's encoder stays as it is.
             encoder_lr: factor on the optimizer's lr for the encoder's parameters.
+            compiled: whether training steps apply the network by torch.compile; images are of one size then.
 
         Raises:
             UserError: an option about the encoder, and a network without one.
@@ -65,6 +67,8 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
             encoder_of(network, f"freeze_encoder={freeze_encoder}")
         if encoder_lr != 1:
             encoder_of(network, f"encoder_lr={encoder_lr:g}")
+        # A function, no module: it has no weights of its own, and every key of a checkpoint is as it is without it.
+        self.compiled = torch.compile(network.__call__, dynamic=False) if compiled else None
         self.keep: frozenset[int] = frozenset()  # test samples whose predictions are kept
         self.predictions: dict[int, Tensor] = {}  # sample index -> predicted labels (H, W) uint8
         self._losses: list[Tensor] = []
@@ -77,6 +81,13 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         """
         logits = super().forward(image)
         require_logits(logits.shape[1], self.evaluation.classes)
+        return logits
+
+    def apply_network(self, image: Tensor) -> Tensor:
+        """Returns its logits, in training by what is compiled; an evaluation has the bits of any use of the run."""
+        if self.compiled is None or not self.training:
+            return super().apply_network(image)
+        logits: Tensor = self.compiled(image)
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:

@@ -36,7 +36,11 @@ class NormalisedNetwork(nn.Module):
         H and W are multiples of the stride. A network for two classes may have one logit a pixel, (N, 1, H, W).
         """
         image = (image.float() - self.mean) / self.std
-        logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
+        return self.apply_network(image.contiguous(memory_format=torch.channels_last))
+
+    def apply_network(self, image: Tensor) -> Tensor:
+        """Returns the network's logits of a normalised image."""
+        logits: Tensor = self.network(image)
         return logits
 
 

@@ -37,6 +37,7 @@ SEEN = (
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine, or the version, decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers", "data.padding")
+OF_FILES = ("optimizer.fused",)  # likewise, in the files of choices: typing the choice does not type them
 BEFORE = {"data.padding": "stride"}  # what runs did that are older than a key whose default is another
 
 
@@ -125,7 +126,15 @@ def keeping_decided(saved: RunConfig, now: RunConfig, typed: Sequence[str]) -> R
     """Returns `now` with what its machine decided as the saved run began with it, unless it was typed."""
     keys = {override.partition("=")[0].lstrip("+") for override in typed}
     kept = [key for key in DECIDED if not any(key == name or key.startswith(f"{name}.") for name in keys)]
-    return now.changed({key: saved.value_of(key) for key in kept})
+    kept += [key for key in OF_FILES if key not in keys and now.value_of(key, ...) is not ...]
+    return keeping_found(saved, now.changed({key: saved.value_of(key) for key in kept}))
+
+
+def keeping_found(saved: RunConfig, now: RunConfig) -> RunConfig:
+    """Returns `now` with the batch size that was found for the saved run, where it says auto: there is one of a run."""
+    if now.value_of("data.batch_size") != "auto":
+        return now
+    return now.changed({"data.batch_size": saved.value_of("data.batch_size")})
 
 
 def as_of(config: RunConfig, entries: Sequence[Mapping[str, Any]], epoch: int) -> RunConfig:

@@ -57,6 +57,29 @@ def precision(kind: str) -> str:
     return "bf16-mixed" if native else "32-true"
 
 
+def switched_on(kind: str, *, fused: bool, compiled: bool) -> list[str]:
+    """Returns what of the hardware's offers a training uses beside its precision, in words for the header.
+
+    Args:
+        kind: cpu, or the trainer's word for a GPU.
+        fused: whether the optimizer takes all weights in one pass.
+        compiled: whether training steps are compiled. `python scripts/bench.py hardware` measures after how many that
+            has paid: of a unet_resnet18 on a CPU after none, as the steps are no shorter.
+    """
+    words = ["channels_last"]
+    if fused:
+        words.append("fused optimizer")
+    if kind != "cpu":
+        words.append("batches as uint8 from pinned memory, normalised on the device")
+    if compiled and kind == "cpu":
+        words.append("training steps compiled, which on a CPU has paid for tiny networks alone")
+    elif compiled:
+        words.append(
+            "training steps compiled, which takes minutes at first: bench.py hardware says after how many it pays"
+        )
+    return words
+
+
 def describe(kind: str) -> str:
     """Returns the device in words, for headers and env.json."""
     if kind != "cpu" and torch.cuda.is_available():

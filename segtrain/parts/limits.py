@@ -78,6 +78,21 @@ def crop_size(config: RunConfig) -> Size | None:
     return size
 
 
+def require_one_size(config: RunConfig) -> None:
+    """Raises UserError where steps are to be compiled, and images that training sees may be of several sizes.
+
+    Each size is compiled anew, for minutes, and after a few not at all: which of them would depend on where a training
+    was interrupted, and so its bits.
+    """
+    if config.compile and (config.data.crop is None or not grows_to_crop(config)):
+        got = "data.crop=null" if config.data.crop is None else f"data.padding={config.data.padding}"
+        raise UserError(
+            "compile=true compiles the network for one size of images; expected a training crop, and "
+            f"data.padding=crop, which grows smaller images to it; got {got}; give data.crop a side, "
+            "such as 256, or leave compile out"
+        )
+
+
 def grows_to_crop(config: RunConfig) -> bool:
     """Returns whether images smaller than the crop are grown to it in training and in every use alike.
 

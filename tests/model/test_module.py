@@ -1,13 +1,14 @@
 """The encoder held still, and its own step size."""
 
 import copy
+import functools
 
 import pytest
 import torch
 from torch import nn
 
 from segtrain.errors import UserError
-from segtrain.model.module import hold_encoder, parameter_groups, scale_encoder_lr
+from segtrain.model.module import Segmentation, hold_encoder, parameter_groups, scale_encoder_lr
 
 
 class Small(nn.Module):
@@ -62,3 +63,37 @@ def test_the_encoder_has_a_group_of_its_own_only_where_its_lr_is_another() -> No
 def test_a_network_without_an_encoder_is_named() -> None:
     with pytest.raises(UserError, match=r"encoder_lr=0.1 is about the network's encoder.*got Conv2d without one"):
         parameter_groups(nn.Conv2d(1, 2, 1), [], 0.1)
+
+
+def test_training_alone_is_compiled_and_leaves_no_trace_in_what_is_kept(monkeypatch) -> None:
+    asked: list[bool] = []
+
+    def compiles(function, **_):
+        def call(image):
+            asked.append(network.training)
+            return function(image)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiles)
+    network, image = Small(), torch.randint(0, 255, (2, 1, 8, 8), dtype=torch.uint8)
+    module = Segmentation(
+        *(network, nn.CrossEntropyLoss()),
+        optimizer=functools.partial(torch.optim.SGD, lr=0.1),
+        scheduler=lambda optimizer, steps: None,
+        steps=1,
+        classes=("a", "b"),
+        ignore_index=255,
+        mean=[100.0],
+        std=[50.0],
+        compiled=True,
+    )
+    plain = copy.deepcopy(network).eval()
+    module.eval()
+    assert torch.equal(module(image), plain((image.float() - 100) / 50)) and not asked
+    assert all(not key.startswith("compiled") and "_orig_mod" not in key for key in module.state_dict())
+    assert {id(one) for one in module.modules()} >= {id(network)} and len(list(module.parameters())) == 6
+    module.train()
+    module(image)
+    assert asked == [True]
+    assert copy.deepcopy(module).state_dict().keys() == module.state_dict().keys()

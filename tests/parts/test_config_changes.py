@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from segtrain.config.run_config import RunConfig
-from segtrain.parts.config_changes import completed, differences
+from segtrain.parts.config_changes import completed, differences, keeping_decided
 from tests.app.train.test_train import only_run
 from tests.conftest import SMALL, CommandLine
 
@@ -144,3 +144,19 @@ def test_a_run_without_unreadable_samples_goes_on_where_its_data_moved(segtrain:
     assert "moved" in split_of(run)["skipped"]["c"]
     split_of(run, skipped={})
     assert segtrain(f"resume={run}", "trainer.max_epochs=3") == 2 and "has changed" in segtrain.err
+
+
+def test_what_a_run_was_begun_with_is_kept_though_the_same_command_says_another_now(
+    composed: Callable[..., DictConfig],
+) -> None:
+    typed = ["optimizer=sgd", "data.batch_size=auto", "threads=1"]
+    now = RunConfig(composed(*typed))
+    assert now.optimizer["fused"] is True
+    begun = composed("optimizer=sgd", "data.batch_size=16", "threads=1")
+    OmegaConf.set_struct(begun, False)
+    del begun.optimizer["fused"]  # before it was in the file
+    kept = keeping_decided(RunConfig(begun), now, typed)
+    assert kept.data.batch_size == 16 and not kept.optimizer["fused"]
+    assert not differences(RunConfig(begun), kept)
+    plain = RunConfig(composed("+optimizer.eps=1e-7", "~optimizer.fused"))
+    assert "fused" not in keeping_decided(plain, plain, []).optimizer  # of an optimizer that may not know it

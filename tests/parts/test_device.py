@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segtrain.errors import UserError
-from segtrain.parts.device import accelerator, device_of
+from segtrain.parts.device import accelerator, device_of, switched_on
 
 
 @pytest.mark.parametrize(("has_gpu", "device", "trainer"), [(True, "cuda", "gpu"), (False, "cpu", "cpu")])
@@ -34,3 +34,12 @@ def test_another_word_is_no_device_but_may_be_an_accelerator_of_the_trainer() ->
     with pytest.raises(UserError, match="device is 'tpu'"):
         device_of("tpu")
     assert accelerator("mps") == "mps"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fused", "compiled"), [("cpu", True, True), ("gpu", False, True), ("gpu", True, False)]
+)
+def test_what_is_used_is_told_and_nothing_else(kind: str, fused: bool, compiled: bool) -> None:
+    words = "; ".join(switched_on(kind, fused=fused, compiled=compiled))
+    assert "channels_last" in words
+    assert ("fused" in words, "compiled" in words, "pinned" in words) == (fused, compiled, kind != "cpu")

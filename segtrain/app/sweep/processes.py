@@ -111,6 +111,12 @@ def prepare_tasks(composer: Composer, job_overrides: Sequence[Sequence[str]], fi
         trusted = typed_trust(plain.trust, sys.argv[1:])
         trust(trusted)
         require_known(plain, "train", choices_of(HydraConfig.get()))
+        if plain.data.batch_size == "auto":
+            raise UserError(
+                "data.batch_size=auto finds a number for each run, and runs of other batch sizes cannot be compared; "
+                "expected one number for all jobs of a sweep; got auto; find it by one run of the largest of them, "
+                "data.batch_size=auto trainer=smoke, and give the number that it says"
+            )
         run = run_of(plain)
         folder, data = str(run.path), OmegaConf.to_yaml(OmegaConf.masked_copy(plain, LOOKED_AT))
         if data not in looked_at and look_first(plain, run) is not None:

@@ -119,6 +119,7 @@ def build_module(config: RunConfig, feeding: Feeding, data: DataModule) -> Segme
         supervision=supervision_of(config, network),
         freeze_encoder=config.freeze_encoder,
         encoder_lr=config.encoder_lr,
+        compiled=config.compile,
     )
 
 

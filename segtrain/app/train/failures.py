@@ -24,6 +24,7 @@ NO_SHARED_MEMORY = ("unable to write to file </torch_", "out of shared memory", 
 OTHER_CHANNELS = re.compile(r"expected input\[.*\] to have (\d+) channels, but got \d+ channels instead")
 # How torch says that a batch norm has one value a channel: behind pooling to one place, of one sample.
 ONE_VALUE = "Expected more than 1 value per channel when training"
+COMPILING = ("torch._dynamo", "torch._inductor")  # whose errors are torch.compile's
 TAKING_UP = "checkpoint_connector.py"  # of Lightning: what goes wrong in it is the checkpoint's fault
 PATIENCE = 5.0  # seconds that a dying process may take
 LOADER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) (.*)", re.DOTALL)
@@ -61,6 +62,12 @@ def _message(error: Exception, parts: Parts) -> str | None:
         )
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
         return _out_of_memory(text, parts)
+    if type(error).__module__.startswith(COMPILING):
+        return (
+            f"compile=true cannot compile {named_model(parts.config)} on {parts.device}; expected a C++ compiler, "
+            "g++, on a GPU Triton too, and a network that torch.compile takes; got: "
+            f"{' '.join(text.split())[:300]}; leave compile out, in another run (name=…)"
+        )
     if any(sign in text for sign in NO_SHARED_MEMORY):
         return _no_shared_memory(parts)
     if died := LOADER_DIED.search(text):

@@ -21,7 +21,7 @@ from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model import metrics
 from segtrain.model.metrics import image_rows
-from segtrain.parts import evaluation
+from segtrain.parts import device, evaluation
 from segtrain.parts.data import OpenData, named_model
 from segtrain.parts.limits import trained_batches
 from segtrain.parts.network import about
@@ -105,6 +105,11 @@ def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None, busy
         "device": f"{parts.device}; {counted(config.threads, 'thread')}, "
         f"{counted(config.data.num_workers, 'loader worker')}, {config.trainer.precision}, deterministic "
         f"{str(config.deterministic).lower()}",
+        "uses": ", ".join(
+            device.switched_on(
+                config.trainer.accelerator, fused=bool(config.optimizer.get("fused")), compiled=config.compile
+            )
+        ),
         "training": f"{epochs} of {counted(trained_batches(config, data.steps_per_epoch), 'step')}, "
         f"batch {data.batch_size}, crop {config.data.crop}, seed {config.seed}",
     }

@@ -15,12 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from segtrain.config.composition import run_config
 from segtrain.config.run_config import RunConfig
+from segtrain.counted import counted
 from segtrain.data.duplicates import refuse_leaks
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped
 from segtrain.parts import config_changes as changes
 from segtrain.parts.config_changes import Differences, is_same
-from segtrain.parts.data import allows_leak, build_groups, changed_data
+from segtrain.parts.data import OpenData, allows_leak, build_groups, changed_data, open_data
 from segtrain.printable import print_text
 from segtrain.runs import lock, run_files
 from segtrain.runs.contents import is_whole
@@ -148,8 +149,13 @@ def leave_nothing(run: RunFolder) -> Iterator[None]:
         raise
 
 
-def open_run(config: DictConfig, run: RunFolder) -> Opened:
+def open_run(config: DictConfig, run: RunFolder, data: OpenData | None = None) -> Opened:
     """Begins the run or goes on with it; this process must hold the lock of its folder.
+
+    Args:
+        config: as composed.
+        run: which it means.
+        data: of its config, where they are open already.
 
     Raises:
         UserError: resume of a finished run without more to do; a change that would mix two runs into one.
@@ -157,9 +163,11 @@ def open_run(config: DictConfig, run: RunFolder) -> Opened:
     typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # ${…} as it was typed
     if config.resume is not None:
         saved = changes.completed(RunConfig(run.config()))
-        return _go_on(run, saved, changes.with_typed(saved, config.resume_with), config.resume_allow, is_named=True)
+        wanted = changes.keeping_found(saved, changes.with_typed(saved, config.resume_with))
+        return _go_on(run, saved, wanted, config.resume_allow, is_named=True)
     now = decided_config(run_config(config))
     if not _has_begun(run):
+        now = with_batch_size(now, data)
         is_made = {path.name for path in run.path.iterdir()} <= {lock.NAME}  # not by a sweep, nor by an older run
         run.create(now.yaml, typed)
         return Opened(run, now, None, is_made=is_made)
@@ -178,6 +186,22 @@ def decided_config(config: RunConfig) -> RunConfig:
     if config.data["num_workers"] == "auto":
         found["data.num_workers"] = 0 if accelerator == "cpu" else min(8, config.threads)
     return config.changed(found)
+
+
+def with_batch_size(config: RunConfig, data: OpenData | None) -> RunConfig:
+    """Returns the config of a new run with data.batch_size=auto replaced by the most that memory holds.
+
+    Args:
+        config: decided but for that.
+        data: of the config, where they are open already.
+    """
+    if config.data["batch_size"] != "auto":
+        return config
+    from segtrain.app.train.batch_size import find_batch_size  # torch, and a network
+
+    found = find_batch_size(config, (open_data(config) if data is None else data).dataset)
+    print_text(f"data.batch_size=auto: {counted(found, 'sample')} a batch, as many as fit by doubling")
+    return config.changed({"data.batch_size": found})
 
 
 def _has_begun(run: RunFolder) -> bool:

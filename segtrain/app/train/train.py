@@ -18,6 +18,7 @@ from segtrain.config.run_config import RunConfig
 from segtrain.interrupts import Stops
 from segtrain.parts import config_changes as changes
 from segtrain.parts.data import OpenData, build_splitter, open_data, require_split
+from segtrain.parts.limits import require_one_size
 from segtrain.printable import print_text
 from segtrain.runs.find_run import meant_run, weights_file
 from segtrain.runs.folder import RunFolder
@@ -37,7 +38,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     began, before, run = time.monotonic(), read_core_times(), run_of(config)
     data = look_first(config, run)
     with Stops() as stops, leave_nothing(run), Lock(run.path):
-        opened = open_run(config, run)
+        opened = open_run(config, run, data)
         if opened.finished:
             print_text(f"{run.path} is finished already; nothing was run, its results are as they were")
             return run.results
@@ -64,6 +65,7 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     else:  # the run's own config, with what was typed
         wanted = changes.with_typed(changes.completed(RunConfig(run.config())), config.resume_with)
     require_buildable(wanted)  # which works the amounts out that strength scales
+    require_one_size(wanted)
     if wanted.init_from is not None and not run.has_checkpoint:
         weights_file(str(wanted.init_from), Path(wanted.outputs))
     data = open_data(wanted)

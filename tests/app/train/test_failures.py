@@ -95,6 +95,15 @@ def test_memory_that_is_too_small_says_what_to_lower(error, message, parts):
         raise error
 
 
+def test_a_network_that_cannot_be_compiled_says_what_to_leave_out(parts):
+    error = type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})("no working C++ compiler")
+    with (
+        pytest.raises(UserError, match=r"compile=true.*no working.*leave compile out"),
+        explain_failures(parts, Stops()),
+    ):
+        raise error
+
+
 def test_other_errors_stay_what_they_are(parts):
     for error in (ValueError("x"), UserError("y")):
         with pytest.raises(type(error)) as raised, explain_failures(parts, Stops()):

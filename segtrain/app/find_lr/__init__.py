@@ -1,0 +1,1 @@
+"""Holds what `python -m segtrain find_lr` does."""
