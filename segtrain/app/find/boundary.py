@@ -100,7 +100,8 @@ def _with_stage(before: Boundary, last: int) -> Boundary:
         score += step(score, equal[: len(equal) // part], before.arms, spent)
     noisy = rng.standard_normal((int(np.clip(150_000 // before.arms, 4_000, 12_000)), before.arms, last))
     noisy[:, 0] *= NOISE
-    score += max(0.0, step(score, noisy, 1, MORE * spent))
+    for _ in range(2):  # its tail is longer than that of equal arms: a step falls short
+        score += max(0.0, step(score, noisy, 1, MORE * spent))
     return before._replace(stages=(*before.stages, Stage(last, spent, round(score, 3))))
 
 
