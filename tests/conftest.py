@@ -22,12 +22,14 @@ from segtrain.config import composition
 from tests.composing import compose_quickly
 from tests.drawing import draw_quickly, laid_out
 from tests.left_out import pytest_collection_modifyitems, pytest_runtest_logreport, pytest_sessionfinish
+from tests.writing import write_quickly
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 compat.register_torchvision_operators()
 composition.register_resolvers()
 compose_quickly()
 draw_quickly()
+write_quickly()
 settings.register_profile("segtrain", deadline=None)  # a busy machine is no failure
 settings.load_profile("segtrain")
 
@@ -48,11 +50,15 @@ SMALL = [
 ]
 
 
-def pytest_collection_finish() -> None:
-    """From here on no process leaves compiled modules beside a test's own; those of the suite are there by now.
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist tells the others what there is
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The longest tests begin first: at the end no process works at one of them while the others have nothing to do.
+
+    From here on no process leaves compiled modules beside a test's own; those of the suite are there by now.
 
     Nor does the garbage collector look through all modules and tests again and again, a tenth of the suite's time.
     """
+    session.items.sort(key=lambda item: item.get_closest_marker("longest") is None)
     sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
     gc.freeze()
     gc.set_threshold(200_000, 5, 5)

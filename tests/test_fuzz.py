@@ -10,6 +10,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_damaged_and_hostile_inputs_end_in_one_message() -> None:
     command = [sys.executable, str(SCRIPT), "--cases", "40", "--jobs", "1", "--limit", "60"]  # CI's machine is shared
     done = subprocess.run(command, capture_output=True, text=True)

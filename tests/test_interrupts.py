@@ -11,7 +11,7 @@ import pytest
 
 from segtrain import interrupts as stopping
 from segtrain.interrupts import Stopped, Stops
-from tests.conftest import SMALL
+from tests.conftest import SMALL, CommandLine
 
 
 class Deleted:
@@ -67,7 +67,9 @@ main()
 
 
 @pytest.mark.slow
-def test_a_signal_while_the_loaders_of_the_test_shut_down_ends_the_run_which_goes_on(tmp_path: Path) -> None:
+def test_a_signal_while_the_loaders_of_the_test_shut_down_ends_the_run_which_goes_on(
+    segtrain: CommandLine, tmp_path: Path
+) -> None:
     command = [*SMALL, "data.num_workers=1", "name=a"]
     done = subprocess.run(
         [sys.executable, "-c", AT_THE_END_OF_LOADERS, *command], cwd=tmp_path, capture_output=True, text=True
@@ -75,8 +77,7 @@ def test_a_signal_while_the_loaders_of_the_test_shut_down_ends_the_run_which_goe
     assert done.returncode == 143 and "interrupted by SIGTERM" in done.stderr and "Traceback" not in done.stderr
     (run,) = (tmp_path / "outputs" / "a").iterdir()
     assert not (run / "results.json").exists()
-    again = subprocess.run([sys.executable, "-m", "segtrain", *command], cwd=tmp_path, capture_output=True, text=True)
-    assert again.returncode == 0 and (run / "results.json").exists()
+    assert segtrain(*command) == 0 and (run / "results.json").exists(), segtrain.err
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "torture_sweep.py"
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_a_sweep_that_is_killed_ends_with_the_same_report() -> None:
     command = [sys.executable, str(SCRIPT), "--kills", "2", "--seeds", "2"]
     done = subprocess.run(command, capture_output=True, text=True)

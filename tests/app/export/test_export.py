@@ -259,11 +259,11 @@ def test_what_goes_on_from_one_run_asks_for_a_member(
 
 
 @pytest.mark.slow
-def test_an_ensemble_of_one_is_exported_as_its_run(run: Path, tmp_path: Path, onnx_file: Path) -> None:
+def test_an_ensemble_of_one_is_exported_as_its_run(run: Path, tmp_path: Path, files: Callable[[str], Path]) -> None:
     write_ensemble(tmp_path / "shapes" / "best", [run])
-    file = exported(tmp_path, tmp_path / "shapes" / "best", "onnx")
-    stored = images(1, 1, 64, 96).float()
-    assert torch.equal(open_onnx(file)[0](stored), open_onnx(onnx_file)[0](stored))
+    file = exported(tmp_path, tmp_path / "shapes" / "best", "torch_export")
+    opened, stored = FORMATS["torch_export"].open, images(1, 1, 64, 96).float()
+    assert torch.equal(opened(file)[0](stored), opened(files("torch_export"))[0](stored))
 
 
 def test_safetensors_have_the_names_of_training(run: Path, files: Callable[[str], Path]) -> None:

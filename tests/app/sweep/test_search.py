@@ -94,6 +94,7 @@ def test_two_commands_at_one_time_are_one_search(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_a_run_that_falls_behind_is_pruned_and_counted_and_can_be_resumed(segtrain: CommandLine) -> None:
     command = [*SEARCH, "trainer.max_epochs=25", "hydra.sweeper.pruner=median"]
     good = [*command, "optimizer.lr=interval(0.01,0.01)", "hydra.launcher.n_jobs=5", "hydra.sweeper.n_trials=5"]
