@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segtrain.errors import damaged
-from segtrain.files import append_whole, text_of, write_whole
+from segtrain.files import append_whole, bytes_of, text_of, write_whole
 from segtrain.runs.epochs import FROM_1, index_of, number_of
 
 Number = float | int
@@ -91,7 +91,7 @@ def reproducible_bytes(path: Path) -> bytes:
     """Returns what of a run's file the same command gives again: all of it, of metrics.csv but the columns of times."""
     table = _table(path, text_of(path)) if path.name == "metrics.csv" else []
     if not table:
-        return path.read_bytes()
+        return bytes_of(path)
     kept = [number for number, name in enumerate(table[0]) if name not in TIMES]
     return _text([[cells[number] for number in kept] for cells in table]).encode()
 

@@ -18,7 +18,7 @@ class DataWait(L.Callback):
     """Measures for which share of an epoch's training the device had to wait for a batch; validation left out."""
 
     def __init__(self) -> None:
-        """Has measured nothing."""
+        """Begins with nothing measured."""
         self.row: dict[str, float] = {}  # of metrics.csv, of the newest epoch
         self._began = self._validating = 0.0
 
