@@ -9,8 +9,9 @@ that which Python finds, so of an earlier commit, in a worktree of its own:
     git worktree add --detach BEFORE COMMIT && PYTHONPATH=BEFORE python scripts/bits.py record FOLDER > bits.json
 
 `compare` prints a line a file and ends with exit status 1 when one differs, is missing or is new. Sums are sha256 of
-the whole file; none of the files holds times. Processors and versions of libraries round differently, so both must run
-on one machine, in one environment: what is known of it stands in bits.json, and `compare` says what is another.
+the whole file, of metrics.csv without its columns of times. Processors and versions of libraries round differently, so
+both must run on one machine, in one environment: what is known of it stands in bits.json, and `compare` says what is
+another.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import segtrain
+from segtrain.runs.metrics_csv import reproducible_bytes
 
 SMALL = [
     *("dataset=shapes", "dataset.n=16", "trainer=cpu", "trainer.max_epochs=2", "data.batch_size=2", "data.crop=32"),
@@ -135,8 +137,8 @@ def sums(folder: Path) -> dict[str, str]:
 
 
 def _compared(path: Path) -> bytes:
-    """Returns the bytes of a file, without the lines that name a commit."""
-    lines = path.read_bytes().splitlines(keepends=True)
+    """Returns the bytes of a file, without the lines that name a commit and the columns of times."""
+    lines = reproducible_bytes(path).splitlines(keepends=True)
     return b"".join(line for line in lines if path.suffix != ".md" or b"; commit " not in line)
 
 

@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from segtrain.runs.metrics_csv import reproducible_bytes
+
 COMMON = ["aug=medical_elastic", "deterministic=true"]
 REAL = [*COMMON, "trainer.max_epochs=4", "data.steps_per_epoch=40", "checkpoint.every=7"]
 QUICK = [
@@ -125,7 +127,7 @@ def only(folder: Path) -> Path:
 
 
 def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"
+    return hashlib.sha256(reproducible_bytes(path)).hexdigest() if path.exists() else "missing"
 
 
 def weights_that_differ(whole: Path, cut: Path) -> list[str]:

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from segtrain.runs.metrics_csv import reproducible_bytes
+
 TRAINING = ["aug=medical_elastic", "trainer.max_epochs=3", "data.steps_per_epoch=30"]
 COMPARED = ("checkpoints/best.safetensors", "metrics.csv", "per_image.csv", "results.json")
 
@@ -21,7 +23,7 @@ def main() -> int:
             command = [sys.executable, "-m", "segtrain", *TRAINING, f"data.num_workers={workers}", f"name={name}"]
             subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
             (run,) = (Path(folder) / "outputs" / name).iterdir()
-            sums.append([hashlib.sha256((run / file).read_bytes()).hexdigest()[:16] for file in COMPARED])
+            sums.append([hashlib.sha256(reproducible_bytes(run / file)).hexdigest()[:16] for file in COMPARED])
             print(
                 f"{workers} workers: {', '.join(f'{f} {s}' for f, s in zip(COMPARED, sums[-1], strict=True))}",
                 flush=True,

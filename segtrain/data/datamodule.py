@@ -2,25 +2,24 @@
 
 import functools
 import itertools
-import multiprocessing
-import os
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from segtrain.aug.policy import Key, Pair, Policy, channels_first
+from segtrain.data.batch import Batch, stack, stack_by_size, to_tensors
 from segtrain.data.datasets import Sample, SegmentationDataset
+from segtrain.data.feed import Feed, Reading
 from segtrain.data.split import Split
 from segtrain.lightning import L
 from segtrain.padding import NO_SIZE, Size, grown_size, pad_to
 
 Place = tuple[int, int, int]  # epoch, sample, view
-Batch = dict[str, torch.Tensor]
+
+FEEDS = 3  # of training, validation and test; each has its processes
 
 
 class EpochSampler(Sampler[Place]):
@@ -83,38 +82,6 @@ class Augment(Protocol):
         """Returns the policy of an epoch."""
 
 
-class Reading:
-    """Holds a row for each loader process in memory that all share: its process id, and its sample."""
-
-    def __init__(self, workers: int) -> None:
-        """Makes rows for this many processes."""
-        self._shared = torch.full((max(1, workers), 2), -1, dtype=torch.int64)
-        self._shared.share_memory_()  # type: ignore[no-untyped-call]
-        self._table = self._shared.numpy()
-
-    def __getstate__(self) -> torch.Tensor:
-        """Returns the tensor: a spawned process is handed its memory, not a copy."""
-        return self._shared
-
-    def __setstate__(self, shared: torch.Tensor) -> None:
-        self._shared, self._table = shared, shared.numpy()
-
-    def note(self, index: int) -> None:
-        """Notes that this process begins with the sample of that index; nothing in the training process itself."""
-        worker = get_worker_info()
-        if worker is not None:
-            self._table[worker.id] = os.getpid(), index
-
-    def dead(self) -> list[int]:
-        """Returns the loader processes that live no more."""
-        alive = {process.pid for process in multiprocessing.active_children()}
-        return [pid for pid, index in self._table.tolist() if index >= 0 and pid not in alive]
-
-    def of(self, process: int) -> int | None:
-        """Returns the index of the sample that a process began with last; None where it began with none."""
-        return next((int(index) for pid, index in self._table.tolist() if pid == process and index >= 0), None)
-
-
 class DataModule(L.LightningDataModule):
     """Makes the loaders of the three splits; training goes through the policy, evaluation sees whole images."""
 
@@ -155,7 +122,7 @@ class DataModule(L.LightningDataModule):
         self.tested = split.test if tested is None else tested
         self.epoch, self.batches = 0, 0  # where training stands: batches done of an epoch; who trains keeps it
         self.weights = weights
-        self.reading, self.in_worker, self.least = Reading(num_workers), in_worker, least
+        self.reading, self.in_worker, self.least = Reading(num_workers, FEEDS), in_worker, least
 
     def sampler(self) -> EpochSampler:
         """Returns the keys of training from where it stands."""
@@ -178,33 +145,32 @@ class DataModule(L.LightningDataModule):
         """Goes on from there: the next `train_dataloader` begins with the batch that would have come."""
         self.epoch, self.batches = state_dict["epoch"], state_dict["batches"]
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> Feed:
         """Returns batches `stack`ed from keyed samples."""
         samples = TrainSamples(self.dataset, self.policy, self.seed, self.reading)
         collate = functools.partial(stack, ignore_index=self.dataset.ignore_index)
-        return self._loader(samples, collate, sampler=self.sampler(), persistent_workers=self.num_workers > 0)
+        batches = BatchSampler(self.sampler(), self.batch_size, drop_last=False)  # type: ignore[arg-type]  # of places
+        return self._feed(samples, batches, collate)
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def val_dataloader(self) -> Feed:
         """Returns lists of batches of equal size, in the order of the split."""
-        return self._loader(PlainSamples(self.dataset, self.validated, self.reading, self.least), stack_by_size)
+        return self._evaluating(self.validated, 1)
 
-    def test_dataloader(self) -> DataLoader[Any]:
+    def test_dataloader(self) -> Feed:
         """Returns lists of batches as `val_dataloader` does, for the test split."""
-        return self._loader(PlainSamples(self.dataset, self.tested, self.reading, self.least), stack_by_size)
+        return self._evaluating(self.tested, 2)
 
-    def _loader(self, samples: Dataset[Batch], collate: Any, **options: Any) -> DataLoader[Any]:
-        if self.num_workers:
-            cv2.setNumThreads(0)  # a fork while a thread of OpenCV's holds its lock would leave it locked in the worker
-        return DataLoader(
-            samples,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            collate_fn=collate,
-            worker_init_fn=functools.partial(_start_worker, self.in_worker),
-            generator=torch.Generator(),  # a loader's own draw, of seeds we do not use, must not move torch's state
-            pin_memory=torch.cuda.is_available(),
-            **options,
-        )
+    def _evaluating(self, indices: Sequence[int], number: int) -> Feed:
+        samples = PlainSamples(self.dataset, indices, self.reading, self.least, number)
+        return self._feed(samples, in_order(len(indices), self.batch_size), stack_by_size)
+
+    def _feed(self, samples: Dataset[Batch], batches: Any, collate: Any) -> Feed:
+        return Feed(samples, batches, collate, workers=self.num_workers, in_worker=self.in_worker)
+
+
+def in_order(samples: int, batch_size: int) -> BatchSampler:
+    """Returns the positions of so many samples, in batches, the last of which may be smaller."""
+    return BatchSampler(range(samples), batch_size, drop_last=False)
 
 
 class TrainSamples(Dataset[Batch]):
@@ -248,10 +214,11 @@ class PlainSamples(Dataset[Batch]):
         indices: Sequence[int],
         reading: Reading | None = None,
         least: Size = NO_SIZE,
+        feed: int = 0,
     ) -> None:
-        """Takes the samples `indices` of `dataset`, in that order, grown to at least the size `least`."""
+        """Takes the samples `indices` of `dataset`, in that order, grown to at least `least`, for a feed's number."""
         self.dataset, self.indices = dataset, indices
-        self.reading, self.least = reading, least
+        self.reading, self.least, self.feed = reading, least, feed
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -259,47 +226,8 @@ class PlainSamples(Dataset[Batch]):
     def __getitem__(self, position: int) -> Batch:
         index = self.indices[position]
         if self.reading is not None:
-            self.reading.note(index)
+            self.reading.note(index, self.feed)
         image, mask = self.dataset.read(index)
         size = mask.shape[0], mask.shape[1]
         image, mask = pad_to(image, mask, grown_size(size, self.least), self.dataset.ignore_index)
         return {**to_tensors(channels_first(image), mask, index), "size": torch.tensor(size)}
-
-
-def to_tensors(image: np.ndarray, mask: np.ndarray, index: int) -> Batch:
-    """Returns image (C, H, W) and mask (H, W) as tensors: uint8 or float32, and uint8; index () int64.
-
-    uint8 travels as it is and is normalised by the module, on its device; uint16 becomes float32.
-    """
-    image = image if image.dtype == np.uint8 else image.astype(np.float32)
-    mask = mask if mask.flags.writeable else mask.copy()  # of a cache: torch wants memory that may be written
-    return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "index": torch.tensor(index)}
-
-
-def stack(samples: Sequence[Batch], ignore_index: int) -> Batch:
-    """Returns one batch: image (N, C, H, W), mask (N, H, W), index (N,); smaller samples are padded to the largest."""
-    height, width = (max(s["mask"].shape[i] for s in samples) for i in (0, 1))
-    size = grown_size((height, width))
-    return {key: torch.stack([_grown(s, size, ignore_index)[key] for s in samples]) for key in samples[0]}
-
-
-def stack_by_size(samples: Sequence[Batch]) -> list[Batch]:
-    """Returns batches of equal size each, so that a prediction never depends on its neighbours in the batch."""
-    groups: dict[tuple[int, ...], list[Batch]] = defaultdict(list)
-    for sample in samples:
-        groups[tuple(sample["mask"].shape)].append(sample)
-    return [{key: torch.stack([s[key] for s in group]) for key in group[0]} for group in groups.values()]
-
-
-def _grown(sample: Batch, size: Size, ignore_index: int) -> Batch:
-    if tuple(sample["mask"].shape) == size:
-        return sample
-    image = sample["image"].numpy().transpose(1, 2, 0)
-    image, mask = pad_to(image, sample["mask"].numpy(), size, ignore_index)
-    return to_tensors(channels_first(image), mask, int(sample["index"]))
-
-
-def _start_worker(also: Callable[[], None] | None, _: int) -> None:
-    if also is not None:
-        also()
-    cv2.setNumThreads(0)  # processes are the parallelism here; OpenCV's own threads would fight for the same cores

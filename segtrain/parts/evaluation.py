@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from segtrain.config.run_config import RunConfig
-from segtrain.data.datamodule import Batch, PlainSamples, Source, stack_by_size
+from segtrain.data.batch import Batch, stack_by_size
+from segtrain.data.datamodule import PlainSamples, Source, in_order
+from segtrain.data.feed import Feed
+from segtrain.interrupts import leave_to_parent
 from segtrain.model.metrics import Evaluation, false_positives
 from segtrain.model.normalised_network import compute_in
 from segtrain.padding import NO_SIZE, Size
@@ -59,15 +61,8 @@ def set_determinism(wanted: bool | str) -> None:
 def batches(source: Source, indices: Sequence[int], config: RunConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
     """Returns the samples in batches of one size each, as training's test has them, grown to at least `least`."""
     workers = 0 if config.data["num_workers"] == "auto" else config.data.num_workers
-    loader = DataLoader(
-        PlainSamples(source, indices, least=least),
-        batch_size=config.data.batch_size,
-        num_workers=workers,
-        collate_fn=stack_by_size,
-        generator=torch.Generator(),
-        pin_memory=torch.cuda.is_available(),
-    )
-    return itertools.chain.from_iterable(loader)
+    samples, rows = PlainSamples(source, indices, least=least), in_order(len(indices), config.data.batch_size)
+    return itertools.chain.from_iterable(Feed(samples, rows, stack_by_size, workers=workers, in_worker=leave_to_parent))
 
 
 def score(

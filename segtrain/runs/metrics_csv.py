@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from segtrain.errors import damaged
-from segtrain.files import append_whole, text_of, write_whole
+from segtrain.files import append_whole, bytes_of, text_of, write_whole
 from segtrain.runs.epochs import FROM_1, index_of, number_of
 
 Number = float | int
 RUN_BY_SPREADSHEETS = re.compile(r"'*[=+\-@＝＋－＠\t\r\n]")  # noqa: RUF001  # the wide ones are run too
 NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?(e[+-]?[0-9]{1,3})?|inf|nan)", re.ASCII)
 SHARES = ("dice", "iou")  # columns, alone or before a class's name, of numbers from 0 to 1
+DATA_WAIT = "train/data_wait"  # share of an epoch's training, 0 to 1, in which the device waited for data
+TIMES = (DATA_WAIT,)  # columns that a clock fills: all others are the same bits for the same command
 EPOCH = "epoch"  # counts from 0: the column of earlier versions, and the key of a row in the code
 
 
@@ -83,6 +85,15 @@ def _number_of(cell: str) -> float | None:
     except ValueError:
         return None
     return None if math.isinf(value) else value
+
+
+def reproducible_bytes(path: Path) -> bytes:
+    """Returns what of a run's file the same command gives again: all of it, of metrics.csv but the columns of times."""
+    table = _table(path, text_of(path)) if path.name == "metrics.csv" else []
+    if not table:
+        return bytes_of(path)
+    kept = [number for number, name in enumerate(table[0]) if name not in TIMES]
+    return _text([[cells[number] for number in kept] for cells in table]).encode()
 
 
 class MetricsTable:

@@ -4,11 +4,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler
 
 from segtrain.aug import CopyPaste, CutMix, Mosaic, Partners, Policy
-from segtrain.data.datamodule import EpochSampler, Reading, TrainSamples, stack
+from segtrain.data.batch import stack
+from segtrain.data.datamodule import EpochSampler, TrainSamples
 from segtrain.data.datasets.shapes import Shapes
+from segtrain.data.feed import Feed
 from segtrain.errors import UserError
 
 ALL = [CopyPaste(scale=0, translate=0, hflip=0, p=1), CutMix(p=1), Mosaic(p=1)]
@@ -114,15 +116,10 @@ def test_batches_are_the_same_for_0_and_2_workers_and_hold_training_samples_only
     policy = Policy([CopyPaste(p=1), Mosaic(p=1), CutMix(p=1)], crop=32, partners=pool)
 
     def batches(workers: int) -> list[bytes]:
-        loader: DataLoader[dict[str, object]] = DataLoader(
-            TrainSamples(dataset, policy, 3, Reading(workers)),
-            batch_size=2,
-            sampler=EpochSampler(train, seed=3, length=8),
-            collate_fn=partial(stack, ignore_index=255),
-            num_workers=workers,
-            multiprocessing_context="fork" if workers else None,
-        )
-        return [b["image"].numpy().tobytes() + b["mask"].numpy().tobytes() for b in loader]  # type: ignore[attr-defined]
+        keys = BatchSampler(EpochSampler(train, seed=3, length=8), 2, drop_last=False)  # type: ignore[arg-type]
+        collate = partial(stack, ignore_index=255)
+        feed = Feed(TrainSamples(dataset, policy, 3), keys, collate, workers=workers, context="fork")
+        return [b["image"].numpy().tobytes() + b["mask"].numpy().tobytes() for b in feed]
 
     assert batches(0) == batches(2)
     assert set(read) == set(train)

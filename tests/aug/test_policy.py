@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler
 
 from segtrain.aug import CopyPaste, Geometry, Partners, Photometry, Policy, RandAugment, ScheduledPolicy
 from segtrain.aug.policy import schedule_factor, stream
 from segtrain.aug.random_policy import GEOMETRIC
 from segtrain.config.composition import conf_dir, plain
 from segtrain.config.run_config import RunConfig
-from segtrain.data.datamodule import EpochSampler, Reading, TrainSamples, stack
+from segtrain.data.batch import stack
+from segtrain.data.datamodule import EpochSampler, TrainSamples
 from segtrain.data.datasets.shapes import Shapes
+from segtrain.data.feed import Feed
 from segtrain.errors import UserError
 from segtrain.padding import pad_to
 from segtrain.parts.policy import build_policy, build_schedule
@@ -143,43 +145,33 @@ def test_adding_an_op_leaves_the_draws_of_the_others() -> None:
         assert np.array_equal(flips(image, mask, (0, 0, i))[1], more(image, mask, (0, 0, i))[1])
 
 
-def batches(workers: int, context: str | None, persistent: bool) -> list[bytes]:
+def batches(workers: int, context: str | None) -> list[bytes]:
     dataset = Shapes(n=10, size=40)
     transforms = [A.HorizontalFlip(p=0.5), A.Affine(rotate=(-20, 20), p=1), A.GaussNoise(p=0.5)]
     sampler = EpochSampler(range(10), seed=3, length=12)
-    loader: DataLoader[object] = DataLoader(
-        TrainSamples(dataset, Policy(transforms, crop=32), 3, Reading(workers)),
-        batch_size=3,
-        sampler=sampler,
-        collate_fn=partial(stack, ignore_index=255),
-        num_workers=workers,
-        multiprocessing_context=context if workers else None,
-        persistent_workers=persistent and workers > 0,
-    )
-    if workers:
-        cv2.setNumThreads(0)  # as the data module does before it forks
+    samples, collate = TrainSamples(dataset, Policy(transforms, crop=32), 3), partial(stack, ignore_index=255)
+    feed = Feed(samples, BatchSampler(sampler, 3, drop_last=False), collate, workers=workers, context=context)  # type: ignore[arg-type]
     out = []
     for epoch in range(2):
-        sampler.set_epoch(epoch)
-        out += [b["image"].numpy().tobytes() + b["mask"].numpy().tobytes() for b in loader]  # type: ignore[index]
+        feed.sampler.set_epoch(epoch)  # type: ignore[attr-defined]  # as Lightning does
+        out += [b["image"].numpy().tobytes() + b["mask"].numpy().tobytes() for b in feed]
     return out
 
 
 # More workers than cores is what is tested: https://docs.pytorch.org/docs/stable/data.html
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-@pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_batches_are_the_same_for_any_number_of_forked_workers(workers: int, persistent: bool) -> None:
+def test_batches_are_the_same_for_any_number_of_forked_workers(workers: int) -> None:
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("no fork on this platform")
-    expected = batches(0, None, False)
-    assert batches(workers, "fork", persistent) == expected
+    expected = batches(0, None)
+    assert batches(workers, "fork") == expected
     assert len(set(expected)) == len(expected)  # neither worker nor epoch repeats another
 
 
 @pytest.mark.slow
 def test_batches_are_the_same_for_spawned_workers() -> None:
-    assert batches(2, "spawn", True) == batches(0, None, False)
+    assert batches(2, "spawn") == batches(0, None)
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**40))

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtrain.data.datamodule import EpochSampler, PlainSamples, stack, stack_by_size, to_tensors
+from segtrain.data.batch import Room, stack, stack_by_size, to_tensors
+from segtrain.data.datamodule import EpochSampler, PlainSamples
 from segtrain.data.datasets.contract import Sample
 from segtrain.data.datasets.shapes import Shapes
 
@@ -35,7 +36,7 @@ def test_padding_is_ignored_and_the_sample_stands_in_its_corner(sizes: list[tupl
         to_tensors(rng.integers(0, 255, (2, h, w), dtype=np.uint8), np.ones((h, w), np.uint8), i)
         for i, (h, w) in enumerate(sizes)
     ]
-    batch = stack(samples, ignore_index=9)
+    batch = stack(samples, len(samples), ignore_index=9, room=Room())
     assert batch["image"].shape[2:] == batch["mask"].shape[1:]
     assert all(side % 32 == 0 for side in batch["mask"].shape[1:])
     for i, (h, w) in enumerate(sizes):
@@ -50,7 +51,7 @@ def test_evaluation_pads_by_the_datasets_own_ignore_index_and_groups_by_size() -
     dataset = Stored([rng.integers(0, 2**16, (*shape, 2), dtype=np.uint16) for shape in shapes])
     samples = [PlainSamples(dataset, range(4))[i] for i in range(4)]
     assert all(sample["image"].dtype == torch.float32 for sample in samples)  # uint16 has no arithmetic in torch
-    groups = stack_by_size(samples)
+    groups = stack_by_size(samples, 4, room=Room())
     assert sorted(tuple(group["image"].shape) for group in groups) == [(1, 2, 32, 64), (3, 2, 64, 64)]
     for group in groups:
         for index, image, mask in zip(group["index"].tolist(), group["image"], group["mask"], strict=True):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrain.errors import UserError
-from segtrain.runs.metrics_csv import MetricsTable, read_csv, write_csv
+from segtrain.runs.metrics_csv import DATA_WAIT, MetricsTable, read_csv, reproducible_bytes, write_csv
 
 
 def test_rows_come_back_exactly_and_in_order(tmp_path):
@@ -187,3 +187,16 @@ def test_metrics_that_are_none_are_one_message(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UserError, match=r"metrics\.csv' is damaged"):
         MetricsTable(path).rows()
+
+
+def test_what_a_command_gives_again_leaves_out_the_times(tmp_path: Path) -> None:
+    texts = []
+    for name, share in (("a", 0.1), ("b", 0.2)):
+        (tmp_path / name).mkdir()
+        table = MetricsTable(tmp_path / name / "metrics.csv")
+        table.append({"epoch": 0, "step": 2, DATA_WAIT: share, "val/dice": 1 / 3})
+        texts.append(reproducible_bytes(table.path))
+    assert texts[0] == texts[1] == b"epoch_from_1,step,val/dice\n1,2,0.3333333333333333\n"
+    other = tmp_path / "results.json"
+    other.write_bytes(b"train/data_wait\r\n")
+    assert reproducible_bytes(other) == other.read_bytes()

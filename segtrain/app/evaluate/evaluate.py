@@ -21,7 +21,7 @@ from segtrain.app.evaluate.output import say_evaluation, write_evaluation
 from segtrain.app.evaluate.shifts import score_shifts, shifts_of
 from segtrain.config.composition import settings
 from segtrain.config.run_config import RunConfig, Section
-from segtrain.data.datamodule import Batch
+from segtrain.data.batch import Batch
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
 from segtrain.model.ensemble import ensembled, viewed

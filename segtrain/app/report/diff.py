@@ -16,6 +16,7 @@ from segtrain.runs.epochs import number_of, read_index, written
 from segtrain.runs.find_run import find_run
 from segtrain.runs.folder import RunFolder
 from segtrain.runs.image_table import Scores
+from segtrain.runs.metrics_csv import TIMES
 from segtrain.runs.run_files import METRICS
 from segtrain.screen import Screen
 
@@ -106,6 +107,7 @@ def _numbered(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _equal(x: Mapping[str, float], y: Mapping[str, float]) -> bool:
+    x, y = ({key: value for key, value in row.items() if key not in TIMES} for row in (x, y))
     return x.keys() == y.keys() and all(a == y[key] or (math.isnan(a) and math.isnan(y[key])) for key, a in x.items())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from segtrain.app.train.data_wait import DataWait
 from segtrain.app.train.initial_weights import give_initial_weights, supervision_of
 from segtrain.app.train.logbook import Logbook
 from segtrain.app.train.recorder import AtomicCheckpoints, CheckpointTimer, NonFinite, Recorder
@@ -89,7 +90,8 @@ def assemble(
     give_initial_weights(config, run, module.network, dataset.channels, terminal)
     logbook = Logbook(config, run)
     writer, every = CheckpointWriter(run.checkpoints), CheckpointTimer(config.checkpoint.every)
-    callbacks = [NonFinite(run), Recorder(run, writer, every, logbook, stops), ProgressBar(terminal)]
+    wait = DataWait()
+    callbacks = [NonFinite(run), wait, Recorder(run, writer, every, logbook, stops, wait), ProgressBar(terminal)]
     trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
     module.keep = frozenset(thumbnailed(data.split.test))
     on = device.describe(config.trainer.accelerator)

@@ -9,6 +9,7 @@ import torch
 from rich.table import Table
 
 from segtrain.app.train.assembly import Parts, assemble
+from segtrain.app.train.data_wait import say_wait
 from segtrain.app.train.failures import explain_failures
 from segtrain.app.train.open_run import Opened
 from segtrain.app.train.other_programs import CoreTimes, busy_words, cores_taken, read_core_times
@@ -180,6 +181,8 @@ def say_summary(
     terminal.say(_table_of_scores(results, classes))
     for sentence in evaluation.sentences(results, "test"):
         terminal.say(sentence)
+    if wait := say_wait(run.metrics.rows(), config):
+        terminal.say(wait)
     terminal.say(f"took {seconds:.0f} s; all of it is in {run.path}/")
     terminal.say(f"  {run_files.AUGMENTED} (what the network saw), {run_files.PREDICTIONS}, {run_files.CURVES},")
     tables = ", ".join((run_files.RESULTS, run_files.PER_IMAGE, run_files.METRICS))

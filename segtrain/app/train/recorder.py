@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from segtrain.app.train.data_wait import DataWait
 from segtrain.app.train.logbook import Logbook
 from segtrain.aug.trace import trace_policy
 from segtrain.command_line import command
@@ -111,9 +112,19 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
     """
 
     def __init__(
-        self, run: RunFolder, writer: CheckpointWriter, every: CheckpointTimer, logbook: Logbook, stops: Stops
+        self,
+        run: RunFolder,
+        writer: CheckpointWriter,
+        every: CheckpointTimer,
+        logbook: Logbook,
+        stops: Stops,
+        wait: DataWait | None = None,
     ) -> None:
-        """Records into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked."""
+        """Records into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked.
+
+        What `wait` measured, a callback before this one, goes into the row.
+        """
+        self.wait = wait or DataWait()
         self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
         self.row: dict[str, float | int] = {}  # the newest of metrics.csv
@@ -164,6 +175,7 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row |= {key: value for key, value in metrics.items() if self._validated or not key.startswith("val/")}
+        row |= self.wait.row
         is_best = row.get("val/dice", float("nan")) > self.best or self.best_epoch < 0
         if is_best:
             self.best, self.best_epoch = row.get("val/dice", float("-inf")), trainer.current_epoch

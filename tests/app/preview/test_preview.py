@@ -187,7 +187,7 @@ def test_replay_shows_what_the_network_saw_to_the_bit(segtrain: CommandLine, run
         np.testing.assert_array_equal(image, batch["image"][position % 2].numpy())
         np.testing.assert_array_equal(mask, batch["mask"][position % 2].numpy())
         assert image.dtype == np.uint8 and mask.dtype == np.uint8
-        sample = TrainSamples(dataset, loader.dataset.policy, 3)[epoch, index, view]
+        sample = TrainSamples(dataset, loader.assembly.samples.policy, 3)[epoch, index, view]
         np.testing.assert_array_equal(image, sample["image"].numpy())
         drawn = json.loads((folder / "draws.json").read_text())["replay"][name][f"epoch {epoch + 1}, view {view}"]
         assert (

@@ -16,6 +16,7 @@ from segtrain.app.sweep import clusters, job
 from segtrain.app.sweep.clusters import run_elsewhere
 from segtrain.mistakes import explain
 from segtrain.runs.folder import RunFolder
+from segtrain.runs.metrics_csv import reproducible_bytes
 from tests.conftest import SMALL, CommandLine
 
 SCORED = {"test/dice": 0.5, "val/dice": 0.4, "test/images": 2, "best_epoch_from_1": 1}
@@ -25,7 +26,7 @@ def scores(folder: Path) -> dict[str, bytes]:
     """The policy of each finished run to its table of metrics."""
     runs = [path.parent for path in folder.glob("*/results.json")]
     policies = {run: (run / "overrides.yaml").read_text().partition("aug=")[2].split()[0] for run in runs}
-    return {policy: (run / "metrics.csv").read_bytes() for run, policy in policies.items()}
+    return {policy: reproducible_bytes(run / "metrics.csv") for run, policy in policies.items()}
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from segtrain.interrupts import Stopped
 from segtrain.runs import checkpoint
+from segtrain.runs.metrics_csv import DATA_WAIT, TIMES
 from tests.conftest import SMALL, CommandLine
 
 FILES = [
@@ -58,6 +59,8 @@ def test_a_run_leaves_a_complete_folder(segtrain: CommandLine, monkeypatch: pyte
     assert [row["id"] for row in rows(run / "per_image.csv")] == split["test"]
     assert split["groups"] == {name: name for name in split["test"]}  # each by itself: nothing else is known
     assert [row["epoch_from_1"] for row in rows(run / "metrics.csv")] == ["1", "2"]
+    assert all(0 < float(row[DATA_WAIT]) < 1 for row in rows(run / "metrics.csv"))  # it loads and trains in turn
+    assert "waiting for data" in segtrain.out
     assert "device" in segtrain.out and "disc" in segtrain.out and "next:" in segtrain.out
     assert re.search(r"Compare over seeds \(9 runs, about \d+ (s|min) by what this one took\):", segtrain.out)
     assert "other programs keep 99.0 of" in segtrain.out
@@ -100,7 +103,7 @@ def test_resume_goes_on_as_if_nothing_had_happened(segtrain: CommandLine, monkey
     states = [checkpoint.read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, cut)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     tables = [
-        [{k: v for k, v in r.items() if k != "seconds"} for r in rows(run / "metrics.csv")] for run in (whole, cut)
+        [{k: v for k, v in r.items() if k not in TIMES} for r in rows(run / "metrics.csv")] for run in (whole, cut)
     ]
     assert tables[0] == tables[1]
     assert (whole / "per_image.csv").read_bytes() == (cut / "per_image.csv").read_bytes()
