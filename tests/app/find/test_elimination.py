@@ -305,6 +305,16 @@ def test_the_best_is_dropped_in_five_percent_of_races_at_most(world: object, arm
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("arms", "last"), [(5, 8), (8, 8)])
+def test_where_the_best_is_ten_times_as_noisy_it_is_dropped_a_little_oftener(arms: int, last: int) -> None:
+    tables, boundary = equal(np.random.default_rng(7), 4000, arms, last), calibrate(arms, 3, last)
+    for noise, most in ((3, 0.05), (10, 0.06)):
+        of = tables * np.r_[noise, np.ones(arms - 1)][:, None]
+        dropped = 1 - eliminate(of, boundary.looks, marks=boundary.marks).left[:, 0].mean()
+        assert dropped <= most + 3 * math.sqrt(most * (1 - most) / 4000)
+
+
+@pytest.mark.slow
 def test_a_pooled_variance_alone_would_drop_a_noisy_best_arm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PRIOR", 1e9)
     tables = one_noisy(np.random.default_rng(7), 4000, 12, 16)
