@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +53,7 @@ def typed_folder() -> str:
 
 def given_folders(arguments: Sequence[str]) -> list[Path]:
     """Returns the values of --config-dir X, --config-dir=X and -cd X in a command that nothing is composed of yet."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = pairwise([*arguments, ""])
     apart = [Path(after) for flag, after in pairs if flag in ("--config-dir", "-cd")]
     return apart + [Path(a.partition("=")[2]) for a in arguments if a.startswith("--config-dir=")]
 

@@ -37,7 +37,6 @@ SEEN = (
 PLACED = {"split": "dataset.split"}  # groups whose values do not stand below the group's own name
 # Values that the machine, or the version, decides where they are not typed: a run keeps those it began with.
 DECIDED = ("threads", "trainer.accelerator", "trainer.precision", "data.num_workers", "data.padding")
-OF_FILES = ("optimizer.fused",)  # likewise, in the files of choices: typing the choice does not type them
 BEFORE = {"data.padding": "stride"}  # what runs did that are older than a key whose default is another
 
 
@@ -126,7 +125,6 @@ def keeping_decided(saved: RunConfig, now: RunConfig, typed: Sequence[str]) -> R
     """Returns `now` with what its machine decided as the saved run began with it, unless it was typed."""
     keys = {override.partition("=")[0].lstrip("+") for override in typed}
     kept = [key for key in DECIDED if not any(key == name or key.startswith(f"{name}.") for name in keys)]
-    kept += [key for key in OF_FILES if key not in keys and now.value_of(key, ...) is not ...]
     return keeping_found(saved, now.changed({key: saved.value_of(key) for key in kept}))
 
 

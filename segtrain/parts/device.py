@@ -64,7 +64,7 @@ def switched_on(kind: str, *, fused: bool, compiled: bool) -> list[str]:
         kind: cpu, or the trainer's word for a GPU.
         fused: whether the optimizer takes all weights in one pass.
         compiled: whether training steps are compiled. `python scripts/bench.py hardware` measures after how many that
-            has paid: of a unet_resnet18 on a CPU after none, as the steps are no shorter.
+            has paid.
     """
     words = ["channels_last"]
     if fused:

@@ -173,8 +173,8 @@ def test_replay_shows_what_the_network_saw_to_the_bit(segtrain: CommandLine, run
     config = OmegaConf.create((run / "config.yaml").read_text())
     dataset = build_dataset(RunConfig(config))
     loader = build_data(RunConfig(config), Feeding(RunConfig(config), dataset)).train_dataloader()
-    loader.sampler.set_epoch(1)
-    keys, batches = list(loader.sampler), list(loader)
+    loader.tasks.set_epoch(1)
+    keys, batches = [key for batch in loader.tasks.batches for key in batch], list(loader)
     for position in (0, 3):
         epoch, index, view = keys[position]
         name = dataset.ids[index]
