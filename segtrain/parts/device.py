@@ -72,7 +72,7 @@ def switched_on(kind: str, *, fused: bool, compiled: bool) -> list[str]:
     if kind != "cpu":
         words.append("batches as uint8 from pinned memory, normalised on the device")
     if compiled and kind == "cpu":
-        words.append("training steps compiled, which on a CPU has paid for tiny networks alone")
+        words.append("training steps compiled, which on a CPU may never pay")
     elif compiled:
         words.append(
             "training steps compiled, which takes minutes at first: bench.py hardware says after how many it pays"
