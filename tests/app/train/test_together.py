@@ -58,7 +58,7 @@ def require_same(run: Path, other: Path) -> None:
             for key, value in row.items():
                 if key == "id":
                     assert value == same[key]
-                elif key not in ("seconds", "waiting"):
+                elif key not in ("seconds", "train/data_wait"):
                     assert float(value or "nan") == pytest.approx(float(same[key] or "nan"), abs=1e-5, nan_ok=True), key
     results = [json.loads((path / "results.json").read_text()) for path in (run, other)]
     assert results[0] == pytest.approx(results[1], abs=1e-5, nan_ok=True)
