@@ -1,26 +1,36 @@
 """Runs `python -m segtrain [verb] [overrides…]`: a config is composed, the verb takes it, mistakes are told."""
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.command_line import find_arguments, find_lr_arguments, package_told, read_arguments, split_verb
+from segtrain.command_line import (
+    find_arguments,
+    find_lr_arguments,
+    package_told,
+    read_arguments,
+    split_verb,
+    swept,
+)
 from segtrain.config.composition import choices_of, conf_dir, register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import print_any_name
 from segtrain.help import help_text
 from segtrain.interrupts import Stopped
+from segtrain.launchers import Place, find_place
 from segtrain.openmp import spin_briefly
 from segtrain.printable import print_text
 
 BELONGS = {"compare": "report", "diff": "report"}  # verbs that have no folder of their own
 WITHOUT_HYDRA = ("report", "compare", "diff", "new")  # verbs that take names, not overrides
+TOGETHER = ("train", "evaluate", "predict")  # verbs that several processes may do
 # What a verb wants that no default can stand for -> what it is, and an example.
 GIVEN = {
     "run": ("a run: its folder, or its name below outputs", "outputs/NAME/RUN"),
@@ -51,8 +61,9 @@ def main() -> None:
             return
         # Without this Hydra prints errors itself and exits; with it they reach the handlers below.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        sys.argv = [f"segtrain {verb}", *read_arguments(arguments, verb)]
-        run(verb, entry)
+        with others_there(find_place() if entry in TOGETHER else None, arguments):
+            sys.argv = [f"segtrain {verb}", *read_arguments(arguments, verb)]
+            run(verb, entry)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -61,6 +72,33 @@ def main() -> None:
         sys.exit(stop.status)
     except Exception as error:
         report_error(error, sys.argv[1:], verb)
+
+
+@contextlib.contextmanager
+def others_there(place: Place | None, arguments: Sequence[str]) -> Iterator[None]:
+    """Lets the first of a launcher's processes run the command in the block; in the others it does its share, and ends.
+
+    Raises:
+        UserError: of a sweep, whose jobs start their own processes.
+        SystemExit: in another process than the first, when the work is done.
+    """
+    if place is None:
+        yield
+        return
+    company = importlib.import_module("segtrain.parts.company")  # torch, which the others need in any case
+    if place.rank > 0:
+        sys.exit(company.follow(place))
+    company.host(place)
+    try:
+        if {"-m", "--multirun"} & set(swept(list(arguments))) or "hydra/sweeper=find" in arguments:
+            raise UserError(
+                f"{place.launcher} has started {place.ranks} processes, and a sweep starts those of its jobs itself; "
+                "expected the command once; leave the launcher out, or hand the jobs to Slurm by "
+                "hydra/launcher=submitit_slurm"
+            )
+        yield
+    finally:
+        company.dismiss()
 
 
 def page(verb: str) -> Callable[[Any], object]:

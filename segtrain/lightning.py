@@ -12,6 +12,8 @@ warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
 warnings.filterwarnings("ignore", ".*does not have many workers.*")
 # Our sampler does resume within an epoch, which Lightning asks of a loader instead (training_epoch_loop.py, reset).
 warnings.filterwarnings("ignore", ".*ended before the epoch ended and your dataloader is not resumable.*")
+# Ranks have gathered what they log: each logs the same number, of all.
+warnings.filterwarnings("ignore", ".*sync_dist=True.*when logging on epoch level in distributed setting.*")
 
 import lightning as L  # noqa: E402
 

@@ -23,11 +23,15 @@ FREE = (
 )
 # What of ours a layer may import beside that and itself. A layer is the longest prefix; what has none may all.
 PARTS = ("segtrain.config", "segtrain.data", "segtrain.aug", "segtrain.model", "segtrain.runs", "segtrain.lightning")
-VERB = ("segtrain.parts", *PARTS, "segtrain.draw", "segtrain.interrupts", "segtrain.command_line", "segtrain.mistakes")
+VERB = (
+    *("segtrain.parts", *PARTS, "segtrain.draw", "segtrain.interrupts", "segtrain.command_line", "segtrain.mistakes"),
+    "segtrain.launchers",
+)
 ALLOWED = {
     **{name: () for name in FREE},
     "segtrain.compat": (),
     "segtrain.openmp": (),
+    "segtrain.launchers": (),
     "segtrain.interrupts": (),
     "segtrain.command_line": ("segtrain.config.composition", "segtrain.help"),
     "segtrain.help": ("segtrain.config.composition",),
@@ -42,7 +46,7 @@ ALLOWED = {
     "segtrain.data.split": ("segtrain.data.files",),
     "segtrain.runs": (),
     "segtrain.draw": ("segtrain.runs",),
-    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.compat"),
+    "segtrain.parts": (*PARTS, "segtrain.interrupts", "segtrain.compat", "segtrain.launchers"),
     **{
         f"segtrain.app.{verb}": VERB
         for verb in ["train", "evaluate", "predict", "export", "serve", "check", "preview", "report", "new", "convert"]
@@ -103,6 +107,7 @@ EXCEPTIONS = {  # module -> calls, as they stand there, and why
     "segtrain.runs.environment": {"Path('/proc/cpuinfo').read_text": "of the system"},
     "segtrain.app.train.other_programs": {"Path('/proc/stat').read_text": "of the system"},
     "segtrain.interrupts": {"os.open": "of the system, /dev/null"},
+    "segtrain.parts.members": {"os.open": "of the system, /dev/null"},
     "segtrain.app.export.export": {"form.open": "a method of ours, which asks"},
     "segtrain.app.train.open_run": {
         "parts.logbook.open": "a method of ours",

@@ -174,13 +174,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _threads() -> int:
-    """Returns all cores for a single run; one for a job of a sweep, whose jobs share them: on every machine alike."""
+def _threads(*, _root_: Any) -> int:
+    """Returns all cores for a single run, shared by its processes; one for a job of a sweep, on every machine alike."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    return 1 if in_sweep else cores()
+    devices = OmegaConf.select(_root_, "trainer.devices", default=1)
+    sharing = devices if type(devices) is int and devices > 0 else 1
+    return 1 if in_sweep else max(1, cores() // sharing)
 
 
 def _run_name() -> str:
@@ -209,6 +211,35 @@ def plain(config: DictConfig, file_names: Mapping[str, str]) -> dict[str, Any]:
     if "aug" in config:
         container["aug"] = settled(OmegaConf.to_container(config.aug, resolve=False), container["aug"])
     return container
+
+
+class Command(NamedTuple):
+    """Holds what a command chose beside its config, so that another process of ours can take it up."""
+
+    hydra: Any  # Hydra's own config; None outside a command
+    trusted: tuple[str, ...]  # packages
+
+    def take_up(self) -> None:
+        """Makes these choices this process's own."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from segtrain.config.files import use
+        from segtrain.config.trust import trust
+
+        register_resolvers()
+        use(conf_dir())
+        trust(self.trusted)
+        if self.hydra is not None:
+            HydraConfig.instance().cfg = self.hydra
+
+
+def command_under_way() -> Command:
+    """Returns the choices of the command that this process runs."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from segtrain.config.trust import trusted_packages
+
+    return Command(HydraConfig.instance().cfg, trusted_packages())
 
 
 def run_config(config: DictConfig) -> RunConfig:

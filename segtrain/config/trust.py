@@ -27,6 +27,7 @@ __all__ = [
     "role_of",
     "targets",
     "trust",
+    "trusted_packages",
     "typed_trust",
 ]
 SHOWN = 12  # names that a message lists; of more it says from which packages they are
@@ -54,7 +55,6 @@ OF_LOGGERS = {
 }
 OF_TRAINER: dict[str, tuple[Any, str]] = {
     "model_registry": ("", "null: nothing of a run is sent anywhere"),
-    "num_nodes": (1, "1: a run trains on one device, and waits for no other machine"),
 }
 FOLDERS = ("name", "version", "sub_dir", "filename_suffix")  # of TensorBoard's, below the run's own
 HANDED = (
@@ -86,6 +86,11 @@ def trust(packages: Sequence[str]) -> None:
             )
     _trusted.clear()
     _trusted.update(packages)
+
+
+def trusted_packages() -> tuple[str, ...]:
+    """Returns the packages that count as at home in every role now."""
+    return tuple(sorted(_trusted))
 
 
 def typed_trust(packages: Sequence[str], arguments: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ LARGE = 2**31 - 1  # of a number that costs nothing
 SEED = 2**32 - 1
 MOST_SIDE, MOST_AREA = 1 << 16, 1 << 28  # pixels of a crop or window: 16384 x 16384 of float32 take a GB a channel
 MOST_PROCESSES = 512  # loaders, readers
+MOST_DEVICES, MOST_MACHINES = 64, 1024
 MOST_STRENGTH = 100  # of an augmentation, in multiples of what its file says
 PRECISIONS = ("auto", "32-true", "32", "bf16-mixed", "bf16", "16-mixed", "16", "64-true", "64")  # that training takes
 MOST_LIST = 100  # of a list that is gone through
@@ -108,8 +109,10 @@ def _is_interval(value: Any) -> bool:
     return value is None or _is_whole(value, 1) or (minutes is not None and float(minutes[1]) > 0)
 
 
-def _is_one(value: Any) -> bool:
-    return _is_one_of(value, (1, "1")) or (isinstance(value, list | ListConfig) and len(value) == 1)
+def _are_devices(value: Any) -> bool:
+    if isinstance(value, list | ListConfig):
+        return _are(value, lambda one: _is_whole(one, 0, MOST_DEVICES)) and len(set(value)) == len(value)
+    return value in ("auto", "1") or _is_whole(value, 1, MOST_DEVICES)
 
 
 def _are_weights(value: Any) -> bool:
@@ -226,8 +229,13 @@ RULES = {
         "auto, 32-true, bf16-mixed, 16-mixed or 64-true: images are normalised in 32 bits at least",
         lambda value: str(value) in PRECISIONS,
     ),
-    "trainer.devices": Rule("1: a run trains on one device; several runs share several", _is_one),
-    "trainer.num_nodes": Rule("1: a run trains on one machine", lambda value: _is_one_of(value, (1,))),
+    "trainer.devices": Rule(
+        f"how many devices of a machine train, from 1 to {MOST_DEVICES}, auto for all GPUs, or a list of GPUs, [0,2]",
+        _are_devices,
+    ),
+    "trainer.num_nodes": whole(1, MOST_MACHINES),
+    "trainer.strategy": one_of("auto", "ddp", "fsdp"),
+    "trainer.sync_batchnorm": FLAG,
     "data.batch_size": whole(1, 1 << 16, "auto", reason=" (more than memory holds)"),
     "data.crop": _size(1),
     "data.padding": one_of("crop", "stride"),
@@ -283,6 +291,7 @@ RULES = {
     "shift_strength": STRENGTHS,
     "strengths": STRENGTHS,
     "device": one_of("auto", "cpu", "gpu"),
+    "devices": whole(1, MOST_DEVICES, "auto"),
     "format": one_of("onnx", "torch_export", "safetensors"),
     "output": Rule("null, or a path as text of one line", lambda v: v is None or _is_text(v)),
     "card": FLAG,

@@ -78,7 +78,7 @@ def stack_by_size(samples: Iterable[Batch], number: int, room: Room) -> list[Bat
     """Returns batches of equal size each, so that a prediction never depends on its neighbours in the batch."""
     rows, others = _stack_alike(samples, number, room)
     if not others:
-        return [rows]
+        return [rows] if rows else []  # of a process that has no batch any more, while another one does
     groups: dict[tuple[int, ...], list[Batch]] = defaultdict(list)
     for sample in chain(_samples_of(rows, number - len(others)), others):
         groups[tuple(sample["mask"].shape)].append(sample)

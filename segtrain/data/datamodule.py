@@ -13,6 +13,7 @@ from segtrain.aug.policy import Key, Pair, Policy, channels_first
 from segtrain.data.batch import Batch, stack, stack_by_size, to_tensors
 from segtrain.data.datasets import Sample, SegmentationDataset
 from segtrain.data.feed import Feed, Reading
+from segtrain.data.share import WHOLE
 from segtrain.data.split import Split
 from segtrain.lightning import L
 from segtrain.padding import NO_SIZE, Size, grown_size, pad_to
@@ -123,6 +124,7 @@ class DataModule(L.LightningDataModule):
         self.epoch, self.batches = 0, 0  # where training stands: batches done of an epoch; who trains keeps it
         self.weights = weights
         self.reading, self.in_worker, self.least = Reading(num_workers, FEEDS), in_worker, least
+        self.share = WHOLE  # of the batches, where several processes train together
 
     def sampler(self) -> EpochSampler:
         """Returns the keys of training from where it stands."""
@@ -149,8 +151,10 @@ class DataModule(L.LightningDataModule):
         """Returns batches `stack`ed from keyed samples."""
         samples = TrainSamples(self.dataset, self.policy, self.seed, self.reading)
         collate = functools.partial(stack, ignore_index=self.dataset.ignore_index)
-        batches = BatchSampler(self.sampler(), self.batch_size, drop_last=False)  # type: ignore[arg-type]  # of places
-        return self._feed(samples, batches, collate)
+        keys: Any = self.sampler()
+        if self.share != WHOLE:
+            keys = self.share.of_training(keys, self.batch_size)
+        return self._feed(samples, BatchSampler(keys, self.share.size(self.batch_size), drop_last=False), collate)
 
     def val_dataloader(self) -> Feed:
         """Returns lists of batches of equal size, in the order of the split."""
@@ -162,15 +166,10 @@ class DataModule(L.LightningDataModule):
 
     def _evaluating(self, indices: Sequence[int], number: int) -> Feed:
         samples = PlainSamples(self.dataset, indices, self.reading, self.least, number)
-        return self._feed(samples, in_order(len(indices), self.batch_size), stack_by_size)
+        return self._feed(samples, self.share.of_evaluation(len(indices), self.batch_size), stack_by_size)
 
     def _feed(self, samples: Dataset[Batch], batches: Any, collate: Any) -> Feed:
         return Feed(samples, batches, collate, workers=self.num_workers, in_worker=self.in_worker)
-
-
-def in_order(samples: int, batch_size: int) -> BatchSampler:
-    """Returns the positions of so many samples, in batches, the last of which may be smaller."""
-    return BatchSampler(range(samples), batch_size, drop_last=False)
 
 
 class TrainSamples(Dataset[Batch]):

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from segtrain.errors import UserError
+from segtrain.model.ranks import Ranks
 
 METRICS = ("dice", "iou", "precision", "recall")
 
@@ -38,7 +39,7 @@ class Evaluation:
         """Begins with nothing counted; `ignore_index` is the label that counts nowhere."""
         self.classes, self.ignore_index = tuple(classes), ignore_index
         self.matrices: dict[int, Tensor] = {}  # sample index -> (classes, classes) confusion matrix, rows truth
-        self._losses: list[tuple[Tensor, int]] = []  # of a batch, and its images
+        self._losses: list[tuple[Tensor, int, int]] = []  # of a batch, its images, and the first one's index
 
     def predict(
         self, model: Callable[[Tensor], Tensor], batch: dict[str, Tensor], loss: nn.Module | None = None
@@ -55,7 +56,7 @@ class Evaluation:
         """
         logits, mask = model(batch["image"]), batch["mask"]
         if loss is not None:
-            self._losses.append((loss(logits, mask), len(mask)))
+            self._losses.append((loss(logits, mask), len(mask), int(batch["index"][0])))
         pred = prediction(logits)
         matrices = per_image(pred, mask, len(self.classes), self.ignore_index)
         self.matrices.update(zip(batch["index"].tolist(), matrices.cpu(), strict=True))
@@ -66,10 +67,21 @@ class Evaluation:
         self.matrices |= other.matrices
         self._losses += other._losses
 
+    def gather(self, ranks: Ranks, order: Sequence[int]) -> None:
+        """Takes in what every rank has counted, as if it had been counted here, in that order of the samples."""
+        mine = {index: matrix.numpy() for index, matrix in self.matrices.items()}
+        losses = [(float(value), *rest) for value, *rest in self._losses]
+        place = {index: number for number, index in enumerate(order)}
+        found = ranks.gather((mine, losses))
+        counted = {index: matrix for matrices, _ in found for index, matrix in matrices.items()}
+        self.matrices = {index: torch.from_numpy(counted[index]) for index in sorted(counted, key=place.__getitem__)}
+        pooled = sorted((one for _, losses in found for one in losses), key=lambda one: place[one[2]])
+        self._losses = [(torch.tensor(value, dtype=torch.float64), *rest) for value, *rest in pooled]
+
     def scores(self) -> dict[str, float]:
         """Returns `loss`, the mean over images, where it was taken, and the `scores` of all pixels together."""
-        images = sum(n for _, n in self._losses)
-        loss = {"loss": sum(float(value) * n for value, n in self._losses) / images} if images else {}
+        images = sum(n for _, n, _ in self._losses)
+        loss = {"loss": sum(float(value) * n for value, n, _ in self._losses) / images} if images else {}
         return {**loss, **scores(torch.stack(list(self.matrices.values())).sum(0), self.classes)}
 
 

@@ -12,6 +12,7 @@ from segtrain.errors import UserError
 from segtrain.lightning import L
 from segtrain.model.metrics import Evaluation, require_logits
 from segtrain.model.normalised_network import NormalisedNetwork
+from segtrain.model.ranks import ALONE, Ranks
 
 Batch = dict[str, Tensor]
 Precision = L.pytorch.plugins.precision.Precision
@@ -72,6 +73,7 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         self.keep: frozenset[int] = frozenset()  # test samples whose predictions are kept
         self.predictions: dict[int, Tensor] = {}  # sample index -> predicted labels (H, W) uint8
         self._losses: list[Tensor] = []
+        self.ranks: Ranks = ALONE  # that train it together
 
     def forward(self, image: Tensor) -> Tensor:
         """Returns the logits, as `NormalisedNetwork` does.
@@ -95,11 +97,15 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
         if self.freeze_encoder:  # by the epoch alone, so that a resumed training has it as it was
             still = self.current_epoch < self.freeze_encoder
             hold_encoder(encoder_of(self.network, "freeze_encoder"), still)
-        if self.supervision is not None:
-            loss: Tensor = self.supervision(self.network, lambda: self(batch["image"]), batch["mask"], self.loss)
-        else:
-            loss = self.loss(self(batch["image"]), batch["mask"])
+        loss = self.ranks.pool_loss(lambda: self._loss_of(batch["image"], batch["mask"]), len(batch["mask"]))
         self._losses.append(loss.detach())
+        return loss
+
+    def _loss_of(self, image: Tensor, mask: Tensor) -> Tensor:
+        if self.supervision is not None:
+            loss: Tensor = self.supervision(self.network, lambda: self(image), mask, self.loss)
+        else:
+            loss = self.loss(self(image), mask)
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -155,11 +161,14 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forgets the last evaluation."""
         self.evaluation = Evaluation(self.evaluation.classes, self.evaluation.ignore_index)
+        self.ranks.share_buffers(self)
 
     on_test_epoch_start = on_validation_epoch_start
 
     def on_validation_epoch_end(self) -> None:
-        """Logs val/*."""
+        """Logs val/*, of the images of all ranks."""
+        if not self.ranks.is_alone:
+            self.evaluation.gather(self.ranks, self.trainer.datamodule.validated)  # type: ignore[attr-defined]
         scores = self.evaluation.scores()
         self.log_dict({f"val/{key}": value for key, value in scores.items()})
         scheduler = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
@@ -167,7 +176,11 @@ class Segmentation(NormalisedNetwork, L.LightningModule):
             scheduler.step(scores["dice"])
 
     def on_test_epoch_end(self) -> None:
-        """Logs test/*."""
+        """Logs test/*, of the images of all ranks."""
+        if not self.ranks.is_alone:
+            self.evaluation.gather(self.ranks, self.trainer.datamodule.tested)  # type: ignore[attr-defined]
+            gathered = self.ranks.gather(self.predictions)
+            self.predictions = {index: pred for one in gathered for index, pred in one.items()}
         self.log_dict({f"test/{key}": value for key, value in self.evaluation.scores().items()})
 
     def configure_gradient_clipping(

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from segtrain.model.ranks import joined, total
+
 # Keeps 0/0 at 0 where nothing is counted; far below the weight of a single pixel.
 EPS = 1e-12
 ALL = (0, 2, 3)  # a sum over these dims is pooled over the batch and leaves the classes
@@ -60,6 +62,7 @@ def cross_entropy(pixels: Pixels, weights: Tensor | None = None, smoothing: floa
     if smoothing:
         even = -(pixels.log_probs * spread).sum() / pixels.truth.shape[1]
         loss = (1 - smoothing) * loss + smoothing * even
+    loss, count = total(loss, count)
     return loss / count.clamp_min(EPS)
 
 
@@ -71,7 +74,8 @@ def focal(pixels: Pixels, gamma: float, weights: Tensor | None = None) -> Tensor
     loss = -(miss**gamma) * log_p
     if weights is not None:
         loss = loss * (pixels.truth * weights.to(loss.dtype).view(1, -1, 1, 1)).sum(1)
-    return loss.sum() / pixels.valid.sum().clamp_min(EPS)
+    summed, count = total(loss.sum(), pixels.valid.sum())
+    return summed / count.clamp_min(EPS)
 
 
 def tversky(pixels: Pixels, alpha: float, beta: float, smooth: float) -> Tensor:
@@ -80,6 +84,7 @@ def tversky(pixels: Pixels, alpha: float, beta: float, smooth: float) -> Tensor:
     probs = pixels.log_probs[:, pixels.first :].exp() * pixels.valid
     right = (probs * truth).sum(ALL)
     wrong = alpha * (probs.sum(ALL) - right) + beta * (truth.sum(ALL) - right)
+    right, wrong = total(right, wrong)
     return (wrong / (right + wrong + smooth).clamp_min(EPS)).mean()
 
 
@@ -88,6 +93,7 @@ def lovasz(pixels: Pixels) -> Tensor:
     truth = _by_class(pixels.truth, pixels)
     # Ignored pixels have error 0: they sort behind all that count, and weigh nothing.
     errors = (truth - _by_class(pixels.log_probs, pixels).exp()).abs() * pixels.valid.flatten()
+    errors, truth = joined(errors), joined(truth)
     losses = (errors * _growth(errors.detach(), truth)).sum(1)
     counted = truth.any(1).to(losses.dtype) if pixels.first == 0 else torch.ones_like(losses)
     return (losses * counted).sum() / counted.sum().clamp_min(1)

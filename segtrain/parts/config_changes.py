@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Differences = dict[str, tuple[Any, Any]]  # key -> there, now; None where one side lacks it
 # Keys that change no result, or that another check guards: the data's fingerprint that of its paths.
 HARMLESS = (
-    *("trainer.accelerator", "trainer.devices", "choices.trainer", "data.num_workers", "data.cache", "checkpoint.*"),
+    *("trainer.accelerator", "trainer.devices*", "trainer.num_nodes", "trainer.strategy", "choices.trainer"),
+    *("data.num_workers", "data.cache", "checkpoint.*"),
     *("logger", "logger.*", "choices.logger", "dataset.root", "dataset.images", "dataset.masks"),
     "dataset.manifest",
     *("resume*", "debug", "outputs", "trust"),
@@ -63,7 +64,8 @@ def refused(found: Differences, allow: Sequence[str]) -> Differences:
 
     def is_allowed(key: str, there: Any, now: Any) -> bool:
         longer = key == "trainer.max_epochs" and isinstance(now, int) and now > there
-        named = any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in allow)
+        synced = key == "trainer.sync_batchnorm" and False not in (there, now)  # null is its default, true
+        named = synced or any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in allow)
         return longer or named or any(fnmatch.fnmatchcase(key, pattern) for pattern in HARMLESS)
 
     return {key: pair for key, pair in found.items() if not is_allowed(key, *pair)}

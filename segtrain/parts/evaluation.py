@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from segtrain.config.run_config import RunConfig
 from segtrain.data.batch import Batch, stack_by_size
-from segtrain.data.datamodule import PlainSamples, Source, in_order
+from segtrain.data.datamodule import PlainSamples, Source
 from segtrain.data.feed import Feed
+from segtrain.data.share import WHOLE, Share
 from segtrain.interrupts import leave_to_parent
 from segtrain.model.metrics import Evaluation, false_positives
 from segtrain.model.normalised_network import compute_in
@@ -47,7 +48,10 @@ def set_up_machine(config: RunConfig, accelerator: str) -> Machine:
     """Returns the device and the run's precision; threads and determinism of its config are set in this process."""
     torch.set_num_threads(config.threads)
     set_determinism(config.deterministic)
-    return Machine(torch.device("cuda", 0) if accelerator == "gpu" else torch.device("cpu"), config.trainer.precision)
+    return Machine(
+        torch.device("cuda", torch.cuda.current_device()) if accelerator == "gpu" else torch.device("cpu"),
+        config.trainer.precision,
+    )
 
 
 def set_determinism(wanted: bool | str) -> None:
@@ -58,10 +62,18 @@ def set_determinism(wanted: bool | str) -> None:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS asks for it; Lightning's trainer sets the same
 
 
-def batches(source: Source, indices: Sequence[int], config: RunConfig, least: Size = NO_SIZE) -> Iterator[Batch]:
-    """Returns the samples in batches of one size each, as training's test has them, grown to at least `least`."""
+def batches(
+    source: Source, indices: Sequence[int], config: RunConfig, least: Size = NO_SIZE, share: Share = WHOLE
+) -> Iterator[Batch]:
+    """Returns the samples in batches of one size each, as training's test has them, grown to at least `least`.
+
+    Of a share of several processes those batches that are its own.
+    """
     workers = 0 if config.data["num_workers"] == "auto" else config.data.num_workers
-    samples, rows = PlainSamples(source, indices, least=least), in_order(len(indices), config.data.batch_size)
+    samples, rows = (
+        PlainSamples(source, indices, least=least),
+        share.of_evaluation(len(indices), config.data.batch_size),
+    )
     return itertools.chain.from_iterable(Feed(samples, rows, stack_by_size, workers=workers, in_worker=leave_to_parent))
 
 

@@ -161,7 +161,7 @@ LARGE = [
     *(
         "aug=albumentations_basic aug.transforms.2.height=1000000000",
         "optimizer.weight_decay=inf",
-        "+trainer.num_nodes=2",
+        "+trainer.num_nodes=100000",
         "trainer.precision=bf16-true",
     ),
     *("aug=randaugment aug.transforms.1.n=100000", "split=folds dataset.split.k=100000000"),

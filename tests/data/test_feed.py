@@ -15,8 +15,8 @@ import torch
 
 from segtrain.data import feed as feeds
 from segtrain.data.batch import Batch, Room, stack, stack_by_size, to_tensors
-from segtrain.data.datamodule import in_order
 from segtrain.data.feed import Feed, Waits
+from segtrain.data.share import WHOLE
 from segtrain.errors import UserError
 from segtrain.mistakes import explain
 
@@ -40,7 +40,7 @@ class Drawn:
 
 
 def fed(samples: Any, collate: Any, workers: int, batch_size: int = 4, number: int = 40) -> Feed:
-    return Feed(samples, in_order(number, batch_size), collate, workers=workers, context="fork")
+    return Feed(samples, WHOLE.of_evaluation(number, batch_size), collate, workers=workers, context="fork")
 
 
 def equal(one: Any, other: Any) -> bool:

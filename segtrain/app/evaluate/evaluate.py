@@ -22,12 +22,16 @@ from segtrain.app.evaluate.shifts import score_shifts, shifts_of
 from segtrain.config.composition import settings
 from segtrain.config.run_config import RunConfig, Section
 from segtrain.data.batch import Batch
+from segtrain.data.share import Share
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8
+from segtrain.interrupts import Stops
 from segtrain.model.ensemble import ensembled, viewed
 from segtrain.model.metrics import Evaluation
+from segtrain.model.ranks import ALONE, Ranks
 from segtrain.model.windows import Windows, windowed
 from segtrain.padding import largest
+from segtrain.parts.company import sharing
 from segtrain.parts.device import device_of
 from segtrain.parts.evaluation import Machine, Predict, batches, score, set_up_machine
 from segtrain.parts.feeding import build_loss
@@ -40,7 +44,7 @@ from segtrain.runs.folder import RunFolder
 from segtrain.runs.run_files import folder_name
 from segtrain.screen import Screen
 
-UNNAMED = ("run=", "trust=", "outputs=", "debug=")  # overrides that the path says, or that change no score
+UNNAMED = ("run=", "trust=", "outputs=", "debug=", "devices=")  # overrides that the path says, or that change no score
 
 
 def evaluate(config: DictConfig) -> None:
@@ -52,25 +56,39 @@ def evaluate(config: DictConfig) -> None:
     wanted = settings(config)
     typed = naming_overrides(HydraConfig.get().overrides.task)
     runs = runs_of(str(wanted.run), Path(wanted.outputs))
+    accelerator = accelerator_of(wanted.device, RunConfig(runs[0].config()))
+    with sharing(wanted.devices, accelerator, score_beside, wanted, runs) as ranks:
+        failed = score_runs(ranks, wanted, runs, typed)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(runs)} runs could not be scored, the others are:{''.join(failed)}")
+
+
+def score_runs(ranks: Ranks, wanted: Section, runs: Sequence[RunFolder], typed: Sequence[str]) -> list[str]:
+    """Returns what kept which of the runs from being scored; of the others the first of the ranks writes the scores."""
     failed: list[str] = []
     for members in [runs] if wanted.ensemble else [[run] for run in runs]:  # true or unseen: together
         began = time.monotonic()
         try:
-            found = evaluated([load_run(run) for run in members], wanted)
+            found = evaluated([load_run(run) for run in members], wanted, ranks)
         except UserError as error:
             if wanted.ensemble or len(runs) == 1:
                 raise
             failed.append(f"\n  {members[0].path}: {error}")  # of many by themselves the others are still scored
             continue
-        folder = folder_of(members, typed, Path(wanted.outputs))
-        write_evaluation(found, folder)
-        say_evaluation(found, folder, time.monotonic() - began)
-    if failed:
-        raise UserError(f"{len(failed)} of {len(runs)} runs could not be scored, the others are:{''.join(failed)}")
+        if ranks.is_first:
+            folder = folder_of(members, typed, Path(wanted.outputs))
+            write_evaluation(found, folder)
+            say_evaluation(found, folder, time.monotonic() - began)
+    return failed
 
 
-def evaluated(loaded: Sequence[Loaded], wanted: Section) -> Evaluated:
-    """Returns the scores of one run, or of several as one."""
+def score_beside(ranks: Ranks, stops: Stops, wanted: Section, runs: Sequence[RunFolder]) -> None:
+    """Scores its share of the images as another rank than the first, which writes."""
+    score_runs(ranks, wanted, runs, [])
+
+
+def evaluated(loaded: Sequence[Loaded], wanted: Section, ranks: Ranks = ALONE) -> Evaluated:
+    """Returns the scores of one run, or of several as one, on every rank of those that share the images."""
     first = loaded[0]
     data = data_of(first, list(wanted["with"]), wanted.part, Path(wanted.outputs))
     for other in loaded[1:]:
@@ -86,18 +104,32 @@ def evaluated(loaded: Sequence[Loaded], wanted: Section) -> Evaluated:
         for members, indices in members_of(loaded, data, wanted).items()
     }
     details = Details(first, wanted, getattr(data.dataset, "spacing", None))
+    order, share = [index for _, indices in asked.values() for index in indices], Share(ranks.rank, ranks.count)
     # Weights of the loss are those of the run's own training data; of an ensemble it is nobody's.
     loss = build_loss(data.config, data.feeding, data.train).to(on.device) if data.own and len(loaded) == 1 else None
 
-    def scored(source: Any, words: str, **more: Any) -> Evaluation:
+    def counted(source: Any, words: str, **more: Any) -> Evaluation:
         found = Evaluation(first.classes, first.ignore_index)
         for members, (predict, indices) in asked.items():
             least = largest([least_size(loaded[k].config) for k in members])
-            given = watched(batches(source, indices, data.config, least), len(indices), words)
+            given = watched(batches(source, indices, data.config, least, share), len(indices) // ranks.count, words)
             found.add(score(given, predict, first.classes, first.ignore_index, on, **more))
         return found
 
+    def scored(source: Any, words: str, **more: Any) -> Evaluation:
+        if ranks.is_alone:
+            return counted(source, words, **more)
+        found, mistake = Evaluation(first.classes, first.ignore_index), None
+        try:
+            found = counted(source, words, **more)
+        except UserError as error:  # which every rank is to meet, so that none waits for it
+            mistake = str(error)
+        ranks.require_well(mistake)
+        found.gather(ranks, order)
+        return found
+
     plain_scores = scored(data.dataset, "predicting", loss=loss, each=details.add)
+    details.gather(ranks, order)
     under = score_shifts(shifts, plain_scores, data, scored, wanted)
     return Evaluated(list(loaded), data, wanted, plain_scores, details, under, str(on.device))
 

@@ -16,6 +16,7 @@ from segtrain.model.calibration import Calibration
 from segtrain.model.ensemble import log_probabilities
 from segtrain.model.intervals import of_distances, of_means, of_scores
 from segtrain.model.metrics import as_counted, seen_on_empty
+from segtrain.model.ranks import Ranks
 from segtrain.model.surface import DISTANCES, surface_scores
 from segtrain.parts.data import build_groups
 from segtrain.parts.evaluation import Image
@@ -44,7 +45,7 @@ class Details:
         """Measures one image."""
         pred, mask = image.pred.numpy(), image.mask.numpy()
         probabilities = log_probabilities(image.logits[None])[0].exp().numpy()
-        self.calibration.add(probabilities, mask, self.ignore_index)
+        self.calibration.add(probabilities, mask, self.ignore_index, image.sample)
         self._preds[image.sample] = zlib.compress(np.ascontiguousarray(pred).tobytes(), 1), pred.shape
         if self._surface:
             down, across = self._spacing(image.sample)
@@ -58,10 +59,26 @@ class Details:
                 tolerance=self._tolerance,
             )
 
+    def gather(self, ranks: Ranks, order: Sequence[int]) -> None:
+        """Takes in what every rank has measured, as if it had been measured here, in that order of the samples."""
+        if ranks.is_alone:
+            return
+        found = ranks.gather((self.calibration.images, self.surfaces, self.farthest, self._preds))
+        images, surfaces, farthest, preds = zip(*found, strict=True)
+        self.calibration.images = _in_order(images, order)
+        self.surfaces, self._preds = _in_order(surfaces, order), _in_order(preds, order)
+        self.farthest = max(farthest)
+
     def pred(self, index: int) -> Labels:
         """Returns the predicted labels (H, W) of a sample."""
         packed, shape = self._preds[index]
         return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
+
+
+def _in_order(parts: Sequence[Mapping[int, Any]], order: Sequence[int]) -> dict[int, Any]:
+    """Returns the items of all, by sample, in that order of the samples."""
+    whole = {index: value for part in parts for index, value in part.items()}
+    return {index: whole[index] for index in order if index in whole}
 
 
 class Table(NamedTuple):

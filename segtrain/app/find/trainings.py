@@ -49,9 +49,7 @@ class Trainings:
         if isinstance(engine, Limits):
             limits = engine._replace(n_jobs=n_jobs or engine.n_jobs, retries=max(1, engine.retries))
             self.engine: Limits | Launcher = limits
-            self.places: list[str | None] | None = processes.slots_of(
-                limits, self.first.trainer.accelerator, self.first.threads
-            )
+            self.places: list[str | None] | None = processes.slots_of(limits, self.first)
             self.slots = len(self.places)
         else:
             self.engine, self.slots, self.places = engine, n_jobs or len(arms), None

@@ -273,11 +273,23 @@ class DoneTable:
         for path in outputs:
             owner = self._mine.get(self._below(path))
             if path.exists() and owner != _escaped(name):
-                whose = "predict has not made it" if owner is None else f"is what predict made of '{owner}'"
-                raise UserError(
-                    f"'{path}' is there already, and {whose}; nothing was replaced; give another output=FOLDER, or "
-                    "move it away"
-                )
+                raise self.taken(path, owner)
+
+    def taken(self, path: Path, owner: str | None) -> UserError:
+        """Returns what is said of an output that is of another input, or, of no owner, not predict's."""
+        whose = "predict has not made it" if owner is None else f"is what predict made of '{owner}'"
+        return UserError(
+            f"'{path}' is there already, and {whose}; nothing was replaced; give another output=FOLDER, or move it away"
+        )
+
+    def begin(self) -> None:
+        """Writes the table's head where it is not there, so that several processes only add lines."""
+        make_own(self.folder)
+        if not self._path.exists():
+            append_whole(self._path, (",".join(COLUMNS) + "\n").encode())
+        elif self._is_cut:
+            append_whole(self._path, b"\n")
+            self._is_cut = False
 
     def add(self, name: str, source: Path, outputs: list[Path]) -> None:
         """Notes that the outputs were made."""

@@ -24,7 +24,11 @@ from segtrain.data.files.input_files import Item, find_inputs
 from segtrain.data.pixel_meaning import Span, require_fit
 from segtrain.errors import UserError
 from segtrain.files import BEYOND_UTF8, bytes_of, followed, make_own, require_regular
+from segtrain.interrupts import Stops
+from segtrain.model.ranks import ALONE, Ranks
 from segtrain.model.windows import Windows
+from segtrain.parts.company import sharing
+from segtrain.parts.device import device_of
 from segtrain.parts.input_images import Array, Images, InputFile
 from segtrain.parts.predictor import Predictor, labels_of, predictor_of, probabilities_of, to_tensor
 from segtrain.printable import print_text
@@ -59,6 +63,7 @@ class PredictOptions:
     pages: str | None
     allow_other_pixels: bool
     device: str
+    devices: int | str  # of this machine that share the files, or auto
     threads: int | None
     changing: str  # JSON of the values that change what is predicted or written
 
@@ -74,9 +79,11 @@ def predict(config: DictConfig) -> None:
     if options.probabilities == "tiff":
         need("tifffile", "tiff", WRITTEN)  # told before the network is loaded
     folder, items = options.folder, find_inputs(options.input, options.folder)
-    job = Job(options)
-    began = time.monotonic()
-    failed = job.run(items)
+    accelerator = "gpu" if device_of(options.device) == "cuda" else "cpu"
+    with sharing(options.devices, accelerator, predict_beside, options, items) as ranks:
+        job = Job(options, ranks)
+        began = time.monotonic()
+        failed = job.run(items)
     seconds = time.monotonic() - began
     made = len(items) - len(failed) - job.skipped
     print_text(
@@ -88,6 +95,11 @@ def predict(config: DictConfig) -> None:
         print_text("\n".join(f"  {line}" for line in by_reason(failed)))
         print_text("the same command tries these again")
         raise SystemExit(1)
+
+
+def predict_beside(ranks: Ranks, stops: Stops, options: PredictOptions, items: Sequence[Item]) -> None:
+    """Predicts files as another rank than the first, which alone speaks."""
+    Job(options, ranks).run(items)
 
 
 def _read_options(values: Section) -> PredictOptions:
@@ -114,7 +126,7 @@ def _read_options(values: Section) -> PredictOptions:
     window, views = values["window"], values["views"]
     window = tuple(window) if isinstance(window, list) else window
     changing = ("window", "overlap", "views", "whole", "axis", "pages", "overlay", "probabilities")
-    same = ("input", "overlay", "probabilities", "whole", "max_pixels", "max_gb", "axis", "pages", "threads", "device")
+    same = ("input", "overlay", "probabilities", "whole", "max_pixels", "max_gb", "axis", "pages", "threads")
     return PredictOptions(
         source=source,
         folder=followed(Path(output).expanduser()) if output else _default(source, Path(values["outputs"])),
@@ -122,7 +134,7 @@ def _read_options(values: Section) -> PredictOptions:
         windows=None if window is None else Windows(window, values["overlap"], values["window_batch"]),
         allow_other_pixels=values["allow_other_pixels"],
         changing=json.dumps({key: values[key] for key in changing}),
-        **{key: values[key] for key in same},
+        **{key: values[key] for key in (*same, "device", "devices")},
     )
 
 
@@ -159,8 +171,9 @@ def by_reason(failed: Mapping[Path, str]) -> list[str]:
 class Job:
     """Predicts files by one model, and writes what is wanted of each."""
 
-    def __init__(self, options: PredictOptions) -> None:
-        """Loads the model."""
+    def __init__(self, options: PredictOptions, ranks: Ranks = ALONE) -> None:
+        """Loads the model; `ranks` share the files."""
+        self.ranks = ranks
         self.predictor = _predictor(options)
         reading, pixels = self.predictor.reading, self.predictor.pixels
         computable = self.predictor.computable(options.max_pixels, options.max_gb, is_in_one=False)
@@ -171,18 +184,23 @@ class Job:
         self.folder, self.images, self.skipped = options.folder, 0, 0
 
     def run(self, items: Sequence[Item]) -> dict[Path, str]:
-        """Predicts; returns each file that failed, with what is to be said of it.
+        """Predicts; returns each file that failed, on any rank, with what is to be said of it.
 
         Raises:
             UserError: the disk is full, or the files together hold no such values as the training's images.
         """
-        self._require_values(items)
+        if self.ranks.is_first:
+            self._require_values(items)
+            if not self.ranks.is_alone:
+                self.done.begin()
+        self.ranks.wait()
         failed: dict[Path, str] = {}
         console = Screen(stderr=True)
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task, began = bar.add_task("", total=len(items), speed=""), time.monotonic()
-            for number, item in enumerate(items):
+            for number in self.ranks.deal(len(items)):
+                item = items[number]
                 try:
                     self._one(item, lambda share, n=number: bar.update(task, completed=n + share))  # type: ignore[misc]
                 except UserError as error:
@@ -192,7 +210,10 @@ class Job:
                     if console.is_terminal and len(failed) <= NAMED:  # the others by their reasons, at the end
                         bar.console.print(f"failed: {item.path!s}", highlight=False)
                 _told(bar, task, number + 1, self.images / max(time.monotonic() - began, 1e-9))
-        return failed
+        found = self.ranks.gather((failed, self.images, self.skipped))
+        self.images, self.skipped = (sum(one[place] for one in found) for place in (1, 2))
+        every = {path: said for failed, *_ in found for path, said in failed.items()}
+        return {item.path: every[item.path] for item in items if item.path in every}
 
     def _require_values(self, items: Sequence[Item]) -> None:
         """Raises UserError when some files span far less all together than any image of training did."""
@@ -218,6 +239,9 @@ class Job:
         paths = paths_of(self.folder / item.name, opened, item.path, self.wanted)
         outputs = list(paths.values())
         self.done.require_free(item.name, outputs)
+        for path in outputs:
+            if (owner := self.ranks.claim(str(path), item.name)) != item.name:
+                raise self.done.taken(path, owner)
         self._refuse_npz(opened, item.path)
         make_own(paths["labels"].parent, self.folder)
         with open_outputs(paths, opened, self.wanted) as put:

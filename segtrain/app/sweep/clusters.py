@@ -1,10 +1,11 @@
 """Runs the jobs of a sweep on engines of others: submitit (Slurm, or processes here), Ray, Hydra's own."""
 
+import contextlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from segtrain.config.composition import register_resolvers
 from segtrain.config.trust import trust, typed_trust
 from segtrain.errors import UserError
 from segtrain.files import require_own
+from segtrain.launchers import Place, find_place
 from segtrain.mistakes import explain
 from segtrain.openmp import spin_briefly
 from segtrain.runs.folder import RunFolder
@@ -87,11 +89,36 @@ def work(config: DictConfig) -> Any:
         sys.path.append(os.getcwd())  # behind all others, as in the command: packages of the user's own
     trust(typed_trust(config.trust, HydraConfig.get().overrides.task))  # `prepared` has held it against what was typed
     run = run_of(config)
-    with job.logged_to_run(run):
+    with job.logged_to_run(run), launched(find_place()) as is_first:
+        if not is_first:  # the first task of the job answers
+            return None
         answer, _ = job.train_task(run, config)
     if answer.state not in ("finished", "skipped"):
         raise UserError(answer.message)
     return answer.results
+
+
+@contextlib.contextmanager
+def launched(place: Place | None) -> Iterator[bool]:
+    """Lets the first task of an engine's job do it in the block, and the others their share before it.
+
+    Yields:
+        Whether this is the first, or the only one.
+    """
+    if place is None:
+        yield True
+        return
+    from segtrain.parts import company
+
+    if place.rank > 0:
+        company.follow(place)
+        yield False
+        return
+    company.host(place)
+    try:
+        yield True
+    finally:
+        company.dismiss()
 
 
 def _outcome(folder: str, was_finished: bool, messages: dict[str, str]) -> Outcome:

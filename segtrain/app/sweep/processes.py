@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from rich.progress import track
 
 from segtrain.app.sweep import job
@@ -21,6 +21,7 @@ from segtrain.app.train.train import LOOKED_AT, look_first, run_of
 from segtrain.config.composition import choices_of, cores
 from segtrain.config.known_keys import require_known
 from segtrain.config.trust import trust, typed_trust
+from segtrain.counted import counted
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.screen import Screen
@@ -31,7 +32,7 @@ Look = Callable[[Sequence[Running], Sequence[Outcome]], None]
 class Limits(NamedTuple):
     """Holds the values of conf/hydra/launcher/processes.yaml."""
 
-    n_jobs: int | None  # at a time; None: one a GPU, or as many as the cores have room for
+    n_jobs: int | None  # at a time; None: one for the devices of each, or as many as the cores have room for
     timeout: float | None  # minutes after which a job is stopped
     retries: int  # how often a job is tried again that died or failed by no mistake of the user's
 
@@ -66,7 +67,7 @@ def run_here(
     Returns:
         Folder to how its job ended.
     """
-    slots = slots_of(limits, tasks[0].config.trainer.accelerator, tasks[0].config.threads)
+    slots = slots_of(limits, tasks[0].config)
     watching = Watch(job.job_names(tasks), len(slots), score, tells_skipped=tells_skipped)
     with Stops() as stops, watching as watch:
 
@@ -130,22 +131,33 @@ def prepare_tasks(composer: Composer, job_overrides: Sequence[Sequence[str]], fi
     return list(tasks.values())
 
 
-def slots_of(limits: Limits, accelerator: str, threads: int) -> list[str | None]:
-    """Returns a place for each job that runs at a time, and the GPU of the place: dealt out in turn.
+def slots_of(limits: Limits, config: DictConfig) -> list[str | None]:
+    """Returns a place for each job that runs at a time, and the GPUs of the place, 0,1 for two: dealt out in turn.
 
     Args:
         limits: how many jobs may run.
-        accelerator: of the trainer.
-        threads: of a job.
+        config: of a job; its trainer says how many devices it has to itself, each with `threads` of a CPU.
 
     Raises:
-        UserError: a number of jobs that is none.
+        UserError: a number of jobs that is none, or more devices a job than there are.
     """
-    gpus = _gpus() if accelerator in ("auto", "gpu", "cuda") else []
-    number = limits.n_jobs or len(gpus) or max(1, cores() // threads)
+    trainer = config.trainer
+    gpus = _gpus() if trainer.accelerator in ("auto", "gpu", "cuda") else []
+    asked = trainer.get("devices", 1)
+    if isinstance(asked, ListConfig):  # of all GPUs, which the job chooses among
+        each, groups = len(asked), [",".join(gpus)] if gpus else []
+    else:
+        each = max(1, len(gpus)) if asked == "auto" else int(asked)
+        groups = [",".join(gpus[i : i + each]) for i in range(0, len(gpus) - each + 1, each)]
+    if gpus and not groups:
+        raise UserError(
+            f"each job trains on {each} devices, and there are {counted(len(gpus), 'GPU')}; expected no more of them "
+            f"than that; give trainer.devices={len(gpus)}"
+        )
+    number = limits.n_jobs or len(groups) or max(1, cores() // (config.threads * each))
     if type(number) is not int or number < 1:
         raise UserError(f"hydra.launcher.n_jobs is {number!r}; expected a whole number from 1, or null")
-    return [gpus[i % len(gpus)] if gpus else None for i in range(number)]
+    return [groups[i % len(groups)] if groups else None for i in range(number)]
 
 
 def _gpus() -> list[str]:

@@ -98,7 +98,7 @@ def run_search(
 def _all_run(member: Member, settings: Settings, space: Space, engine: Engine) -> bool:
     """Runs trials while there are any, and something works; returns whether everything did."""
     config = engine.composer.config
-    places = len(processes.slots_of(engine.limits, config.trainer.accelerator, config.threads))
+    places = len(processes.slots_of(engine.limits, config))
     well, in_a_row = True, 0
     while in_a_row < PATIENCE and (trials := ask_trials(member, settings, space, places)):
         states = _run(member.study, engine, trials)

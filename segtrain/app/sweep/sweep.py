@@ -68,7 +68,7 @@ def _forecast_sweep(engine: Limits | Launcher, tasks: Sequence[job.Task]) -> str
     """Returns how many runs there are, how many are done, and about how long the others will take."""
     first, slots = tasks[0].config, None
     if isinstance(engine, Limits):
-        slots = processes.slots_of(engine, first.trainer.accelerator, first.threads)
+        slots = processes.slots_of(engine, first)
     jobs = planned_runs(tasks, slots)
     return duration.forecast(jobs, Path(first.outputs), None if slots is None else len(slots))
 

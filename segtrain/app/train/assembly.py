@@ -21,11 +21,14 @@ from segtrain.data.cautions import cautions
 from segtrain.data.datamodule import DataModule
 from segtrain.data.datasets import SegmentationDataset
 from segtrain.data.pixel_meaning import PixelMeaning
+from segtrain.data.share import Share
 from segtrain.draw.pictures import thumbnailed
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
+from segtrain.model.batch_norm import pool_batch_norm
 from segtrain.model.module import Segmentation
+from segtrain.model.ranks import ALONE, Ranks, reaches_all
 from segtrain.padding import Size, grown_size
 from segtrain.parts import device
 from segtrain.parts.data import OpenData, open_data, recorded_split, said_of_groups, scales_itself
@@ -62,10 +65,11 @@ def assemble(
     stops: Stops,
     keeps_split: bool = False,
     source: OpenData | None = None,
+    ranks: Ranks = ALONE,
 ) -> Parts:
     """Builds every part, in the order in which data flows, upon data that may be open already.
 
-    A run that goes on may keep the split that it recorded.
+    A run that goes on may keep the split that it recorded. Of several `ranks` the first alone records anything.
     """
     opened = open_data(config) if source is None else source
     for line in opened.lines():
@@ -87,12 +91,17 @@ def assemble(
     if not scales_itself(config) and (scales := feeding.scales(data.split.train)):
         terminal.say(f"careful: {scales}")
     module = build_module(config, feeding, data)
-    give_initial_weights(config, run, module.network, dataset.channels, terminal)
+    give_initial_weights(config, run, module.network, dataset.channels, terminal, writes=ranks.is_first)
+    module.ranks, data.share = ranks, Share(ranks.rank, ranks.count)
+    if ranks_pool_batch_norm(config) and not ranks.is_alone:
+        module.network = pool_batch_norm(module.network, on_gpu=config.trainer.accelerator != "cpu")
     logbook = Logbook(config, run)
     writer, every = CheckpointWriter(run.checkpoints), CheckpointTimer(config.checkpoint.every)
     wait = DataWait()
-    callbacks = [NonFinite(run), wait, Recorder(run, writer, every, logbook, stops, wait), ProgressBar(terminal)]
-    trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer))
+    recorder = Recorder(run, writer, every, logbook, stops, wait, ranks)
+    callbacks = [NonFinite(run), wait, recorder, ProgressBar(terminal)]
+    looks = not ranks.is_alone and (config.freeze_encoder > 0 or not reaches_all(module.network, dataset.channels))
+    trainer = build_trainer(config, run, callbacks, AtomicCheckpoints(writer), ranks, looks=looks)
     module.keep = frozenset(thumbnailed(data.split.test))
     on = device.describe(config.trainer.accelerator)
     pixels = feeding.pixels(data.split.train)
@@ -123,6 +132,11 @@ def build_module(config: RunConfig, feeding: Feeding, data: DataModule) -> Segme
         encoder_lr=config.encoder_lr,
         compiled=config.compile,
     )
+
+
+def ranks_pool_batch_norm(config: RunConfig) -> bool:
+    """Returns whether batch norm is to be over the shares of all ranks, as it is unless the config says otherwise."""
+    return config.trainer.get("sync_batchnorm") is not False
 
 
 def is_tried(node: Mapping[str, Any], shipped: Mapping[str, Any]) -> bool:
@@ -201,9 +215,21 @@ class Patience(L.pytorch.callbacks.EarlyStopping):
 
 
 def build_trainer(
-    config: RunConfig, run: RunFolder, callbacks: list[L.Callback], checkpoints: AtomicCheckpoints
+    config: RunConfig,
+    run: RunFolder,
+    callbacks: list[L.Callback],
+    checkpoints: AtomicCheckpoints,
+    ranks: Ranks = ALONE,
+    looks: bool = False,
 ) -> L.Trainer:
-    """Returns Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints."""
+    """Returns Lightning's Trainer with our callbacks in place of its own bar, logger and checkpoints.
+
+    Args:
+        config, run: the run's.
+        callbacks, checkpoints: of ours.
+        ranks: that train together.
+        looks: whether the loss may leave some parameters out, so that ranks look which.
+    """
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 10 % a step
     if config.early_stopping is not None:
         callbacks = [*callbacks, Patience("val/dice", patience=config.early_stopping, mode="max")]
@@ -212,7 +238,7 @@ def build_trainer(
     trainer: L.Trainer = build(
         config.trainer,
         callbacks=callbacks,
-        plugins=[checkpoints],
+        **_strategy(config, checkpoints, ranks, looks),
         logger=False,  # the recorder feeds ours: Lightning's would lose or double what a crash falls into
         deterministic=config.deterministic,
         default_root_dir=str(run.path),
@@ -224,3 +250,19 @@ def build_trainer(
         num_sanity_val_steps=0,
     )
     return trainer
+
+
+def _strategy(config: RunConfig, checkpoints: AtomicCheckpoints, ranks: Ranks, looks: bool) -> dict[str, Any]:
+    """Returns the trainer's arguments about devices; one process alone needs no strategy, whichever is named."""
+    own = {"plugins": [checkpoints]}
+    if ranks.is_alone:
+        named = {
+            key: value for key, value in (("strategy", "auto"), ("sync_batchnorm", False)) if key in config.trainer
+        }
+        return own | named
+    from segtrain.parts.members import Company
+    from segtrain.parts.strategies import KnownRanks, Sharded, Together
+
+    assert isinstance(ranks, Company)
+    strategy = Sharded() if config.trainer.get("strategy") == "fsdp" else Together(looks)
+    return {"plugins": [checkpoints, KnownRanks(ranks.place)], "strategy": strategy, "sync_batchnorm": False}

@@ -16,6 +16,7 @@ from segtrain.app.train.assembly import Parts
 from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
+from segtrain.model.ranks import Ranks
 from segtrain.parts.data import named_model
 
 # How torch says that /dev/shm is full: by itself, or by the bus error that a loader process dies of.
@@ -44,12 +45,25 @@ def explain_failures(parts: Parts, stops: Stops) -> Iterator[None]:
     except Exception as error:
         _leave_children()
         stops.check()
+        if lost := parts.module.ranks.why(error):
+            raise lost from error
         if message := _message(error, parts):
             raise UserError(message) from error
         raise
     finally:
         if not parts.run.has_results:
             parts.logbook.pause()
+
+
+@contextlib.contextmanager
+def explain_lost(ranks: Ranks) -> Iterator[None]:
+    """Turns an error in the block that comes of another rank's end into what that rank said."""
+    try:
+        yield
+    except Exception as error:
+        if lost := ranks.why(error):
+            raise lost from error
+        raise
 
 
 def _message(error: Exception, parts: Parts) -> str | None:

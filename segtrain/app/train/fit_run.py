@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from segtrain.app.train.assembly import Parts, assemble
+from segtrain.app.train.assembly import Parts, assemble, ranks_pool_batch_norm
 from segtrain.app.train.data_wait import say_wait
-from segtrain.app.train.failures import explain_failures
+from segtrain.app.train.failures import explain_failures, explain_lost
 from segtrain.app.train.open_run import Opened
 from segtrain.app.train.other_programs import CoreTimes, busy_words, cores_taken, read_core_times
 from segtrain.app.train.terminal import Terminal
@@ -18,10 +18,13 @@ from segtrain.command_line import command
 from segtrain.config.composition import cores
 from segtrain.counted import counted
 from segtrain.draw import pictures
+from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model import metrics
+from segtrain.model.batch_norm import has_batch_norm
 from segtrain.model.metrics import image_rows
+from segtrain.model.ranks import ALONE, Ranks
 from segtrain.parts import device, evaluation
 from segtrain.parts.data import OpenData, named_model
 from segtrain.parts.limits import trained_batches
@@ -40,7 +43,14 @@ COMPARED = ("aug", "aug.strength", "seed", "name")  # keys that the next command
 RUNS = 9  # of the next command: three arms, as none is the same at every strength, three seeds each
 
 
-def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float, before: CoreTimes | None) -> dict[str, Any]:
+def fit(
+    opened: Opened,
+    data: OpenData | None,
+    stops: Stops,
+    began: float,
+    before: CoreTimes | None,
+    ranks: Ranks = ALONE,
+) -> dict[str, Any]:
     """Returns the flat results of the run, trained and tested, as in results.json.
 
     Args:
@@ -49,14 +59,14 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float, befor
         stops: entered.
         began: when the command did, as time.monotonic.
         before: the machine's times when it did.
+        ranks: that train it together, of which this is the first.
     """
     config, run = opened.config, opened.run
     with opened.status(), Terminal(run.log) as terminal:
-        torch.set_num_threads(config.threads)
-        L.seed_everything(config.seed, verbose=False)
-        parts = assemble(config, run, terminal, stops, opened.keeps_split, data)
+        with explain_lost(ranks):
+            parts = set_up(opened, terminal, stops, ranks, data)
         taken = cores_taken(before, read_core_times())
-        say_header(terminal, parts, opened.checkpoint, busy_words(taken, cores(), config.threads))
+        say_header(terminal, parts, opened.checkpoint, busy_words(taken, cores(), config.threads * ranks.count))
         opened.require_same_data(parts)
         stops.check()  # one that came while an object was deleted was swallowed
         with explain_failures(parts, stops):
@@ -64,21 +74,65 @@ def fit(opened: Opened, data: OpenData | None, stops: Stops, began: float, befor
                 begin(opened, parts)
             taken_up = L.pytorch.callbacks.LambdaCallback(on_train_start=lambda *_: begin(opened, parts))
             parts.trainer.callbacks.insert(0, taken_up)  # type: ignore[attr-defined]
-            with stops.deferred():
-                parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
+            train_parts(opened, parts, stops)
             begin(opened, parts)  # no step was left
-            best = checkpoint.read_training(run.best_checkpoint)
-            parts.module.load_state_dict(best["state_dict"])
+            best = load_best(parts)
             known = about(parts.dataset, best["epoch"], parts.pixels)
             checkpoint.save_weights(run.checkpoints, best["state_dict"], known)
-            with stops.deferred():
-                parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
+            test_parts(parts, stops)
         results = write_results(run, parts, best_epoch=best["epoch"])
         parts.logbook.close(results)
         say_summary(terminal, parts, results, time.monotonic() - began, goes_on=opened.checkpoint is not None)
     if config.checkpoint.keep == "best":
         checkpoint.keep_weights(run.checkpoints)
     return results
+
+
+def fit_beside(ranks: Ranks, stops: Stops, opened: Opened) -> None:
+    """Trains and tests as another rank than the first: writes and says nothing."""
+    with Terminal(None) as terminal:
+        parts = set_up(opened, terminal, stops, ranks, None)
+        train_parts(opened, parts, stops)
+        load_best(parts)
+        test_parts(parts, stops)
+
+
+def set_up(opened: Opened, terminal: Terminal, stops: Stops, ranks: Ranks, data: OpenData | None) -> Parts:
+    """Returns what the run is made of, the same on every rank.
+
+    Raises:
+        UserError: a rank reads other data than the first.
+    """
+    torch.set_num_threads(opened.config.threads)
+    L.seed_everything(opened.config.seed, verbose=False)
+    parts = assemble(opened.config, opened.run, terminal, stops, opened.keeps_split, data, ranks)
+    there = ranks.gather((parts.fingerprint, parts.data.split))
+    if any(one != there[0] for one in there):
+        raise UserError(
+            "the processes of this training do not read the same data; expected one data set, split alike, for all; "
+            "got several fingerprints or splits; let all machines see the same files"
+        )
+    return parts
+
+
+def train_parts(opened: Opened, parts: Parts, stops: Stops) -> None:
+    """Trains from where the run stands."""
+    with stops.deferred():
+        parts.trainer.fit(parts.module, parts.data, ckpt_path=opened.checkpoint, weights_only=True)
+
+
+def load_best(parts: Parts) -> dict[str, Any]:
+    """Returns the best checkpoint, whose weights the module has from now on."""
+    parts.module.ranks.wait()  # until the first rank has written it by now
+    best = checkpoint.read_training(parts.run.best_checkpoint)
+    parts.trainer.strategy.load_model_state_dict(best)
+    return best
+
+
+def test_parts(parts: Parts, stops: Stops) -> None:
+    """Tests the module."""
+    with stops.deferred():
+        parts.trainer.test(parts.module, parts.data, verbose=False, weights_only=True)
 
 
 def begin(opened: Opened, parts: Parts) -> None:
@@ -103,7 +157,7 @@ def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None, busy
         f"images: {images}",
         "aug": f"{config.choices.aug}, strength {config.aug.strength:g}",
         "model": f"{named_model(config)}, {parameters:.1f} M parameters",
-        "device": f"{parts.device}; {counted(config.threads, 'thread')}, "
+        "device": f"{named_devices(parts)}; {counted(config.threads, 'thread')}, "
         f"{counted(config.data.num_workers, 'loader worker')}, {config.trainer.precision}, deterministic "
         f"{str(config.deterministic).lower()}",
         "uses": ", ".join(
@@ -117,6 +171,17 @@ def say_header(terminal: Terminal, parts: Parts, resumed_from: Path | None, busy
     rows |= {"busy": busy} if busy else {}
     for name, value in rows.items():
         terminal.say(styled((f"{name:9s}", "bold"), one_line(value)))
+
+
+def named_devices(parts: Parts) -> str:
+    """Returns the device in words, and how many share the training."""
+    ranks, trainer = parts.module.ranks, parts.config.trainer
+    if ranks.is_alone:
+        return parts.device
+    pooled = ranks_pool_batch_norm(parts.config)
+    each = f", batch norm over {'all' if pooled else 'each'}" if has_batch_norm(parts.module.network) else ""
+    sharded = "fsdp" if trainer.get("strategy") == "fsdp" else "ddp"
+    return f"{ranks.count} processes ({sharded}{each}) of {parts.device}"
 
 
 def write_augmented(run: RunFolder, parts: Parts) -> None:

@@ -38,19 +38,19 @@ def supervision_of(config: RunConfig, network: nn.Module) -> "Supervision | None
 
 
 def give_initial_weights(
-    config: RunConfig, run: RunFolder, network: nn.Module, channels: int, terminal: Terminal
+    config: RunConfig, run: RunFolder, network: nn.Module, channels: int, terminal: Terminal, writes: bool = True
 ) -> None:
     """Gives a network that is new the weights of `init_from`, and says what matched, here and in init.json.
 
     A run that goes on has its weights from its own checkpoint: the file need not be there any more, but if it is, it
-    must be what it was.
+    must be what it was. Of several processes one writes.
 
     Raises:
         UserError: no such weights, weights of another network or changed ones; an encoder frozen for too long.
     """
     _require_thawing(config, terminal)
     goes_on = run.has_checkpoint
-    if not goes_on:
+    if not goes_on and writes:
         run.write_initial_weights(None)  # of a beginning that came to nothing
     if config.init_from is None:
         return
@@ -65,7 +65,8 @@ def give_initial_weights(
         raise UserError(f"init_from={config.init_from}: {error}") from error
     known = {"init_from": config.init_from, "file": str(path.resolve()), "sha256": digest}
     lists = {"matched": taken.matched, "adapted": taken.adapted, "random": taken.random, "unused": taken.unused}
-    run.write_initial_weights({**known, **lists})
+    if writes:
+        run.write_initial_weights({**known, **lists})
     for line in _lines(path, network, taken):
         terminal.say(line)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from segtrain.config.composition import run_config
+from segtrain import launchers
+from segtrain.config.composition import cores, run_config
 from segtrain.config.run_config import RunConfig
 from segtrain.counted import counted
 from segtrain.data.duplicates import refuse_leaks
@@ -164,7 +165,7 @@ def open_run(config: DictConfig, run: RunFolder, data: OpenData | None = None) -
     if config.resume is not None:
         saved = changes.completed(RunConfig(run.config()))
         wanted = changes.keeping_found(saved, changes.with_typed(saved, config.resume_with))
-        return _go_on(run, saved, wanted, config.resume_allow, is_named=True)
+        return _go_on(run, saved, _with_devices(wanted), config.resume_allow, is_named=True)
     now = decided_config(run_config(config))
     if not _has_begun(run):
         now = with_batch_size(now, data)
@@ -185,7 +186,59 @@ def decided_config(config: RunConfig) -> RunConfig:
         found["trainer.precision"] = device.precision(accelerator)
     if config.data["num_workers"] == "auto":
         found["data.num_workers"] = 0 if accelerator == "cpu" else min(8, config.threads)
-    return config.changed(found)
+    decided = _with_devices(config.changed(found))
+    here = len(device.gpus_of(accelerator, decided.trainer["devices"]))
+    if here > 1 and config.data["num_workers"] == "auto":  # of each process
+        decided = decided.changed({"data.num_workers": min(8, max(1, cores() // here))})
+    return decided
+
+
+def _with_devices(config: RunConfig) -> RunConfig:
+    """Returns the config with the number of devices in place of `auto`.
+
+    Raises:
+        UserError: devices, machines or a strategy that cannot be.
+    """
+    trainer = config.trainer
+    if trainer["devices"] in (1, "1") and not launchers.find_place() and int(trainer.get("num_nodes") or 1) == 1:
+        return config
+    from segtrain.parts import device
+
+    place = launchers.find_place()
+    devices = device.number_of_devices(trainer["devices"], trainer.accelerator, place)
+    found = config.changed({"trainer.devices": devices})
+    device.require_devices("trainer.devices", trainer.accelerator, devices, int(trainer.get("num_nodes") or 1), place)
+    _require_together(found, device.ranks_of(found.trainer))
+    return found
+
+
+def _require_together(config: RunConfig, ranks: int) -> None:
+    """Raises UserError where so many processes cannot train by this config."""
+    if ranks == 1:
+        return
+    if config.data["batch_size"] == "auto" or config.value_of("compile"):
+        got = "data.batch_size=auto" if config.data["batch_size"] == "auto" else "compile=true"
+        raise UserError(
+            f"{got} is tried out on one device, and {ranks} are to train together; expected a batch size that is a "
+            f"number, which they share, and steps that are not compiled; got {got}; give data.batch_size a number, and "
+            "leave compile out"
+        )
+    if config.data.batch_size < ranks:
+        raise UserError(
+            f"data.batch_size is {config.data.batch_size}, and {ranks} devices share each batch; expected a sample for "
+            f"each; give data.batch_size={ranks} or more, or fewer trainer.devices"
+        )
+    if config.trainer.get("strategy") != "fsdp":
+        return
+    taken = {key: config[key] for key in ("ema", "freeze_encoder", "deep_supervision") if config[key]}
+    if str(config.trainer.precision) in ("16-mixed", "16"):
+        taken["trainer.precision"] = config.trainer.precision
+    if taken:
+        raise UserError(
+            f"trainer=fsdp divides the weights among the devices, which {' and '.join(taken)} cannot go with; expected "
+            f"none of these; got {', '.join(f'{key}={value}' for key, value in taken.items())}; leave them out, or "
+            "give trainer=ddp"
+        )
 
 
 def with_batch_size(config: RunConfig, data: OpenData | None) -> RunConfig:

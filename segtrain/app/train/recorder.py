@@ -19,6 +19,7 @@ from segtrain.errors import UserError
 from segtrain.interrupts import Stops
 from segtrain.lightning import L
 from segtrain.model.module import Segmentation
+from segtrain.model.ranks import ALONE, Ranks
 from segtrain.runs import checkpoint
 from segtrain.runs.checkpoint import CheckpointWriter
 from segtrain.runs.contents import is_whole
@@ -70,7 +71,9 @@ class NonFinite(L.Callback):
             samples.append({"id": dataset.ids[index], **written("epoch", epoch), "view": view, "drawn": drawn})
         word = "nan" if math.isnan(loss) else "infinite"
         at = written("epoch", epoch) | written("batch", number)
-        where = self.run.write_nonfinite({"loss": word, **at, "samples": samples})
+        where: Any = "the run's folder"
+        if trainer.is_global_zero:
+            where = self.run.write_nonfinite({"loss": word, **at, "samples": samples})
         names = ", ".join(f"{sample['id']}" for sample in samples)
         first = samples[0]
         at_epoch = f"epoch={number_of(epoch)}"
@@ -119,12 +122,13 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         logbook: Logbook,
         stops: Stops,
         wait: DataWait | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Records into `run` and `logbook`; checkpoints in between come at `every`, and when `stops` is asked.
 
-        What `wait` measured, a callback before this one, goes into the row.
+        What `wait` measured, a callback before this one, goes into the row. Of several `ranks` the first alone writes.
         """
-        self.wait = wait or DataWait()
+        self.wait, self.ranks = wait or DataWait(), ranks
         self.run, self.writer, self.every, self.logbook, self.stops = run, writer, every, logbook, stops
         self.best, self.best_epoch = float("-inf"), -1
         self.row: dict[str, float | int] = {}  # the newest of metrics.csv
@@ -135,15 +139,26 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         """Takes up, after a resume, random states, a stop that was due, and what a crash kept from being written."""
         self.every.done()
         if self._loaded is None:
+            if not self.ranks.is_first:
+                torch.manual_seed(torch.initial_seed() + self.ranks.rank)  # dropout of another share is another
             return
-        _set_random_states(self._loaded["random"])
-        done = self.run.metrics.rows()
-        self.logbook.catch_up(done)
-        at_epochs_end = trainer.datamodule.batches == 0  # type: ignore[attr-defined]
-        if done and at_epochs_end and self.best_epoch == done[-1]["epoch"]:
-            self.writer.best()  # the crash may have come between last and best
+        self._take_up_random(self._loaded)
+        if self.ranks.is_first:
+            done = self.run.metrics.rows()
+            self.logbook.catch_up(done)
+            at_epochs_end = trainer.datamodule.batches == 0  # type: ignore[attr-defined]
+            if done and at_epochs_end and self.best_epoch == done[-1]["epoch"]:
+                self.writer.best()  # the crash may have come between last and best
         stopping = trainer.early_stopping_callbacks
         trainer.should_stop = any(s.wait_count >= s.patience for s in stopping)
+
+    def _take_up_random(self, loaded: dict[str, Any]) -> None:
+        """Goes on with the random states of this rank; of another number of ranks each has a new stream."""
+        states, ranks = [loaded["random"], *loaded.get("random_of_others", [])], self.ranks
+        is_same = len(states) == ranks.count
+        _set_random_states(states[ranks.rank if is_same else 0], ranks.is_alone)
+        if not is_same and not ranks.is_first:
+            torch.manual_seed(int(torch.randint(2**62, ())) + ranks.rank)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -152,18 +167,35 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         done = batch_idx + 1
         stepped = done % trainer.accumulate_grad_batches == 0
         within = stepped and done < trainer.num_training_batches  # the last batch is followed by the epoch's own
-        if within and (self.stops.asked is not None or self.every.due(trainer.global_step)):
+        if not stepped:
+            return
+        stop, is_due = self._agree(self.stops.asked, self.every.due(trainer.global_step))
+        if within and (stop or is_due):
             self._save(trainer, trainer.current_epoch, done)
-        if stepped:
+        if stop and not self.ranks.is_alone:
+            self.stops.asked = stop
+        if stop or self.ranks.is_alone:  # of several all stop after the same step
             self.stops.check()
+
+    def _agree(self, asked: int | None, is_due: bool) -> tuple[int, bool]:
+        """Returns the signal that any rank was asked to stop by, 0 for none, and whether the first has one due."""
+        if self.ranks.is_alone:
+            return asked or 0, is_due
+        stop, due = self.ranks.agree(asked or 0, int(is_due and self.ranks.is_first))
+        return stop, bool(due)
 
     def on_validation_batch_end(self, *_: Any) -> None:
         """Stops if asked to: an evaluation is not kept, it is done again."""
-        self.stops.check()
+        self._check()
 
     def on_test_batch_end(self, *_: Any) -> None:
         """Stops if asked to: the test is not kept either."""
-        self.stops.check()
+        self._check()
+
+    def _check(self) -> None:
+        """Stops if asked to; the others end with the first rank."""
+        if self.ranks.is_first:
+            self.stops.check()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remembers that this epoch has scores of its own."""
@@ -180,8 +212,11 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
         if is_best:
             self.best, self.best_epoch = row.get("val/dice", float("-inf")), trainer.current_epoch
         self._validated, self.row = False, row
-        self.run.metrics.append(row)  # first: a row without its checkpoint is cut off when the run goes on
+        if self.ranks.is_first:
+            self.run.metrics.append(row)  # first: a row without its checkpoint is cut off when the run goes on
         self._save(trainer, trainer.current_epoch + 1, 0)
+        if not self.ranks.is_first:
+            return
         if is_best:
             self.writer.best()
         self.logbook.log(row)
@@ -208,7 +243,9 @@ class Recorder(L.pytorch.callbacks.Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the best val/dice so far and its epoch, and the state of every random generator."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "random": _random_states()}
+        first, *others = self.ranks.gather(_random_states(self.ranks.is_alone))
+        known = {"best": self.best, "best_epoch": self.best_epoch, "random": first}
+        return known if self.ranks.is_alone else {**known, "random_of_others": others}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up what a checkpoint holds; the random states when training starts.
@@ -241,10 +278,12 @@ class AtomicCheckpoints(L.fabric.plugins.CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def _random_states() -> dict[str, Any]:
-    """Returns those of torch, CUDA, Python and NumPy, as plain values."""
+def _random_states(is_alone: bool) -> dict[str, Any]:
+    """Returns those of torch, CUDA, Python and NumPy, as plain values; of one among several ranks its own GPU's."""
     name, keys, *rest = np.random.get_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and is_alone else []
+    if torch.cuda.is_available() and not is_alone:
+        cuda = [torch.cuda.get_rng_state()]
     return {
         "torch": torch.get_rng_state(),
         "cuda": cuda,
@@ -265,9 +304,12 @@ def _is_state(known: dict[str, Any]) -> bool:
         return False
 
 
-def _set_random_states(states: dict[str, Any]) -> None:
+def _set_random_states(states: dict[str, Any], is_alone: bool) -> None:
     torch.set_rng_state(states["torch"])
-    if len(states["cuda"]) == torch.cuda.device_count():  # another number of devices has other streams
+    if not is_alone:
+        if states["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state(states["cuda"][0])
+    elif len(states["cuda"]) == torch.cuda.device_count():  # another number of devices has other streams
         torch.cuda.set_rng_state_all(states["cuda"])
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])

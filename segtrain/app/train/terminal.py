@@ -4,7 +4,7 @@ import io
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -22,8 +22,13 @@ REFRESH = 0.25  # seconds between updates of the bar: fast enough for the eye, t
 class Terminal:
     """Writes to standard output and to a log file; colours and a bar only where standard output is a terminal."""
 
-    def __init__(self, log: Path) -> None:
-        """Opens `log`, to append to it."""
+    def __init__(self, log: Path | None) -> None:
+        """Opens `log`, to append to it; without one it says nothing, as another process than the first."""
+        self._file: TextIO
+        if log is None:
+            self._file = io.TextIOWrapper(io.BytesIO(), "utf-8", BEYOND_UTF8)
+            self.console = self._log = Screen(file=io.StringIO(), force_terminal=False)
+            return
         self.console = Screen(soft_wrap=True)
         with explained(log):
             self._file = io.TextIOWrapper(io.BufferedWriter(appended(log)), "utf-8", BEYOND_UTF8)

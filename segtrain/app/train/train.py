@@ -42,6 +42,10 @@ def train(config: DictConfig) -> dict[str, Any]:
         if opened.finished:
             print_text(f"{run.path} is finished already; nothing was run, its results are as they were")
             return run.results
+        if is_of_several(opened.config):
+            from segtrain.app.train.together import fit_together
+
+            return fit_together(opened, data, stops, began, before)
         from segtrain.app.train.fit_run import fit  # torch, which takes seconds: mistakes are told by now
 
         return fit(opened, data, stops, began, before)
@@ -74,6 +78,12 @@ def look_first(config: DictConfig, run: RunFolder) -> OpenData | None:
     else:
         require_split(wanted, data.dataset)
     return data
+
+
+def is_of_several(config: RunConfig) -> bool:
+    """Returns whether several processes train together, one a device."""
+    devices, machines = config.trainer["devices"], int(config.trainer.get("num_nodes") or 1)
+    return machines > 1 or (len(devices) > 1 if isinstance(devices, list) else int(devices) > 1)
 
 
 def run_of(config: DictConfig) -> RunFolder:

@@ -9,8 +9,8 @@ import pytest
 from segtrain.app.train.data_wait import MUCH, DataWait, say_wait
 from segtrain.config.composition import cores
 from segtrain.config.run_config import RunConfig
-from segtrain.data.datamodule import in_order
 from segtrain.data.feed import Feed
+from segtrain.data.share import WHOLE
 from segtrain.runs.metrics_csv import DATA_WAIT
 
 
@@ -25,7 +25,7 @@ def one_of(samples: Any, number: int, *, room: Any) -> Any:
 
 
 def test_the_share_is_of_training_alone() -> None:
-    feed = Feed(Slow(), in_order(4, 1), one_of)
+    feed = Feed(Slow(), WHOLE.of_evaluation(4, 1), one_of)
     trainer: Any = SimpleNamespace(train_dataloader=feed)
     wait = DataWait()
     wait.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
