@@ -45,6 +45,10 @@ class KeyedRandom(random.Random):
         self.generator = generator
         super().__init__(0)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how a pickle makes it again, in a process that is spawned: it has no state but the generator's."""
+        return KeyedRandom, (self.generator,)
+
     def seed(self, *args: Any, **kwargs: Any) -> None:
         """Forgets the spare normal deviate; the generator itself is reset by whoever owns it."""
         self.gauss_next = None

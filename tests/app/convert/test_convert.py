@@ -10,6 +10,7 @@ import torch
 from segtrain.config.run_config import RunConfig
 from segtrain.parts.data import build_dataset
 from segtrain.parts.feeding import Feeding, build_data
+from segtrain.runs.metrics_csv import TIMES
 from tests.conftest import SMALL, CommandLine
 
 pytest.importorskip("litdata")
@@ -92,7 +93,7 @@ def _tensors(batches: list) -> list[torch.Tensor]:
 
 def _rows(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open() as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+        return [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(file)]
 
 
 def test_training_gives_the_same_metrics(segtrain: CommandLine) -> None:
