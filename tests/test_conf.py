@@ -67,6 +67,8 @@ def test_every_choice_is_built(group: str, choice: str, composed: Callable[..., 
         assert callable(build(split, leave_out=["allow_leak"]).assign)
     elif group == "trainer":
         config.trainer.precision = "32-true"
+        if "strategy" in config.trainer:  # which is made for the processes that there are, see test_together
+            config.trainer.strategy, config.trainer.devices = "auto", 1
         build(RunConfig(config).trainer, logger=False, enable_checkpointing=False)
     elif group == "sweep":
         params = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{choice}.yaml"))

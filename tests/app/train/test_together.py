@@ -184,11 +184,21 @@ def test_a_sweep_runs_each_job_in_its_own_processes_and_once(segtrain: CommandLi
 
 @pytest.mark.slow
 def test_torchrun_starts_the_processes_and_a_mistake_is_told_once(one: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "segtrain", *CONFIG]
-    done = subprocess.run([*command, "trainer.max_epochs=4"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "segtrain",
+        *CONFIG,
+    ]
+    done = subprocess.run([*command, "trainer.max_epochs=4"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     (run,) = (path.parent for path in tmp_path.glob("outputs/*/*/results.json"))
     require_same(one, run)
     assert done.stdout.count("took ") == 1
-    wrong = subprocess.run([*command, "optimizer.lrr=1"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    wrong = subprocess.run([*command, "optimizer.lrr=1"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert wrong.returncode != 0 and wrong.stderr.count("there is no key") == 1
