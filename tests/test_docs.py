@@ -85,6 +85,8 @@ def test_the_commands_of_the_pages_compose(command: str, segtrain: CommandLine) 
     if verb in WITHOUT_HYDRA:  # they take names alone
         assert len([a for a in arguments if a != "--json"]) == (1 if verb == "report" else 2)
         return
+    if "submitit" in command:
+        pytest.importorskip("submitit")
     own_folder(segtrain.folder)
     lists = ("run", "views", "shift", "shift_strength", "spacing") if verb in ("evaluate", "predict") else ()
     firsts = [a if a.partition("=")[0] in lists else first_of_sweep(a) for a in arguments]

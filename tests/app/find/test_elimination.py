@@ -300,13 +300,12 @@ def test_the_best_of_five_is_seldom_dropped(world: object) -> None:
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize(("arms", "last"), [(3, 16), (12, 16)])
 def test_the_best_is_dropped_in_five_percent_of_races_at_most(world: object, arms: int, last: int) -> None:
-    races = 4_000 if arms < 12 else 2_000
-    assert share_of_best_dropped(world, arms, last, races) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / races)
+    assert share_of_best_dropped(world, arms, last, 1000) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arms", "last"), [(5, 8), (8, 8)])
-def test_where_the_best_is_ten_times_as_noisy_it_is_dropped_a_little_oftener(arms: int, last: int) -> None:
+def test_where_the_best_is_ten_times_as_noisy_it_is_dropped_a_little_oftener() -> None:
+    arms, last = 5, 8
     tables, boundary = equal(np.random.default_rng(7), 4000, arms, last), calibrate(arms, 3, last)
     for noise, most in ((3, 0.05), (10, 0.06)):
         of = tables * np.r_[noise, np.ones(arms - 1)][:, None]
@@ -349,11 +348,10 @@ def test_stakes_hold_the_truth_at_every_number_of_runs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spread", ["equal", "unequal"])
-def test_the_arm_that_a_flat_race_names_is_better_than_that_of_a_grid(spread: str) -> None:
+def test_the_arm_that_a_flat_race_names_is_better_than_that_of_a_grid() -> None:
     rng = np.random.default_rng(8)
     truth = rng.permuted(np.tile(-0.2 * np.arange(12), (3000, 1)), axis=1)
-    noise = 1 if spread == "equal" else rng.permuted(np.tile(np.linspace(0.5, 1.5, 12), (3000, 1)), axis=1)[:, :, None]
+    noise = rng.permuted(np.tile(np.linspace(0.5, 1.5, 12), (3000, 1)), axis=1)[:, :, None]
     tables = truth[:, :, None] + noise * rng.normal(0, 1, (3000, 12, 16))
     boundary, each = calibrate(12, 3, 16), np.arange(3000)
     races = eliminate(tables, boundary.looks, most_runs=96, marks=boundary.marks)

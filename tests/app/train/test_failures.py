@@ -18,6 +18,7 @@ from segtrain.data.datasets.shapes import Sample, Shapes
 from segtrain.data.split import Split
 from segtrain.errors import UserError
 from segtrain.interrupts import Stopped, Stops
+from segtrain.model.ranks import ALONE
 from segtrain.parts.network import build_network
 
 
@@ -52,7 +53,13 @@ def made_parts(tmp_path):
     logbook = SimpleNamespace(pause=lambda: None)
     run = SimpleNamespace(path=tmp_path, has_results=False)
     return SimpleNamespace(
-        config=RunConfig(config), dataset=dataset, data=data, device="a GPU", logbook=logbook, run=run
+        config=RunConfig(config),
+        dataset=dataset,
+        data=data,
+        device="a GPU",
+        logbook=logbook,
+        run=run,
+        module=SimpleNamespace(ranks=ALONE),
     )
 
 

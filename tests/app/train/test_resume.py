@@ -331,7 +331,7 @@ def test_a_resume_that_cannot_go_on_leaves_what_was_there(
 
 
 def raises(error: BaseException) -> Callable[..., None]:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     return fail
