@@ -76,8 +76,9 @@ def runs_of(named: str, outputs: Path) -> list[RunFolder]:
     if not (named.startswith("[") and named.endswith("]")) or is_named(named, outputs) or find_ensemble(named, outputs):
         return find_runs([named], outputs)
     pieces, found = named[1:-1].split(","), list[RunFolder]()
+    known = {path.name for path in (*_below(outputs), *(path.parent for path in outputs.glob(f"*/*/{MEMBERS}")))}
     while pieces:
-        runs, taken = _longest(pieces, outputs)
+        runs, taken = _longest(pieces, outputs, known)
         found, pieces = [*found, *runs], pieces[taken:]
     return list({run.path.resolve(): run for run in found}.values())
 
@@ -185,11 +186,19 @@ def _below(outputs: Path) -> list[Path]:
     return sorted(path.parent for path in outputs.glob(f"*/*/{CONFIG}"))
 
 
-def _longest(pieces: list[str], outputs: Path) -> tuple[list[RunFolder], int]:
+def _longest(pieces: list[str], outputs: Path, known: set[str]) -> tuple[list[RunFolder], int]:
     """Returns the runs of the longest beginning that names any, and of how many pieces it is made."""
     for length in range(len(pieces), 1, -1):
+        name = _clean(pieces[:length])
+        if not (
+            os.path.basename(name) in known
+            or is_pattern(name)
+            or os.path.exists(name)
+            or os.path.exists(outputs / name)
+        ):
+            continue
         try:
-            return find_runs([_clean(pieces[:length])], outputs), length
+            return find_runs([name], outputs), length
         except UserError:
             continue
     return find_runs([_clean(pieces[:1])], outputs), 1
