@@ -59,7 +59,7 @@ def test_all_stages_that_there_may_be_spend_five_percent() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arms", [4])
+@pytest.mark.parametrize("arms", [2])
 def test_the_best_survives_two_extensions(arms: int) -> None:
     found = extend(extend(calibrate(arms, 3, 8), 16), 32)
     races = 4000

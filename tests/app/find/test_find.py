@@ -265,7 +265,8 @@ def test_a_find_that_trains_hands_over_a_model_that_predicts(segtrain: CommandLi
     import cv2
     import numpy as np
 
-    assert segtrain(*FIND, "aug=flips", "seeds=3", "budget=2h", "lengths=1,2", "scheduler=none") == 0, segtrain.err
+    typed = ["aug=flips", "seeds=3", "confirm=5", "budget=2h", "lengths=1,2", "scheduler=none"]
+    assert segtrain(*FIND, *typed) == 0, segtrain.err
     answer = found(segtrain)
     assert answer["confirmation"]["seeds"] and {point["factor"] for point in answer["lengths"]} <= {1.0, 2.0}
     cv2.imwrite(str(tmp_path / "image.png"), np.zeros((64, 64), np.uint8))
