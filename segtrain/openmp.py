@@ -2,9 +2,8 @@
 
 import os
 
-# A sixth of libgomp's own 300000, which burn cores that others need. Of those tried, the fewest that cost at most 3 %
-# alone in the two trainings of `bench.py busy`, run there in real time (SCHED_RR) for want of a free machine: for one
-# convolution 20000 cost 4 %, threads that sleep at once 24 %.
+# A sixth of libgomp's own 300000, which burn cores that others need. Fewer cost more than 3 % alone in the convolution of
+# `bench.py busy`; its figures differ much from machine to machine.
 SPINS = 50_000
 OF_THE_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
