@@ -2,8 +2,8 @@
 
 import os
 
-# A sixth of libgomp's own 300000, which burn cores that others need. Fewer cost more than 3 % alone in the convolution of
-# `bench.py busy`; its figures differ much from machine to machine.
+# A sixth of libgomp's own 300000, which burn cores that others need. Fewer cost more than 3 % alone in the convolution
+# of `bench.py busy`; its figures differ much from machine to machine.
 SPINS = 50_000
 OF_THE_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
